@@ -1,0 +1,1 @@
+//! The RMT accelerator core, generated from one CoreConfig

@@ -1,0 +1,1 @@
+//! The contract of RMT: instructions, image, assembler, disassembler, registers and descriptors

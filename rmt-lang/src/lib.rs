@@ -1,0 +1,1 @@
+//! The .rmt language: parse, check, lower; diagnostics

@@ -1,0 +1,1 @@
+//! Learning in the terms of the kernel: integer trees, quantised networks, traces and baselines

@@ -1,0 +1,1 @@
+//! The software machine of RMT: state, verifier, interpreter

@@ -1,0 +1,1 @@
+//! Simulation of the RMT core: the Verilated model, co-simulation with the interpreter

@@ -1,0 +1,2 @@
+//! The `rmt` command.
+fn main() {}
