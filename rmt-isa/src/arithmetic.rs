@@ -33,7 +33,8 @@ pub fn requantise(
 /// instructions of Arm.
 pub fn crc32c(state: u32, bytes: &[u8]) -> u32 {
     bytes.iter().fold(state, |state, &byte| {
-        (0..8).fold(state ^ u32::from(byte), |s, _| (s >> 1) ^ (0x82f6_3b78 & (s & 1).wrapping_neg()))
+        (0..8)
+            .fold(state ^ u32::from(byte), |s, _| (s >> 1) ^ (0x82f6_3b78 & (s & 1).wrapping_neg()))
     })
 }
 

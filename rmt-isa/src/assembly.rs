@@ -45,7 +45,9 @@ pub enum AssembleError {
         names: String,
     },
     /// An operand is not of its kind.
-    #[error("line {line}: operand `{operand}` of `{mnemonic}` must be a {expected}, `{found}` is not")]
+    #[error(
+        "line {line}: operand `{operand}` of `{mnemonic}` must be a {expected}, `{found}` is not"
+    )]
     Operand {
         /// Line of the text.
         line: usize,
@@ -59,7 +61,9 @@ pub enum AssembleError {
         found: String,
     },
     /// A jump names a label that does not exist or does not lie ahead.
-    #[error("line {line}: label `{label}` {reason}; jumps go forward only, by at most 4095 instructions")]
+    #[error(
+        "line {line}: label `{label}` {reason}; jumps go forward only, by at most 4095 instructions"
+    )]
     Label {
         /// Line of the text.
         line: usize,
@@ -275,7 +279,8 @@ mod tests {
             state = crate::arithmetic::split_mix_64(state);
             // Half of the words keep a valid opcode, so that operands are reached too.
             let info = &INSTRUCTIONS[state as usize % INSTRUCTIONS.len()];
-            let word = if state >> 63 == 0 { state } else { (state & !0xff) | u64::from(info.opcode) };
+            let word =
+                if state >> 63 == 0 { state } else { (state & !0xff) | u64::from(info.opcode) };
             let word = if state >> 62 & 1 == 0 { word } else { word & info.used_bits() };
             if let Ok(instruction) = Instruction::decode(word) {
                 assert_eq!(instruction.encode(), word, "{instruction}");
@@ -286,7 +291,10 @@ mod tests {
     #[test]
     fn errors_name_line_reason_and_remedy() {
         let error = |text: &str| assemble(text).unwrap_err().to_string();
-        assert_eq!(error("\n ADD r1, r2, r3"), "line 2: there is no instruction `ADD`; did you mean `add`?");
+        assert_eq!(
+            error("\n ADD r1, r2, r3"),
+            "line 2: there is no instruction `ADD`; did you mean `add`?"
+        );
         assert_eq!(error("add r1, r2"), "line 1: `add` takes 3 operands (d, a, b), 2 are given");
         assert_eq!(
             error("add r1, r2, r16"),

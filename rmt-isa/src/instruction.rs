@@ -92,7 +92,9 @@ pub enum DecodeError {
         bits: u64,
     },
     /// An operand has no meaning.
-    #[error("{word:#018x} is not a valid `{mnemonic}`: operand `{operand}` cannot be {bits:#x}, it must be a {expected}")]
+    #[error(
+        "{word:#018x} is not a valid `{mnemonic}`: operand `{operand}` cannot be {bits:#x}, it must be a {expected}"
+    )]
     Operand {
         /// The word.
         word: u64,

@@ -57,7 +57,9 @@ pub struct Hook {
 ///
 /// Private data must not reach another key's context, a shared table or map, or an output
 /// that another tenant reads.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 pub enum Label {
     /// Anyone may see it.
     #[default]
@@ -310,6 +312,7 @@ pub struct Tensor {
     /// product: `[outputs, inputs]`; of a convolution: `[outputs, height, width, inputs]`.
     pub shape: Vec<u32>,
     /// The elements; each must be in the range of `element`.
+    #[serde(skip)]
     pub values: Vec<i32>,
 }
 
@@ -391,6 +394,7 @@ pub struct Forest {
     /// First node of each tree.
     pub roots: Vec<u16>,
     /// The nodes.
+    #[serde(skip)]
     pub nodes: Vec<TreeNode>,
 }
 
@@ -422,6 +426,20 @@ impl TreeNode {
                 (left as u64) << 48 | (feature as u64) << 32 | threshold as u32 as u64
             }
             Self::Leaf { value } => 1 << 40 | value as u32 as u64,
+        }
+    }
+
+    /// The node of a word; `None` when bits without meaning are set.
+    pub const fn from_word(word: u64) -> Option<Self> {
+        let value = word as u32 as i32;
+        match word >> 32 {
+            0x100 => Some(Self::Leaf { value }),
+            high if high & 0xff00 == 0 => Some(Self::Branch {
+                feature: high as u8,
+                threshold: value,
+                left: (high >> 16) as u16,
+            }),
+            _ => None,
         }
     }
 }
