@@ -1,0 +1,9 @@
+//! Page prefetching on recorded faults: traces, policies and the scorer that compares them.
+
+pub mod leap;
+pub mod learned;
+pub mod linux;
+pub mod policy;
+pub mod score;
+pub mod trace;
+pub mod train;
