@@ -1,0 +1,1 @@
+//! The verifier: a program is proved harmless and its cost bounded, or it is refused.
