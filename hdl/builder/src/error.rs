@@ -8,7 +8,7 @@ use std::panic::Location;
 pub type Place = &'static Location<'static>;
 
 /// The first mistake found while a design was constructed.
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Clone, thiserror::Error)]
 #[error("{place}: in module `{module}`: {kind}\n  why: {}\n  fix: {}", kind.why(), kind.remedy())]
 pub struct Error {
     kind: Box<ErrorKind>,
@@ -320,6 +320,13 @@ impl ErrorKind {
             Self::InvalidParameter { .. } => "change the parameters as the rule says",
             Self::Recursion { .. } => "give the inner component different parameters and another name",
         }
+    }
+}
+
+/// Like `Display`, so that `unwrap` and `?` in a test show the message.
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

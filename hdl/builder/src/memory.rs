@@ -135,8 +135,8 @@ impl<T: Bundle> Memory<T> {
         let width = bundle::width(&shape);
         let made = session::with(|s| {
             s.check_width(&format!("memory `{name}`"), u64::from(width), place)?;
-            if depth == 0 || depth > 1 << 32 {
-                let problem = format!("{depth} words; 1 to 2^32 are possible");
+            if depth == 0 || depth > 1 << 24 {
+                let problem = format!("{depth} words; 1 to 2^24 are possible");
                 s.fail(ErrorKind::InvalidMemory { memory: name.to_owned(), problem }, place);
                 return None;
             }
@@ -151,7 +151,6 @@ impl<T: Bundle> Memory<T> {
                 initial: None,
                 writes: Vec::new(),
                 reads: Vec::new(),
-                place,
             });
             Some((memories.len() - 1, id))
         });
@@ -228,7 +227,6 @@ impl<T: Bundle> Memory<T> {
                 address: ids[1],
                 data: ids[2],
                 lanes: ids.get(3).copied(),
-                place,
             };
             module.memories.get_mut(index)?.writes.push(write);
             Some(())

@@ -1,7 +1,6 @@
 //! Registers and wires.
 
 use crate::bundle::{self, Bundle, Leaf};
-use crate::domain::DomainInfo;
 use crate::error::{ErrorKind, Place};
 use crate::ir::{self, Kind, Node};
 use crate::session::{self, Raw};
@@ -34,7 +33,7 @@ pub struct Wire<T: Bundle> {
 /// #     fn name(&self) -> String { "count".into() }
 /// #     fn io(&self) -> Io { Io { count: output(uint(4)) } }
 /// #     fn build(&self, io: Io) {
-/// let count = reg("count", uint(4), 7);
+/// let count = reg("count_reg", uint(4), 7);
 /// count.next(count.wrapping_add(1));
 /// io.count.set(count);
 /// #     }
@@ -221,8 +220,3 @@ macro_rules! state_common {
 
 state_common!(Reg);
 state_common!(Wire);
-
-/// The domain of a bundle's first signal.
-pub(crate) fn domain_of<T: Bundle>(bundle: &T) -> Option<DomainInfo> {
-    bundle::leaves(bundle).first().map(|leaf| leaf.domain)
-}

@@ -185,7 +185,6 @@ pub(crate) struct WritePort {
     pub data: NodeId,
     /// One bit a lane, lane 0 at bit 0.
     pub lanes: Option<NodeId>,
-    pub place: Place,
 }
 
 #[derive(Clone, Debug)]
@@ -207,7 +206,6 @@ pub(crate) struct Memory {
     pub initial: Option<Rc<Vec<Bits>>>,
     pub writes: Vec<WritePort>,
     pub reads: Vec<ReadPort>,
-    pub place: Place,
 }
 
 #[derive(Clone, Debug)]
