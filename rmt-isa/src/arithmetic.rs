@@ -33,10 +33,27 @@ pub fn requantise(
 /// instructions of Arm.
 pub fn crc32c(state: u32, bytes: &[u8]) -> u32 {
     bytes.iter().fold(state, |state, &byte| {
-        (0..8)
-            .fold(state ^ u32::from(byte), |s, _| (s >> 1) ^ (0x82f6_3b78 & (s & 1).wrapping_neg()))
+        (state >> 8) ^ CRC32C_OF_BYTE[usize::from(state as u8 ^ byte)]
     })
 }
+
+/// What one byte adds to a CRC-32C: the definition bit by bit, as a table since every context
+/// match computes it.
+const CRC32C_OF_BYTE: [u32; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let mut state = byte as u32;
+        let mut bit = 0;
+        while bit < 8 {
+            state = (state >> 1) ^ (0x82f6_3b78 & (state & 1).wrapping_neg());
+            bit += 1;
+        }
+        table[byte] = state;
+        byte += 1;
+    }
+    table
+};
 
 /// Hash of a 64-bit key: places it in a set of a context store or hash map.
 ///

@@ -162,10 +162,11 @@ impl Event {
 
     /// The unsigned integer of `bytes` bytes at `offset`; bytes past the event read as zero.
     pub fn load(&self, offset: usize, bytes: usize) -> u64 {
-        (0..bytes.min(8)).fold(0, |value, index| {
-            let byte = self.bytes.get(offset + index).copied().unwrap_or(0);
-            value | u64::from(byte) << (8 * index)
-        })
+        let present = self.bytes.get(offset..).unwrap_or(&[]);
+        let taken = &present[..bytes.min(8).min(present.len())];
+        let mut word = [0; 8];
+        word[..taken.len()].copy_from_slice(taken);
+        u64::from_le_bytes(word)
     }
 
     /// Writes the low `bytes` bytes of `value` at `offset`; what does not fit the event is cut.
@@ -220,8 +221,10 @@ impl Decision {
     /// # Errors
     /// [`UnknownStatus`] when the status byte has no meaning.
     pub fn from_bytes(bytes: &[u8; DECISION_BYTES]) -> Result<(Self, bool), UnknownStatus> {
-        let word = |offset: usize| {
-            (0..8).fold(0, |value, index| value | u64::from(bytes[offset + index]) << (8 * index))
+        let word = |index: usize| {
+            let mut word = [0; 8];
+            word.copy_from_slice(&bytes[8 * index..8 * index + 8]);
+            u64::from_le_bytes(word)
         };
         let head = word(0);
         let status = bytes[decision_layout::STATUS.offset];
@@ -230,7 +233,7 @@ impl Decision {
             status: Status::from_number(status).ok_or(UnknownStatus { status })?,
             written: bytes[decision_layout::FLAGS.offset] & 7,
             cycles: (head >> 48) as u16,
-            outputs: [word(8), word(16), word(24)],
+            outputs: [word(1), word(2), word(3)],
         };
         Ok((decision, bytes[decision_layout::FLAGS.offset] & 0x80 != 0))
     }
