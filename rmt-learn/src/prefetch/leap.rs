@@ -64,7 +64,8 @@ pub fn strict_majority(values: impl Iterator<Item = i64> + Clone) -> Option<i64>
 /// What is remembered about one process.
 #[derive(Debug, Default)]
 struct ProcessHistory {
-    last_address: i64,
+    /// `None` before the first fault, which therefore has no delta.
+    last_address: Option<i64>,
     /// Newest first.
     deltas: VecDeque<i64>,
     /// Addresses of the last decision, to count the hits that its window follows.
@@ -75,11 +76,10 @@ struct ProcessHistory {
 
 impl ProcessHistory {
     fn record(&mut self, address: i64) {
-        if self.deltas.len() == HISTORY_DELTAS {
-            self.deltas.pop_back();
+        if let Some(last) = self.last_address.replace(address) {
+            self.deltas.truncate(HISTORY_DELTAS - 1);
+            self.deltas.push_front(address - last);
         }
-        self.deltas.push_front(address - self.last_address);
-        self.last_address = address;
     }
 
     fn trend(&self) -> Option<i64> {
@@ -130,14 +130,16 @@ impl Leap {
     fn paper_decision(history: &mut ProcessHistory, address: i64) -> Vec<i64> {
         let trend = history.trend();
         let by_hits = if history.hits == 0 {
-            u64::from(history.last_address + trend.unwrap_or(1) == address)
+            u64::from(history.last_address.is_some_and(|last| last + trend.unwrap_or(1) == address))
         } else {
             (history.hits + 1).next_power_of_two()
         };
         let window = by_hits.min(MAX_WINDOW_PAGES).max(history.predicted_count / 2);
         match trend {
             Some(delta) => (1..=window as i64).map(|step| address + delta * step).collect(),
-            None => (1..=(window / 2) as i64).flat_map(|step| [address + step, address - step]).collect(),
+            None => (1..=(window / 2) as i64)
+                .flat_map(|step| [address + step, address - step])
+                .collect(),
         }
     }
 }
@@ -166,7 +168,7 @@ impl PrefetchPolicy for Leap {
             if variant == LeapVariant::Code {
                 self.kernel.observe(access, true, requests);
             }
-            if address != history.last_address {
+            if Some(address) != history.last_address {
                 history.hits += u64::from(history.predicted.contains(&address));
                 history.record(address);
             }

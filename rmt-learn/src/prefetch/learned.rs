@@ -35,7 +35,8 @@ pub const LOCALITY_SHIFT: u32 = 3;
 /// Features of the tree: trust for lag 1 to 4, then locality.
 pub const FEATURES: usize = MAX_PERIOD + 1;
 /// Names of the features, in order.
-pub const FEATURE_NAMES: [&str; FEATURES] = ["trust_lag_1", "trust_lag_2", "trust_lag_3", "trust_lag_4", "locality"];
+pub const FEATURE_NAMES: [&str; FEATURES] =
+    ["trust_lag_1", "trust_lag_2", "trust_lag_3", "trust_lag_4", "locality"];
 /// Most pages for one decision: three output words of two offsets.
 pub const MAX_OFFSETS: usize = 6;
 
@@ -66,7 +67,9 @@ impl Walk {
         if value < 0 || !(1..=MAX_PERIOD).contains(&period) || !(1..=MAX_OFFSETS).contains(&count) {
             return Err(LearnError::model(
                 "page prefetch",
-                format!("leaf value {value} is neither 0 nor period * 16 + count with period 1 to {MAX_PERIOD} and count 1 to {MAX_OFFSETS}"),
+                format!(
+                    "leaf value {value} is neither 0 nor period * 16 + count with period 1 to {MAX_PERIOD} and count 1 to {MAX_OFFSETS}"
+                ),
             ));
         }
         Ok(Some(Self { period, count }))
@@ -167,7 +170,10 @@ pub fn unpack_offsets(words: &[u64; 3]) -> [i32; MAX_OFFSETS] {
 }
 
 /// Turns offsets into requests for pages of the process; zeros and pages below 0 are left out.
-pub fn requests_for(access: &PageAccess, offsets: &[i32; MAX_OFFSETS]) -> impl Iterator<Item = PageRequest> {
+pub fn requests_for(
+    access: &PageAccess,
+    offsets: &[i32; MAX_OFFSETS],
+) -> impl Iterator<Item = PageRequest> {
     offsets.iter().filter(|offset| **offset != 0).filter_map(|offset| {
         let vpn = access.vpn.checked_add_signed(i64::from(*offset))?;
         Some(PageRequest::VirtualPage { pid: access.pid, vpn })
@@ -192,7 +198,10 @@ impl LearnedPrefetch {
         if tree.feature_count() != FEATURES {
             return Err(LearnError::model(
                 "page prefetch",
-                format!("the tree takes {} features; this policy computes {FEATURES}", tree.feature_count()),
+                format!(
+                    "the tree takes {} features; this policy computes {FEATURES}",
+                    tree.feature_count()
+                ),
             ));
         }
         for value in tree.leaf_values() {

@@ -19,6 +19,9 @@ pub enum Trigger {
 }
 
 /// The scorer's fixed conditions, equal for every policy of a comparison.
+///
+/// The default holds 128 pages: with that, Linux's read-ahead covers in this simulator what the recorded machine measured
+/// when it ran the same programs with read-ahead on (`docs/learning.md` has the table).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ScoreConfig {
     /// Prefetched, not yet used pages that fit; the oldest is evicted first. At least 1.
@@ -31,7 +34,7 @@ pub struct ScoreConfig {
 
 impl Default for ScoreConfig {
     fn default() -> Self {
-        Self { cache_pages: 512, resident_faults: 1024, trigger: Trigger::Miss }
+        Self { cache_pages: 128, resident_faults: 1024, trigger: Trigger::Miss }
     }
 }
 
@@ -68,7 +71,10 @@ impl Score {
 /// Identity of a page in the prefetch cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum CachedPage {
-    Virtual { pid: u32, vpn: u64 },
+    Virtual {
+        pid: u32,
+        vpn: u64,
+    },
     /// A slot whose page no later fault of the stream wants.
     UnwantedSlot(u64),
 }
@@ -145,7 +151,10 @@ pub fn score_policy(
     config: &ScoreConfig,
 ) -> Result<Score> {
     if config.cache_pages == 0 {
-        return Err(LearnError::Setting { name: "cache_pages", reason: "at least 1 page is needed, 0 was given".into() });
+        return Err(LearnError::Setting {
+            name: "cache_pages",
+            reason: "at least 1 page is needed, 0 was given".into(),
+        });
     }
     if stream.is_empty() {
         return Err(LearnError::Data("the stream to score holds no fault".into()));
@@ -184,24 +193,29 @@ fn page_read_for(
     index: &FaultIndex,
     config: &ScoreConfig,
 ) -> Option<CachedPage> {
-    let is_resident = |last_fault: Option<usize>| last_fault.is_some_and(|last| now - last <= config.resident_faults);
+    let is_resident = |last_fault: Option<usize>| {
+        last_fault.is_some_and(|last| now - last <= config.resident_faults)
+    };
     match *request {
         PageRequest::VirtualPage { pid, vpn } => {
             let (last, _) = FaultIndex::around(index.by_page.get(&(pid, vpn)), now);
             (!is_resident(last)).then_some(CachedPage::Virtual { pid, vpn })
         }
         PageRequest::SwapSlot { swap_offset } => {
-            let (last_on_slot, next_on_slot) = FaultIndex::around(index.by_slot.get(&swap_offset), now);
+            let (last_on_slot, next_on_slot) =
+                FaultIndex::around(index.by_slot.get(&swap_offset), now);
             if let Some(next) = next_on_slot {
                 let PageAccess { pid, vpn, .. } = stream[next];
                 let (last, next_of_page) = FaultIndex::around(index.by_page.get(&(pid, vpn)), now);
                 // If the page faults earlier from another slot, this slot does not hold it yet.
                 let holds_page = next_of_page == Some(next);
-                return (holds_page && !is_resident(last)).then_some(CachedPage::Virtual { pid, vpn });
+                return (holds_page && !is_resident(last))
+                    .then_some(CachedPage::Virtual { pid, vpn });
             }
             if let Some(last) = last_on_slot {
                 let PageAccess { pid, vpn, .. } = stream[last];
-                let (last_of_page, next_of_page) = FaultIndex::around(index.by_page.get(&(pid, vpn)), now);
+                let (last_of_page, next_of_page) =
+                    FaultIndex::around(index.by_page.get(&(pid, vpn)), now);
                 // The slot's last page is mapped, or has moved to another slot: this one is free.
                 if is_resident(last_of_page) || next_of_page.is_some() {
                     return None;

@@ -2,9 +2,12 @@
 
 use std::collections::HashMap;
 
-use super::learned::{FEATURES, FaultHistory, MAX_OFFSETS, MAX_PERIOD, Walk, walk_offsets};
+use super::learned::{
+    FEATURE_NAMES, FEATURES, FaultHistory, MAX_OFFSETS, MAX_PERIOD, Walk, walk_offsets,
+};
 use super::trace::PageAccess;
 use crate::error::{LearnError, Result};
+use crate::model_file::ModelFile;
 use crate::tree::{Dataset, DecisionTree, GrowConfig, grow};
 
 /// Numbers of pages that a leaf may ask for.
@@ -70,11 +73,16 @@ impl FaultTimes<'_> {
 ///
 /// # Errors
 /// [`LearnError::Data`] if the trace is not longer than the horizon, or the data set is full.
-pub fn collect_samples(trace: &[PageAccess], config: &TrainConfig, data: &mut Dataset) -> Result<()> {
+pub fn collect_samples(
+    trace: &[PageAccess],
+    config: &TrainConfig,
+    data: &mut Dataset,
+) -> Result<()> {
     if trace.len() <= config.horizon_faults {
         return Err(LearnError::Data(format!(
             "a trace of {} faults is not longer than the horizon of {}; record more or shorten the horizon",
-            trace.len(), config.horizon_faults
+            trace.len(),
+            config.horizon_faults
         )));
     }
     let mut by_page: HashMap<_, Vec<usize>> = HashMap::new();
@@ -93,12 +101,29 @@ pub fn collect_samples(trace: &[PageAccess], config: &TrainConfig, data: &mut Da
                 _ => 0,
             };
             for (index, count) in COUNTS.iter().enumerate() {
-                gains[1 + (period - 1) * COUNTS.len() + index] = offsets[..*count].iter().map(page_gain).sum();
+                gains[1 + (period - 1) * COUNTS.len() + index] =
+                    offsets[..*count].iter().map(page_gain).sum();
             }
         }
         data.push_gains(&view.features, &gains)?;
     }
     Ok(())
+}
+
+/// The model file of a trained tree: one forest, `walk`.
+pub fn export(tree: &DecisionTree) -> ModelFile {
+    let note = |name: &str, text: String| (name.to_owned(), text);
+    ModelFile {
+        notes: vec![
+            note("about", "Which pattern of a process's page faults to walk, and how far.".into()),
+            note("made_by", "cargo run --release -p rmt-learn --example train_page_prefetch".into()),
+            note("trained_on", "firmware/traces/pages/*.train.csv.zst".into()),
+            note("inputs", format!("One i32 lane each: {}; docs/learning.md says how they are computed.", FEATURE_NAMES.join(", "))),
+            note("leaves", "0: prefetch nothing; else period * 16 + count: walk the last `period` deltas for `count` pages.".into()),
+        ],
+        forests: vec![tree.to_forest("walk")],
+        ..ModelFile::default()
+    }
 }
 
 /// Learns one tree from several traces; each is replayed with empty histories.

@@ -8,8 +8,8 @@ pub const MAX_ROWS: usize = 1 << 20;
 pub const MAX_FEATURES: usize = 64;
 /// Most classes: 64.
 pub const MAX_CLASSES: usize = 64;
-/// Largest magnitude of one gain. With the other bounds, a class sum stays below 2^28 and the comparison of two
-/// split scores below 2^123, so that u128 arithmetic is exact.
+/// Largest magnitude of one gain. With the other bounds a class sum stays below 2^28, and the worth of a split is a
+/// fraction with a numerator below 2^104 and a denominator below 2^60: all sums are exact.
 pub const MAX_ABS_GAIN: i32 = 1 << 8;
 
 /// Rows of features, and for each row and class the gain of deciding for that class.
@@ -30,10 +30,14 @@ impl Dataset {
     /// [`LearnError::Data`] if a count is 0 or above [`MAX_FEATURES`] or [`MAX_CLASSES`].
     pub fn new(feature_count: usize, class_count: usize) -> Result<Self> {
         if feature_count == 0 || feature_count > MAX_FEATURES {
-            return Err(LearnError::Data(format!("1 to {MAX_FEATURES} features are possible, {feature_count} were asked for")));
+            return Err(LearnError::Data(format!(
+                "1 to {MAX_FEATURES} features are possible, {feature_count} were asked for"
+            )));
         }
         if class_count == 0 || class_count > MAX_CLASSES {
-            return Err(LearnError::Data(format!("1 to {MAX_CLASSES} classes are possible, {class_count} were asked for")));
+            return Err(LearnError::Data(format!(
+                "1 to {MAX_CLASSES} classes are possible, {class_count} were asked for"
+            )));
         }
         Ok(Self { feature_count, class_count, features: Vec::new(), gains: Vec::new() })
     }
@@ -46,16 +50,25 @@ impl Dataset {
     pub fn push_gains(&mut self, features: &[i32], gains: &[i32]) -> Result<()> {
         let row = self.len();
         if row == MAX_ROWS {
-            return Err(LearnError::Data(format!("more than {MAX_ROWS} rows; learn from a window or a sample")));
+            return Err(LearnError::Data(format!(
+                "more than {MAX_ROWS} rows; learn from a window or a sample"
+            )));
         }
         if features.len() != self.feature_count || gains.len() != self.class_count {
             return Err(LearnError::Data(format!(
                 "row {row} has {} features and {} gains; {} and {} are expected",
-                features.len(), gains.len(), self.feature_count, self.class_count
+                features.len(),
+                gains.len(),
+                self.feature_count,
+                self.class_count
             )));
         }
-        if let Some(gain) = gains.iter().find(|gain| gain.unsigned_abs() > MAX_ABS_GAIN.unsigned_abs()) {
-            return Err(LearnError::Data(format!("row {row} has a gain of {gain}; scale gains to at most {MAX_ABS_GAIN}")));
+        if let Some(gain) =
+            gains.iter().find(|gain| gain.unsigned_abs() > MAX_ABS_GAIN.unsigned_abs())
+        {
+            return Err(LearnError::Data(format!(
+                "row {row} has a gain of {gain}; scale gains to at most {MAX_ABS_GAIN}"
+            )));
         }
         self.features.extend_from_slice(features);
         self.gains.extend_from_slice(gains);
@@ -68,7 +81,11 @@ impl Dataset {
     /// As [`push_gains`](Self::push_gains), and if `label` is no class.
     pub fn push_label(&mut self, features: &[i32], label: usize) -> Result<()> {
         if label >= self.class_count {
-            return Err(LearnError::Data(format!("row {} has label {label}; classes are 0 to {}", self.len(), self.class_count - 1)));
+            return Err(LearnError::Data(format!(
+                "row {} has label {label}; classes are 0 to {}",
+                self.len(),
+                self.class_count - 1
+            )));
         }
         let mut gains = vec![0; self.class_count];
         gains[label] = 1;

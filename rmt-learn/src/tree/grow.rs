@@ -37,7 +37,10 @@ impl GrowConfig {
             if (low..=high).contains(&value) {
                 Ok(())
             } else {
-                Err(LearnError::Setting { name, reason: format!("{low} to {high} is possible, {value} was given") })
+                Err(LearnError::Setting {
+                    name,
+                    reason: format!("{low} to {high} is possible, {value} was given"),
+                })
             }
         };
         in_range("max_depth", self.max_depth, 0, 32)?;
@@ -47,17 +50,25 @@ impl GrowConfig {
     }
 }
 
-/// A non-negative fraction; the bounds of [`Dataset`] keep products of two below 2^123.
+/// A non-negative fraction; the bounds of [`Dataset`] keep the numerator below 2^104.
 #[derive(Clone, Copy, Debug)]
 struct Fraction {
     numerator: u128,
-    denominator: u128,
+    denominator: u64,
 }
 
 impl Fraction {
     fn compare(&self, other: &Self) -> Ordering {
-        (self.numerator * other.denominator).cmp(&(other.numerator * self.denominator))
+        wide_product(self.numerator, other.denominator)
+            .cmp(&wide_product(other.numerator, self.denominator))
     }
+}
+
+/// The 192-bit product of two numbers: bits 191 to 64, then bits 63 to 0.
+fn wide_product(a: u128, b: u64) -> (u128, u64) {
+    let low = u128::from(a as u64) * u128::from(b);
+    let high = (a >> 64) * u128::from(b) + (low >> 64);
+    (high, low as u64)
 }
 
 /// Sums over a set of rows.
@@ -70,10 +81,6 @@ struct ClassSums {
 impl ClassSums {
     fn new(classes: usize) -> Self {
         Self { rows: 0, gains: vec![0; classes] }
-    }
-
-    fn squares(&self) -> u128 {
-        self.gains.iter().map(|gain| u128::from(gain.unsigned_abs()).pow(2)).sum()
     }
 
     /// The class with the largest sum; the lowest of equals, so that class 0 is the default.
@@ -127,7 +134,12 @@ impl Binned {
         for feature in 0..data.feature_count() {
             let column: Vec<i32> = (0..data.len()).map(|row| data.features(row)[feature]).collect();
             let feature_cuts = cuts_of(&column, max_bins);
-            bins.push(column.iter().map(|value| feature_cuts.partition_point(|cut| cut < value) as u8).collect());
+            bins.push(
+                column
+                    .iter()
+                    .map(|value| feature_cuts.partition_point(|cut| cut < value) as u8)
+                    .collect(),
+            );
             cuts.push(feature_cuts);
         }
         Self { cuts, bins }
@@ -144,7 +156,8 @@ fn cuts_of(column: &[i32], max_bins: usize) -> Vec<i32> {
     if distinct.len() < max_bins {
         return distinct;
     }
-    let mut cuts: Vec<i32> = (1..max_bins).map(|part| sorted[part * sorted.len() / max_bins]).collect();
+    let mut cuts: Vec<i32> =
+        (1..max_bins).map(|part| sorted[part * sorted.len() / max_bins]).collect();
     cuts.dedup();
     // A cut at the largest value would separate nothing.
     cuts.retain(|cut| Some(*cut) != largest);
@@ -162,7 +175,9 @@ fn cuts_of(column: &[i32], max_bins: usize) -> Vec<i32> {
 pub fn grow(data: &Dataset, config: &GrowConfig) -> Result<DecisionTree> {
     config.check()?;
     if data.is_empty() {
-        return Err(LearnError::Data("there is no row to learn from; collect a window of samples first".into()));
+        return Err(LearnError::Data(
+            "there is no row to learn from; collect a window of samples first".into(),
+        ));
     }
     let binned = Binned::new(data, config.max_bins);
     let all_rows: Vec<u32> = (0..data.len() as u32).collect();
@@ -226,7 +241,13 @@ fn most_improving(open: &[Leaf]) -> Option<usize> {
 }
 
 /// Best cut of a leaf over all features; `None` if none improves it within the bounds.
-fn best_split(data: &Dataset, binned: &Binned, rows: &[u32], depth: usize, config: &GrowConfig) -> Option<Split> {
+fn best_split(
+    data: &Dataset,
+    binned: &Binned,
+    rows: &[u32],
+    depth: usize,
+    config: &GrowConfig,
+) -> Option<Split> {
     if depth == config.max_depth || rows.len() < 2 * config.min_leaf_rows {
         return None;
     }
@@ -248,7 +269,8 @@ fn best_split(data: &Dataset, binned: &Binned, rows: &[u32], depth: usize, confi
                 continue;
             }
             let Some(improvement) = improvement(&total, &left) else { continue };
-            if best.is_none_or(|other| improvement.compare(&other.improvement) == Ordering::Greater) {
+            if best.is_none_or(|other| improvement.compare(&other.improvement) == Ordering::Greater)
+            {
                 best = Some(Split { feature, bin: bin as u8, improvement });
             }
         }
@@ -273,21 +295,21 @@ fn histogram(data: &Dataset, bins: &[u8], rows: &[u32], bin_count: usize) -> Vec
 /// By the identity a²/m + b²/n − (a+b)²/(m+n) = (a·n − b·m)² / (m·n·(m+n)), summed over the classes, the
 /// difference is never negative and needs no subtraction of large fractions.
 fn improvement(total: &ClassSums, left: &ClassSums) -> Option<Fraction> {
-    let _ = ClassSums::squares;
-    let (m, n) = (i128::from(left.rows), i128::from(total.rows - left.rows));
+    let (m, n) = (left.rows, total.rows - left.rows);
     let mut numerator = 0u128;
     for (whole, part) in total.gains.iter().zip(&left.gains) {
         let (a, b) = (i128::from(*part), i128::from(whole - part));
-        numerator += (a * n - b * m).unsigned_abs().pow(2);
+        numerator += (a * i128::from(n) - b * i128::from(m)).unsigned_abs().pow(2);
     }
-    (numerator > 0).then(|| Fraction { numerator, denominator: (m * n * (m + n)) as u128 })
+    (numerator > 0).then(|| Fraction { numerator, denominator: m * n * (m + n) })
 }
 
 /// Joins sibling leaves of one class, bottom up.
 fn join_equal_leaves(mut drafts: Vec<Draft>) -> Vec<Draft> {
     for index in (0..drafts.len()).rev() {
         if let Draft::Split { left, right, .. } = drafts[index]
-            && let (Draft::Leaf { class: a }, Draft::Leaf { class: b }) = (&drafts[left], &drafts[right])
+            && let (Draft::Leaf { class: a }, Draft::Leaf { class: b }) =
+                (&drafts[left], &drafts[right])
             && a == b
         {
             drafts[index] = Draft::Leaf { class: *a };

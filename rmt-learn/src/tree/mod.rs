@@ -6,9 +6,13 @@
 //! directly after the left one, a leaf holds an i32.
 
 mod dataset;
+mod forest;
 mod grow;
 mod model;
 
 pub use dataset::{Dataset, MAX_ABS_GAIN, MAX_CLASSES, MAX_FEATURES, MAX_ROWS};
 pub use grow::{GrowConfig, grow};
 pub use model::{DecisionTree, Node};
+
+#[cfg(test)]
+mod tests;

@@ -39,17 +39,27 @@ impl DecisionTree {
     /// does not lie after its parent (so every evaluation ends) or not inside the list.
     pub fn new(feature_count: usize, nodes: Vec<Node>) -> Result<Self> {
         if nodes.is_empty() || nodes.len() > usize::from(u16::MAX) + 1 {
-            return Err(LearnError::model("tree", format!("1 to 65536 nodes are possible, {} were given", nodes.len())));
+            return Err(LearnError::model(
+                "tree",
+                format!("1 to 65536 nodes are possible, {} were given", nodes.len()),
+            ));
         }
         for (index, node) in nodes.iter().enumerate() {
             if let Node::Split { feature, left, .. } = *node {
                 if usize::from(feature) >= feature_count {
-                    return Err(LearnError::model("tree", format!("node {index} reads feature {feature}; there are {feature_count}")));
+                    return Err(LearnError::model(
+                        "tree",
+                        format!("node {index} reads feature {feature}; there are {feature_count}"),
+                    ));
                 }
                 if usize::from(left) <= index || usize::from(left) + 1 >= nodes.len() {
-                    return Err(LearnError::model("tree", format!(
-                        "node {index} has its left child at {left}; it must lie after the node, with its sibling inside the {} nodes", nodes.len()
-                    )));
+                    return Err(LearnError::model(
+                        "tree",
+                        format!(
+                            "node {index} has its left child at {left}; it must lie after the node, with its sibling inside the {} nodes",
+                            nodes.len()
+                        ),
+                    ));
                 }
             }
         }
