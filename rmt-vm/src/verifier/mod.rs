@@ -1,1 +1,169 @@
-//! The verifier: a program is proved harmless and its cost bounded, or it is refused.
+//! The verifier: refuses programs that could misbehave, and bounds what the others cost.
+//!
+//! [`verify`] runs in three stages, each only when the one before it found nothing, so that
+//! one mistake does not show up as many:
+//!
+//! 1. declarations ([`structure`]), operands ([`operands`]), control flow ([`control`]);
+//! 2. registers and shapes ([`types`], [`shapes`]), one forward pass over each action
+//!    ([`dataflow`]);
+//! 3. the program as a whole: tail calls ([`control`]), information flow ([`flow`]), the
+//!    order of events ([`ordering`]), costs and placement ([`cost`]).
+//!
+//! What is wrong comes out as [`Violation`]s, each with a [`Rule`], place, reason and remedy;
+//! what is right as a [`Report`]. `docs/verifier.md` is the user's page of all rules.
+//!
+//! The verifier is total: any [`Program`] value gives a result, in time and memory that grow
+//! with the size of the program only.
+
+mod control;
+mod cost;
+mod dataflow;
+mod findings;
+mod flow;
+mod limits;
+mod operands;
+mod ordering;
+mod report;
+mod rules;
+mod shapes;
+mod structure;
+mod types;
+mod violation;
+
+#[cfg(test)]
+mod testing;
+
+use rmt_isa::Program;
+use rmt_isa::program::Entry;
+
+pub use cost::{
+    CardFeatures, CardShape, CardTiming, Cost, EngineKind, Memory, Obstacle, Overrun, Placement,
+    Resource, TableSpace,
+};
+pub use limits::{Budget, Limits};
+pub use report::{ActionReport, OrderingReport, Report, Warning};
+pub use rules::Rule;
+pub use types::{Typing, VectorType, VectorTypes};
+pub use violation::{InstructionPlace, ObjectName, Place, Violation};
+
+use control::{CallGraph, FlowGraph};
+use findings::Findings;
+
+/// Checks a program against the machine's rules and the given limits.
+///
+/// # Errors
+/// All violations that the stage that found the first one finds, at least one; at most
+/// [`Limits::violations`] and one that says that there are more.
+pub fn verify(program: &Program, limits: &Limits) -> Result<Report, Vec<Violation>> {
+    let mut findings = Findings::new(program, limits.violations);
+    let report = check(&mut findings, limits);
+    match (findings.finish(), report) {
+        (Ok(warnings), Some(report)) => Ok(Report { warnings, ..report }),
+        (Ok(_), None) => Err(Vec::new()),
+        (Err(violations), _) => Err(violations),
+    }
+}
+
+/// Checks an entry that is to be added to a table of a verified program at run time.
+///
+/// # Errors
+/// The violations, as [`verify`] would give them for an entry in the image. A table number
+/// that does not exist is one, too.
+pub fn verify_entry(program: &Program, table: usize, entry: &Entry) -> Result<(), Vec<Violation>> {
+    let mut findings = Findings::new(program, Limits::default().violations);
+    match program.tables.get(table) {
+        Some(declared) => {
+            structure::check_entry(&mut findings, table, declared, "the new entry", entry);
+        }
+        None => findings.refuse(
+            Rule::UnknownIndex,
+            findings.whole(),
+            format!("table {table} is named, the program has {}", program.tables.len()),
+            "name a table that exists; indices count from 0",
+        ),
+    }
+    findings.finish().map(|_| ())
+}
+
+/// Vector types before and after each instruction of an action, for engines that compile it.
+///
+/// Gives one [`Typing`] for each instruction; `None` when the action does not exist or is
+/// not well-formed, which [`verify`] would have refused.
+pub fn vector_types(program: &Program, action: usize) -> Option<Vec<Typing>> {
+    let mut findings = Findings::new(program, 1);
+    let graph = control::check_control_flow(&mut findings, action)?;
+    let typings = types::check_types(&mut findings, action, &graph);
+    (!findings.any()).then_some(typings)
+}
+
+/// All stages; gives a report when nothing was found, without the warnings.
+fn check(findings: &mut Findings<'_>, limits: &Limits) -> Option<Report> {
+    let program = findings.program;
+    structure::check_structure(findings);
+    let memory = Memory::of(program);
+    cost::check_memory(findings, limits, &memory);
+    if !control::check_lengths(findings, limits.program_instructions) {
+        return None;
+    }
+    let mut graphs = Vec::new();
+    for action in 0..program.actions.len() {
+        if findings.full() {
+            return None;
+        }
+        operands::check_operands(findings, action);
+        graphs.extend(control::check_control_flow(findings, action));
+    }
+    if findings.any() {
+        return None;
+    }
+    let typings: Vec<_> = graphs
+        .iter()
+        .enumerate()
+        .map(|(action, graph)| types::check_types(findings, action, graph))
+        .collect();
+    if findings.any() {
+        return None;
+    }
+    check_whole(findings, limits, memory, &graphs, &typings)
+}
+
+/// The stage that looks at the program as a whole.
+fn check_whole(
+    findings: &mut Findings<'_>,
+    limits: &Limits,
+    memory: Memory,
+    graphs: &[FlowGraph<'_>],
+    typings: &[Vec<Typing>],
+) -> Option<Report> {
+    let program = findings.program;
+    let calls: CallGraph = control::check_calls(findings, graphs)?;
+    let facts = flow::check_flow(findings, graphs, &calls);
+    let paths = cost::worst_paths(program, &limits.card, graphs, &calls, typings);
+    let overruns = cost::overruns(findings, limits, (graphs, &calls, typings), &paths);
+    cost::check_budgets(findings, &limits.card, &overruns);
+    let placements: Vec<_> = (graphs.iter().zip(typings).enumerate())
+        .map(|(action, (graph, typings))| {
+            cost::placements(findings, &limits.card, &memory, (action, graph, typings), &calls)
+        })
+        .collect();
+    cost::check_placement(findings, limits, &calls, &placements);
+    if findings.any() {
+        return None;
+    }
+    let actions = program.actions.iter().zip(&paths.actions).zip(placements);
+    Some(Report {
+        program: findings.whole().program,
+        ordering: ordering::ordering(findings, graphs, &calls, &facts),
+        table_visits: calls.visits,
+        event: paths.event,
+        memory,
+        actions: actions
+            .map(|((action, &cost), engines)| ActionReport {
+                name: findings::quote(&action.name),
+                cost,
+                engines,
+            })
+            .collect(),
+        warnings: Vec::new(),
+    })
+}

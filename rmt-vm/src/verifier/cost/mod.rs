@@ -1,0 +1,27 @@
+//! What a program costs at worst, and where it can run.
+//!
+//! - [`card`]: the card that is reckoned with: its shape, features and timing;
+//! - [`cycles`]: the one formula for its cycles;
+//! - [`work`]: the cost of one instruction;
+//! - [`paths`]: the worst path through an action, and through all tables of an event;
+//! - [`memory`]: what the declared objects take;
+//! - [`budget`]: comparison with the limits, and the model to blame;
+//! - [`placement`]: which engines can run each action, or why not.
+
+mod budget;
+mod card;
+mod cycles;
+mod memory;
+mod paths;
+mod placement;
+mod work;
+
+pub use budget::{Overrun, Resource};
+pub use card::{CardFeatures, CardShape, CardTiming, TableSpace};
+pub use memory::Memory;
+pub use placement::{EngineKind, Obstacle, Placement};
+pub use work::Cost;
+
+pub(super) use budget::{check_budgets, check_memory, overruns};
+pub(super) use paths::worst_paths;
+pub(super) use placement::{check_placement, placements};
