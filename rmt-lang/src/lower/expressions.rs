@@ -1,0 +1,282 @@
+//! Expressions to values.
+
+use rmt_isa::Instruction;
+use rmt_isa::operand::IntType;
+
+use super::value::{Operand, Type, Value, range_of, wrap};
+use super::{Lowerer, places::Entity};
+use crate::diagnostics::Diagnostic;
+use crate::ir::{Class, R, Reg, V};
+use crate::source::{Span, Spanned};
+use crate::syntax::{
+    BinaryOperator, Expression, ExpressionKind, TypeName, UnaryOperator, element_of,
+};
+
+impl Lowerer<'_> {
+    /// The value of an expression, of whatever type.
+    pub(super) fn expression(&mut self, expression: &Expression) -> Value {
+        self.expression_toward(expression, None)
+    }
+
+    /// The value of an expression as one of type `expected`, if that is given.
+    pub(super) fn expression_as(&mut self, expression: &Expression, expected: Option<Type>) -> Value {
+        let value = self.expression_toward(expression, expected);
+        match expected {
+            Some(expected) => self.coerce(value, expected, expression.span),
+            None => value,
+        }
+    }
+
+    /// The value; `expected` helps those expressions that have no type of their own.
+    fn expression_toward(&mut self, expression: &Expression, expected: Option<Type>) -> Value {
+        self.depth += 1;
+        let value = if self.tick(expression.span) {
+            self.expression_inner(expression, expected)
+        } else {
+            Value::Mistake
+        };
+        self.depth -= 1;
+        value
+    }
+
+    fn expression_inner(&mut self, expression: &Expression, expected: Option<Type>) -> Value {
+        let span = expression.span;
+        match &expression.kind {
+            ExpressionKind::Mistake => Value::Mistake,
+            ExpressionKind::Number(number) => Value::Number((*number).into()),
+            ExpressionKind::Bool(value) => Value::Bool(Operand::Constant((*value).into())),
+            ExpressionKind::Name(_)
+            | ExpressionKind::Field(..)
+            | ExpressionKind::Index(..)
+            | ExpressionKind::Slice(..) => {
+                let entity = self.entity(expression);
+                self.load(entity, span)
+            }
+            ExpressionKind::Call(callee, arguments) => self.call(callee, arguments, span, expected),
+            ExpressionKind::Unary(operator, inner) => {
+                let inner_expected = expected.filter(|_| *operator != UnaryOperator::Not);
+                let value = self.expression_toward(inner, inner_expected);
+                self.unary(*operator, value, span)
+            }
+            ExpressionKind::Binary(
+                operator @ (BinaryOperator::And | BinaryOperator::Or),
+                left,
+                right,
+            ) => self.joined(*operator, left, right, span),
+            ExpressionKind::Binary(operator, left, right) => {
+                // Sides without a type of their own take the type that is wanted of the whole.
+                let side = expected.filter(|_| !operator.is_comparison());
+                let a = self.expression_toward(left, side);
+                let b = self.expression_toward(right, side);
+                self.binary(*operator, (a, left.span), (b, right.span), span)
+            }
+            ExpressionKind::Cast(inner, kind) => self.cast(inner, kind, span),
+            ExpressionKind::If(condition, then, otherwise) => {
+                self.choice(condition, then, otherwise, expected)
+            }
+            ExpressionKind::List(values) => self.vector_list(values, expected, span),
+            ExpressionKind::Fill(value, count) => self.vector_fill(value, count, expected, span),
+        }
+    }
+
+    fn unary(&mut self, operator: UnaryOperator, value: Value, span: Span) -> Value {
+        match (operator, value) {
+            (_, Value::Mistake) => Value::Mistake,
+            (UnaryOperator::Negate, Value::Number(number)) => match number.checked_neg() {
+                Some(negated) => Value::Number(negated),
+                None => Value::Mistake,
+            },
+            (UnaryOperator::Complement, Value::Number(number)) => Value::Number(!number),
+            (UnaryOperator::Not, Value::Bool(Operand::Constant(known))) => {
+                Value::Bool(Operand::Constant(1 - known))
+            }
+            (UnaryOperator::Not, Value::Bool(operand @ Operand::Register(_))) => {
+                let one = Operand::Constant(1);
+                let flipped =
+                    self.compute_two(Instruction::Xor { d: R, a: R, b: R }, operand, one, (0, 1));
+                Value::Bool(Operand::Register(flipped))
+            }
+            (UnaryOperator::Negate, Value::Int(kind, operand)) if kind.signed() => {
+                self.negate(kind, operand)
+            }
+            (UnaryOperator::Complement, Value::Int(kind, operand)) => self.complement(kind, operand),
+            (UnaryOperator::Negate, Value::Int(kind, _)) => self.error(
+                Diagnostic::error(span, format!("`{kind}` has no negative values"), "unsigned")
+                    .help("write `0 - x` if it shall wrap, or cast to a signed type first"),
+            ),
+            (UnaryOperator::Not, Value::Int(kind, _)) => self.error(
+                Diagnostic::error(span, "`!` is for bools", format!("this is `{kind}`"))
+                    .help("write `x == 0` to test for zero, `~x` to flip the bits"),
+            ),
+            (UnaryOperator::Complement, Value::Bool(_)) => self.error(
+                Diagnostic::error(span, "`~` is for integers", "this is `bool`")
+                    .help("write `!x`"),
+            ),
+            (operator, other) => {
+                let sign = match operator {
+                    UnaryOperator::Negate => "-",
+                    UnaryOperator::Not => "!",
+                    UnaryOperator::Complement => "~",
+                };
+                let what = self.describe(other.kind());
+                self.error(Diagnostic::error(span, format!("`{sign}` cannot take {what}"), what))
+            }
+        }
+    }
+
+    fn negate(&mut self, kind: IntType, operand: Operand) -> Value {
+        let register = match operand {
+            Operand::Constant(value) => {
+                return Value::Int(kind, Operand::Constant(wrap(-value, kind)));
+            }
+            Operand::Register(register) => register,
+        };
+        let (low, high) = self.range(operand, kind);
+        let exact = (-high, -low);
+        let stored = if exact.1 <= range_of(kind).1 { exact } else { (i128::MIN, i128::MAX) };
+        let negated = self.compute(Instruction::Neg { d: R, a: R }, Some(register), None, stored);
+        Value::Int(kind, self.cut(negated, exact, kind))
+    }
+
+    fn complement(&mut self, kind: IntType, operand: Operand) -> Value {
+        let register = match operand {
+            Operand::Constant(value) => {
+                return Value::Int(kind, Operand::Constant(wrap(!value, kind)));
+            }
+            Operand::Register(register) => register,
+        };
+        let (low, high) = self.range(operand, kind);
+        let exact = (!high, !low);
+        let stored = if kind.signed() { exact } else { (i128::MIN, i128::MAX) };
+        let flipped = self.compute(Instruction::Not { d: R, a: R }, Some(register), None, stored);
+        Value::Int(kind, self.cut(flipped, exact, kind))
+    }
+
+    fn cast(&mut self, inner: &Expression, kind: &Spanned<TypeName>, span: Span) -> Value {
+        let Some(target) = self.type_of(kind) else {
+            self.expression(inner);
+            return Value::Mistake;
+        };
+        if let Some(value) = self.cast_history(inner, target, span) {
+            return value;
+        }
+        // `requant(x, s) as i16` and `[0; 4] as i16` take their element type from the cast.
+        let expected = match (target, &inner.kind) {
+            (Type::Int(_), ExpressionKind::List(_) | ExpressionKind::Fill(..)) => Some(target),
+            (Type::Int(_) | Type::Vector(..), ExpressionKind::Call(callee, _)) => {
+                matches!(&callee.kind, ExpressionKind::Name(name) if name == "requant")
+                    .then_some(target)
+            }
+            (Type::Vector(..), ExpressionKind::List(_) | ExpressionKind::Fill(..)) => Some(target),
+            _ => None,
+        };
+        let value = self.expression_toward(inner, expected);
+        self.cast_loaded(value, target, span)
+    }
+
+    pub(super) fn cast_loaded(&mut self, value: Value, target: Type, span: Span) -> Value {
+        match (value, target) {
+            (Value::Mistake, _) | (_, Type::Mistake) => Value::Mistake,
+            (Value::Number(number), Type::Int(kind)) => {
+                Value::Int(kind, Operand::Constant(wrap(number, kind)))
+            }
+            (Value::Int(from, operand), Type::Int(kind)) => self.cast_int(from, operand, kind),
+            (Value::Bool(operand), Type::Int(kind)) => Value::Int(kind, operand),
+            (Value::Bool(_), Type::Bool) => value,
+            (Value::Vector(from, lanes, register), Type::Int(kind)) => match element_of(kind) {
+                Some(element) if element == from => value,
+                Some(element) => {
+                    let converted = self.new_register(Class::Vector, (0, 0), span);
+                    let template = Instruction::VectorConvert { d: V, a: V, element };
+                    self.emit(template, Some(converted), Some(register), None);
+                    Value::Vector(element, lanes, converted)
+                }
+                None => self.no_element(kind, span),
+            },
+            (Value::Vector(_, lanes, _), Type::Vector(element, wanted)) => {
+                if lanes != wanted {
+                    return self.error(Diagnostic::error(
+                        span,
+                        format!("a vector of {lanes} lanes cannot become one of {wanted}"),
+                        "the number of lanes differs",
+                    ));
+                }
+                let kind = crate::syntax::int_of(element);
+                self.cast_loaded(value, Type::Int(kind), span)
+            }
+            (_, Type::Bool) => self.error(
+                Diagnostic::error(span, "nothing is cast to `bool`", "a comparison is needed")
+                    .help("write `x != 0`"),
+            ),
+            _ => {
+                let (from, to) = (self.describe(value.kind()), self.describe(target));
+                self.error(Diagnostic::error(span, format!("{from} cannot become {to}"), "no such cast"))
+            }
+        }
+    }
+
+    pub(super) fn no_element(&mut self, kind: IntType, span: Span) -> Value {
+        self.error(
+            Diagnostic::error(span, format!("lanes cannot be `{kind}`"), "not a type of lanes")
+                .help("lanes are `i8`, `i16` or `i32`"),
+        )
+    }
+
+    /// A type as written; `None` when it has been reported as wrong.
+    pub(super) fn type_of(&mut self, kind: &Spanned<TypeName>) -> Option<Type> {
+        match &kind.node {
+            TypeName::Int(int) => Some(Type::Int(*int)),
+            TypeName::Bool => Some(Type::Bool),
+            TypeName::Array(int, count) => {
+                let Some(element) = element_of(*int) else {
+                    self.no_element(*int, kind.span);
+                    return None;
+                };
+                let lanes = self.lane_count(count)?;
+                Some(Type::Vector(element, lanes))
+            }
+            TypeName::Record(name) => match self.global(name) {
+                Some(crate::declare::Global::Context(context)) => Some(Type::Record(context)),
+                _ => {
+                    let types = rmt_isa::operand::IntType::ALL.iter().map(|kind| kind.text());
+                    let contexts = self.symbols.program.contexts.iter().map(|c| c.name.as_str());
+                    let all: Vec<_> = types.chain(["bool"]).chain(contexts).collect();
+                    let mut diagnostic = Diagnostic::error(
+                        kind.span,
+                        format!("there is no type `{name}`"),
+                        "not a type",
+                    );
+                    diagnostic.help = crate::diagnostics::suggest(name, all);
+                    self.error(diagnostic);
+                    None
+                }
+            },
+        }
+    }
+
+    /// Writes a value into the register of a variable.
+    pub(super) fn assign_register(&mut self, register: Reg, value: Value) {
+        match value {
+            Value::Int(_, operand) | Value::Bool(operand) => self.move_into(register, operand),
+            Value::Vector(element, _, source) => self.copy_vector(register, source, element),
+            _ => {}
+        }
+    }
+
+    /// The value of whatever an expression names.
+    pub(super) fn load(&mut self, entity: Entity, span: Span) -> Value {
+        match entity {
+            Entity::Value(value) => value,
+            Entity::Lane(vector, lane) => self.load_lane(vector, lane),
+            Entity::EventField(offset, kind) => self.load_event(offset, kind),
+            Entity::EventVector(offset, element, lanes) => {
+                self.load_event_vector(offset, element, lanes)
+            }
+            Entity::Field(handle, field) => self.load_field(handle, field, span),
+            Entity::History(handle, field, index) => self.load_history(handle, field, index, span),
+            Entity::MapValue(map, key) => self.map_lookup(map, key),
+            Entity::Row(tensor, row) => self.load_row(tensor, row, span),
+            other => self.not_a_value(other, span),
+        }
+    }
+}
