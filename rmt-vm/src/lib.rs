@@ -4,12 +4,14 @@
 //! - [`interpreter`]: runs events, one instruction at a time. It is the specification.
 //! - [`verifier`]: refuses programs that could misbehave, and bounds what the others cost.
 //! - [`engine`]: the interface that interpreter, JIT, RTL and card share.
+//! - [`conformance`]: test vectors that run on every engine.
 //! - [`events`]: recorded CSV traces as events.
 //!
 //! A program (crate `rmt-isa`) goes through the verifier, is loaded into an engine, and then
 //! each event goes in and a decision comes out; between two events the control plane may
 //! commit changes to the state.
 
+pub mod conformance;
 pub mod engine;
 pub mod events;
 pub mod interpreter;

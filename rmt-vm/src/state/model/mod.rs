@@ -1,5 +1,7 @@
 //! Models: tensors, scales and forests, swapped a whole model at a time.
 
+pub(crate) mod form;
+
 use rmt_isa::limits::{MAX_FOREST_NODES, VECTOR_LANES};
 use rmt_isa::program::{Forest, ForestMode, Program, Scale, Tensor, TreeNode};
 
@@ -17,6 +19,7 @@ pub struct Models {
 
 /// All objects of one model, to take the place of those that run. Objects are found by name.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(from = "form::ObjectsForm", into = "form::ObjectsForm")]
 pub struct ModelObjects {
     /// Tensors of the same element type and shape.
     pub tensors: Vec<Tensor>,

@@ -1,0 +1,90 @@
+//! The test vectors of `tests/filetests` on the interpreter, and that they leave no
+//! instruction out.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use rmt_isa::{INSTRUCTIONS, Instruction};
+use rmt_vm::conformance::{Case, StepAction, parse, run};
+use rmt_vm::engine::InterpreterEngine;
+use rmt_vm::interpreter::{Machine, Observer, Thread};
+
+/// All tests of all files.
+fn cases() -> Vec<Case> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/filetests");
+    let mut files: Vec<_> = std::fs::read_dir(&folder)
+        .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
+        .map(|file| file.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "rmtasm"))
+        .collect();
+    files.sort();
+    assert!(!files.is_empty(), "{} holds no .rmtasm file", folder.display());
+    let parse_file = |path: &std::path::PathBuf| {
+        let text = std::fs::read_to_string(path).unwrap();
+        parse(&path.file_name().unwrap().to_string_lossy(), &text).unwrap_or_else(|e| panic!("{e}"))
+    };
+    files.iter().flat_map(parse_file).collect()
+}
+
+#[test]
+fn the_interpreter_gives_what_the_vectors_say() {
+    let mut engine = InterpreterEngine::default();
+    let failures: Vec<_> = cases()
+        .iter()
+        .filter_map(|case| run(case, &mut engine).err())
+        .map(|f| f.to_string())
+        .collect();
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[derive(Default)]
+struct Executed(BTreeSet<&'static str>);
+
+impl Observer for Executed {
+    fn instruction(&mut self, _: usize, _: usize, instruction: Instruction, _: &Thread) {
+        self.0.insert(instruction.info().mnemonic);
+    }
+}
+
+/// Every row of the table has a vector that is named after it and executes it.
+#[test]
+fn every_instruction_has_a_vector() {
+    let mut covered = BTreeSet::new();
+    for case in cases().iter().filter(|case| !case.unverified) {
+        let mut machine = Machine::new(&case.program).unwrap();
+        let mut executed = Executed::default();
+        for step in &case.steps {
+            match &step.action {
+                StepAction::Run { event, .. } => {
+                    machine.run_observed(event, &mut executed);
+                }
+                StepAction::Commit { changes, refused } => {
+                    assert_eq!(machine.state_mut().commit(changes).is_err(), *refused);
+                }
+                StepAction::State { .. } => {}
+            }
+        }
+        let subject = case.name.split(' ').next().unwrap_or_default();
+        covered.extend(executed.0.into_iter().filter(|mnemonic| *mnemonic == subject));
+    }
+    let missing: Vec<_> =
+        INSTRUCTIONS.iter().map(|i| i.mnemonic).filter(|m| !covered.contains(m)).collect();
+    assert!(missing.is_empty(), "no vector executes: {}", missing.join(", "));
+}
+
+/// What the vectors call a verified program, the verifier accepts, and only that.
+#[test]
+fn the_interpreter_never_faults_on_tests_that_are_not_marked() {
+    use rmt_isa::Status;
+    for case in cases().iter().filter(|case| !case.unverified) {
+        for step in &case.steps {
+            if let StepAction::Run { status, .. } = step.action {
+                let fault = matches!(
+                    status,
+                    Status::BadInstruction | Status::OutOfRange | Status::Watchdog
+                );
+                assert!(!fault, "{}: line {}: mark the test `unverified`", case.file, step.line);
+            }
+        }
+    }
+}
