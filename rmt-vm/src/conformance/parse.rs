@@ -119,7 +119,7 @@ impl Parser {
             label: Label::Public,
         };
         let program = Program {
-            name: name.to_owned(),
+            name: name.replace(' ', "_"),
             hook,
             outputs: (0..3).map(output).collect(),
             actions: vec![action("main", vec![], 0)],
@@ -147,7 +147,7 @@ impl Parser {
             action.lines = vec![0; action.code.len()];
         }
         if case.program.tables.is_empty() {
-            case.program.tables.push(table(&json!({}))?);
+            case.program.tables.push(table(0, &json!({}))?);
         }
         self.code = Code::Nowhere;
         Ok(())
@@ -163,7 +163,7 @@ impl Parser {
                 self.texts.push(String::new());
                 program.actions.push(action_line(rest)?);
             }
-            "table" => program.tables.push(table(&value(rest)?)?),
+            "table" => program.tables.push(table(program.tables.len(), &value(rest)?)?),
             "entry" => entry_line(program, rest)?,
             "context" => {
                 let mut object = value(rest)?;
@@ -241,9 +241,9 @@ fn object_of<T: serde::de::DeserializeOwned>(object: Value, defaults: Value) -> 
     serde_json::from_value(with_defaults(&object, defaults)).map_err(|error| error.to_string())
 }
 
-fn table(object: &Value) -> Result<Table, String> {
+fn table(number: usize, object: &Value) -> Result<Table, String> {
     let defaults = json!({
-        "name": "table", "kind": "Exact", "key": [], "capacity": 16, "actions": [0],
+        "name": format!("table{number}"), "kind": "Exact", "key": [], "capacity": 16, "actions": [0],
         "default": {"action": 0, "parameters": []}, "entries": [],
     });
     object_of(object.clone(), defaults)
