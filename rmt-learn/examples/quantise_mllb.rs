@@ -4,8 +4,9 @@
 //! cargo run --release -p rmt-learn --example quantise_mllb
 //! ```
 //!
-//! Prints how often the integers decide as double precision does: on synthetic decisions over the ranges of the
-//! recorded ones, on the recorded ones, and on the golden vector that came with the weights.
+//! Prints how often the integers decide as double precision does: on synthetic decisions over the
+//! ranges of the recorded ones, on the recorded ones, and on the golden vector that came with the
+//! weights.
 
 use std::error::Error;
 use std::path::Path;

@@ -1,8 +1,9 @@
 //! Writing model files: the JSON that a `.rmt` program names, read by `rmt-lang`.
 //!
-//! The layout (format `rmt-model`, version 1) has lists of tensors, scales and forests with the field names of
-//! [`rmt_isa::program`], and free notes for people. The text is written here rather than by a pretty-printer,
-//! so that it can be read and compared: one tensor row or tree node a line, always in the same order.
+//! The layout (format `rmt-model`, version 1) has lists of tensors, scales and forests with the
+//! field names of [`rmt_isa::program`], and free notes for people. The text is written here rather
+//! than by a pretty-printer, so that it can be read and compared: one tensor row or tree node a
+//! line, always in the same order.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -14,7 +15,8 @@ use crate::error::{LearnError, Result};
 /// The objects of one model, and what people should know about it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ModelFile {
-    /// Headed notes, in order: origin, meaning of inputs and outputs, the command that made the file.
+    /// Headed notes, in order: origin, meaning of inputs and outputs, the command that made the
+    /// file.
     pub notes: Vec<(String, String)>,
     /// Constant arrays.
     pub tensors: Vec<Tensor>,

@@ -1,7 +1,7 @@
 //! Reading recorded tables: CSV with a header, plain or zstd-compressed.
 //!
-//! The `csv` crate splits lines, `ruzstd` (pure Rust, so no C compiler is needed) decompresses. Both kinds are
-//! told apart by the zstd frame's magic number, not by the file's name.
+//! The `csv` crate splits lines, `ruzstd` (pure Rust, so no C compiler is needed) decompresses.
+//! Both kinds are told apart by the zstd frame's magic number, not by the file's name.
 
 use std::fs::File;
 use std::io::Read;
@@ -52,7 +52,8 @@ pub(crate) fn read_bytes(path: &Path) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Reads all rows of a table; `wanted` names the columns, which may stand in any order among others.
+/// Reads all rows of a table; `wanted` names the columns, which may stand in any order among
+/// others.
 pub(crate) fn read_rows<T>(
     file: &str,
     bytes: &[u8],

@@ -1,4 +1,5 @@
-//! The models in `firmware/models` come from the samples in `firmware/traces`, and are as good as the docs say.
+//! The models in `firmware/models` come from the samples in `firmware/traces`, and are as good as
+//! the docs say.
 
 use std::path::{Path, PathBuf};
 

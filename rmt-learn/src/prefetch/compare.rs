@@ -18,8 +18,8 @@ pub struct Comparison {
     pub score: Score,
 }
 
-/// The policies to be measured against: none, Linux, Leap in its four forms, and the oracle with as many pages for
-/// each decision as the learned policy has.
+/// The policies to be measured against: none, Linux, Leap in its four forms, and the oracle with as
+/// many pages for each decision as the learned policy has.
 pub fn baselines(stream: &[PageAccess]) -> Vec<Box<dyn PrefetchPolicy>> {
     let mut policies: Vec<Box<dyn PrefetchPolicy>> =
         vec![Box::new(NoPrefetch), Box::new(LinuxClusterReadahead::new(DEFAULT_PAGE_CLUSTER))];
@@ -34,8 +34,8 @@ pub fn baselines(stream: &[PageAccess]) -> Vec<Box<dyn PrefetchPolicy>> {
 
 /// Scores the baselines on misses, then each candidate on misses and on every fault.
 ///
-/// `candidates` makes a policy anew for each run, so that none starts with another run's history. Linux and
-/// Leap decide on misses by definition, hence only one line each.
+/// `candidates` makes a policy anew for each run, so that none starts with another run's history.
+/// Linux and Leap decide on misses by definition, hence only one line each.
 ///
 /// # Errors
 /// As [`score_policy`].

@@ -1,10 +1,10 @@
-//! Leap's majority-vote prefetcher (Al Maruf and Chowdhury, "Effectively Prefetching Remote Memory with
-//! Leap", USENIX ATC 2020), rewritten from its description.
+//! Leap's majority-vote prefetcher (Al Maruf and Chowdhury, "Effectively Prefetching Remote Memory
+//! with Leap", USENIX ATC 2020), rewritten from its description.
 //!
 //! A ring keeps the differences between successive page addresses of a process. A trend is a strict
-//! majority among the newest differences: the window starts at a quarter of the ring and doubles until
-//! one is found (Boyer-Moore vote, then a recount). Two variants differ in what they do with it; see
-//! [`LeapVariant`].
+//! majority among the newest differences: the window starts at a quarter of the ring and doubles
+//! until one is found (Boyer-Moore vote, then a recount). Two variants differ in what they do with
+//! it; see [`LeapVariant`].
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -31,11 +31,13 @@ pub enum AddressSpace {
 /// The two published forms of the algorithm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LeapVariant {
-    /// As the paper describes it: window = next power of two of hits + 1, at most 8, at least half of the
-    /// last; with no hit 1 page if the fault follows the trend, else 0; without a trend, pages on both sides.
+    /// As the paper describes it: window = next power of two of hits + 1, at most 8, at least half
+    /// of the last; with no hit 1 page if the fault follows the trend, else 0; without a trend,
+    /// pages on both sides.
     Paper,
-    /// As the published code does it: `find_trend` over windows of 8, 16 and 32; with a trend, as many pages as
-    /// Linux's window holds, in steps of the trend; without one, Linux's aligned cluster.
+    /// As the published code does it: `find_trend` over windows of 8, 16 and 32; with a trend, as
+    /// many pages as Linux's window holds, in steps of the trend; without one, Linux's aligned
+    /// cluster.
     Code,
 }
 

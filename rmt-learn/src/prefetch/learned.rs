@@ -1,11 +1,12 @@
 //! The learned policy: two fault streams for each process, four repetition counters, one tree.
 //!
-//! This is the reference of `firmware/page_prefetch.rmt`, in the same integer steps. A process reads
-//! memory in a few places at once, so faults are first parted into two streams by nearness. Within a stream
-//! the policy keeps the last four differences of page numbers ("deltas") and, for each lag 1 to 4, a
-//! counter of trust that "the next delta equals the one `lag` back". A decision tree maps the four
-//! counters and a measure of locality to one of its leaves: prefetch nothing, or walk the pattern of the last
-//! `period` deltas for `count` pages. So one rule covers sequential scans, strides, and repeating patterns.
+//! This is the reference of `firmware/page_prefetch.rmt`, in the same integer steps. A process
+//! reads memory in a few places at once, so faults are first parted into two streams by nearness.
+//! Within a stream the policy keeps the last four differences of page numbers ("deltas") and, for
+//! each lag 1 to 4, a counter of trust that "the next delta equals the one `lag` back". A decision
+//! tree maps the four counters and a measure of locality to one of its leaves: prefetch nothing, or
+//! walk the pattern of the last `period` deltas for `count` pages. So one rule covers sequential
+//! scans, strides, and repeating patterns.
 
 use std::collections::HashMap;
 
@@ -143,8 +144,9 @@ impl FaultHistory {
     }
 }
 
-/// Walks the pattern of the last `walk.period` deltas, as if it began anew: offset `j` is the sum of the first
-/// `j` deltas, the oldest of the pattern first. Unused places are 0, which means no page.
+/// Walks the pattern of the last `walk.period` deltas, as if it began anew: offset `j` is the sum
+/// of the first `j` deltas, the oldest of the pattern first. Unused places are 0, which means no
+/// page.
 pub fn walk_offsets(deltas: &[i32; MAX_PERIOD], walk: Walk) -> [i32; MAX_OFFSETS] {
     let mut offsets = [0; MAX_OFFSETS];
     let mut offset = 0;
@@ -193,7 +195,8 @@ impl LearnedPrefetch {
     /// A policy with empty histories.
     ///
     /// # Errors
-    /// [`LearnError::Model`] if the tree does not take [`FEATURES`] features or a leaf is no decision.
+    /// [`LearnError::Model`] if the tree does not take [`FEATURES`] features or a leaf is no
+    /// decision.
     pub fn new(tree: DecisionTree) -> Result<Self> {
         if tree.feature_count() != FEATURES {
             return Err(LearnError::model(

@@ -1,10 +1,10 @@
 //! Linux's swap read-ahead for rotating disks, rewritten from its description.
 //!
-//! `swap_cluster_readahead` reads the aligned cluster of slots around the faulting one. The cluster's
-//! size follows the number of read-ahead pages that were used since the last miss
-//! (`swapin_nr_pages`, `mm/swap_state.c`, unchanged in substance from 3.14 to 6.12): hits + 2, rounded up
-//! to a power of two of at least 4, at most `1 << page_cluster`, at least half of the last size; with no
-//! hit at all, 2 if the slot is next to the previous one, else 1.
+//! `swap_cluster_readahead` reads the aligned cluster of slots around the faulting one. The
+//! cluster's size follows the number of read-ahead pages that were used since the last miss
+//! (`swapin_nr_pages` in `mm/swap_state.c`): hits + 2,
+//! rounded up to a power of two of at least 4, at most `1 << page_cluster`, at least half of the
+//! last size; with no hit at all, 2 if the slot is next to the previous one, else 1.
 
 use super::policy::{PageRequest, PrefetchPolicy};
 use super::trace::PageAccess;
@@ -12,13 +12,14 @@ use super::trace::PageAccess;
 /// `vm.page-cluster` of a stock kernel.
 pub const DEFAULT_PAGE_CLUSTER: u32 = 3;
 
-/// The hit count that the kernel starts from (`swapin_readahead_hits`), so that the first faults read ahead.
+/// The hit count that the kernel starts from (`swapin_readahead_hits`), so that the first faults
+/// read ahead.
 const INITIAL_HITS: u64 = 4;
 
 /// Read-ahead of an aligned cluster in swap-slot space.
 ///
-/// State is global over processes, as in the kernel. It observes the slot of each miss, and of each hit
-/// only that a read-ahead page was used.
+/// State is global over processes, as in the kernel. It observes the slot of each miss, and of each
+/// hit only that a read-ahead page was used.
 #[derive(Debug)]
 pub struct LinuxClusterReadahead {
     max_pages: u64,
@@ -28,7 +29,8 @@ pub struct LinuxClusterReadahead {
 }
 
 impl LinuxClusterReadahead {
-    /// Read-ahead of up to `1 << page_cluster` slots; values above 6 are taken as 6, as no kernel is run with more.
+    /// Read-ahead of up to `1 << page_cluster` slots; values above 6 are taken as 6, as no kernel
+    /// is run with more.
     pub fn new(page_cluster: u32) -> Self {
         Self {
             max_pages: 1 << page_cluster.min(6),
@@ -106,7 +108,8 @@ mod tests {
             .collect()
     }
 
-    /// The window by hand: 4 initial hits give 8; then 0 hits, not adjacent: 1, held at half of 8, then 2, then 1.
+    /// The window by hand: 4 initial hits give 8; then 0 hits, not adjacent: 1, held at half of 8,
+    /// then 2, then 1.
     #[test]
     fn window_shrinks_by_halves_without_hits() {
         let mut policy = LinuxClusterReadahead::new(DEFAULT_PAGE_CLUSTER);

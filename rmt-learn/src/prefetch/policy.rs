@@ -7,7 +7,8 @@ use super::trace::PageAccess;
 /// One page that a policy asks to have read ahead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PageRequest {
-    /// A page of a process, by virtual page number. The kernel finds its swap slot in the page table.
+    /// A page of a process, by virtual page number. The kernel finds its swap slot in the page
+    /// table.
     VirtualPage {
         /// Process whose page table is meant.
         pid: u32,
@@ -23,10 +24,10 @@ pub enum PageRequest {
 
 /// A policy sits in the swap fault path and sees what the kernel sees there, nothing else.
 ///
-/// The scorer calls [`observe`](Self::observe) once for each fault, in order. `hit` says that the page
-/// was found in the swap cache, brought there by an earlier request of this policy
-/// (`lookup_swap_cache`); otherwise the fault goes to the disk (`swap_cluster_readahead`).
-/// Accesses to pages that are mapped do not fault and are never shown.
+/// The scorer calls [`observe`](Self::observe) once for each fault, in order. `hit` says that the
+/// page was found in the swap cache, brought there by an earlier request of this policy
+/// (`lookup_swap_cache`); otherwise the fault goes to the disk (`swap_cluster_readahead`). Accesses
+/// to pages that are mapped do not fault and are never shown.
 pub trait PrefetchPolicy {
     /// Short name for tables.
     fn name(&self) -> String;
@@ -37,7 +38,8 @@ pub trait PrefetchPolicy {
     fn observe(&mut self, access: &PageAccess, hit: bool, requests: &mut Vec<PageRequest>);
 }
 
-/// Never prefetches: the lower bound of coverage, and the setting in which the traces were recorded.
+/// Never prefetches: the lower bound of coverage, and the setting in which the traces were
+/// recorded.
 #[derive(Debug, Default)]
 pub struct NoPrefetch;
 
@@ -49,8 +51,8 @@ impl PrefetchPolicy for NoPrefetch {
     fn observe(&mut self, _access: &PageAccess, _hit: bool, _requests: &mut Vec<PageRequest>) {}
 }
 
-/// Knows the future: asks for the next distinct pages of the trace. An upper bound for a given number
-/// of requests for each decision, no policy.
+/// Knows the future: asks for the next distinct pages of the trace. An upper bound for a given
+/// number of requests for each decision, no policy.
 #[derive(Debug)]
 pub struct Oracle {
     future: Vec<(u32, u64)>,
@@ -59,7 +61,8 @@ pub struct Oracle {
 }
 
 impl Oracle {
-    /// An oracle for exactly this trace, which asks for up to `requests_per_decision` pages at a time.
+    /// An oracle for exactly this trace, which asks for up to `requests_per_decision` pages at a
+    /// time.
     pub fn new(trace: &[PageAccess], requests_per_decision: usize) -> Self {
         let future = trace.iter().map(|access| (access.pid, access.vpn)).collect();
         Self { future, position: 0, requests_per_decision }

@@ -1,7 +1,7 @@
 //! The scorer: one demand stream, one bounded prefetch cache, one policy.
 //!
-//! What is counted: *accuracy* = prefetched pages that a fault used before they were evicted / pages
-//! prefetched; *coverage* = faults served by the prefetch cache / all faults.
+//! What is counted: *accuracy* = prefetched pages that a fault used before they were evicted /
+//! pages prefetched; *coverage* = faults served by the prefetch cache / all faults.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -20,13 +20,15 @@ pub enum Trigger {
 
 /// The scorer's fixed conditions, equal for every policy of a comparison.
 ///
-/// The default holds 128 pages: with that, Linux's read-ahead covers in this simulator what the recorded machine measured
-/// when it ran the same programs with read-ahead on (`docs/learning.md` has the table).
+/// The default holds 128 pages: with that, Linux's read-ahead covers in this simulator what the
+/// recorded machine measured when it ran the same programs with read-ahead on (`docs/learning.md`
+/// has the table).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ScoreConfig {
     /// Prefetched, not yet used pages that fit; the oldest is evicted first. At least 1.
     pub cache_pages: usize,
-    /// A page that faulted within this many faults counts as mapped: a request for it reads nothing and costs nothing.
+    /// A page that faulted within this many faults counts as mapped: a request for it reads nothing
+    /// and costs nothing.
     pub resident_faults: usize,
     /// When requests are carried out.
     pub trigger: Trigger,
@@ -45,7 +47,8 @@ pub struct Score {
     pub faults: u64,
     /// Faults served by the prefetch cache.
     pub hits: u64,
-    /// Pages read ahead (requests for mapped or already cached pages read nothing and are left out).
+    /// Pages read ahead (requests for mapped or already cached pages read nothing and are left
+    /// out).
     pub prefetched: u64,
 }
 
@@ -183,9 +186,10 @@ pub fn score_policy(
 
 /// Decides what a request at `now` really reads; `None` if the kernel would read nothing.
 ///
-/// A stream of faults does not show evictions, so two things are taken from hindsight, in favour of the
-/// policy that asks: which page a slot holds is known from the next fault on it, and a slot whose page
-/// had to be mapped at `now` is skipped, as the kernel skips free slots and pages in the swap cache.
+/// A stream of faults does not show evictions, so two things are taken from hindsight, in favour of
+/// the policy that asks: which page a slot holds is known from the next fault on it, and a slot
+/// whose page had to be mapped at `now` is skipped, as the kernel skips free slots and pages in the
+/// swap cache.
 fn page_read_for(
     request: &PageRequest,
     now: usize,

@@ -77,7 +77,8 @@ fn majority_is_strict() {
     );
 }
 
-/// The code variant: 4 initial hits give a window of 8 pages along the trend; without a trend Linux's cluster.
+/// The code variant: 4 initial hits give a window of 8 pages along the trend; without a trend
+/// Linux's cluster.
 #[test]
 fn leap_code_variant_follows_the_kernel_window() {
     let mut leap = Leap::new(LeapVariant::Code, AddressSpace::SwapSlot);
@@ -89,7 +90,8 @@ fn leap_code_variant_follows_the_kernel_window() {
     assert_eq!(requests, cluster);
     requests.clear();
     leap.observe(&stream([43])[0], false, &mut requests);
-    // One delta is its own majority; no hit and not adjacent: half of the last window, 4 steps of 3.
+    // One delta is its own majority; no hit and not adjacent: half of the last window, 4 steps of
+    // 3.
     let steps: Vec<_> =
         (1..=4).map(|step| PageRequest::SwapSlot { swap_offset: 43 + 3 * step }).collect();
     assert_eq!(requests, steps);
@@ -137,8 +139,9 @@ impl PrefetchPolicy for Fixed {
 #[test]
 fn the_oldest_page_is_evicted_and_counts_as_wasted() {
     let config = ScoreConfig { cache_pages: 2, resident_faults: 0, trigger: Trigger::Miss };
-    // The first fault asks for 10, 11, 12: 12 pushes 10 out, so the second fault misses. It asks anew: 10 is mapped
-    // by now, 11 and 12 are cached, so nothing is read. The third and fourth fault hit.
+    // The first fault asks for 10, 11, 12: 12 pushes 10 out, so the second fault misses. It asks
+    // anew: 10 is mapped by now, 11 and 12 are cached, so nothing is read. The third and fourth
+    // fault hit.
     let result = score(&mut Fixed(vec![10, 11, 12]), [1, 10, 11, 12], config);
     assert_eq!(result, Score { faults: 4, hits: 2, prefetched: 3 });
 }
@@ -156,14 +159,14 @@ fn cached_and_mapped_pages_are_not_read_again() {
 #[test]
 fn a_slot_is_the_page_that_next_faults_on_it() {
     let access = |vpn, swap_offset| PageAccess { time_us: 0, pid: 1, vpn, swap_offset };
-    // Linux's first window is 8 slots: 16 to 23. Slot 17 holds page 900; slot 18 will hold page 700 only after
-    // that page has faulted from slot 40, so nothing of use is read from it now.
+    // Linux's first window is 8 slots: 16 to 23. Slot 17 holds page 900; slot 18 will hold page 700
+    // only after that page has faulted from slot 40, so nothing of use is read from it now.
     let faults = [access(500, 16), access(900, 17), access(700, 40), access(700, 18)];
     let config = ScoreConfig { resident_faults: 0, ..ScoreConfig::default() };
     let result = score_policy(&faults, &mut LinuxClusterReadahead::new(3), &config).unwrap();
     assert_eq!(result.hits, 1);
-    // Slots 17 and 19 to 23 on the first miss; on the miss at slot 40 the window is 4 (one hit): 41, 42, 43;
-    // slot 18 misses with a window of 2: slot 19, which the cache still has.
+    // Slots 17 and 19 to 23 on the first miss; on the miss at slot 40 the window is 4 (one hit):
+    // 41, 42, 43; slot 18 misses with a window of 2: slot 19, which the cache still has.
     assert_eq!(result.prefetched, 6 + 3);
 }
 
@@ -275,7 +278,8 @@ fn only_trees_of_this_policy_are_accepted() {
     }
 }
 
-/// Two scans far apart, taking turns, the second with a period of 2: Leap sees no majority, the streams do.
+/// Two scans far apart, taking turns, the second with a period of 2: Leap sees no majority, the
+/// streams do.
 #[test]
 fn training_finds_two_interleaved_patterns() {
     let pages =
@@ -312,7 +316,8 @@ fn empty_and_constant_traces_do_not_panic() {
     assert_eq!(train(&[&constant], &config).unwrap().leaf_values().collect::<Vec<_>>(), [0]);
 }
 
-/// By hand: a scan's last judged fault has its next six pages within the horizon, so period 1 gains 4 for each page.
+/// By hand: a scan's last judged fault has its next six pages within the horizon, so period 1 gains
+/// 4 for each page.
 #[test]
 fn gains_count_useful_pages() {
     let config = TrainConfig { horizon_faults: 10, resident_faults: 4, ..TrainConfig::default() };

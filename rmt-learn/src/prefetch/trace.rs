@@ -25,8 +25,8 @@ pub struct PageAccess {
 ///
 /// # Errors
 /// [`LearnError::Io`](crate::LearnError::Io) if the file cannot be read,
-/// [`LearnError::Trace`](crate::LearnError::Trace) with the line if a column is missing, a value is not an
-/// integer in range, or there is no access at all.
+/// [`LearnError::Trace`](crate::LearnError::Trace) with the line if a column is missing, a value is
+/// not an integer in range, or there is no access at all.
 pub fn read_page_trace(path: &Path) -> Result<Vec<PageAccess>> {
     parse_page_trace(&path.display().to_string(), &read_bytes(path)?)
 }

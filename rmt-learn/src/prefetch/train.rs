@@ -1,4 +1,5 @@
-//! From recorded faults to a tree: which decision would have paid at each fault, and the learner run on it.
+//! From recorded faults to a tree: which decision would have paid at each fault, and the learner
+//! run on it.
 
 use std::collections::HashMap;
 
@@ -20,11 +21,13 @@ pub const CLASSES: usize = 1 + MAX_PERIOD * COUNTS.len();
 pub struct TrainConfig {
     /// A prefetched page is useful if it faults within this many faults.
     pub horizon_faults: usize,
-    /// A page that faulted within this many faults is taken as mapped: asking for it is neither good nor bad.
+    /// A page that faulted within this many faults is taken as mapped: asking for it is neither
+    /// good nor bad.
     pub resident_faults: usize,
     /// Gain of a useful page.
     pub useful_gain: i32,
-    /// Loss of a useless page. A decision pays if more than loss / (gain + loss) of its pages are useful.
+    /// Loss of a useless page. A decision pays if more than loss / (gain + loss) of its pages are
+    /// useful.
     pub useless_loss: i32,
     /// Bounds of the tree.
     pub grow: GrowConfig,

@@ -1,17 +1,18 @@
 //! Choosing scales and rounding weights so that decisions change least.
 //!
-//! An i8 weight is coarse (the study asks for steps of 0.0005, rounding to i8 gives 0.01), so plain rounding
-//! changes 0.5 % of the decisions on synthetic inputs. Three things, all within i8 weights and i16 activations,
-//! bring that below 0.1 %:
-//! 1. *Folded output weights.* ReLU commutes with positive factors, so each output weight's magnitude goes
-//!    into its unit's requantisation; the output weights become +1, 0 or -1, with no rounding error
-//!    (cross-layer equalisation: Nagel et al., "Data-Free Quantization Through Weight Equalization and Bias
-//!    Correction", ICCV 2019).
-//! 2. *Equalised inputs.* Each input lane has a scale of its own, chosen so that each input's weights use the i8 range.
-//! 3. *Adaptive rounding.* Weights, biases and scales take turns in moving by one step when that lowers
-//!    the squared output error on a calibration set, weighted toward the decision threshold (in the
-//!    spirit of Nagel et al., "Up or Down? Adaptive Rounding for Post-Training Quantization", ICML 2020,
-//!    by coordinate descent).
+//! An i8 weight is coarse (the study asks for steps of 0.0005, rounding to i8 gives 0.01), so plain
+//! rounding changes 0.5 % of the decisions on synthetic inputs. Three things, all within i8 weights
+//! and i16 activations, bring that below 0.1 %:
+//! 1. *Folded output weights.* ReLU commutes with positive factors, so each output weight's
+//!    magnitude goes into its unit's requantisation; the output weights become +1, 0 or -1, with no
+//!    rounding error (cross-layer equalisation: Nagel et al., "Data-Free Quantization Through
+//!    Weight Equalization and Bias Correction", ICCV 2019).
+//! 2. *Equalised inputs.* Each input lane has a scale of its own, chosen so that each input's
+//!    weights use the i8 range.
+//! 3. *Adaptive rounding.* Weights, biases and scales take turns in moving by one step when that
+//!    lowers the squared output error on a calibration set, weighted toward the decision threshold
+//!    (in the spirit of Nagel et al., "Up or Down? Adaptive Rounding for Post-Training
+//!    Quantization", ICML 2020, by coordinate descent).
 //!
 //! Only + - × ÷ of doubles in a fixed order are used, so results are the same on every machine.
 
@@ -99,7 +100,8 @@ struct Fit<'a> {
 ///
 /// # Errors
 /// [`LearnError::Data`] if the calibration set is empty or lanes and inputs do not fit the network,
-/// [`LearnError::Setting`] if a setting is out of range, [`LearnError::Model`] if an accumulator could overflow.
+/// [`LearnError::Setting`] if a setting is out of range, [`LearnError::Model`] if an accumulator
+/// could overflow.
 pub fn fit(
     network: &FloatMlp,
     lanes: &[InputLane],
@@ -187,7 +189,8 @@ fn check(
     Ok(())
 }
 
-/// Scales at which each input's largest weight, relative to its unit's largest, uses the range alike.
+/// Scales at which each input's largest weight, relative to its unit's largest, uses the range
+/// alike.
 fn equalised_scales(network: &FloatMlp, lanes: &[InputLane]) -> Vec<f64> {
     let mut scales: Vec<f64> = lanes.iter().map(|lane| lane.max_scale).collect();
     // From the largest scales downward; settles within a few rounds.
@@ -218,7 +221,8 @@ fn equalised_scales(network: &FloatMlp, lanes: &[InputLane]) -> Vec<f64> {
     scales
 }
 
-/// Input scales of one restart: the first is the base, the others vary each by up to a factor of 1.5.
+/// Input scales of one restart: the first is the base, the others vary each by up to a factor of
+/// 1.5.
 fn varied_scales(base: &[f64], lanes: &[InputLane], restart: usize, seed: u64) -> Vec<f64> {
     const FACTORS: [f64; 8] = [0.66, 0.75, 0.85, 1.0, 1.0, 1.15, 1.3, 1.5];
     base.iter()
@@ -430,7 +434,8 @@ impl<'a> Fit<'a> {
 
 /// The scale nearest to a real factor: a multiplier of 31 bits where the shift allows it.
 ///
-/// A factor that needs a shift above 62 loses bits, one above 2^30 saturates; neither occurs in a trained network.
+/// A factor that needs a shift above 62 loses bits, one above 2^30 saturates; neither occurs in a
+/// trained network.
 pub fn channel_scale(factor: f64) -> ChannelScale {
     let mut shift = 1u8;
     let mut scaled = factor * 2.0;

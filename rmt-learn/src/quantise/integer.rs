@@ -1,7 +1,8 @@
 //! The quantised network in the machine's exact arithmetic, and the proof that its sums fit.
 //!
-//! Five instructions: requantise the i16 inputs, `RMT_MAT_MUL`, `RMT_REQUANT` to i16, ReLU, `RMT_MAT_MUL`; then one
-//! comparison. Rounding and saturation are those of [`rmt_isa::arithmetic::requantise`].
+//! Five instructions: requantise the i16 inputs, `RMT_MAT_MUL`, `RMT_REQUANT` to i16, ReLU,
+//! `RMT_MAT_MUL`; then one comparison. Rounding and saturation are those of
+//! [`rmt_isa::arithmetic::requantise`].
 
 use rmt_isa::arithmetic::requantise;
 use rmt_isa::operand::Element;
@@ -88,8 +89,8 @@ impl QuantisedMlp {
         Ok(bounds)
     }
 
-    /// Interval analysis: Σ |weight| · 2^15 + |bias|. It bounds every partial sum too, in whatever order
-    /// an engine adds.
+    /// Interval analysis: Σ |weight| · 2^15 + |bias|. It bounds every partial sum too, in whatever
+    /// order an engine adds.
     fn bounds(&self) -> AccumulatorBounds {
         let bound = |weights: &[i8], bias: i32| {
             let weight_sum: i64 =

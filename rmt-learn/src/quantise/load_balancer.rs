@@ -1,4 +1,5 @@
-//! The recipe for one network: `can_migrate_task` of the APSys'20 study, from float weights to a model file.
+//! The recipe for one network: `can_migrate_task` of the APSys'20 study, from float weights to a
+//! model file.
 
 use rmt_isa::operand::Element;
 use rmt_isa::program::{Scale, Tensor};
@@ -23,8 +24,8 @@ const DST_LEN: usize = 11;
 
 /// Input scales that the fit may choose from.
 ///
-/// Run queue lengths may reach 64 before they saturate (32767 / 511), loads 32767, the ratio ±8 in its 4096ths; the other
-/// features are 0 or 1, or small counts.
+/// Run queue lengths may reach 64 before they saturate (32767 / 511), loads 32767, the ratio ±8 in
+/// its 4096ths; the other features are 0 or 1, or small counts.
 pub fn input_lanes() -> [InputLane; FEATURES] {
     std::array::from_fn(|index| {
         let (min_scale, max_scale) = match index {

@@ -1,8 +1,8 @@
 //! Recorded decisions of `can_migrate_task` and the features of the APSys'20 load-balancing study.
 //!
-//! The study (Chen et al., "Machine Learning for Load Balancing in the Linux Kernel", APSys 2020) feeds its network
-//! `src_len - 2`, loads / 1000 and `delta_faults / total_faults`. Here the float form is the reference and
-//! the lane form is what a program computes in integers.
+//! The study (Chen et al., "Machine Learning for Load Balancing in the Linux Kernel", APSys 2020)
+//! feeds its network `src_len - 2`, loads / 1000 and `delta_faults / total_faults`. Here the float
+//! form is the reference and the lane form is what a program computes in integers.
 
 use std::path::Path;
 
@@ -69,7 +69,8 @@ impl RawFeatures {
         inputs
     }
 
-    /// The program's preprocessing: integers, each lane saturated to i16, in units of [`LANE_UNITS`].
+    /// The program's preprocessing: integers, each lane saturated to i16, in units of
+    /// [`LANE_UNITS`].
     ///
     /// A total of 0 gives a ratio of 0, as the machine's division does.
     pub fn to_lanes(&self) -> [i16; FEATURES] {
@@ -97,8 +98,8 @@ pub struct MigrationDecision {
     pub can_migrate: bool,
 }
 
-/// Reads recorded decisions: CSV, plain or zstd, with the columns `phase`, `pid`, the features by name,
-/// `total_faults`, `hard_pass` and `can_migrate`.
+/// Reads recorded decisions: CSV, plain or zstd, with the columns `phase`, `pid`, the features by
+/// name, `total_faults`, `hard_pass` and `can_migrate`.
 ///
 /// # Errors
 /// [`LearnError::Io`] or [`LearnError::Trace`] with the line.
@@ -169,9 +170,9 @@ impl FeatureRanges {
 
     /// Draws `count` synthetic decisions from a seed.
     ///
-    /// Each feature is uniform over its range and independent of the others, except `delta_faults`, which
-    /// is uniform from -`total_faults` to `total_faults`. So the whole box is covered, also corners that a
-    /// kernel never shows.
+    /// Each feature is uniform over its range and independent of the others, except `delta_faults`,
+    /// which is uniform from -`total_faults` to `total_faults`. So the whole box is covered, also
+    /// corners that a kernel never shows.
     pub fn sample(&self, count: usize, seed: u64) -> Vec<RawFeatures> {
         let mut counter = 0u64;
         let mut uniform = |low: i32, high: i32| {

@@ -59,7 +59,8 @@ impl FloatMlp {
     /// Parses the weights' JSON text; `name` stands in error messages.
     ///
     /// # Errors
-    /// [`LearnError::Model`] if the text is no such JSON, a list has the wrong length, or a number is not finite.
+    /// [`LearnError::Model`] if the text is no such JSON, a list has the wrong length, or a number
+    /// is not finite.
     pub fn parse(name: &str, json: &[u8]) -> Result<Self> {
         let file: WeightFile = serde_json::from_slice(json)
             .map_err(|error| LearnError::model(name, error.to_string()))?;
@@ -105,7 +106,8 @@ impl FloatMlp {
         Ok(network)
     }
 
-    /// Checks that all lists fit each other and all numbers are finite; `name` stands in error messages.
+    /// Checks that all lists fit each other and all numbers are finite; `name` stands in error
+    /// messages.
     ///
     /// # Errors
     /// [`LearnError::Model`] with the list that is wrong.

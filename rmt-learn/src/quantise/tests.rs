@@ -75,7 +75,8 @@ fn forward_pass_by_hand() {
     let network = integers();
     // Inputs: 5 * 3 / 2 = 7.5 -> 8 (half up); -3 / 2 = -1.5 -> -1 (half up).
     assert_eq!(network.scale_inputs(&[5, -3]), [8, -1]);
-    // Sums: 2 * 8 + 1 + 10 = 27 -> 13.5 -> 14; -8 + 4 = -4 -> saturates below, ReLU gives 0. 7 + 14.
+    // Sums: 2 * 8 + 1 + 10 = 27 -> 13.5 -> 14; -8 + 4 = -4 -> saturates below, ReLU gives 0. 7 +
+    // 14.
     assert_eq!(network.forward(&[5, -3]), 21);
     assert_eq!(network.to_real(21), 21.0 / 16.0);
     assert!(network.decide(&[5, -3]));

@@ -4,12 +4,14 @@ use crate::error::{LearnError, Result};
 
 /// Most rows of one data set: 2^20.
 pub const MAX_ROWS: usize = 1 << 20;
-/// Most features of a row: the tree engine's feature index is a u8, the lanes of a vector are fewer.
+/// Most features of a row: the tree engine's feature index is a u8, the lanes of a vector are
+/// fewer.
 pub const MAX_FEATURES: usize = 64;
 /// Most classes: 64.
 pub const MAX_CLASSES: usize = 64;
-/// Largest magnitude of one gain. With the other bounds a class sum stays below 2^28, and the worth of a split is a
-/// fraction with a numerator below 2^104 and a denominator below 2^60: all sums are exact.
+/// Largest magnitude of one gain. With the other bounds a class sum stays below 2^28, and the worth
+/// of a split is a fraction with a numerator below 2^104 and a denominator below 2^60: all sums are
+/// exact.
 pub const MAX_ABS_GAIN: i32 = 1 << 8;
 
 /// Rows of features, and for each row and class the gain of deciding for that class.
@@ -45,8 +47,8 @@ impl Dataset {
     /// Adds a row with a gain for each class.
     ///
     /// # Errors
-    /// [`LearnError::Data`] if a length differs from the data set's, a gain exceeds [`MAX_ABS_GAIN`], or
-    /// the data set is full.
+    /// [`LearnError::Data`] if a length differs from the data set's, a gain exceeds
+    /// [`MAX_ABS_GAIN`], or the data set is full.
     pub fn push_gains(&mut self, features: &[i32], gains: &[i32]) -> Result<()> {
         let row = self.len();
         if row == MAX_ROWS {

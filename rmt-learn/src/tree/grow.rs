@@ -1,10 +1,11 @@
 //! The learner: best split first, on histograms, in integers.
 //!
-//! Each feature's range is cut once into at most `max_bins` bins at values that occur. A leaf's worth is
-//! the sum over classes of G² / n, with G the class's summed gain and n the rows: for one-hot gains this is
-//! the Gini criterion, for general gains the variance explained by a multi-output regression tree. Scores
-//! are fractions and are compared by cross multiplication, so results do not depend on rounding, word size or
-//! order of rows. The leaf that gains most is split next, until depth, leaves or data run out.
+//! Each feature's range is cut once into at most `max_bins` bins at values that occur. A leaf's
+//! worth is the sum over classes of G² / n, with G the class's summed gain and n the rows: for
+//! one-hot gains this is the Gini criterion, for general gains the variance explained by a
+//! multi-output regression tree. Scores are fractions and are compared by cross multiplication, so
+//! results do not depend on rounding, word size or order of rows. The leaf that gains most is split
+//! next, until depth, leaves or data run out.
 
 use std::cmp::Ordering;
 
@@ -170,8 +171,8 @@ fn cuts_of(column: &[i32], max_bins: usize) -> Vec<i32> {
 /// configuration only.
 ///
 /// # Errors
-/// [`LearnError::Data`] if there is no row, [`LearnError::Setting`] if a bound is out of range. Constant features
-/// or labels are no error: the tree is then a lone leaf.
+/// [`LearnError::Data`] if there is no row, [`LearnError::Setting`] if a bound is out of range.
+/// Constant features or labels are no error: the tree is then a lone leaf.
 pub fn grow(data: &Dataset, config: &GrowConfig) -> Result<DecisionTree> {
     config.check()?;
     if data.is_empty() {
@@ -292,8 +293,8 @@ fn histogram(data: &Dataset, bins: &[u8], rows: &[u32], bin_count: usize) -> Vec
 
 /// Worth of left and right less the worth of both together; `None` unless positive.
 ///
-/// By the identity a²/m + b²/n − (a+b)²/(m+n) = (a·n − b·m)² / (m·n·(m+n)), summed over the classes, the
-/// difference is never negative and needs no subtraction of large fractions.
+/// By the identity a²/m + b²/n − (a+b)²/(m+n) = (a·n − b·m)² / (m·n·(m+n)), summed over the
+/// classes, the difference is never negative and needs no subtraction of large fractions.
 fn improvement(total: &ClassSums, left: &ClassSums) -> Option<Fraction> {
     let (m, n) = (left.rows, total.rows - left.rows);
     let mut numerator = 0u128;

@@ -1,9 +1,9 @@
 //! Integer decision trees: data set, learner and evaluator, with no floating point anywhere.
 //!
-//! [`Dataset`] holds rows of i32 features and, for each class, the integer gain of deciding for it (one-hot
-//! for plain classification). [`grow`] finds a tree of bounded depth and size; [`DecisionTree`]
-//! evaluates it with the machine's rule: go left if `feature <= threshold`, the right child stands
-//! directly after the left one, a leaf holds an i32.
+//! [`Dataset`] holds rows of i32 features and, for each class, the integer gain of deciding for it
+//! (one-hot for plain classification). [`grow`] finds a tree of bounded depth and size;
+//! [`DecisionTree`] evaluates it with the machine's rule: go left if `feature <= threshold`, the
+//! right child stands directly after the left one, a leaf holds an i32.
 
 mod dataset;
 mod forest;

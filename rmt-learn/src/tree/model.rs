@@ -66,7 +66,8 @@ impl DecisionTree {
         Ok(Self { feature_count, nodes })
     }
 
-    /// The value of the leaf that `features` lead to. Missing features count as 0, as unset lanes do.
+    /// The value of the leaf that `features` lead to. Missing features count as 0, as unset lanes
+    /// do.
     pub fn evaluate(&self, features: &[i32]) -> i32 {
         let mut index = 0;
         // Children lie after their parents, so this ends within the number of nodes.

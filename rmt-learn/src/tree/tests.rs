@@ -120,7 +120,8 @@ fn constant_labels_or_features_give_a_lone_leaf() {
     assert_eq!(grow(&same_feature, &config()).unwrap().nodes(), [Node::Leaf { value: 1 }]);
 }
 
-/// Class 1 pays 3 on some rows and costs 10 on others: the leaf takes it only where the sum is positive.
+/// Class 1 pays 3 on some rows and costs 10 on others: the leaf takes it only where the sum is
+/// positive.
 #[test]
 fn gains_decide_rather_than_counts() {
     let mut data = Dataset::new(1, 2).unwrap();
