@@ -1,1 +1,5 @@
-//! Simulation of the RMT core: the Verilated model, co-simulation with the interpreter
+//! Simulation of the RMT core.
+//!
+//! - [`verilated`] turns Verilog into a model that Rust can drive, at the speed of a C++ test bench.
+
+pub mod verilated;
