@@ -114,7 +114,24 @@ pub(super) fn push(
     Ok(())
 }
 
-/// `RMT_LD_HIST`, `RMT_LD_HISTI`: d = value `index` of the ring, 0 = newest; 0 when absent.
+/// `RMT_LD_HISTI`: d = value imm of the ring, 0 = newest; 0 when absent. The ring must be
+/// deep enough to have such a value.
+pub(super) fn load_history_at(
+    t: &mut Thread,
+    state: &State,
+    d: Scalar,
+    name: FieldRef,
+    imm: i32,
+) -> Result<(), Status> {
+    let (_, layout, _) = ring_to_read(t, state, name)?;
+    let index = usize::try_from(imm).map_err(|_| Status::OutOfRange)?;
+    if layout.ring.is_none_or(|depth| index >= depth) {
+        return Err(Status::OutOfRange);
+    }
+    load_history(t, state, d, name, index as u64)
+}
+
+/// `RMT_LD_HIST`: d = value `index` of the ring, 0 = newest; 0 when absent.
 pub(super) fn load_history(
     t: &mut Thread,
     state: &State,

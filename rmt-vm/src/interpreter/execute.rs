@@ -140,7 +140,7 @@ pub(super) fn execute(
             context::load_history(t, state, d, field, index)?;
         }
         LoadHistoryImm { d, field, imm } => {
-            context::load_history(t, state, d, field, extend(imm))?;
+            context::load_history_at(t, state, d, field, imm)?;
         }
         HistoryLength { d, field } => context::history_length(t, state, d, field)?,
 

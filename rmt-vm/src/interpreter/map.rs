@@ -1,4 +1,5 @@
-//! Maps. What an operation means for a kind without keys stands in `state::map`.
+//! Maps. An operation that the map's kind does not have ends the event with
+//! [`Status::OutOfRange`].
 
 use rmt_isa::Status;
 use rmt_isa::operand::{MapId, Scalar};
@@ -45,7 +46,11 @@ pub(super) fn store(
     a: Scalar,
     b: Scalar,
 ) -> Result<(), Status> {
-    let stored = map(state, id)?.store(t.scalar(a), t.scalar(b));
+    let map = map(state, id)?;
+    if !map.stores_keys() {
+        return Err(Status::OutOfRange);
+    }
+    let stored = map.store(t.scalar(a), t.scalar(b));
     t.set(d, stored.into());
     Ok(())
 }
@@ -59,7 +64,11 @@ pub(super) fn add(
     a: Scalar,
     b: Scalar,
 ) -> Result<(), Status> {
-    let sum = map(state, id)?.add(t.scalar(a), t.scalar(b));
+    let map = map(state, id)?;
+    if !map.stores_keys() {
+        return Err(Status::OutOfRange);
+    }
+    let sum = map.add(t.scalar(a), t.scalar(b));
     t.set(d, sum.unwrap_or(0));
     Ok(())
 }
@@ -72,7 +81,11 @@ pub(super) fn delete(
     id: MapId,
     a: Scalar,
 ) -> Result<(), Status> {
-    let removed = map(state, id)?.remove(t.scalar(a));
+    let map = map(state, id)?;
+    if !map.removes_keys() {
+        return Err(Status::OutOfRange);
+    }
+    let removed = map.remove(t.scalar(a));
     t.set(d, removed.into());
     Ok(())
 }

@@ -6,15 +6,16 @@
 //! read beside the instruction's equation in `rmt_isa`; what takes more than a line stands in
 //! `context`, `map`, `vector` and [`model`], by class.
 //!
-//! Programs need not be verified: registers that were not written read as zero, an index
-//! that leads nowhere ends the event with [`Status::OutOfRange`], code that does not end
-//! with [`Status::BadInstruction`], too many tables with [`Status::Watchdog`]. Verified
-//! programs end with none of these.
+//! Programs need not be verified: registers that were not written read as zero; an index
+//! that leads nowhere, or operands that do not fit each other, end the event with
+//! [`Status::OutOfRange`], code that does not end with [`Status::BadInstruction`], too many
+//! tables with [`Status::Watchdog`]. Verified programs end with none of these.
 
 mod context;
 mod execute;
 mod map;
 pub mod model;
+mod probe;
 mod thread;
 mod vector;
 
@@ -26,6 +27,7 @@ use rmt_isa::operand::{TableId, Verdict};
 use rmt_isa::{Decision, Event, Instruction, Program, Status};
 
 use crate::state::{LoadError, State};
+pub use probe::Probe;
 pub use thread::{Thread, VectorRegister};
 
 /// A program and its state, ready for events.

@@ -198,7 +198,7 @@ pub(super) fn requantise(
 ) -> Result<(), Status> {
     let scale = state.models.scales().get(scale.index()).ok_or(Status::OutOfRange)?;
     let (kind, count) = (t.operand(a)?.element(), t.operand(a)?.lanes().len());
-    if kind != Element::I32 {
+    if kind != Element::I32 || count % scale.channels.len() != 0 {
         return Err(Status::OutOfRange);
     }
     let Thread { scratch, vectors, .. } = t;

@@ -107,6 +107,21 @@ impl Thread {
         self.parameter_count = parameters.len();
     }
 
+    /// Gives the vector registers types, with zeros or old values in their lanes.
+    pub(super) fn shape_vectors(
+        &mut self,
+        shapes: &[Option<(Element, usize)>; VECTOR_REGISTERS],
+    ) -> Result<(), Status> {
+        self.parameter_count = MAX_PARAMETERS;
+        for (vector, shape) in self.vectors.iter_mut().zip(shapes) {
+            match *shape {
+                Some((element, count)) => vector.shape(element, count)?,
+                None => vector.count = 0,
+            }
+        }
+        Ok(())
+    }
+
     /// `r1` to `r4`, which a tail call hands over.
     pub(super) fn arguments(&self) -> [u64; MAX_ARGUMENTS] {
         std::array::from_fn(|index| self.scalars[FIRST_ARGUMENT + index])

@@ -60,6 +60,9 @@ pub(super) fn load_history(
     field: FieldRef,
 ) -> Result<(), Status> {
     let (store, layout, record) = ring_to_read(t, state, field)?;
+    if layout.ring.is_none_or(|depth| lanes.count() > depth) {
+        return Err(Status::OutOfRange);
+    }
     let vector = &mut t.vectors[d.index()];
     vector.shape(element, lanes.count())?;
     for (index, lane) in vector.lanes_mut().iter_mut().enumerate() {

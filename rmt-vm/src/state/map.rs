@@ -39,6 +39,16 @@ impl MapStore {
         self.kind
     }
 
+    /// Whether keys can be written: not in a ring buffer.
+    pub fn stores_keys(&self) -> bool {
+        self.kind != MapKind::RingBuffer
+    }
+
+    /// Whether keys can be removed: only from hash maps.
+    pub fn removes_keys(&self) -> bool {
+        is_hash(self.kind)
+    }
+
     /// Width and sign of its values.
     pub fn value_type(&self) -> IntType {
         self.value
@@ -101,7 +111,7 @@ impl MapStore {
 
     /// The slot to write a key's value to: a new key of a hash map begins with 0.
     fn entry(&mut self, key: u64) -> Option<Slot> {
-        if self.kind == MapKind::RingBuffer {
+        if !self.stores_keys() {
             return None;
         }
         if let Some(slot) = self.slot(key) {
@@ -138,7 +148,7 @@ impl MapStore {
 
     /// Removes a key from a hash map; whether it was there. The keys of other kinds stay.
     pub fn remove(&mut self, key: u64) -> bool {
-        is_hash(self.kind) && self.sets.remove(key).is_some()
+        self.removes_keys() && self.sets.remove(key).is_some()
     }
 
     /// Appends to a ring buffer, whose oldest value leaves when it is full; `false` for

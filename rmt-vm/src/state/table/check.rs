@@ -202,13 +202,33 @@ pub fn entry(program: &Program, table: &Table, entry: &Entry) -> Result<(), Tabl
     call(program, table, &entry.call)
 }
 
-/// Whether a table may run an action with these parameters.
+/// Whether entries of a table may run an action with these parameters.
 ///
 /// # Errors
 /// [`TableError`] with the first rule that is broken.
 pub fn call(program: &Program, table: &Table, call: &ActionCall) -> Result<(), TableError> {
+    check_call(program, table, call, table.actions.contains(&call.action))
+}
+
+/// Whether a table may run an action by default: one that entries may run, or the one that
+/// the program declares as the default.
+///
+/// # Errors
+/// [`TableError`] with the first rule that is broken.
+pub fn default_call(program: &Program, table: &Table, call: &ActionCall) -> Result<(), TableError> {
+    let declared = table.default.as_ref().map(|default| default.action);
+    let allowed = declared == Some(call.action) || table.actions.contains(&call.action);
+    check_call(program, table, call, allowed)
+}
+
+fn check_call(
+    program: &Program,
+    table: &Table,
+    call: &ActionCall,
+    allowed: bool,
+) -> Result<(), TableError> {
     let action = program.actions.get(usize::from(call.action));
-    let (Some(action), true) = (action, table.actions.contains(&call.action)) else {
+    let (Some(action), true) = (action, allowed) else {
         return Err(TableError::Action {
             table: table.name.clone(),
             action: call.action,

@@ -239,7 +239,7 @@ impl Table {
         call: Option<ActionCall>,
     ) -> Result<(), TableError> {
         if let Some(call) = &call {
-            check::call(program, declaration, call)?;
+            check::default_call(program, declaration, call)?;
         }
         self.default = call.as_ref().map(BoundAction::new);
         Ok(())
