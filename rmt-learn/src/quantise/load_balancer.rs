@@ -102,6 +102,8 @@ pub fn agreement<'a>(
 }
 
 /// The model file: tensors `w1` `b1` `w2` `b2` `threshold`, scales `input` `s1`.
+///
+/// `threshold` has two dimensions because programs read tensors by row.
 pub fn export(quantised: &QuantisedMlp) -> ModelFile {
     let hidden = quantised.hidden_weights.len() as u32;
     let inputs = quantised.input_scales.len() as u32;
@@ -133,7 +135,7 @@ pub fn export(quantised: &QuantisedMlp) -> ModelFile {
             tensor("b1", Element::I32, vec![hidden], quantised.hidden_biases.clone()),
             tensor("w2", Element::I8, vec![1, hidden], quantised.output_weights.iter().map(|weight| i32::from(*weight)).collect()),
             tensor("b2", Element::I32, vec![1], vec![quantised.output_bias]),
-            tensor("threshold", Element::I32, vec![1], vec![quantised.threshold]),
+            tensor("threshold", Element::I32, vec![1, 1], vec![quantised.threshold]),
         ],
         scales: vec![scale("input", &quantised.input_scales), scale("s1", &quantised.hidden_scales)],
         forests: Vec::new(),
