@@ -62,13 +62,6 @@ impl Score {
     pub fn coverage(&self) -> f64 {
         if self.faults == 0 { 0.0 } else { self.hits as f64 / self.faults as f64 }
     }
-
-    /// Sums counts, to pool several traces.
-    pub fn merge(&mut self, other: &Self) {
-        self.faults += other.faults;
-        self.hits += other.hits;
-        self.prefetched += other.prefetched;
-    }
 }
 
 /// Identity of a page in the prefetch cache.

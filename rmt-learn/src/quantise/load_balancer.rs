@@ -90,12 +90,13 @@ pub fn agreement<'a>(
     quantised: &QuantisedMlp,
     decisions: impl IntoIterator<Item = &'a RawFeatures>,
 ) -> Agreement {
+    let threshold = quantised.to_real(quantised.threshold);
     let mut result = Agreement { decisions: 0, differing: 0, largest_error: 0.0 };
     for features in decisions {
         let real = network.forward(&features.to_real());
         let output = quantised.forward(&features.to_lanes());
         result.decisions += 1;
-        result.differing += usize::from((real > 0.5) != (output > quantised.threshold));
+        result.differing += usize::from((real > threshold) != (output > quantised.threshold));
         result.largest_error = result.largest_error.max((quantised.to_real(output) - real).abs());
     }
     result
