@@ -53,7 +53,7 @@ impl Default for Limits {
         Self {
             violations: 64,
             program_instructions: 65_536,
-            memory_bytes: 1 << 30,
+            memory_bytes: 128 << 20,
             event: Budget::default(),
             card: CardShape::default(),
             require_card: false,

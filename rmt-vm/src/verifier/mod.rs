@@ -6,8 +6,9 @@
 //! 1. declarations ([`structure`]), operands ([`operands`]), control flow ([`control`]);
 //! 2. registers and shapes ([`types`], [`shapes`]), one forward pass over each action
 //!    ([`dataflow`]);
-//! 3. the program as a whole: tail calls ([`control`]), information flow ([`flow`]), the
-//!    order of events ([`ordering`]), costs and placement ([`cost`]).
+//! 3. values and the program as a whole: accumulators ([`ranges`]), tail calls ([`control`]),
+//!    information flow ([`flow`]), the order of events ([`ordering`]), costs and placement
+//!    ([`cost`]).
 //!
 //! What is wrong comes out as [`Violation`]s, each with a [`Rule`], place, reason and remedy;
 //! what is right as a [`Report`]. `docs/verifier.md` is the user's page of all rules.
@@ -15,6 +16,7 @@
 //! The verifier is total: any [`Program`] value gives a result, in time and memory that grow
 //! with the size of the program only.
 
+mod compress;
 mod control;
 mod cost;
 mod dataflow;
@@ -23,6 +25,7 @@ mod flow;
 mod limits;
 mod operands;
 mod ordering;
+mod ranges;
 mod report;
 mod rules;
 mod shapes;
@@ -36,11 +39,13 @@ mod testing;
 use rmt_isa::Program;
 use rmt_isa::program::Entry;
 
+pub use compress::{Compressor, Refusal, SmallerModel, Verified, verify_with};
 pub use cost::{
     CardFeatures, CardShape, CardTiming, Cost, EngineKind, Memory, Obstacle, Overrun, Placement,
     Resource, TableSpace,
 };
 pub use limits::{Budget, Limits};
+pub use ranges::AccumulatorBounds;
 pub use report::{ActionReport, OrderingReport, Report, Warning};
 pub use rules::Rule;
 pub use types::{Typing, VectorType, VectorTypes};
@@ -55,13 +60,7 @@ use findings::Findings;
 /// All violations that the stage that found the first one finds, at least one; at most
 /// [`Limits::violations`] and one that says that there are more.
 pub fn verify(program: &Program, limits: &Limits) -> Result<Report, Vec<Violation>> {
-    let mut findings = Findings::new(program, limits.violations);
-    let report = check(&mut findings, limits);
-    match (findings.finish(), report) {
-        (Ok(warnings), Some(report)) => Ok(Report { warnings, ..report }),
-        (Ok(_), None) => Err(Vec::new()),
-        (Err(violations), _) => Err(violations),
-    }
+    verify_with(program, limits, None).map(|verified| verified.report)
 }
 
 /// Checks an entry that is to be added to a table of a verified program at run time.
@@ -96,12 +95,25 @@ pub fn vector_types(program: &Program, action: usize) -> Option<Vec<Typing>> {
     (!findings.any()).then_some(typings)
 }
 
-/// All stages; gives a report when nothing was found, without the warnings.
-fn check(findings: &mut Findings<'_>, limits: &Limits) -> Option<Report> {
+/// All stages; gives a report when nothing was found, without the warnings, and the budgets
+/// that are exceeded.
+fn check(findings: &mut Findings<'_>, limits: &Limits) -> (Option<Report>, Vec<Overrun>) {
+    let mut overruns = Vec::new();
+    let report = check_stages(findings, limits, &mut overruns);
+    (report, overruns)
+}
+
+fn check_stages(
+    findings: &mut Findings<'_>,
+    limits: &Limits,
+    overruns: &mut Vec<Overrun>,
+) -> Option<Report> {
     let program = findings.program;
     structure::check_structure(findings);
     let memory = Memory::of(program);
-    cost::check_memory(findings, limits, &memory);
+    if !findings.any() {
+        cost::check_memory(findings, limits, &memory);
+    }
     if !control::check_lengths(findings, limits.program_instructions) {
         return None;
     }
@@ -124,7 +136,7 @@ fn check(findings: &mut Findings<'_>, limits: &Limits) -> Option<Report> {
     if findings.any() {
         return None;
     }
-    check_whole(findings, limits, memory, &graphs, &typings)
+    check_whole(findings, limits, memory, (&graphs, &typings), overruns)
 }
 
 /// The stage that looks at the program as a whole.
@@ -132,15 +144,21 @@ fn check_whole(
     findings: &mut Findings<'_>,
     limits: &Limits,
     memory: Memory,
-    graphs: &[FlowGraph<'_>],
-    typings: &[Vec<Typing>],
+    (graphs, typings): (&[FlowGraph<'_>], &[Vec<Typing>]),
+    overruns: &mut Vec<Overrun>,
 ) -> Option<Report> {
     let program = findings.program;
     let calls: CallGraph = control::check_calls(findings, graphs)?;
+    let mut cache = ranges::RangeCache::new();
+    let accumulators: Vec<_> = (graphs.iter().zip(typings).enumerate())
+        .map(|(action, (graph, typings))| {
+            ranges::check_ranges(findings, action, graph, typings, &mut cache)
+        })
+        .collect();
     let facts = flow::check_flow(findings, graphs, &calls);
     let paths = cost::worst_paths(program, &limits.card, graphs, &calls, typings);
-    let overruns = cost::overruns(findings, limits, (graphs, &calls, typings), &paths);
-    cost::check_budgets(findings, &limits.card, &overruns);
+    *overruns = cost::overruns(findings, limits, (graphs, &calls, typings), &paths);
+    cost::check_budgets(findings, &limits.card, overruns);
     let placements: Vec<_> = (graphs.iter().zip(typings).enumerate())
         .map(|(action, (graph, typings))| {
             cost::placements(findings, &limits.card, &memory, (action, graph, typings), &calls)
@@ -150,7 +168,7 @@ fn check_whole(
     if findings.any() {
         return None;
     }
-    let actions = program.actions.iter().zip(&paths.actions).zip(placements);
+    let actions = program.actions.iter().zip(&paths.actions).zip(placements).zip(accumulators);
     Some(Report {
         program: findings.whole().program,
         ordering: ordering::ordering(findings, graphs, &calls, &facts),
@@ -158,10 +176,11 @@ fn check_whole(
         event: paths.event,
         memory,
         actions: actions
-            .map(|((action, &cost), engines)| ActionReport {
+            .map(|(((action, &cost), engines), accumulators)| ActionReport {
                 name: findings::quote(&action.name),
                 cost,
                 engines,
+                accumulators,
             })
             .collect(),
         warnings: Vec::new(),

@@ -163,8 +163,9 @@ fn check_map_use(
     use Instruction as I;
     use MapKind::{Array, Hash, Histogram, LruHash, RingBuffer};
     let (map, kinds): (MapId, &[MapKind]) = match instruction {
-        I::MapStore { map, .. } => (map, &[Array, Hash, LruHash]),
-        I::MapAdd { map, .. } => (map, &[Array, Hash, LruHash, Histogram]),
+        I::MapStore { map, .. } | I::MapAdd { map, .. } => {
+            (map, &[Array, Hash, LruHash, Histogram])
+        }
         I::MapDelete { map, .. } => (map, &[Hash, LruHash]),
         I::MapPush { map, .. } => (map, &[RingBuffer]),
         // `map_ld` and `map_has` are defined for all kinds.
@@ -181,7 +182,7 @@ fn check_map_use(
     });
     let remedy = match kind {
         RingBuffer => "append with `map_push`",
-        Histogram => "count a sample with `map_add`",
+        Histogram => "count a sample with `map_add`, clear a bucket with `map_st`",
         Array => "write 0 with `map_st`, or use a hash map",
         Hash | LruHash => "write with `map_st`, or use a ring buffer",
     };
@@ -297,7 +298,7 @@ mod tests {
         let operations = [
             ("map_ld r1, map{}, r2", [true; 5]),
             ("map_has r1, map{}, r2", [true; 5]),
-            ("map_st r1, map{}, r2, r2", [true, true, true, false, false]),
+            ("map_st r1, map{}, r2, r2", [true, true, true, false, true]),
             ("map_add r1, map{}, r2, r2", [true, true, true, false, true]),
             ("map_del r1, map{}, r2", [false, true, true, false, false]),
             ("map_push map{}, r2", [false, false, false, true, false]),

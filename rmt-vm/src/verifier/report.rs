@@ -4,6 +4,7 @@ use rmt_isa::program::Ordering;
 use serde::Serialize;
 
 use super::cost::{Cost, Memory, Placement};
+use super::ranges::AccumulatorBounds;
 use super::violation::Place;
 
 /// The result of a successful verification.
@@ -35,6 +36,8 @@ pub struct ActionReport {
     pub cost: Option<Cost>,
     /// Which engines can run it.
     pub engines: Vec<Placement>,
+    /// What was proved of each instruction that accumulates.
+    pub accumulators: Vec<AccumulatorBounds>,
 }
 
 /// The ordering class with its reason.

@@ -60,6 +60,7 @@ rules! {
     EntryPriority = "V-TBL-09", "a priority in a table that has none";
     FirstTableArguments = "V-TBL-10", "the first table runs an action that wants arguments";
     TooManyEntries = "V-TBL-11", "more entries than the table holds";
+    DuplicateEntry = "V-TBL-12", "two entries match the same";
 
     // Context stores.
     RingDepth = "V-STO-01", "not a possible depth of a history ring";

@@ -40,7 +40,7 @@ impl Resource {
         }
     }
 
-    const fn rule(self) -> Rule {
+    pub(in crate::verifier) const fn rule(self) -> Rule {
         match self {
             Self::Instructions => Rule::InstructionBudget,
             Self::Macs => Rule::MacBudget,
@@ -83,6 +83,13 @@ pub struct Overrun {
     pub model_needs: u64,
     /// The dearest instruction on that path, the model's if one is to blame: action, index.
     pub dearest: (usize, usize),
+}
+
+impl Overrun {
+    /// How much is too much.
+    pub fn excess(&self) -> u64 {
+        self.needed.saturating_sub(self.budget)
+    }
 }
 
 /// All budgets that an event exceeds.

@@ -189,11 +189,9 @@ impl Domain for Labels<'_, '_> {
         self.check_sinks(index, instruction, state, data);
         let result = join(data, source);
         match instruction {
-            Instruction::Exit { verdict } => {
-                if control.is_some() {
-                    let place = self.sinks.findings.instruction(self.action, index);
-                    self.outcome.private_ends.push(PrivateEnd::exit(verdict, place));
-                }
+            Instruction::Exit { verdict } if control.is_some() => {
+                let place = self.sinks.findings.instruction(self.action, index);
+                self.outcome.private_ends.push(PrivateEnd::exit(verdict, place));
             }
             Instruction::TailCall { table } => {
                 let mut arguments = [Value::PUBLIC; MAX_ARGUMENTS];

@@ -13,7 +13,7 @@ use crate::verifier::types::VectorType;
 /// Bytes of the event: inside, and aligned to the width.
 fn check_event_bytes(offset: EventOffset, width: usize, bytes: usize) -> Result<(), Option<Fault>> {
     let start = offset.index();
-    if start % width != 0 {
+    if !start.is_multiple_of(width) {
         let below = start / width * width;
         return fault(
             Rule::OutsideEvent,

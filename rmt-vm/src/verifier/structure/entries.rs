@@ -28,7 +28,7 @@ pub(super) fn check_entries(findings: &mut Findings<'_>) {
             }
             check_entry(findings, index, table, &format!("entry {position}"), entry);
         }
-        check_shadowed_entries(findings, index, table);
+        check_duplicates(findings, index, table);
     }
 }
 
@@ -200,14 +200,18 @@ fn check_parameters(findings: &mut Findings<'_>, place: &Place, call: &ActionCal
     }
 }
 
-/// Warns of entries that can never win, as an equal one stands before them.
-fn check_shadowed_entries(findings: &mut Findings<'_>, index: usize, table: &Table) {
+/// No two entries have the same matcher and priority: the second would never win, and the
+/// control plane could not name it.
+fn check_duplicates(findings: &mut Findings<'_>, index: usize, table: &Table) {
     let mut first = HashMap::new();
     for (position, entry) in table.entries.iter().enumerate() {
+        if findings.full() {
+            return;
+        }
         if let Some(other) = first.insert((&entry.matcher, entry.priority), position) {
             let place = findings.in_table(index, format!("entry {position}"));
-            findings
-                .warn(place, format!("it never wins: entry {other} matches the same and is older"));
+            let reason = format!("entry {other} has the same matcher and priority");
+            findings.refuse(Rule::DuplicateEntry, place, reason, "remove one of the two");
         }
     }
 }
@@ -325,14 +329,12 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_that_never_wins_is_a_warning() {
-        let mut fixture = with_entry(MatchKind::Exact, Matcher::Exact { key: 1 }, 0);
+    fn entries_are_not_given_twice() {
+        let mut fixture = with_entry(MatchKind::Ternary, Matcher::Ternary { value: 1, mask: 1 }, 0);
         let entry = fixture.program.tables[1].entries[0].clone();
+        fixture.program.tables[1].entries.push(Entry { priority: 1, ..entry.clone() });
+        fixture.accepted();
         fixture.program.tables[1].entries.push(entry);
-        let warnings = fixture.accepted().warnings;
-        assert!(
-            warnings.iter().any(|w| w.text.contains("entry 0 matches the same")),
-            "{warnings:?}"
-        );
+        refused_by(&fixture, Rule::DuplicateEntry, "entry 0 has the same matcher and priority");
     }
 }

@@ -144,7 +144,8 @@ fn fault_of_window(window: &Window) -> Option<(String, String)> {
     };
     let input = lanes(window.in_height, window.in_width, window.channels);
     let output = lanes(window.out_height, window.out_width, 1);
-    for (what, lanes) in [("input", input), ("output", output)] {
+    let taps = lanes(window.height, window.width, 1);
+    for (what, lanes) in [("input", input), ("output", output), ("window", taps)] {
         if lanes > VECTOR_LANES as u64 {
             let reason = format!("the {what} has {} lanes", group_digits(lanes));
             return Some((reason, format!("a vector register has {VECTOR_LANES}; use less")));
@@ -265,6 +266,7 @@ mod tests {
             (fixture(|w| w.stride_x = 0), "the horizontal stride is 0"),
             (fixture(|w| w.in_height = u16::MAX), "the input has 524 280 lanes"),
             (fixture(|w| w.out_width = u16::MAX), "the output has 262 140 lanes"),
+            (fixture(|w| w.height = 100), "the window has 300 lanes"),
             (fixture(|w| w.pad_top = 3), "3 rows of padding on the top hide a window of 3"),
             (fixture(|w| w.out_height = 6), "the last of 6 places begins at row 4"),
             (fixture(|w| w.stride_x = 3), "the last of 4 places begins at column 8"),
