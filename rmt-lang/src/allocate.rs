@@ -172,7 +172,8 @@ fn too_many(code: &Code, register: Reg, pieces: &[Vec<(u32, u32)>]) -> Diagnosti
     };
     // The most crowded step of those where the register is needed.
     let steps = pieces[register.0 as usize].iter().flat_map(|&(first, last)| first..=last);
-    let step = steps.max_by_key(|&step| (live_at(step).count(), std::cmp::Reverse(step))).unwrap_or(0);
+    let step =
+        steps.max_by_key(|&step| (live_at(step).count(), std::cmp::Reverse(step))).unwrap_or(0);
     let (limit, what) = match class {
         Class::Scalar => (SCALAR_REGISTERS, "values"),
         Class::Vector => (VECTOR_REGISTERS, "vectors"),
@@ -184,7 +185,8 @@ fn too_many(code: &Code, register: Reg, pieces: &[Vec<(u32, u32)>]) -> Diagnosti
         format!("the machine has {limit} registers for {what} and no memory behind them"),
     )
     .help("use values soon after they are computed, keep them in the context record, or go on in another table with `goto`");
-    let mut named: Vec<_> = live_at(step).filter(|other| code.info(*other).name.is_some()).collect();
+    let mut named: Vec<_> =
+        live_at(step).filter(|other| code.info(*other).name.is_some()).collect();
     // Those that are kept longest are the ones to look at.
     named.sort_by_key(|other| {
         let pieces = &pieces[other.0 as usize];

@@ -38,11 +38,7 @@ pub struct Diagnostic {
 }
 
 impl Diagnostic {
-    pub(crate) fn error(
-        span: Span,
-        message: impl Into<String>,
-        reason: impl Into<String>,
-    ) -> Self {
+    pub(crate) fn error(span: Span, message: impl Into<String>, reason: impl Into<String>) -> Self {
         Self {
             severity: Severity::Error,
             message: message.into(),
@@ -51,14 +47,6 @@ impl Diagnostic {
             related: Vec::new(),
             help: None,
         }
-    }
-
-    pub(crate) fn warning(
-        span: Span,
-        message: impl Into<String>,
-        reason: impl Into<String>,
-    ) -> Self {
-        Self { severity: Severity::Warning, ..Self::error(span, message, reason) }
     }
 
     pub(crate) fn help(mut self, help: impl Into<String>) -> Self {

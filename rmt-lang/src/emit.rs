@@ -54,9 +54,11 @@ pub(crate) fn emit(
         let instruction = match target {
             None => template,
             Some(label) => {
-                let place = places[label.0 as usize].and_then(|place: usize| place.checked_sub(index + 1));
+                let place =
+                    places[label.0 as usize].and_then(|place: usize| place.checked_sub(index + 1));
                 let jump = place.and_then(|distance| Jump::new(u16::try_from(distance).ok()?));
-                let jump = jump.ok_or_else(|| EmitError::Encoding(format!("jump in {template}")))?;
+                let jump =
+                    jump.ok_or_else(|| EmitError::Encoding(format!("jump in {template}")))?;
                 decode(template.encode() & !OFF.insert(u64::MAX) | OFF.insert(jump.to_bits()))?
             }
         };
@@ -77,7 +79,8 @@ fn copies_itself(operation: &Operation, allocation: &Allocation) -> bool {
 
 /// The instruction with its machine registers.
 fn assign(operation: &Operation, allocation: &Allocation) -> Result<Instruction, EmitError> {
-    let registers: [(Slot, Option<Reg>); 3] = [(D, operation.d), (A, operation.a), (B, operation.b)];
+    let registers: [(Slot, Option<Reg>); 3] =
+        [(D, operation.d), (A, operation.a), (B, operation.b)];
     let slots: Vec<_> = registers
         .into_iter()
         .filter_map(|(slot, register)| Some((slot, allocation.number(register?))))

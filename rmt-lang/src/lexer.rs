@@ -165,7 +165,8 @@ impl Lexer<'_> {
             }
         }
         self.push(Token::Number, start, value.unwrap_or(0));
-        if self.rest().starts_with('.') && self.rest()[1..].starts_with(|c: char| c.is_ascii_digit())
+        if self.rest().starts_with('.')
+            && self.rest()[1..].starts_with(|c: char| c.is_ascii_digit())
         {
             self.at += 1;
             self.at += self.run(|c| c.is_ascii_alphanumeric());
@@ -216,9 +217,6 @@ mod tests {
         let (_, diagnostics) = tokens("$ 12ab 0x 0xfg 1.5 \"open\n99999999999999999999 /*");
         let positions: Vec<_> =
             diagnostics.list().iter().map(|d| diagnostics.position(d.span)).collect();
-        assert_eq!(
-            positions,
-            [(1, 1), (1, 3), (1, 8), (1, 11), (1, 16), (1, 20), (2, 1), (2, 22)]
-        );
+        assert_eq!(positions, [(1, 1), (1, 3), (1, 8), (1, 11), (1, 16), (1, 20), (2, 1), (2, 22)]);
     }
 }

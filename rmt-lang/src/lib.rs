@@ -68,7 +68,8 @@ pub fn compile(
 ) -> Result<Program, Diagnostics> {
     let mut diagnostics = Diagnostics::new(source_name, text);
     if text.len() > MAX_SOURCE_BYTES {
-        let message = format!("the text has {} bytes, at most {MAX_SOURCE_BYTES} are read", text.len());
+        let message =
+            format!("the text has {} bytes, at most {MAX_SOURCE_BYTES} are read", text.len());
         diagnostics.push(
             Diagnostic::error(Span::new(0, 0), message, "too long")
                 .help("constants of models belong into model files"),
@@ -133,7 +134,8 @@ fn emit_error(name: &source::Name, error: &EmitError) -> Diagnostic {
     match error {
         EmitError::TooLong(count) => {
             let most = rmt_isa::limits::MAX_ACTION_INSTRUCTIONS;
-            let message = format!("`{}` has {count} instructions, at most {most} are possible", name.node);
+            let message =
+                format!("`{}` has {count} instructions, at most {most} are possible", name.node);
             Diagnostic::error(name.span, message, "too long")
                 .help("loops are unrolled and functions inlined: make the loops shorter, or split the action with `goto`")
         }

@@ -86,7 +86,11 @@ enum ModeName {
 }
 
 #[derive(Deserialize)]
-#[serde(untagged, deny_unknown_fields, expecting = "a branch with `feature`, `threshold`, `left` or a leaf with `value`")]
+#[serde(
+    untagged,
+    deny_unknown_fields,
+    expecting = "a branch with `feature`, `threshold`, `left` or a leaf with `value`"
+)]
 enum NodeFile {
     Branch { feature: u8, threshold: i32, left: u16 },
     Leaf { value: i32 },
@@ -199,10 +203,7 @@ fn check_window(window: &Window) -> Result<(), String> {
         window.out_width,
     ];
     if sizes.contains(&0) {
-        return Err(format!(
-            "window `{}`: only `pad_top` and `pad_left` may be 0",
-            window.name
-        ));
+        return Err(format!("window `{}`: only `pad_top` and `pad_left` may be 0", window.name));
     }
     Ok(())
 }
@@ -293,7 +294,12 @@ mod tests {
             (forest(r#"{ "feature": 1, "threshold": 0, "left": 0 }"#), "behind it"),
             (forest(r#"{ "value": 256 }"#), "votes are 0 to 255"),
             (forest(r#"{ "values": 256 }"#), "a branch with"),
-            (with(r#""scales": [{ "name": "s", "channels": [{ "multiplier": 1, "shift": 63 }] }]"#), "shift 63"),
+            (
+                with(
+                    r#""scales": [{ "name": "s", "channels": [{ "multiplier": 1, "shift": 63 }] }]"#,
+                ),
+                "shift 63",
+            ),
             (with(r#""scales": [{ "name": "1s", "channels": [] }]"#), "is no name"),
             (with(r#""tensor": []"#), "unknown field"),
             (parse(r#"{ "format": "onnx", "version": 1 }"#, 0), "\"onnx\""),

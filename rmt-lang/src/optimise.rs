@@ -12,7 +12,7 @@ use rmt_isa::operand::FieldRef;
 use rmt_isa::program::MapKind;
 use rmt_isa::{Instruction, Program};
 
-use crate::ir::{Code, Label, Operation, Reg, Step, StepKind, R};
+use crate::ir::{Code, Label, Operation, R, Reg, Step, StepKind};
 
 /// Rounds at most; each round enables little that the one before did not.
 const MAX_ROUNDS: usize = 6;
@@ -67,6 +67,7 @@ fn narrow(code: &mut Code, program: &Program) {
                 result
             }
             I::Extend { kind, .. } => kind.bits(),
+            I::ShlImm { imm, .. } => result.saturating_sub(imm as u32 % 64),
             I::AndImm { imm, .. } if imm >= 0 => result.min(32 - imm.leading_zeros()),
             I::Add { .. }
             | I::Sub { .. }
@@ -80,7 +81,6 @@ fn narrow(code: &mut Code, program: &Program) {
             | I::AndImm { .. }
             | I::OrImm { .. }
             | I::XorImm { .. }
-            | I::ShlImm { .. }
             | I::Not { .. }
             | I::Neg { .. }
             | I::Move { .. } => result,
@@ -142,39 +142,35 @@ fn find_origin(code: &Code, index: usize, source: Reg, d: Reg) -> Option<usize> 
     None
 }
 
-/// Reads of a copy become reads of the original, when neither is ever written again.
+/// Reads of a copy become reads of the original, up to where the original changes.
+///
+/// All jumps go forward: what is not written between two places of the list is not written on
+/// any way from the one to the other.
 fn propagate_copies(code: &mut Code) {
     let mut writes = vec![0_u32; code.registers.len()];
-    let mut last_write = vec![0_usize; code.registers.len()];
-    for (index, step) in code.steps.iter().enumerate() {
-        for register in step.writes() {
-            writes[register.0 as usize] += 1;
-            last_write[register.0 as usize] = index;
-        }
+    for register in code.steps.iter().flat_map(Step::writes) {
+        writes[register.0 as usize] += 1;
     }
     let mut original: HashMap<Reg, Reg> = HashMap::new();
-    let current = |original: &HashMap<Reg, Reg>, register: Reg| {
-        original.get(&register).copied().unwrap_or(register)
-    };
-    for (index, step) in code.steps.iter_mut().enumerate() {
+    for step in &mut code.steps {
+        let current = |register: &mut Reg| {
+            *register = original.get(register).copied().unwrap_or(*register);
+        };
         match &mut step.kind {
             StepKind::Instruction(operation) => {
-                for register in [&mut operation.a, &mut operation.b].into_iter().flatten() {
-                    *register = current(&original, *register);
-                }
-                if let Operation { d: Some(d), a: Some(source), is_copy: true, .. } = *operation
-                    && writes[d.0 as usize] == 1
-                    && last_write[source.0 as usize] < index
-                {
-                    original.insert(d, source);
-                }
+                [&mut operation.a, &mut operation.b].into_iter().flatten().for_each(current);
             }
-            StepKind::TailCall { values, .. } => {
-                for value in values {
-                    *value = current(&original, *value);
-                }
-            }
+            StepKind::TailCall { values, .. } => values.iter_mut().for_each(current),
             StepKind::Label(_) | StepKind::Arguments(_) => {}
+        }
+        for written in step.writes() {
+            original.retain(|_, source| *source != written);
+        }
+        if let Some(&Operation { d: Some(d), a: Some(source), is_copy: true, .. }) = operation(step)
+            && writes[d.0 as usize] == 1
+            && d != source
+        {
+            original.insert(d, source);
         }
     }
 }
@@ -273,11 +269,15 @@ fn invert(branch: &Operation) -> Option<Operation> {
 fn is_pure(operation: &Operation, program: &Program) -> bool {
     let Operation { template, d: Some(_), .. } = *operation else { return false };
     match template.info().class {
-        Class::Alu | Class::Multiply | Class::Divide | Class::Event | Class::Vector | Class::Model => true,
-        Class::Context => !matches!(
-            template,
-            Instruction::MatchContext { .. } | Instruction::FindContext { .. }
-        ),
+        Class::Alu
+        | Class::Multiply
+        | Class::Divide
+        | Class::Event
+        | Class::Vector
+        | Class::Model => true,
+        Class::Context => {
+            !matches!(template, Instruction::MatchContext { .. } | Instruction::FindContext { .. })
+        }
         Class::Map => match template {
             // A look-up in an LRU map makes the key the most recently used.
             Instruction::MapLoad { map, .. } => {

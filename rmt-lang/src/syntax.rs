@@ -189,19 +189,44 @@ pub(crate) struct Statement {
 /// Kinds of statement.
 #[derive(Debug)]
 pub(crate) enum StatementKind {
-    Let { mutable: bool, name: Name, kind: Option<Spanned<TypeName>>, value: Expression },
+    Let {
+        mutable: bool,
+        name: Name,
+        kind: Option<Spanned<TypeName>>,
+        value: Expression,
+    },
     /// `place = value;` or, with an operator, `place += value;`.
-    Assign { place: Expression, operator: Option<BinaryOperator>, value: Expression },
-    If { condition: Expression, then: Block, otherwise: Option<Block> },
-    For { variable: Name, from: Expression, to: Expression, inclusive: bool, body: Block },
-    Match { subject: Expression, arms: Vec<MatchArm> },
+    Assign {
+        place: Expression,
+        operator: Option<BinaryOperator>,
+        value: Expression,
+    },
+    If {
+        condition: Expression,
+        then: Block,
+        otherwise: Option<Block>,
+    },
+    For {
+        variable: Name,
+        from: Expression,
+        to: Expression,
+        inclusive: bool,
+        body: Block,
+    },
+    Match {
+        subject: Expression,
+        arms: Vec<MatchArm>,
+    },
     Block(Block),
     Return(Option<Expression>),
     Break,
     Continue,
     Decide,
     Abstain,
-    Goto { table: Name, values: Vec<Expression> },
+    Goto {
+        table: Name,
+        values: Vec<Expression>,
+    },
     Expression(Expression),
 }
 
@@ -240,8 +265,6 @@ pub(crate) enum ExpressionKind {
     List(Vec<Expression>),
     /// `[value; count]`
     Fill(Box<Expression>, Box<Expression>),
-    /// What could not be read; the mistake has been reported.
-    Mistake,
 }
 
 /// Operators of one operand.

@@ -7,9 +7,7 @@ use rmt_isa::limits::{
     MAX_CAPACITY, MAX_CONTEXT_FIELDS, MAX_CONTEXTS, MAX_OBJECTS, MAX_OUTPUTS, MAX_RING_DEPTH, WAYS,
 };
 use rmt_isa::operand::{IntType, WindowId};
-use rmt_isa::program::{
-    Context, ContextField, EventField, Hook, Map, MapKind, Output,
-};
+use rmt_isa::program::{Context, ContextField, EventField, Hook, Map, MapKind, Output};
 
 use super::{EventItem, ModelItem, Symbols};
 use crate::FileLoader;
@@ -29,7 +27,8 @@ fn check_unique(fields: &[Field], diagnostics: &mut Diagnostics) {
         if let Some(first) = seen.get(name.node.as_str()) {
             let message = format!("there are two fields `{}`", name.node);
             diagnostics.push(
-                Diagnostic::error(name.span, message, "the second one").related(*first, "the first one"),
+                Diagnostic::error(name.span, message, "the second one")
+                    .related(*first, "the first one"),
             );
         } else {
             seen.insert(&name.node, name.span);
@@ -58,8 +57,12 @@ fn plain_integer(field: &Field, diagnostics: &mut Diagnostics) -> Option<IntType
         TypeName::Int(kind) => Some(kind),
         _ => {
             diagnostics.push(
-                Diagnostic::error(field.kind.span, "this field must be an integer", "not an integer")
-                    .help("integers are `u8` to `u64` and `i8` to `i64`"),
+                Diagnostic::error(
+                    field.kind.span,
+                    "this field must be an integer",
+                    "not an integer",
+                )
+                .help("integers are `u8` to `u64` and `i8` to `i64`"),
             );
             None
         }
@@ -88,8 +91,11 @@ impl Symbols<'_> {
         let range = (0, u16::MAX.into());
         let number = self.number(&hook.number, range, "the number of a hook", diagnostics);
         check_unique(&hook.fields, diagnostics);
-        self.program.hook =
-            Hook { name: hook.name.node.clone(), number: number.unwrap_or(0) as u16, fields: vec![] };
+        self.program.hook = Hook {
+            name: hook.name.node.clone(),
+            number: number.unwrap_or(0) as u16,
+            fields: vec![],
+        };
         // Which field each byte of the event belongs to.
         let mut owners: Vec<Option<Span>> = vec![None; EVENT_BYTES];
         let mut next = event_layout::ARGUMENTS.offset;
@@ -98,8 +104,12 @@ impl Symbols<'_> {
                 TypeName::Array(kind, count) => {
                     if element_of(*kind).is_none() {
                         diagnostics.push(
-                            Diagnostic::error(field.kind.span, "these are no lanes", format!("`{kind}`"))
-                                .help("fields with lanes are `i8`, `i16` or `i32`"),
+                            Diagnostic::error(
+                                field.kind.span,
+                                "these are no lanes",
+                                format!("`{kind}`"),
+                            )
+                            .help("fields with lanes are `i8`, `i16` or `i32`"),
                         );
                         continue;
                     }
@@ -139,7 +149,13 @@ impl Symbols<'_> {
     ) -> Option<usize> {
         let width = kind.bytes();
         if field.is_key {
-            refuse(field.offset.is_some(), "@", field, "the key, which has its own place", diagnostics);
+            refuse(
+                field.offset.is_some(),
+                "@",
+                field,
+                "the key, which has its own place",
+                diagnostics,
+            );
             return Some(event_layout::KEY.offset);
         }
         let Some(place) = &field.offset else { return Some(next.next_multiple_of(width)) };
@@ -154,7 +170,13 @@ impl Symbols<'_> {
         Some(offset)
     }
 
-    fn add_event_field(&mut self, field: &Field, kind: IntType, lanes: Option<usize>, offset: usize) {
+    fn add_event_field(
+        &mut self,
+        field: &Field,
+        kind: IntType,
+        lanes: Option<usize>,
+        offset: usize,
+    ) {
         let name = &field.name.node;
         self.event.insert(name.clone(), EventItem { offset: offset as u8, kind, lanes });
         for lane in 0..lanes.unwrap_or(1) {
@@ -170,11 +192,7 @@ impl Symbols<'_> {
     pub(super) fn outputs(&mut self, diagnostics: &mut Diagnostics) {
         let outputs = &self.file.outputs;
         check_unique(outputs, diagnostics);
-        if let Some(last) = outputs.last() {
-            too_many(outputs.len(), MAX_OUTPUTS, &last.name, "outputs", diagnostics);
-        }
         for field in outputs {
-            let Some(kind) = plain_integer(field, diagnostics) else { continue };
             for (wrong, word) in [
                 (field.is_ring, "ring"),
                 (field.is_read_only, "readonly"),
@@ -183,8 +201,30 @@ impl Symbols<'_> {
             ] {
                 refuse(wrong, word, field, "an output", diagnostics);
             }
-            let name = field.name.node.clone();
-            self.program.outputs.push(Output { name, kind, label: field.label });
+            let (kind, count) = match &field.kind.node {
+                TypeName::Array(kind, count) => {
+                    let range = (1, MAX_OUTPUTS as i128);
+                    let Some(count) =
+                        self.number(count, range, "the number of outputs", diagnostics)
+                    else {
+                        continue;
+                    };
+                    (*kind, Some(count as usize))
+                }
+                _ => match plain_integer(field, diagnostics) {
+                    Some(kind) => (kind, None),
+                    None => continue,
+                },
+            };
+            let name = &field.name.node;
+            self.outputs.insert(name.clone(), (self.program.outputs.len(), count));
+            for index in 0..count.unwrap_or(1) {
+                let name = if count.is_some() { format!("{name}[{index}]") } else { name.clone() };
+                self.program.outputs.push(Output { name, kind, label: field.label });
+            }
+        }
+        if let Some(last) = outputs.last() {
+            too_many(self.program.outputs.len(), MAX_OUTPUTS, &last.name, "outputs", diagnostics);
         }
     }
 
@@ -346,10 +386,10 @@ fn claim(
         let message = format!("`{}` does not fit the event", name.node);
         let reason = format!("it would take bytes {offset} to {}", offset + bytes - 1);
         let first = event_layout::ARGUMENTS.offset;
-        diagnostics.push(
-            Diagnostic::error(name.span, message, reason)
-                .help(format!("arguments have bytes {first} to {}: use narrower types, or put wide fields first", end - 1)),
-        );
+        diagnostics.push(Diagnostic::error(name.span, message, reason).help(format!(
+            "arguments have bytes {first} to {}: use narrower types, or put wide fields first",
+            end - 1
+        )));
         return false;
     }
     let taken = owners[offset..offset + bytes].iter().flatten().next().copied();
@@ -368,8 +408,12 @@ fn power_of_two(capacity: Option<i128>, written: &Expression, diagnostics: &mut 
     if capacity.count_ones() != 1 {
         let close = (capacity as u32).next_power_of_two();
         diagnostics.push(
-            Diagnostic::error(written.span, "the capacity must be a power of two", format!("this is {capacity}"))
-                .help(format!("write {close}")),
+            Diagnostic::error(
+                written.span,
+                "the capacity must be a power of two",
+                format!("this is {capacity}"),
+            )
+            .help(format!("write {close}")),
         );
     }
 }

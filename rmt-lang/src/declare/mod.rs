@@ -71,6 +71,8 @@ pub(crate) struct Symbols<'a> {
     pub(crate) program: Program,
     pub(crate) names: BTreeMap<String, (Global, Span)>,
     pub(crate) event: BTreeMap<String, EventItem>,
+    /// Index of each output in [`Program::outputs`]; with a count where several have one name.
+    pub(crate) outputs: BTreeMap<String, (usize, Option<usize>)>,
     /// For each model the objects by name; `None` when its file could not be read.
     pub(crate) model_items: Vec<Option<BTreeMap<String, ModelItem>>>,
 }
@@ -89,6 +91,7 @@ pub(crate) fn declare<'a>(
         program,
         names: BTreeMap::new(),
         event: BTreeMap::new(),
+        outputs: BTreeMap::new(),
         model_items: Vec::new(),
     };
     match &file.program {
@@ -131,7 +134,8 @@ impl Symbols<'_> {
         if is_function && calls_builtins(&name.node) {
             let message = format!("`{}` is a function of the language", name.node);
             diagnostics.push(
-                Diagnostic::error(name.span, message, "this name is taken").help("take another name"),
+                Diagnostic::error(name.span, message, "this name is taken")
+                    .help("take another name"),
             );
             return;
         }

@@ -64,7 +64,8 @@ impl Symbols<'_> {
         if let Some(last) = self.file.actions.last() {
             let count = self.file.actions.len();
             if count > MAX_OBJECTS {
-                let message = format!("there are {count} actions, at most {MAX_OBJECTS} are possible");
+                let message =
+                    format!("there are {count} actions, at most {MAX_OBJECTS} are possible");
                 diagnostics.push(Diagnostic::error(last.name.span, message, "too many"));
             }
         }
@@ -101,8 +102,11 @@ impl Symbols<'_> {
         let name = &declared.name;
         limit(declared.arguments.len(), MAX_ARGUMENTS, "arguments", name, diagnostics);
         limit(declared.key.len(), MAX_KEY_FIELDS, "fields in its key", name, diagnostics);
-        let key: Vec<_> =
-            declared.key.iter().filter_map(|(name, _)| self.key_field(declared, name, diagnostics)).collect();
+        let key: Vec<_> = declared
+            .key
+            .iter()
+            .filter_map(|(name, _)| self.key_field(declared, name, diagnostics))
+            .collect();
         let kind = match_kind(&declared.key, diagnostics);
         let size = declared.size.as_ref().and_then(|size| {
             let range = (1, MAX_CAPACITY as i128);
@@ -131,8 +135,12 @@ impl Symbols<'_> {
         self.table_actions(declared, &mut table, diagnostics);
         if declared.actions.is_empty() {
             diagnostics.push(
-                Diagnostic::error(name.span, format!("`{}` has no actions", name.node), "nothing to run")
-                    .help("list them: `actions = { act };`"),
+                Diagnostic::error(
+                    name.span,
+                    format!("`{}` has no actions", name.node),
+                    "nothing to run",
+                )
+                .help("list them: `actions = { act };`"),
             );
         }
         if let Some(call) = &declared.default {
@@ -208,7 +216,8 @@ impl Symbols<'_> {
                 let actions = self.file.actions.iter().map(|action| action.name.node.as_str());
                 let message = format!("there is no action `{}`", name.node);
                 let mut diagnostic = Diagnostic::error(name.span, message, "not declared");
-                diagnostic.help = closest(&name.node, actions).map(|close| format!("did you mean `{close}`?"));
+                diagnostic.help =
+                    closest(&name.node, actions).map(|close| format!("did you mean `{close}`?"));
                 diagnostics.push(diagnostic);
                 continue;
             };
@@ -251,7 +260,10 @@ impl Symbols<'_> {
             diagnostics.push(
                 Diagnostic::error(name.span, message, reason)
                     .related(parameter.name.span, "declared here")
-                    .help(format!("declare the table as `table {}({}: {kind}, ...)`", table.name.node, parameter.name.node)),
+                    .help(format!(
+                        "declare the table as `table {}({}: {kind}, ...)`",
+                        table.name.node, parameter.name.node
+                    )),
             );
             return;
         }
@@ -270,7 +282,8 @@ impl Symbols<'_> {
             found => {
                 let is_action = matches!(found, Some((Global::Action(_), _)));
                 let listed = table.actions.iter().map(|action| action.node.as_str());
-                let message = format!("`{}` is not among the actions of `{}`", name.node, table.name.node);
+                let message =
+                    format!("`{}` is not among the actions of `{}`", name.node, table.name.node);
                 let mut diagnostic = Diagnostic::error(name.span, message, "not listed");
                 diagnostic.help = if is_action {
                     Some(format!("add it: `actions = {{ ..., {} }};`", name.node))
@@ -343,7 +356,9 @@ impl Symbols<'_> {
                 return None;
             }
         };
-        if let Some(first) = table.entries.iter().find(|e| e.matcher == matcher && e.priority == priority) {
+        if let Some(first) =
+            table.entries.iter().find(|e| e.matcher == matcher && e.priority == priority)
+        {
             let message = format!("two entries of `{}` match the same", table.name);
             let action = &self.program.actions[usize::from(first.call.action)].name;
             let reason = format!("an entry before this one already runs `{action}`");
@@ -371,23 +386,35 @@ impl Symbols<'_> {
         match (&pattern.node, how) {
             (Pattern::Value(written), _) => {
                 let exact = value(self, written, diagnostics)?;
-                Some(FieldPattern { value: exact & mask, mask, length: bits, low: exact, high: exact })
+                Some(FieldPattern {
+                    value: exact & mask,
+                    mask,
+                    length: bits,
+                    low: exact,
+                    high: exact,
+                })
             }
             (Pattern::Any, FieldMatch::Ternary | FieldMatch::Range | FieldMatch::LongestPrefix) => {
                 let (low, high) = range_of(field.kind);
-                Some(FieldPattern { value: 0, mask: 0, length: 0, low: low as u64, high: high as u64 })
+                Some(FieldPattern {
+                    value: 0,
+                    mask: 0,
+                    length: 0,
+                    low: low as u64,
+                    high: high as u64,
+                })
             }
             (Pattern::Prefix(written, length), FieldMatch::LongestPrefix) => {
                 let what = "the length of the prefix";
                 let prefix = value(self, written, diagnostics)? & mask;
-                let length =
-                    constant_in(self, diagnostics, length, (0, bits.into()), what)? as u32;
+                let length = constant_in(self, diagnostics, length, (0, bits.into()), what)? as u32;
                 let kept = if length == 0 { 0 } else { mask & (mask << (bits - length)) };
                 if prefix & !kept != 0 {
                     let message = format!("bits behind the first {length} are set");
                     let help = format!("write {:#x}/{length}", prefix & kept);
                     diagnostics.push(
-                        Diagnostic::error(pattern.span, message, "they would never be compared").help(help),
+                        Diagnostic::error(pattern.span, message, "they would never be compared")
+                            .help(help),
                     );
                     return None;
                 }
@@ -399,8 +426,12 @@ impl Symbols<'_> {
                 if wanted & !kept != 0 {
                     let help = format!("write {:#x} &&& {kept:#x}", wanted & kept);
                     diagnostics.push(
-                        Diagnostic::error(pattern.span, "bits outside of the mask are set", "they would never be compared")
-                            .help(help),
+                        Diagnostic::error(
+                            pattern.span,
+                            "bits outside of the mask are set",
+                            "they would never be compared",
+                        )
+                        .help(help),
                     );
                     return None;
                 }
@@ -408,10 +439,15 @@ impl Symbols<'_> {
             }
             (Pattern::Range(low, high), FieldMatch::Range) => {
                 let (from, to) = (value(self, low, diagnostics)?, value(self, high, diagnostics)?);
-                let ordered = if field.kind.signed() { from as i64 <= to as i64 } else { from <= to };
+                let ordered =
+                    if field.kind.signed() { from as i64 <= to as i64 } else { from <= to };
                 if !ordered {
                     let message = "this range is empty";
-                    diagnostics.push(Diagnostic::error(pattern.span, message, "it ends before it begins"));
+                    diagnostics.push(Diagnostic::error(
+                        pattern.span,
+                        message,
+                        "it ends before it begins",
+                    ));
                     return None;
                 }
                 Some(FieldPattern { value: 0, mask: 0, length: 0, low: from, high: to })
@@ -420,11 +456,15 @@ impl Symbols<'_> {
                 let (kind, help) = match how {
                     FieldMatch::Exact => ("exact", "exact fields take one value: `5`"),
                     FieldMatch::LongestPrefix => ("lpm", "lpm fields take `0x1200/8`, `5` or `_`"),
-                    FieldMatch::Ternary => ("ternary", "ternary fields take `0x10 &&& 0xf0`, `5` or `_`"),
+                    FieldMatch::Ternary => {
+                        ("ternary", "ternary fields take `0x10 &&& 0xf0`, `5` or `_`")
+                    }
                     FieldMatch::Range => ("range", "range fields take `1..=5`, `5` or `_`"),
                 };
-                let message = format!("this pattern does not fit the {kind} field `{}`", field.name);
-                diagnostics.push(Diagnostic::error(pattern.span, message, "this pattern").help(help));
+                let message =
+                    format!("this pattern does not fit the {kind} field `{}`", field.name);
+                diagnostics
+                    .push(Diagnostic::error(pattern.span, message, "this pattern").help(help));
                 None
             }
         }
@@ -458,8 +498,14 @@ fn match_kind(key: &[(Name, Spanned<FieldMatch>)], diagnostics: &mut Diagnostics
     let last = key.last().map(|(name, how)| (name.span, how.node));
     if let (true, Some((span, _))) = (found.len() > 1, last) {
         diagnostics.push(
-            Diagnostic::error(span, "these kinds of match cannot be joined in one key", "in this key")
-                .help("exact joins with each of lpm, ternary and range; the others not with each other"),
+            Diagnostic::error(
+                span,
+                "these kinds of match cannot be joined in one key",
+                "in this key",
+            )
+            .help(
+                "exact joins with each of lpm, ternary and range; the others not with each other",
+            ),
         );
     }
     let before_last = key.split_last().map_or(&key[..0], |(_, before)| before);

@@ -139,13 +139,19 @@ impl Lowerer<'_> {
             (Value::Number(_), Value::Int(kind, _)) if !is_shift => kind,
             (Value::Number(_), Value::Int(..)) => {
                 return self.error(
-                    Diagnostic::error(a_span, "the value that is shifted has no width", "a bare number")
-                        .help("give it one: `1 as u64`"),
+                    Diagnostic::error(
+                        a_span,
+                        "the value that is shifted has no width",
+                        "a bare number",
+                    )
+                    .help("give it one: `1 as u64`"),
                 );
             }
             _ => return self.mixed(operator, (a, a_span), (b, b_span), span),
         };
-        let Value::Int(_, x) = self.coerce(a, Type::Int(kind), a_span) else { return Value::Mistake };
+        let Value::Int(_, x) = self.coerce(a, Type::Int(kind), a_span) else {
+            return Value::Mistake;
+        };
         if is_shift {
             let distance = match b {
                 Value::Number(value) => Operand::Constant(value),
@@ -154,7 +160,9 @@ impl Lowerer<'_> {
             };
             return self.shift(operator, kind, x, distance, b_span);
         }
-        let Value::Int(_, y) = self.coerce(b, Type::Int(kind), b_span) else { return Value::Mistake };
+        let Value::Int(_, y) = self.coerce(b, Type::Int(kind), b_span) else {
+            return Value::Mistake;
+        };
         if operator.is_comparison() {
             return Value::Bool(self.compare(operator, kind, x, y));
         }
@@ -213,9 +221,15 @@ impl Lowerer<'_> {
         if let Some(simple) = self.simplify(operator, kind, a, b) {
             return Value::Int(kind, simple);
         }
-        if let (BinaryOperator::Divide | BinaryOperator::Remainder, Operand::Constant(0)) = (operator, b) {
+        if let (BinaryOperator::Divide | BinaryOperator::Remainder, Operand::Constant(0)) =
+            (operator, b)
+        {
             let message = format!("`{}` by zero", operator.text());
-            return self.value_error(Diagnostic::error(span, message, "the right side is always 0"));
+            return self.value_error(Diagnostic::error(
+                span,
+                message,
+                "the right side is always 0",
+            ));
         }
         let Some(template) = instruction(operator, kind.signed()) else {
             let message = format!("`{}` needs bools", operator.text());
@@ -360,7 +374,13 @@ impl Lowerer<'_> {
     }
 
     /// `min` or `max` of two integers.
-    pub(super) fn extreme(&mut self, kind: IntType, largest: bool, a: Operand, b: Operand) -> Operand {
+    pub(super) fn extreme(
+        &mut self,
+        kind: IntType,
+        largest: bool,
+        a: Operand,
+        b: Operand,
+    ) -> Operand {
         if let (Operand::Constant(a), Operand::Constant(b)) = (a, b) {
             return Operand::Constant(if largest { a.max(b) } else { a.min(b) });
         }
@@ -371,11 +391,8 @@ impl Lowerer<'_> {
             (false, false) => form!(MinU),
         };
         let (x, y) = (self.range(a, kind), self.range(b, kind));
-        let range = if largest {
-            (x.0.max(y.0), x.1.max(y.1))
-        } else {
-            (x.0.min(y.0), x.1.min(y.1))
-        };
+        let range =
+            if largest { (x.0.max(y.0), x.1.max(y.1)) } else { (x.0.min(y.0), x.1.min(y.1)) };
         Operand::Register(self.compute_two(template, a, b, range))
     }
 
@@ -461,7 +478,8 @@ fn result_range(
         BinaryOperator::Add => Some((al + bl, ah + bh)),
         BinaryOperator::Subtract => Some((al - bh, ah - bl)),
         BinaryOperator::Multiply => {
-            let products = [al.checked_mul(bl), al.checked_mul(bh), ah.checked_mul(bl), ah.checked_mul(bh)];
+            let products =
+                [al.checked_mul(bl), al.checked_mul(bh), ah.checked_mul(bl), ah.checked_mul(bh)];
             let [a, b, c, d] = products;
             let (a, b, c, d) = (a?, b?, c?, d?);
             Some((a.min(b).min(c).min(d), a.max(b).max(c).max(d)))

@@ -68,7 +68,11 @@ impl Lowerer<'_> {
                 let receiver = self.entity(base);
                 self.method(receiver, method, arguments, span)
             }
-            _ => self.error(Diagnostic::error(callee.span, "this cannot be called", "not a function")),
+            _ => self.error(Diagnostic::error(
+                callee.span,
+                "this cannot be called",
+                "not a function",
+            )),
         }
     }
 
@@ -157,7 +161,12 @@ impl Lowerer<'_> {
         value
     }
 
-    fn body_with_returns(&mut self, function: &Function, result: Type, end: crate::ir::Label) -> Value {
+    fn body_with_returns(
+        &mut self,
+        function: &Function,
+        result: Type,
+        end: crate::ir::Label,
+    ) -> Value {
         let (destination, value) = match result {
             Type::Int(kind) => {
                 let register =
@@ -271,10 +280,11 @@ impl Lowerer<'_> {
         if !(fewest..=most).contains(&arguments.len()) {
             let message = format!("`{name}` takes other arguments");
             let reason = format!("{} given", arguments.len());
-            return self.error(Diagnostic::error(span, message, reason).help(format!("write `{usage}`")));
+            return self
+                .error(Diagnostic::error(span, message, reason).help(format!("write `{usage}`")));
         }
         let value = match name {
-            "min" | "max" => Some(self.min_max(name, arguments, span)),
+            "min" | "max" => Some(self.min_max(name, arguments, span, expected)),
             "abs" => Some(self.absolute(&arguments[0])),
             "clz" | "ctz" | "popcount" => Some(self.count_bits(name, &arguments[0])),
             "sum" => self.vector_argument(&arguments[0]).map(|(_, _, a)| {
@@ -319,9 +329,14 @@ impl Lowerer<'_> {
         self.error(diagnostic)
     }
 
-    fn min_max(&mut self, name: &str, arguments: &[Expression], span: Span) -> Value {
-        let a = self.expression(&arguments[0]);
-        let b = self.expression(&arguments[1]);
+    fn min_max(
+        &mut self,
+        name: &str,
+        arguments: &[Expression],
+        span: Span,
+        expected: Option<Type>,
+    ) -> Value {
+        let (a, b) = self.sides(&arguments[0], &arguments[1], expected);
         let largest = name == "max";
         let kind = match (a, b) {
             (Value::Mistake, _) | (_, Value::Mistake) => return Value::Mistake,
@@ -349,7 +364,12 @@ impl Lowerer<'_> {
         Value::Int(kind, self.extreme(kind, largest, a, b))
     }
 
-    fn integer_argument(&mut self, argument: &Expression, signed: bool, name: &str) -> Option<(IntType, Operand)> {
+    fn integer_argument(
+        &mut self,
+        argument: &Expression,
+        signed: bool,
+        name: &str,
+    ) -> Option<(IntType, Operand)> {
         match self.expression(argument) {
             Value::Int(kind, operand) if kind.signed() == signed => Some((kind, operand)),
             Value::Mistake => None,
@@ -442,7 +462,13 @@ impl Lowerer<'_> {
 
     // Methods.
 
-    fn method(&mut self, receiver: Entity, method: &Name, arguments: &[Expression], span: Span) -> Value {
+    fn method(
+        &mut self,
+        receiver: Entity,
+        method: &Name,
+        arguments: &[Expression],
+        span: Span,
+    ) -> Value {
         match receiver {
             Entity::Value(Value::Mistake) => Value::Mistake,
             Entity::Context(context) => self.open_record(context, method, arguments, span),
@@ -467,7 +493,13 @@ impl Lowerer<'_> {
     }
 
     /// `context.match(key)` and `context.find(key)`.
-    fn open_record(&mut self, context: usize, method: &Name, arguments: &[Expression], span: Span) -> Value {
+    fn open_record(
+        &mut self,
+        context: usize,
+        method: &Name,
+        arguments: &[Expression],
+        span: Span,
+    ) -> Value {
         let creates = match method.node.as_str() {
             "match" => true,
             "find" => false,
@@ -487,6 +519,9 @@ impl Lowerer<'_> {
             Instruction::FindContext { d: R, context: id, a: R }
         };
         self.emit(template, Some(found), Some(a), None);
+        self.forget(
+            |known| matches!(known, Instruction::LoadContext { field, .. } if field.context == id),
+        );
         self.openings += 1;
         self.open[context] = Some(self.openings);
         Value::Record(RecordHandle { context, generation: self.openings, found, span })
@@ -519,7 +554,9 @@ impl Lowerer<'_> {
         let kind = self.symbols.program.contexts[handle.context].fields[field].kind;
         match method.node.as_str() {
             "len" => {
-                let Some(place) = self.field_ref(handle, field, span) else { return Value::Mistake };
+                let Some(place) = self.field_ref(handle, field, span) else {
+                    return Value::Mistake;
+                };
                 if !self.count(arguments, 0, "`len`", span) {
                     return Value::Mistake;
                 }
@@ -535,7 +572,9 @@ impl Lowerer<'_> {
                 }
                 let value = self.expression_as(&arguments[0], Some(Type::Int(kind)));
                 self.check_writable(handle, field, span);
-                let Some(place) = self.field_ref(handle, field, span) else { return Value::Mistake };
+                let Some(place) = self.field_ref(handle, field, span) else {
+                    return Value::Mistake;
+                };
                 let Value::Int(_, operand) = value else { return Value::Mistake };
                 let a = self.register_of(operand);
                 let push = Instruction::PushContext { field: place, a: R };
@@ -558,7 +597,13 @@ impl Lowerer<'_> {
         }
     }
 
-    fn map_method(&mut self, map: usize, method: &Name, arguments: &[Expression], span: Span) -> Value {
+    fn map_method(
+        &mut self,
+        map: usize,
+        method: &Name,
+        arguments: &[Expression],
+        span: Span,
+    ) -> Value {
         let declared = &self.symbols.program.maps[map];
         let (kind, value_kind) = (declared.kind, declared.value);
         let methods = map_methods(kind);

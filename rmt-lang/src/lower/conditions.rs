@@ -86,7 +86,9 @@ impl Lowerer<'_> {
         let b = self.expression(right);
         let kind = match (a, b) {
             (Value::Int(kind, _), Value::Int(other, _)) if kind == other => kind,
-            (Value::Int(kind, _), Value::Number(_)) | (Value::Number(_), Value::Int(kind, _)) => kind,
+            (Value::Int(kind, _), Value::Number(_)) | (Value::Number(_), Value::Int(kind, _)) => {
+                kind
+            }
             _ => {
                 let value = self.binary(operator, (a, left.span), (b, right.span), span);
                 return self.branch_on(value, sense, target);
@@ -239,7 +241,9 @@ impl Lowerer<'_> {
                 Some(self.new_variable(Class::Scalar, range, "if", condition.span))
             }
             Type::Bool => Some(self.new_variable(Class::Scalar, (0, 1), "if", condition.span)),
-            Type::Vector(..) => Some(self.new_variable(Class::Vector, (0, 0), "if", condition.span)),
+            Type::Vector(..) => {
+                Some(self.new_variable(Class::Vector, (0, 0), "if", condition.span))
+            }
             _ => None,
         };
         if let Some(result) = result {
@@ -285,9 +289,15 @@ impl Lowerer<'_> {
         };
         let operand = match chosen {
             Value::Bool(Operand::Constant(known)) => {
-                if known != 0 { x } else { y }
+                if known != 0 {
+                    x
+                } else {
+                    y
+                }
             }
-            Value::Bool(Operand::Register(chosen)) => self.select(chosen, x, y, kind, condition.span),
+            Value::Bool(Operand::Register(chosen)) => {
+                self.select(chosen, x, y, kind, condition.span)
+            }
             _ => return Value::Mistake,
         };
         match kind {

@@ -19,7 +19,11 @@ impl Lowerer<'_> {
     }
 
     /// The value of an expression as one of type `expected`, if that is given.
-    pub(super) fn expression_as(&mut self, expression: &Expression, expected: Option<Type>) -> Value {
+    pub(super) fn expression_as(
+        &mut self,
+        expression: &Expression,
+        expected: Option<Type>,
+    ) -> Value {
         let value = self.expression_toward(expression, expected);
         match expected {
             Some(expected) => self.coerce(value, expected, expression.span),
@@ -42,7 +46,6 @@ impl Lowerer<'_> {
     fn expression_inner(&mut self, expression: &Expression, expected: Option<Type>) -> Value {
         let span = expression.span;
         match &expression.kind {
-            ExpressionKind::Mistake => Value::Mistake,
             ExpressionKind::Number(number) => Value::Number((*number).into()),
             ExpressionKind::Bool(value) => Value::Bool(Operand::Constant((*value).into())),
             ExpressionKind::Name(_)
@@ -64,10 +67,8 @@ impl Lowerer<'_> {
                 right,
             ) => self.joined(*operator, left, right, span),
             ExpressionKind::Binary(operator, left, right) => {
-                // Sides without a type of their own take the type that is wanted of the whole.
                 let side = expected.filter(|_| !operator.is_comparison());
-                let a = self.expression_toward(left, side);
-                let b = self.expression_toward(right, side);
+                let (a, b) = self.sides(left, right, side);
                 self.binary(*operator, (a, left.span), (b, right.span), span)
             }
             ExpressionKind::Cast(inner, kind) => self.cast(inner, kind, span),
@@ -77,6 +78,23 @@ impl Lowerer<'_> {
             ExpressionKind::List(values) => self.vector_list(values, expected, span),
             ExpressionKind::Fill(value, count) => self.vector_fill(value, count, expected, span),
         }
+    }
+
+    /// Both sides of an operator. A literal without a type of its own takes that of the other
+    /// side, else what is wanted of the whole.
+    pub(super) fn sides(
+        &mut self,
+        left: &Expression,
+        right: &Expression,
+        expected: Option<Type>,
+    ) -> (Value, Value) {
+        if is_literal(left) && !is_literal(right) {
+            let b = self.expression_toward(right, expected);
+            return (self.expression_toward(left, vector_type(b).or(expected)), b);
+        }
+        let a = self.expression_toward(left, expected);
+        let wanted = if is_literal(right) { vector_type(a).or(expected) } else { expected };
+        (a, self.expression_toward(right, wanted))
     }
 
     fn unary(&mut self, operator: UnaryOperator, value: Value, span: Span) -> Value {
@@ -99,7 +117,9 @@ impl Lowerer<'_> {
             (UnaryOperator::Negate, Value::Int(kind, operand)) if kind.signed() => {
                 self.negate(kind, operand)
             }
-            (UnaryOperator::Complement, Value::Int(kind, operand)) => self.complement(kind, operand),
+            (UnaryOperator::Complement, Value::Int(kind, operand)) => {
+                self.complement(kind, operand)
+            }
             (UnaryOperator::Negate, Value::Int(kind, _)) => self.error(
                 Diagnostic::error(span, format!("`{kind}` has no negative values"), "unsigned")
                     .help("write `0 - x` if it shall wrap, or cast to a signed type first"),
@@ -109,8 +129,7 @@ impl Lowerer<'_> {
                     .help("write `x == 0` to test for zero, `~x` to flip the bits"),
             ),
             (UnaryOperator::Complement, Value::Bool(_)) => self.error(
-                Diagnostic::error(span, "`~` is for integers", "this is `bool`")
-                    .help("write `!x`"),
+                Diagnostic::error(span, "`~` is for integers", "this is `bool`").help("write `!x`"),
             ),
             (operator, other) => {
                 let sign = match operator {
@@ -210,7 +229,11 @@ impl Lowerer<'_> {
             ),
             _ => {
                 let (from, to) = (self.describe(value.kind()), self.describe(target));
-                self.error(Diagnostic::error(span, format!("{from} cannot become {to}"), "no such cast"))
+                self.error(Diagnostic::error(
+                    span,
+                    format!("{from} cannot become {to}"),
+                    "no such cast",
+                ))
             }
         }
     }
@@ -279,4 +302,13 @@ impl Lowerer<'_> {
             other => self.not_a_value(other, span),
         }
     }
+}
+
+/// A vector written down: its lanes have no type of their own.
+fn is_literal(expression: &Expression) -> bool {
+    matches!(expression.kind, ExpressionKind::List(_) | ExpressionKind::Fill(..))
+}
+
+fn vector_type(value: Value) -> Option<Type> {
+    Some(value.kind()).filter(|kind| matches!(kind, Type::Vector(..)))
 }

@@ -150,8 +150,12 @@ pub(crate) fn constant(
         (_, Some(_)) => Some(value),
         _ => {
             lowerer.error(
-                Diagnostic::error(expression.span, "this must be a constant", "known only at run time")
-                    .help("constants are made of numbers, `const` names and operators"),
+                Diagnostic::error(
+                    expression.span,
+                    "this must be a constant",
+                    "known only at run time",
+                )
+                .help("constants are made of numbers, `const` names and operators"),
             );
             None
         }
@@ -249,7 +253,8 @@ impl<'a> Lowerer<'a> {
     fn value_error(&mut self, mut diagnostic: Diagnostic) -> Value {
         if self.reachable {
             if let Some(frame) = self.frames.last() {
-                diagnostic = diagnostic.related(frame.call, format!("`{}` is called here", frame.name));
+                diagnostic =
+                    diagnostic.related(frame.call, format!("`{}` is called here", frame.name));
             }
             self.diagnostics.push(diagnostic);
         }
@@ -270,8 +275,12 @@ impl<'a> Lowerer<'a> {
                 )
                 .help("loops are unrolled and functions inlined: make the loops shorter, or split the action with `goto`")
             } else {
-                Diagnostic::error(span, "calls and expressions are nested too deep", "too deep here")
-                    .help("give parts of the expression names with `let`")
+                Diagnostic::error(
+                    span,
+                    "calls and expressions are nested too deep",
+                    "too deep here",
+                )
+                .help("give parts of the expression names with `let`")
             };
             self.diagnostics.push(diagnostic);
         }
@@ -346,14 +355,29 @@ impl<'a> Lowerer<'a> {
         }
         let d = self.new_register(Class::Scalar, range, self.span);
         self.emit(template, Some(d), a, b);
-        if fixed
-            && self.reachable
-            && let Some(reuse) = &mut self.reuse
-        {
-            reuse.insert(key, d);
-            self.reuse_order.push(key);
+        if fixed {
+            self.remember(key, d);
         }
         d
+    }
+
+    /// Notes that `register` holds the result of an instruction.
+    fn remember(&mut self, key: ReuseKey, register: Reg) {
+        if self.reachable
+            && let Some(reuse) = &mut self.reuse
+        {
+            reuse.insert(key, register);
+            self.reuse_order.push(key);
+        }
+    }
+
+    /// Forgets results that an effect has made old.
+    fn forget(&mut self, is_old: impl Fn(Instruction) -> bool) {
+        if self.reachable
+            && let Some(reuse) = &mut self.reuse
+        {
+            reuse.retain(|key, _| !Instruction::decode(key.0).is_ok_and(&is_old));
+        }
     }
 
     /// A register that holds the constant with these 64 bits.
@@ -364,12 +388,8 @@ impl<'a> Lowerer<'a> {
             return self.compute(Instruction::MoveImm { d: R, imm }, None, None, range);
         }
         let imm = bits as u32 as i32;
-        let low = self.compute(
-            Instruction::MoveImm { d: R, imm },
-            None,
-            None,
-            (imm.into(), imm.into()),
-        );
+        let low =
+            self.compute(Instruction::MoveImm { d: R, imm }, None, None, (imm.into(), imm.into()));
         let high = (bits >> 32) as u32 as i32;
         self.compute(Instruction::MoveHigh { d: R, a: R, imm: high }, Some(low), None, range)
     }
@@ -415,10 +435,8 @@ impl<'a> Lowerer<'a> {
         self.push(StepKind::Instruction(operation));
         let reusable = self.reuse_order.len();
         let open = &self.open;
-        let arrival = self
-            .arrivals
-            .entry(target)
-            .or_insert_with(|| Arrival { open: open.clone(), reusable });
+        let arrival =
+            self.arrivals.entry(target).or_insert_with(|| Arrival { open: open.clone(), reusable });
         agree(&mut arrival.open, open);
     }
 

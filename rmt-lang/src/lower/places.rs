@@ -25,6 +25,8 @@ pub(crate) enum Entity {
     EventVector(u8, Element, usize),
     Out,
     Output(usize),
+    /// Outputs declared as one with an index: the first of them and how many.
+    OutputList(usize, usize),
     Context(usize),
     /// A field with one value.
     Field(RecordHandle, usize),
@@ -106,7 +108,7 @@ impl Lowerer<'_> {
             let message = format!("there is no `{name}` here");
             return self.mistake(Diagnostic::error(span, message, "not declared").help(help));
         }
-        if symbols.program.outputs.iter().any(|output| output.name == name) {
+        if symbols.outputs.contains_key(name) {
             let message = format!("there is no `{name}` here");
             let help = format!("outputs are written `out.{name}`");
             return self.mistake(Diagnostic::error(span, message, "not declared").help(help));
@@ -126,11 +128,8 @@ impl Lowerer<'_> {
         what: &str,
         names: impl IntoIterator<Item = &'n str> + Clone,
     ) -> Entity {
-        let mut diagnostic = Diagnostic::error(
-            name.span,
-            format!("{what} has no `{}`", name.node),
-            "not declared",
-        );
+        let mut diagnostic =
+            Diagnostic::error(name.span, format!("{what} has no `{}`", name.node), "not declared");
         diagnostic.help = suggest(&name.node, names);
         self.mistake(diagnostic)
     }
@@ -141,21 +140,21 @@ impl Lowerer<'_> {
             Entity::Value(Value::Mistake) => base,
             Entity::Event => match symbols.event.get(&name.node) {
                 Some(item) => match (item.lanes, element_of(item.kind)) {
-                    (Some(lanes), Some(element)) => Entity::EventVector(item.offset, element, lanes),
+                    (Some(lanes), Some(element)) => {
+                        Entity::EventVector(item.offset, element, lanes)
+                    }
                     _ => Entity::EventField(item.offset, item.kind),
                 },
                 None => self.no_field(name, "the event", symbols.event.keys().map(String::as_str)),
             },
-            Entity::Out => {
-                let outputs = &symbols.program.outputs;
-                match outputs.iter().position(|output| output.name == name.node) {
-                    Some(index) => Entity::Output(index),
-                    None => {
-                        let names = outputs.iter().map(|output| output.name.as_str());
-                        self.no_field(name, "the decision", names)
-                    }
+            Entity::Out => match symbols.outputs.get(&name.node) {
+                Some(&(index, None)) => Entity::Output(index),
+                Some(&(first, Some(count))) => Entity::OutputList(first, count),
+                None => {
+                    let names = symbols.outputs.keys().map(String::as_str);
+                    self.no_field(name, "the decision", names)
                 }
-            }
+            },
             Entity::Value(Value::Record(handle)) => {
                 let context = &symbols.program.contexts[handle.context];
                 match context.fields.iter().position(|field| field.name == name.node) {
@@ -180,8 +179,14 @@ impl Lowerer<'_> {
             Entity::Context(index) => {
                 let context = &symbols.program.contexts[index].name;
                 self.mistake(
-                    Diagnostic::error(span, format!("`{context}` is a store, not a record"), "no fields")
-                        .help(format!("open a record first: `let record = {context}.match(event.pid);`")),
+                    Diagnostic::error(
+                        span,
+                        format!("`{context}` is a store, not a record"),
+                        "no fields",
+                    )
+                    .help(format!(
+                        "open a record first: `let record = {context}.match(event.pid);`"
+                    )),
                 )
             }
             _ => self.mistake(Diagnostic::error(
@@ -193,12 +198,17 @@ impl Lowerer<'_> {
     }
 
     fn index_of(&mut self, base: Entity, (index, index_span): (Value, Span), span: Span) -> Entity {
+        let base = match base {
+            Entity::Row(tensor, row) => Entity::Value(self.load_row(tensor, row, span)),
+            other => other,
+        };
         let program = &self.symbols.program;
         let (limit, what) = match base {
             Entity::Value(Value::Mistake) => return base,
             Entity::Value(Value::Vector(_, lanes, _)) | Entity::EventVector(_, _, lanes) => {
                 (lanes as u64, "lanes")
             }
+            Entity::OutputList(_, count) => (count as u64, "outputs"),
             Entity::Ring(handle, field) => {
                 let depth = program.contexts[handle.context].fields[field].ring;
                 (depth.unwrap_or(0).into(), "values")
@@ -243,6 +253,13 @@ impl Lowerer<'_> {
             Entity::EventVector(offset, element, lanes) => {
                 self.event_lane(offset, element, lanes, index)
             }
+            Entity::OutputList(first, _) => match index.constant() {
+                Some(number) => Entity::Output(first + number as usize),
+                None => self.mistake(
+                    Diagnostic::error(index_span, "the index of an output must be a constant", "known only at run time")
+                        .help("loops over constants are unrolled: `for i in 0..3 { out.pages[i] = ...; }`"),
+                ),
+            },
             Entity::Ring(handle, field) => Entity::History(handle, field, index),
             Entity::Map(map) => Entity::MapValue(map, index),
             Entity::Item(ModelItem::Tensor(tensor)) => Entity::Row(tensor, index),
@@ -253,7 +270,9 @@ impl Lowerer<'_> {
     fn event_lane(&mut self, offset: u8, element: Element, lanes: usize, index: Value) -> Entity {
         let kind = crate::syntax::int_of(element);
         match index.constant() {
-            Some(lane) => Entity::EventField(offset + (lane as usize * element.bytes()) as u8, kind),
+            Some(lane) => {
+                Entity::EventField(offset + (lane as usize * element.bytes()) as u8, kind)
+            }
             None => Entity::Lane(self.load_event_vector(offset, element, lanes), index),
         }
     }
@@ -276,9 +295,14 @@ impl Lowerer<'_> {
         }
         let [Some(from), Some(to)] = ends else { return Entity::Value(Value::Mistake) };
         let width = from.kind.bytes();
+        // Each lane is a field of the one type, or bytes that belong to no field.
         let side_by_side = (from.offset..=to.offset).step_by(width).all(|offset| {
-            symbols.event.values().any(|item| {
-                item.offset == offset && item.kind == from.kind && item.lanes.is_none()
+            let lane = usize::from(offset)..usize::from(offset) + width;
+            symbols.event.values().all(|item| {
+                let start = usize::from(item.offset);
+                let end = start + item.kind.bytes() * item.lanes.unwrap_or(1);
+                let apart = end <= lane.start || lane.end <= start;
+                apart || (item.kind == from.kind && (lane.start - start) % width == 0)
             })
         });
         match element_of(from.kind) {
@@ -292,7 +316,7 @@ impl Lowerer<'_> {
                     "these fields do not make a vector",
                     format!("from `{}` ({}) to `{}` ({})", first.node, from.kind, last.node, to.kind),
                 )
-                .help("all fields from the first to the last must be `i8`, all `i16` or all `i32`, declared one after the other"),
+                .help("all fields from the first to the last must be `i8`, all `i16` or all `i32`; gaps read as 0"),
             ),
         }
     }
@@ -306,7 +330,12 @@ impl Lowerer<'_> {
         Value::Int(kind, Operand::Register(register))
     }
 
-    pub(super) fn load_event_vector(&mut self, offset: u8, element: Element, lanes: usize) -> Value {
+    pub(super) fn load_event_vector(
+        &mut self,
+        offset: u8,
+        element: Element,
+        lanes: usize,
+    ) -> Value {
         let (Some(place), Some(count)) =
             (EventOffset::new(offset.into()), Lanes::new(lanes as u16))
         else {
@@ -344,9 +373,20 @@ impl Lowerer<'_> {
     pub(super) fn load_field(&mut self, handle: RecordHandle, field: usize, span: Span) -> Value {
         let Some(place) = self.field_ref(handle, field, span) else { return Value::Mistake };
         let kind = self.symbols.program.contexts[handle.context].fields[field].kind;
-        let d = self.new_register(Class::Scalar, range_of(kind), span);
-        self.emit(Instruction::LoadContext { d: R, field: place }, Some(d), None, None);
-        Value::Int(kind, Operand::Register(d))
+        let load = Instruction::LoadContext { d: R, field: place };
+        let register = self.compute(load, None, None, range_of(kind));
+        Value::Int(kind, Operand::Register(register))
+    }
+
+    /// Stores a value of the field's type; later reads of the field need no load.
+    pub(super) fn store_field(&mut self, field: FieldRef, operand: Operand) {
+        let a = self.register_of(operand);
+        self.emit(Instruction::StoreContext { field, a: R }, None, Some(a), None);
+        let load = Instruction::LoadContext { d: R, field };
+        self.forget(|known| known == load);
+        if !self.code.info(a).is_variable {
+            self.remember((load.encode(), None, None), a);
+        }
     }
 
     pub(super) fn load_history(
@@ -374,7 +414,12 @@ impl Lowerer<'_> {
     }
 
     /// `record.ring as i16[8]`; `None` when `inner` is no history ring.
-    pub(super) fn cast_history(&mut self, inner: &Expression, target: Type, span: Span) -> Option<Value> {
+    pub(super) fn cast_history(
+        &mut self,
+        inner: &Expression,
+        target: Type,
+        span: Span,
+    ) -> Option<Value> {
         if !matches!(inner.kind, ExpressionKind::Field(..)) {
             return None;
         }
@@ -387,14 +432,6 @@ impl Lowerer<'_> {
             }
         };
         let Some(place) = self.field_ref(handle, field, span) else { return Some(Value::Mistake) };
-        let depth = self.symbols.program.contexts[handle.context].fields[field].ring.unwrap_or(0);
-        if lanes > usize::from(depth) {
-            return Some(self.error(Diagnostic::error(
-                span,
-                format!("the ring keeps {depth} values, not {lanes}"),
-                "more lanes than values",
-            )));
-        }
         let count = Lanes::new(lanes as u16)?;
         let d = self.new_register(Class::Vector, (0, 0), span);
         let load = Instruction::VectorLoadContext { d: V, lanes: count, element, field: place };
@@ -430,18 +467,22 @@ impl Lowerer<'_> {
     pub(super) fn not_a_value(&mut self, entity: Entity, span: Span) -> Value {
         let (what, help) = match entity {
             Entity::Event => ("the event as a whole", "name a field: `event.pid`"),
-            Entity::Out | Entity::Output(_) => {
+            Entity::Out | Entity::Output(_) | Entity::OutputList(..) => {
                 ("an output", "outputs are only written; keep the value in a variable")
             }
-            Entity::Context(_) => ("a context store", "open a record: `.match(key)` or `.find(key)`"),
-            Entity::Ring(..) => {
-                ("a history ring", "read one value, `[0]` is the newest, or cast it to a vector, `as i16[8]`")
+            Entity::Context(_) => {
+                ("a context store", "open a record: `.match(key)` or `.find(key)`")
             }
+            Entity::Ring(..) => (
+                "a history ring",
+                "read one value, `[0]` is the newest, or cast it to a vector, `as i16[8]`",
+            ),
             Entity::Map(_) => ("a map", "name a key: `map[key]`"),
             Entity::Model(_) => ("a model", "name one of its objects: `model.weights`"),
-            Entity::Item(_) => {
-                ("an object of a model", "give it to `matmul`, `requant`, `tree`, `conv2d` or a pooling")
-            }
+            Entity::Item(_) => (
+                "an object of a model",
+                "give it to `matmul`, `requant`, `tree`, `conv2d` or a pooling",
+            ),
             Entity::Table => ("a table", "go there: `goto table(...)`"),
             Entity::Action => ("an action", "actions are run by tables; share code in an `fn`"),
             _ => ("a function", "call it: `name(...)`"),

@@ -12,8 +12,8 @@ use crate::diagnostics::{Diagnostic, closest};
 use crate::ir::{Class, Label, R, Reg, StepKind, V};
 use crate::source::{Name, Span, Spanned};
 use crate::syntax::{
-    BinaryOperator, Block, Expression, ExpressionKind, MatchArm, Pattern, Statement,
-    StatementKind, TypeName,
+    BinaryOperator, Block, Expression, ExpressionKind, MatchArm, Pattern, Statement, StatementKind,
+    TypeName,
 };
 
 impl Lowerer<'_> {
@@ -40,7 +40,9 @@ impl Lowerer<'_> {
             StatementKind::Let { mutable, name, kind, value } => {
                 self.binding(*mutable, name, kind.as_ref(), value);
             }
-            StatementKind::Assign { place, operator, value } => self.assign(place, *operator, value, span),
+            StatementKind::Assign { place, operator, value } => {
+                self.assign(place, *operator, value, span)
+            }
             StatementKind::If { condition, then, otherwise } => {
                 self.conditional(condition, then, otherwise.as_ref(), span);
             }
@@ -69,7 +71,11 @@ impl Lowerer<'_> {
             StatementKind::Expression(value) => {
                 let is_call = matches!(value.kind, ExpressionKind::Call(..));
                 if self.expression(value) != Value::Mistake && !is_call {
-                    self.error(Diagnostic::error(span, "this value is not used", "it has no effect"));
+                    self.error(Diagnostic::error(
+                        span,
+                        "this value is not used",
+                        "it has no effect",
+                    ));
                 }
             }
         }
@@ -95,8 +101,12 @@ impl Lowerer<'_> {
                 "nothing is returned",
             )),
             Value::Number(number) if mutable => self.error(
-                Diagnostic::error(name.span, format!("`{}` needs a type", name.node), "of which width?")
-                    .help(format!("write `let mut {}: u64 = {number};`", name.node)),
+                Diagnostic::error(
+                    name.span,
+                    format!("`{}` needs a type", name.node),
+                    "of which width?",
+                )
+                .help(format!("write `let mut {}: u64 = {number};`", name.node)),
             ),
             Value::Record(_) if mutable => self.error(
                 Diagnostic::error(name.span, "a record cannot change", "`mut` has no meaning here")
@@ -104,11 +114,7 @@ impl Lowerer<'_> {
             ),
             value => value,
         };
-        let bound = if mutable {
-            self.variable(value, name)
-        } else {
-            self.snapshot(value, name)
-        };
+        let bound = if mutable { self.variable(value, name) } else { self.snapshot(value, name) };
         self.declare(&name.node, name.span, LocalPlace::Value(bound), mutable);
     }
 
@@ -196,9 +202,11 @@ impl Lowerer<'_> {
                     .help(format!("declare it with `let mut {name}`"));
                 self.error(diagnostic);
             } else if operator.is_some() {
-                let help = format!("write `{name}[i] = {name}[i] + ...;` with a cast: lanes saturate");
+                let help =
+                    format!("write `{name}[i] = {name}[i] + ...;` with a cast: lanes saturate");
                 self.error(
-                    Diagnostic::error(span, "lanes have no compound assignment", "not on a lane").help(help),
+                    Diagnostic::error(span, "lanes have no compound assignment", "not on a lane")
+                        .help(help),
                 );
             } else {
                 self.assign_lane((element, lanes, register), index, value);
@@ -267,7 +275,8 @@ impl Lowerer<'_> {
                 self.not_a_value(entity, place.span);
             }
             Entity::Field(handle, field) => {
-                let kind = Type::Int(self.symbols.program.contexts[handle.context].fields[field].kind);
+                let kind =
+                    Type::Int(self.symbols.program.contexts[handle.context].fields[field].kind);
                 let new = match operator {
                     None => self.expression_as(value, Some(kind)),
                     Some(operator) => {
@@ -278,9 +287,7 @@ impl Lowerer<'_> {
                 self.check_writable(handle, field, place.span);
                 let Some(target) = self.field_ref(handle, field, place.span) else { return };
                 let Value::Int(_, operand) = new else { return };
-                let a = self.register_of(operand);
-                let store = Instruction::StoreContext { field: target, a: R };
-                self.emit(store, None, Some(a), None);
+                self.store_field(target, operand);
             }
             Entity::Ring(handle, field) if operator.is_none() => {
                 self.check_writable(handle, field, place.span);
@@ -309,8 +316,12 @@ impl Lowerer<'_> {
             Entity::History(..) => {
                 self.expression(value);
                 self.error(
-                    Diagnostic::error(place.span, "values of a ring do not change one by one", "a ring")
-                        .help("`.push(x)` adds the newest value; `record.ring = v;` replaces all"),
+                    Diagnostic::error(
+                        place.span,
+                        "values of a ring do not change one by one",
+                        "a ring",
+                    )
+                    .help("`.push(x)` adds the newest value; `record.ring = v;` replaces all"),
                 );
             }
             _ => {
@@ -362,7 +373,9 @@ impl Lowerer<'_> {
                 _ => "count a sample with `.record(x)`",
             };
             self.expression(value);
-            self.error(Diagnostic::error(span, "this map has no places to assign", "read only").help(help));
+            self.error(
+                Diagnostic::error(span, "this map has no places to assign", "read only").help(help),
+            );
             return;
         }
         let Value::Int(_, operand) = key else { return };
@@ -424,9 +437,8 @@ impl Lowerer<'_> {
         let Some(local) = self.local(name).filter(|local| local.mutable) else { return false };
         let LocalPlace::Value(current) = local.place else { return false };
         let register = match current {
-            Value::Int(_, Operand::Register(register)) | Value::Bool(Operand::Register(register)) => {
-                register
-            }
+            Value::Int(_, Operand::Register(register))
+            | Value::Bool(Operand::Register(register)) => register,
             _ => return false,
         };
         if !is_cheap(condition) || !is_cheap(value) {
@@ -463,7 +475,12 @@ impl Lowerer<'_> {
             // The bounds are reported; the body may have mistakes of its own.
             self.dead(|lowerer| {
                 let locals = lowerer.locals.len();
-                lowerer.declare(&variable.node, variable.span, LocalPlace::Value(Value::Mistake), false);
+                lowerer.declare(
+                    &variable.node,
+                    variable.span,
+                    LocalPlace::Value(Value::Mistake),
+                    false,
+                );
                 lowerer.loop_body(body, Loop { next_round: Label(u32::MAX), end: Label(u32::MAX) });
                 lowerer.locals.truncate(locals);
             });
@@ -587,8 +604,12 @@ impl Lowerer<'_> {
             }
             Pattern::Prefix(..) | Pattern::Mask(..) => {
                 self.error(
-                    Diagnostic::error(pattern.span, "this pattern is for tables", "not in a `match`")
-                        .help("patterns here are `5`, `1..=4` and `_`"),
+                    Diagnostic::error(
+                        pattern.span,
+                        "this pattern is for tables",
+                        "not in a `match`",
+                    )
+                    .help("patterns here are `5`, `1..=4` and `_`"),
                 );
             }
         }
@@ -645,15 +666,20 @@ impl Lowerer<'_> {
             let tables = self.symbols.file.tables.iter().map(|table| table.name.node.as_str());
             let message = format!("there is no table `{}`", table.node);
             let mut diagnostic = Diagnostic::error(table.span, message, "not declared");
-            diagnostic.help = closest(&table.node, tables).map(|close| format!("did you mean `{close}`?"));
+            diagnostic.help =
+                closest(&table.node, tables).map(|close| format!("did you mean `{close}`?"));
             self.error(diagnostic);
             self.reachable = false;
             return;
         };
         let arguments = &self.symbols.file.tables[index].arguments;
         if arguments.len() != values.len() {
-            let message =
-                format!("`{}` takes {} arguments, found {}", table.node, arguments.len(), values.len());
+            let message = format!(
+                "`{}` takes {} arguments, found {}",
+                table.node,
+                arguments.len(),
+                values.len()
+            );
             let place = self.symbols.file.tables[index].name.span;
             let diagnostic =
                 Diagnostic::error(table.span, message, "here").related(place, "declared here");

@@ -28,7 +28,8 @@ impl Lowerer<'_> {
                     Some(number) => format!("this is {number}"),
                     None => "known only at run time".to_owned(),
                 };
-                let message = format!("the number of lanes must be a constant of 1 to {VECTOR_LANES}");
+                let message =
+                    format!("the number of lanes must be a constant of 1 to {VECTOR_LANES}");
                 self.error(Diagnostic::error(count.span, message, reason));
                 None
             }
@@ -112,8 +113,12 @@ impl Lowerer<'_> {
                 self.coerce(number, Type::Int(int_of(element)), value.span)
             }
             Value::Int(IntType::U64, Operand::Register(_)) => self.error(
-                Diagnostic::error(value.span, "a lane cannot take `u64`", "lanes read it as signed")
-                    .help("cast it, for instance `min(x, 32767) as i16`"),
+                Diagnostic::error(
+                    value.span,
+                    "a lane cannot take `u64`",
+                    "lanes read it as signed",
+                )
+                .help("cast it, for instance `min(x, 32767) as i16`"),
             ),
             int @ Value::Int(..) => int,
             Value::Mistake => Value::Mistake,
@@ -165,8 +170,12 @@ impl Lowerer<'_> {
             None if lane == Value::Mistake => {}
             None => {
                 self.error(
-                    Diagnostic::error(index.span, "the lane must be a constant", "known only at run time")
-                        .help("loops over constants are unrolled: `for i in 0..8 { v[i] = ...; }`"),
+                    Diagnostic::error(
+                        index.span,
+                        "the lane must be a constant",
+                        "known only at run time",
+                    )
+                    .help("loops over constants are unrolled: `for i in 0..8 { v[i] = ...; }`"),
                 );
             }
         }
@@ -254,7 +263,8 @@ impl Lowerer<'_> {
                 } else if !widens && x == y {
                     self.vector_result(template, a, Some(b), x, n)
                 } else {
-                    let help = if widens { "`*` takes `i8` and `i16`" } else { "cast one side with `as`" };
+                    let help =
+                        if widens { "`*` takes `i8` and `i16`" } else { "cast one side with `as`" };
                     let message = format!("`{name}` cannot join lanes of `{x}` and `{y}`");
                     self.error(Diagnostic::error(span, message, "lane types").help(help))
                 }
@@ -262,8 +272,12 @@ impl Lowerer<'_> {
             _ => {
                 let (x, y) = (self.describe(a.kind()), self.describe(b.kind()));
                 self.error(
-                    Diagnostic::error(span, format!("`{name}` cannot join {x} and {y}"), "shapes differ")
-                        .help("both sides are vectors of one length; `[x; 8]` has eight equal lanes"),
+                    Diagnostic::error(
+                        span,
+                        format!("`{name}` cannot join {x} and {y}"),
+                        "shapes differ",
+                    )
+                    .help("both sides are vectors of one length; `[x; 8]` has eight equal lanes"),
                 )
             }
         }
@@ -294,7 +308,10 @@ impl Lowerer<'_> {
     }
 
     /// A vector argument.
-    pub(super) fn vector_argument(&mut self, argument: &Expression) -> Option<(Element, usize, Reg)> {
+    pub(super) fn vector_argument(
+        &mut self,
+        argument: &Expression,
+    ) -> Option<(Element, usize, Reg)> {
         match self.expression(argument) {
             Value::Vector(element, lanes, register) => Some((element, lanes, register)),
             Value::Mistake => None,
@@ -354,7 +371,13 @@ impl Lowerer<'_> {
         Some(Bias(Some(id)))
     }
 
-    fn check_weights(&mut self, argument: &Expression, tensor: usize, shape: &[u32], what: &str) -> bool {
+    fn check_weights(
+        &mut self,
+        argument: &Expression,
+        tensor: usize,
+        shape: &[u32],
+        what: &str,
+    ) -> bool {
         let tensor = &self.symbols.program.tensors[tensor];
         let fits = tensor.shape.len() == shape.len() + 1 && tensor.shape[1..] == *shape;
         if fits && tensor.element == Element::I8 && tensor.shape[0] as usize <= VECTOR_LANES {
@@ -490,8 +513,12 @@ impl Lowerer<'_> {
         };
         let Some(element) = element else {
             self.error(
-                Diagnostic::error(span, "the type of the result is not known", "requantised to what?")
-                    .help("write `requant(...) as i16`, or give the variable a type"),
+                Diagnostic::error(
+                    span,
+                    "the type of the result is not known",
+                    "requantised to what?",
+                )
+                .help("write `requant(...) as i16`, or give the variable a type"),
             );
             return None;
         };

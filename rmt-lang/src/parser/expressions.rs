@@ -36,10 +36,7 @@ impl Parser<'_> {
                 list.iter().fold(a.height, |height, value| height.max(value.height))
             }
             ExpressionKind::List(list) => list.iter().map(|value| value.height).max().unwrap_or(0),
-            ExpressionKind::Number(_)
-            | ExpressionKind::Bool(_)
-            | ExpressionKind::Name(_)
-            | ExpressionKind::Mistake => 0,
+            ExpressionKind::Number(_) | ExpressionKind::Bool(_) | ExpressionKind::Name(_) => 0,
         };
         let span = self.since(start);
         if height > MAX_EXPRESSION_HEIGHT {

@@ -133,11 +133,8 @@ impl Parser<'_> {
     /// `pattern: action(values) priority 3;`
     fn entry(&mut self) -> Parsed<Entry> {
         let start = self.span();
-        let patterns = if self.eat_mark("(") {
-            self.list(")", Self::pattern)?
-        } else {
-            vec![self.pattern()?]
-        };
+        let patterns =
+            if self.eat_mark("(") { self.list(")", Self::pattern)? } else { vec![self.pattern()?] };
         self.expect_mark(":", "and the entry's action")?;
         let call = self.action_call()?;
         let priority = if self.eat_word("priority") { Some(self.expression()?) } else { None };
