@@ -1,0 +1,419 @@
+//! The decoder: a command becomes an operation, or is refused.
+//!
+//! A command comes in one cycle, in which the descriptors that it may name are read; in the next
+//! cycle it is checked against them and against the types of its registers, and the type of
+//! its result is recorded. Nothing behind the decoder checks anything again.
+
+use super::lanes::field;
+use super::memory::HostMemory;
+use super::operation::{Function, Operand, Operation, Unit};
+use super::ports::{Command, HostRequest, Start, thread_bits};
+use super::registers::{VectorType, VectorTypes};
+use super::words::{InstructionFields, decodes, opcode_of};
+use rmt_isa::Status;
+use rmt_isa::card::engine::*;
+use rtl_builder::prelude::*;
+
+/// Decoder and checker of commands, with the descriptors and the registers' types.
+#[derive(Clone, Debug)]
+pub struct Decoder {
+    /// The engine's parameters.
+    pub shape: EngineShape,
+}
+
+/// A register's type from the context unit's lanes.
+#[derive(Clone, Copy, Debug, Bundle)]
+pub struct TypeWrite {
+    /// The type is recorded in this cycle
+    pub valid: Bool,
+    /// Thread that owns the register
+    pub thread: UInt,
+    /// The register
+    pub register: UInt,
+    /// Its lanes
+    pub lanes: UInt,
+    /// Number of its element type
+    pub element: UInt,
+}
+
+impl TypeWrite {
+    /// The shape for an engine.
+    pub fn shape(shape: &EngineShape) -> Self {
+        Self {
+            valid: boolean(),
+            thread: uint(thread_bits(shape)),
+            register: uint(3),
+            lanes: uint(9),
+            element: uint(2),
+        }
+    }
+}
+
+/// Ports of [`Decoder`].
+#[derive(Clone, Ports)]
+pub struct DecoderIo {
+    /// Writes of the host
+    pub host: Input<HostRequest>,
+    /// A thread begins an event
+    pub start: Input<Start>,
+    /// A command comes
+    pub valid: Input<Bool>,
+    /// The command
+    pub command: Input<Command>,
+    /// A type from the context unit; only when `types_free`
+    pub type_write: Input<TypeWrite>,
+    /// The decoder does not record a type in this cycle
+    pub types_free: Output<Bool>,
+    /// Thread of the register whose type is asked for
+    pub query_thread: Input<UInt>,
+    /// That register
+    pub query_register: Input<UInt>,
+    /// Its type, in the same cycle
+    pub query_type: Output<VectorType>,
+    /// An operation comes out, one cycle after its command
+    pub operation_valid: Output<Bool>,
+    /// Its thread
+    pub operation_thread: Output<UInt>,
+    /// The operation
+    pub operation: Output<Operation>,
+}
+
+/// All that the check of one command looks at.
+struct Context {
+    fields: InstructionFields,
+    scalar_a: UInt,
+    scalar_b: UInt,
+    a: VectorType,
+    b: VectorType,
+    d: VectorType,
+    tensor: UInt,
+    bias: UInt,
+    scale: UInt,
+    forest: UInt,
+}
+
+/// What the check of one command says.
+struct Outcome {
+    operation: Wire<Operation>,
+    /// All operands are in range.
+    fits: Wire<Bool>,
+    /// The instruction gives its destination this type.
+    defines: Wire<VectorType>,
+    /// Lanes that the operation goes through.
+    lanes: Wire<UInt>,
+}
+
+impl Decoder {
+    /// The descriptor number `index` of a table; 0, which is not valid, beyond its end.
+    fn descriptor(&self, io: &DecoderIo, name: &str, region: EngineRegion, index: UInt) -> UInt {
+        let memory = HostMemory::new(name, region, 64, &self.shape, io.host.value());
+        let count = self.shape.extent(region).words;
+        let inside = delayed(format!("{name}_inside"), index.lt(u64::from(count)));
+        let word = memory.read(io.valid.value(), index.resize(memory.address_width()));
+        mux(inside, word, UInt::lit(0, 64))
+    }
+
+    fn vector_instructions(&self, c: &Context, out: &Outcome) {
+        let op = &out.operation;
+        let lanes_fit = c.fields.lanes.le(u64::from(self.shape.vector_lanes));
+        let define = |lanes: UInt, element: UInt| {
+            out.defines.set(VectorType { defined: Bool::lit(true), lanes, element });
+            op.field(|o| o.element).set(element);
+        };
+        let function = |f: Function| op.field(|o| o.function).set(f as u64);
+        let operand = |o: Operand| op.field(|op| op.operand).set(o as u64);
+        let early = || op.field(|o| o.early).set(true);
+        let one_lane = |lane: UInt| {
+            op.field(|o| o.one_lane).set(true);
+            op.field(|o| o.lane).set(lane);
+            out.lanes.set(1);
+        };
+        let like_a = || out.lanes.set(c.a.lanes);
+        let same_length = c.a.defined & c.b.defined & c.a.lanes.eq(c.b.lanes);
+        let same_type = same_length & c.a.element.eq(c.b.element);
+        let below = |index: UInt, lanes: UInt| index.lt(lanes);
+
+        let start_byte = c.fields.event_byte;
+        let element = c.fields.element;
+        let bytes = c.fields.lanes.zext(11).shift_left(element);
+        let inside_event = (start_byte.zext(11) + bytes).le(64);
+        let misaligned = lookup(
+            element,
+            &[(1, start_byte.bit(0)), (2, start_byte.bits(0..2).ne(0))],
+            Bool::lit(false),
+        );
+
+        let columns = field(c.tensor, TENSOR_COLUMNS);
+        let row = c.scalar_a.trunc(16);
+        let words_per_row = (columns + (self.shape.array - 1)) >> self.shape.array.trailing_zeros();
+        let row_exists = c.scalar_a.lt(field(c.tensor, TENSOR_ROWS));
+        let row_base = field(c.tensor, TENSOR_ROW_BASE) + row * words_per_row;
+
+        let key = c.fields.opcode;
+        let arithmetic = |f: Function| {
+            function(f);
+            like_a();
+            define(c.a.lanes, c.a.element);
+            out.fits.set(same_type);
+            early();
+        };
+        switch(key)
+            .is(opcode_of("VectorFill"), || {
+                operand(Operand::Value);
+                op.field(|o| o.value).set(c.fields.immediate);
+                out.lanes.set(c.fields.lanes);
+                define(c.fields.lanes, element);
+                out.fits.set(lanes_fit);
+                early();
+            })
+            .is(opcode_of("VectorLoadEvent"), || {
+                operand(Operand::Event);
+                op.field(|o| o.base).set(start_byte.zext(16));
+                out.lanes.set(c.fields.lanes);
+                define(c.fields.lanes, element);
+                out.fits.set(lanes_fit & inside_event & !misaligned);
+                early();
+            })
+            .is(opcode_of("VectorLoadTensor"), || {
+                operand(Operand::Value);
+                when(row_exists, || operand(Operand::Row));
+                op.field(|o| o.base).set(row_base.trunc(16));
+                out.lanes.set(columns);
+                define(columns, field(c.tensor, TENSOR_ELEMENT));
+                let in_rows = field(c.tensor, TENSOR_IN_ROWS).as_bool();
+                out.fits.set(field(c.tensor, TENSOR_VALID).as_bool() & in_rows);
+                early();
+            })
+            .is(opcode_of("VectorSet"), || {
+                operand(Operand::Value);
+                op.field(|o| o.value).set(c.scalar_a.as_sint().sat(32));
+                op.field(|o| o.element).set(c.d.element);
+                one_lane(c.fields.lane);
+                out.fits.set(c.d.defined & below(c.fields.lane, c.d.lanes));
+                early();
+            })
+            .is(opcode_of("ScalarValue"), || {
+                function(Function::Lane);
+                one_lane(c.fields.lane);
+                out.fits.set(c.a.defined & below(c.fields.lane, c.a.lanes));
+            })
+            .is(opcode_of("ScalarValueAt"), || {
+                function(Function::Lane);
+                one_lane(c.scalar_b.trunc(8));
+                when(c.scalar_b.ge(c.a.lanes), || operand(Operand::Value));
+                out.fits.set(c.a.defined);
+            })
+            .is(opcode_of("VectorAdd"), || arithmetic(Function::Add))
+            .is(opcode_of("VectorSub"), || arithmetic(Function::Sub))
+            .is(opcode_of("VectorMin"), || arithmetic(Function::Min))
+            .is(opcode_of("VectorMax"), || arithmetic(Function::Max))
+            .is(opcode_of("VectorMul"), || {
+                function(Function::Mul);
+                like_a();
+                define(c.a.lanes, UInt::lit(2, 2));
+                out.fits.set(same_length & c.a.element.ne(2) & c.b.element.ne(2));
+                early();
+            })
+            .is(opcode_of("VectorRelu"), || {
+                function(Function::Max);
+                op.field(|o| o.b_zero).set(true);
+                like_a();
+                define(c.a.lanes, c.a.element);
+                out.fits.set(c.a.defined);
+                early();
+            })
+            .is(opcode_of("VectorConvert"), || {
+                like_a();
+                define(c.a.lanes, element);
+                out.fits.set(c.a.defined);
+                early();
+            })
+            .is(opcode_of("VectorSum"), || {
+                function(Function::Sum);
+                like_a();
+                out.fits.set(c.a.defined);
+            })
+            .is(opcode_of("ArgMax"), || {
+                function(Function::ArgMax);
+                like_a();
+                out.fits.set(c.a.defined);
+            })
+            .default(|| self.model_instructions(c, out));
+    }
+
+    fn model_instructions(&self, c: &Context, out: &Outcome) {
+        let op = &out.operation;
+        let unit = |u: Unit| op.field(|o| o.unit).set(u as u64);
+        let flag = |word: UInt, f| field(word, f).as_bool();
+        let define = |lanes: UInt, element: UInt| {
+            out.defines.set(VectorType { defined: Bool::lit(true), lanes, element });
+            op.field(|o| o.element).set(element);
+        };
+        out.lanes.set(c.a.lanes);
+
+        let i32_element = UInt::lit(2, 2);
+        let outputs = field(c.tensor, TENSOR_ROWS);
+        let weights_fit = flag(c.tensor, TENSOR_VALID)
+            & flag(c.tensor, TENSOR_TILED)
+            & field(c.tensor, TENSOR_ELEMENT).is_zero()
+            & field(c.tensor, TENSOR_COLUMNS).eq(c.a.lanes)
+            & c.a.element.ne(2);
+        let bias_fits = flag(c.bias, TENSOR_VALID)
+            & flag(c.bias, TENSOR_IN_ROWS)
+            & field(c.bias, TENSOR_ELEMENT).eq(2)
+            & field(c.bias, TENSOR_ROWS).eq(1)
+            & field(c.bias, TENSOR_COLUMNS).eq(outputs);
+        let last_output = outputs.trunc(9).wrapping_sub(UInt::lit(1, 9));
+
+        switch(c.fields.opcode)
+            .is(opcode_of("MatMul"), || {
+                unit(Unit::Product);
+                op.field(|o| o.base).set(field(c.tensor, TENSOR_TILE_BASE).zext(16));
+                op.field(|o| o.last_result)
+                    .set(super::registers::word_of_lane(&self.shape, last_output.trunc(8)));
+                op.field(|o| o.option).set(c.fields.has_bias);
+                op.field(|o| o.bias).set(field(c.bias, TENSOR_ROW_BASE));
+                define(outputs.trunc(9), i32_element);
+                out.fits.set(c.a.defined & weights_fit & (bias_fits | !c.fields.has_bias));
+                op.field(|o| o.early).set(true);
+            })
+            .is(opcode_of("Requantise"), || {
+                unit(Unit::Requantise);
+                op.field(|o| o.base).set(field(c.scale, SCALE_BASE));
+                op.field(|o| o.last_item).set(field(c.scale, SCALE_LAST_WORD).zext(16));
+                op.field(|o| o.value).set(field(c.scale, SCALE_ZERO_POINT).as_sint());
+                define(c.a.lanes, c.fields.element);
+                out.fits.set(c.a.defined & c.a.element.eq(2) & flag(c.scale, SCALE_VALID));
+                op.field(|o| o.early).set(true);
+            })
+            .is(opcode_of("ForestEval"), || {
+                unit(Unit::Tree);
+                op.field(|o| o.base).set(field(c.forest, FOREST_BASE));
+                op.field(|o| o.last_item).set(field(c.forest, FOREST_LAST_TREE));
+                op.field(|o| o.option).set(flag(c.forest, FOREST_VOTE));
+                let features = field(c.forest, FOREST_FEATURES);
+                out.fits.set(c.a.defined & flag(c.forest, FOREST_VALID) & features.eq(c.a.lanes));
+            });
+    }
+}
+
+impl Component for Decoder {
+    type Io = DecoderIo;
+
+    fn name(&self) -> String {
+        let s = &self.shape;
+        format!("decoder_n{}_l{}_t{}", s.array, s.vector_lanes, s.threads)
+    }
+
+    fn doc(&self) -> String {
+        "Checks vector and model instructions and gathers what their units need.".into()
+    }
+
+    fn io(&self) -> DecoderIo {
+        let shape = &self.shape;
+        let thread = uint(thread_bits(shape));
+        DecoderIo {
+            host: input(HostRequest::shape(shape)),
+            start: input(Start::shape(shape)),
+            valid: input(boolean()),
+            command: input(Command::shape(shape)),
+            type_write: input(TypeWrite::shape(shape)),
+            types_free: output(boolean()),
+            query_thread: input(thread),
+            query_register: input(uint(3)),
+            query_type: output(VectorType::shape()),
+            operation_valid: output(boolean()),
+            operation_thread: output(thread),
+            operation: output(Operation::shape(shape)),
+        }
+    }
+
+    fn build(&self, io: DecoderIo) {
+        let shape = &self.shape;
+        // First cycle: the descriptors are read.
+        let coming = InstructionFields::of(io.command.instruction);
+        let tensor = EngineRegion::TensorDescriptors;
+        let context_tensor = self.descriptor(&io, "tensor_descriptors", tensor, coming.object);
+        let context_bias = self.descriptor(&io, "bias_descriptors", tensor, coming.bias);
+        let context_scale =
+            self.descriptor(&io, "scale_descriptors", EngineRegion::ScaleDescriptors, coming.object);
+        let context_forest = self.descriptor(
+            &io,
+            "forest_descriptors",
+            EngineRegion::ForestDescriptors,
+            coming.object,
+        );
+        let valid = reg("checks", boolean(), false);
+        valid.next(io.valid);
+        let command = delayed("checked_command", io.command.value());
+
+        // Second cycle: the check.
+        let types = VectorTypes::new(shape);
+        let fields = InstructionFields::of(command.instruction);
+        let context = Context {
+            scalar_a: command.a,
+            scalar_b: command.b,
+            a: types.read(command.thread, fields.a),
+            b: types.read(command.thread, fields.b),
+            d: types.read(command.thread, fields.d),
+            tensor: context_tensor,
+            bias: context_bias,
+            scale: context_scale,
+            forest: context_forest,
+            fields,
+        };
+        let outcome = Outcome {
+            operation: wire("checked", Operation::shape(shape)),
+            fits: wire("fits", boolean()),
+            defines: wire("defines", VectorType::shape()),
+            lanes: wire("lanes", uint(9)),
+        };
+        outcome.operation.set(Operation {
+            d: context.fields.d,
+            a: context.fields.a,
+            b: context.fields.b,
+            ..zero(&Operation::shape(shape))
+        });
+        outcome.fits.set(false);
+        outcome.defines.set(zero(&VectorType::shape()));
+        outcome.lanes.set(1);
+        self.vector_instructions(&context, &outcome);
+
+        let decoded = decodes(&context.fields).named("decoded");
+        let accepted = (decoded & outcome.fits).named("accepted");
+        let last = outcome.lanes.wrapping_sub(UInt::lit(1, 9)).trunc(8);
+        let checked = outcome.operation.value();
+        let lane_bits = super::operation::lane_bits(shape);
+        let operation = Operation {
+            unit: mux(accepted, checked.unit, UInt::lit(Unit::Refuse as u64, checked.unit.width())),
+            last_word: super::registers::word_of_lane(shape, last),
+            last_lane: last.trunc(lane_bits),
+            early: checked.early | !accepted,
+            status: priority_mux(
+                &[
+                    (!decoded, UInt::lit(Status::BadInstruction as u64, 8)),
+                    (!accepted, UInt::lit(Status::OutOfRange as u64, 8)),
+                ],
+                UInt::lit(0, 8),
+            ),
+            ..checked
+        };
+        io.operation_valid.set(valid);
+        io.operation_thread.set(command.thread);
+        io.operation.set(operation);
+
+        // One write of types a cycle: the command's own comes first.
+        let defines = valid & accepted & outcome.defines.defined;
+        let from_lanes = io.type_write.value();
+        types.write(
+            defines | from_lanes.valid,
+            mux(defines, command.thread, from_lanes.thread),
+            mux(defines, context.fields.d, from_lanes.register),
+            mux(defines, outcome.defines.lanes, from_lanes.lanes),
+            mux(defines, outcome.defines.element, from_lanes.element),
+        );
+        types.clear(io.start.valid, io.start.thread);
+        io.types_free.set(!valid);
+        io.query_type.set(types.read(io.query_thread.value(), io.query_register.value()));
+    }
+}

@@ -1,0 +1,525 @@
+//! The engine: all units joined.
+
+use super::decode::{Decoder, DecoderIo, TypeWrite};
+use super::event_copy::EventCopy;
+use super::issue::Issuer;
+use super::lanes::{join, join_bools, one_hot, saturate, split};
+use super::lanes_out::LaneSender;
+use super::memory::HostMemory;
+use super::operation::{Function, Operand, Unit, WordTag};
+use super::ports::*;
+use super::product::{ProductUnit, ProductUnitIo};
+use super::reduce::Reducer;
+use super::registers::{VectorRegisters, VectorRegistersIo, WordAddress, lane_mask};
+use super::requantiser::Requantiser;
+use super::sequencer::{Sequencer, SequencerIo, Step};
+use super::tree::{TreeEngine, TreeEngineIo};
+use super::vector_lane::{VectorLane, VectorLaneIo};
+use rmt_isa::card::engine::*;
+use rtl_builder::prelude::*;
+
+/// The ML engine.
+///
+/// Contract: `command` is always ready; a thread gives its next command only after the response
+/// to the last one. An instruction without scalar result is answered when it is issued, so that
+/// the thread goes on while it executes; the engine keeps the order. `start` comes only
+/// when the thread has no command without response and no lanes under way. The host gives its
+/// next access after the answer to the last one, two cycles after the access.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    /// The parameters; [`EngineShape::check`] must accept them.
+    pub shape: EngineShape,
+}
+
+/// Ports of [`Engine`].
+#[derive(Clone, Ports)]
+pub struct EngineIo {
+    /// A thread begins an event
+    pub start: Input<Start>,
+    /// Vector and model instructions, except those that move lanes to and from context records
+    pub command: StreamIn<Command>,
+    /// The answers
+    pub response: Output<Response>,
+    /// Lanes from the context unit
+    pub lanes_in: StreamIn<LanesIn>,
+    /// Registers whose lanes the context unit wants
+    pub lanes_request: StreamIn<LanesRequest>,
+    /// These lanes
+    pub lanes_out: StreamOut<LanesOut>,
+    /// Accesses of the host
+    pub host: Input<HostRequest>,
+    /// Their answers
+    pub host_answer: Output<HostAnswer>,
+}
+
+/// Operations of threads that are not yet finished.
+struct Busy {
+    threads: Vec<Reg<Bool>>,
+}
+
+impl Busy {
+    fn new(shape: &EngineShape) -> Self {
+        let threads =
+            (0..shape.threads).map(|t| reg(format!("busy_t{t}"), boolean(), false)).collect();
+        Self { threads }
+    }
+
+    /// The thread's operation ends in this cycle, or begins.
+    fn set(&self, condition: Bool, thread: UInt, busy: bool) {
+        for (t, register) in self.threads.iter().enumerate() {
+            when(condition & thread.eq(t as u64), || register.next(busy));
+        }
+    }
+
+    fn of(&self, thread: UInt) -> Bool {
+        select(thread, &self.threads.iter().map(|t| t.value()).collect::<Vec<_>>())
+    }
+
+    fn all(&self) -> UInt {
+        join_bools(&self.threads.iter().map(|t| t.value()).collect::<Vec<_>>())
+    }
+}
+
+/// The instances whose ports several functions join.
+struct Units {
+    sequencer: SequencerIo,
+    registers: VectorRegistersIo,
+    product: ProductUnitIo,
+    tree: TreeEngineIo,
+}
+
+/// The steps of the last five cycles; entry 1 is the step of one cycle before.
+struct Steps {
+    stages: Vec<Step>,
+}
+
+impl Steps {
+    fn new(step: Step) -> Self {
+        let mut stages = vec![step];
+        for cycle in 1..=5 {
+            let before = stages[cycle - 1];
+            stages.push(scope(format!("cycle{cycle}"), || {
+                let valid = reg("valid", boolean(), false);
+                valid.next(before.valid);
+                Step { valid: valid.value(), ..delayed("step", before) }
+            }));
+        }
+        Self { stages }
+    }
+
+    fn is_unit(&self, cycle: usize, unit: Unit) -> Bool {
+        let step = &self.stages[cycle];
+        step.valid & step.operation.unit.eq(unit as u64)
+    }
+
+    fn is_function(&self, cycle: usize, function: Function) -> Bool {
+        let step = &self.stages[cycle];
+        self.is_unit(cycle, Unit::Vector) & step.operation.function.eq(function as u64)
+    }
+
+    /// Where the result of a step goes.
+    fn tag(&self, cycle: usize, valid: Bool) -> WordTag {
+        let step = &self.stages[cycle];
+        WordTag {
+            valid,
+            thread: step.thread,
+            register: step.operation.d,
+            word: step.word,
+            last: step.last,
+        }
+    }
+}
+
+/// A result on its way to the registers.
+struct Write {
+    tag: WordTag,
+    lanes: UInt,
+    mask: UInt,
+}
+
+impl Engine {
+    /// All lanes of the word alike.
+    fn in_all_lanes(&self, value: SInt) -> UInt {
+        value.as_uint().repeat(self.shape.array as usize)
+    }
+
+    fn all_lanes(&self) -> UInt {
+        UInt::lit((1 << self.shape.array) - 1, self.shape.array)
+    }
+
+    /// The operands of the vector lanes, one cycle after the step.
+    fn vector_lanes(
+        &self,
+        io: &EngineIo,
+        steps: &Steps,
+        registers: &VectorRegistersIo,
+        row: UInt,
+    ) -> Vec<VectorLaneIo> {
+        let events = instance("event_copy", EventCopy { shape: self.shape.clone() });
+        let step = &steps.stages[1];
+        events.start.set(&io.start);
+        events.thread.set(step.thread);
+        // Byte of the word's first element: words advance by N elements.
+        let elements = step.word.zext(6).shift_left(u64::from(self.shape.array.trailing_zeros()));
+        let byte = step.operation.base.trunc(6);
+        events.byte.set(byte.wrapping_add(elements.shift_left(step.operation.element)));
+        events.element.set(step.operation.element);
+
+        let a = lookup(
+            step.operation.operand,
+            &[
+                (Operand::Event as u64, events.lanes.value()),
+                (Operand::Row as u64, row),
+                (Operand::Value as u64, self.in_all_lanes(step.operation.value)),
+            ],
+            registers.a_lanes.value(),
+        )
+        .named("operand_a");
+        let zero = self.in_all_lanes(SInt::lit(0, 32));
+        let b = mux(step.operation.b_zero, zero, registers.b_lanes.value()).named("operand_b");
+        let now = &steps.stages[2].operation;
+        split(a, 32)
+            .into_iter()
+            .zip(split(b, 32))
+            .enumerate()
+            .map(|(i, (a, b))| {
+                let lane = instance(format!("lane{i}"), VectorLane);
+                lane.a.set(a);
+                lane.b.set(b);
+                lane.function.set(now.function);
+                lane.element.set(now.element);
+                lane
+            })
+            .collect()
+    }
+
+    fn requantiser(&self, host: HostRequest, steps: &Steps, registers: &VectorRegistersIo) -> Write {
+        let requantiser = instance("requantiser", Requantiser { shape: self.shape.clone() });
+        let groups = self.shape.array / self.shape.requantise_lanes;
+        let bits = self.shape.requantise_lanes * 32;
+        requantiser.host.set(host);
+        requantiser.enable.set(steps.is_unit(0, Unit::Requantise));
+        requantiser.address.set(steps.stages[0].scale_word);
+        let word = registers.a_lanes.value();
+        let chosen: Vec<UInt> = (0..groups).map(|g| word.bits(g * bits..(g + 1) * bits)).collect();
+        requantiser.lanes.set(select(steps.stages[1].group, &chosen));
+        requantiser.zero_point.set(steps.stages[4].operation.value);
+        requantiser.element.set(steps.stages[4].operation.element);
+
+        let group = one_hot(steps.stages[5].group, groups);
+        let mask: Vec<Bool> = (0..self.shape.array)
+            .map(|lane| group[(lane / self.shape.requantise_lanes) as usize])
+            .collect();
+        Write {
+            tag: steps.tag(5, steps.is_unit(5, Unit::Requantise)),
+            lanes: requantiser.results.value().repeat(groups as usize),
+            mask: join_bools(&mask),
+        }
+    }
+
+    /// Lanes from the context unit, written in cycles in which nobody else writes.
+    fn lanes_in(
+        &self,
+        io: &EngineIo,
+        busy: &Busy,
+        sequencer: &SequencerIo,
+        decoder: &DecoderIo,
+    ) -> (Write, Bool) {
+        let lanes = io.lanes_in.payload.value();
+        let wanted = io.lanes_in.valid & !busy.of(lanes.thread);
+        let free = !sequencer.writes_now & (!lanes.last | decoder.types_free);
+        let accepted = (wanted & free).named("lanes_in_accepted");
+        io.lanes_in.ready.set(!busy.of(lanes.thread) & free);
+        decoder.type_write.set(TypeWrite {
+            valid: accepted & lanes.last,
+            thread: lanes.thread,
+            register: lanes.register,
+            lanes: lanes.lanes,
+            element: lanes.element,
+        });
+        let value = saturate(lanes.value.as_sint(), lanes.element);
+        let tag = WordTag {
+            valid: accepted,
+            thread: lanes.thread,
+            register: lanes.register,
+            word: super::registers::word_of_lane(&self.shape, lanes.lane),
+            last: Bool::lit(false),
+        };
+        let mask = lane_mask(&self.shape, lanes.lane);
+        (Write { tag, lanes: self.in_all_lanes(value), mask }, wanted & !free)
+    }
+
+    /// Sends the lanes that the context unit asks for; gives whether it waits for a read.
+    fn lanes_out(&self, io: &EngineIo, busy: &Busy, units: &Units, decoder: &DecoderIo) -> Bool {
+        let sender = instance("lane_sender", LaneSender { shape: self.shape.clone() });
+        connect(&io.lanes_request, &sender.request);
+        connect(&sender.lanes, &io.lanes_out);
+        let address = sender.address.value();
+        decoder.query_thread.set(address.thread);
+        decoder.query_register.set(address.register);
+        sender.register_type.set(&decoder.query_type);
+        sender.busy.set(busy.of(address.thread));
+
+        let step = units.sequencer.step.value();
+        let reads = (sender.wants_read & !step.valid).named("sender_reads");
+        sender.read.set(reads);
+        sender.word.set(&units.registers.a_lanes);
+        let own = |register: UInt| WordAddress { thread: step.thread, register, word: step.word };
+        units.registers.read.set(step.valid | reads);
+        units.registers.a.set(mux(step.valid, own(step.operation.a), address));
+        units.registers.b.set(own(step.operation.b));
+        sender.wants_read & step.valid
+    }
+
+    fn counters(&self, counts: [(usize, Bool); 8]) -> Vec<UInt> {
+        let mut values = Vec::new();
+        for (number, count) in counts {
+            let name = ENGINE_COUNTERS[number].to_lowercase();
+            let counter = reg(format!("count_{name}"), uint(ENGINE_COUNTER_BITS), 0);
+            when(count, || counter.next(counter.wrapping_add(1)));
+            values.push(counter.zext(64));
+        }
+        values
+    }
+
+    fn host_answer(&self, io: &EngineIo, host: &HostRequest, counters: &[UInt]) {
+        let offset_bits = self.shape.offset_bits();
+        let region = host.address.bits(offset_bits..offset_bits + REGION_BITS);
+        let number = host.address.bits(0..offset_bits);
+        let arms: Vec<(u64, UInt)> =
+            counters.iter().enumerate().map(|(i, value)| (i as u64, *value)).collect();
+        let none = UInt::lit(0, 64);
+        let counter = lookup(number, &arms, none);
+        let reads = !host.write & region.eq(EngineRegion::Counters as u64);
+        let answered = reg("access_done", boolean(), false);
+        answered.next(host.valid);
+        io.host_answer.set(HostAnswer {
+            valid: answered.value(),
+            rdata: delayed("access_rdata", mux(reads, counter, none)),
+        });
+    }
+}
+
+/// Bits of a counter.
+const ENGINE_COUNTER_BITS: u32 = 48;
+
+impl Component for Engine {
+    type Io = EngineIo;
+
+    fn name(&self) -> String {
+        let s = &self.shape;
+        format!("engine_t{}_n{}_l{}_r{}", s.threads, s.array, s.vector_lanes, s.requantise_lanes)
+    }
+
+    fn doc(&self) -> String {
+        "The ML engine: vector and model instructions of all threads.".into()
+    }
+
+    fn io(&self) -> EngineIo {
+        let shape = &self.shape;
+        EngineIo {
+            start: input(Start::shape(shape)),
+            command: stream_in(Command::shape(shape)),
+            response: output(Response::shape(shape)),
+            lanes_in: stream_in(LanesIn::shape(shape)),
+            lanes_request: stream_in(LanesRequest::shape(shape)),
+            lanes_out: stream_out(LanesOut::shape(shape)),
+            host: input(HostRequest::shape(shape)),
+            host_answer: output(HostAnswer::shape()),
+        }
+    }
+
+    fn build(&self, io: EngineIo) {
+        let shape = self.shape.clone();
+        if let Err(error) = shape.check() {
+            require(false, error.to_string());
+            return;
+        }
+        // One register between the host and the memories.
+        let host_valid = reg("access", boolean(), false);
+        host_valid.next(io.host.valid);
+        let host = HostRequest { valid: host_valid.value(), ..delayed("host_held", io.host.value()) };
+
+        let decoder = instance("decoder", Decoder { shape: shape.clone() });
+        decoder.host.set(host);
+        decoder.start.set(&io.start);
+        decoder.valid.set(io.command.valid);
+        decoder.command.set(&io.command.payload);
+        io.command.ready.set(true);
+
+        let issuer = instance("issuer", Issuer { shape: shape.clone() });
+        issuer.valid.set(decoder.operation_valid);
+        issuer.thread.set(decoder.operation_thread);
+        issuer.operation.set(&decoder.operation);
+        let busy = Busy::new(&shape);
+        issuer.busy.set(busy.all());
+        let operation = issuer.issue_operation.value();
+        let thread = issuer.issue_thread.value();
+        let issued = |unit: Unit| issuer.issue & operation.unit.eq(unit as u64);
+
+        let units = Units {
+            sequencer: instance("sequencer", Sequencer { shape: shape.clone() }),
+            registers: instance("registers", VectorRegisters { shape: shape.clone() }),
+            product: instance("product", ProductUnit { shape: shape.clone() }),
+            tree: instance("tree", TreeEngine { shape: shape.clone() }),
+        };
+        let (sequencer, product, tree) = (&units.sequencer, &units.product, &units.tree);
+        let starts = (issuer.issue & !issued(Unit::Refuse)).named("operation_starts");
+        sequencer.issue.set(starts);
+        sequencer.thread.set(thread);
+        sequencer.operation.set(operation);
+        sequencer.announce.set(product.announce);
+        busy.set(starts, thread, true);
+        let ready = [
+            sequencer.vector_ready.value(),
+            sequencer.requantise_ready.value(),
+            sequencer.read_ready & product.ready,
+            sequencer.read_ready & tree.ready,
+            Bool::lit(true),
+        ];
+        issuer.unit_ready.set(join_bools(&ready));
+
+        // Steps, and what each unit gets one cycle later.
+        let steps = Steps::new(sequencer.step.value());
+        let constants =
+            HostMemory::new("constants", EngineRegion::Constants, 64, &shape, host);
+        let step = &steps.stages[0];
+        let row_address = step.operation.base.wrapping_add(step.word);
+        let row = constants.read(step.valid, row_address);
+        let lanes = self.vector_lanes(&io, &steps, &units.registers, row);
+        let requantised = self.requantiser(host, &steps, &units.registers);
+
+        let arrived = &steps.stages[1];
+        product.host.set(host);
+        product.issue.set(issued(Unit::Product));
+        product.operation.set(operation);
+        product.thread.set(thread);
+        product.word_valid.set(steps.is_unit(1, Unit::Product));
+        product.word_index.set(arrived.word);
+        product.word.set(&units.registers.a_lanes);
+        product.bias_word.set(constants.read(product.bias_enable.value(), product.bias_address.value()));
+        tree.host.set(host);
+        tree.issue.set(issued(Unit::Tree));
+        tree.operation.set(operation);
+        tree.thread.set(thread);
+        tree.word_valid.set(steps.is_unit(1, Unit::Tree));
+        tree.word_index.set(arrived.word);
+        tree.word.set(&units.registers.a_lanes);
+        tree.word_last.set(arrived.last);
+
+        // Writes: the calendar lets one happen a cycle, lanes from outside take what is left.
+        let results: Vec<SInt> = lanes.iter().map(|lane| lane.result.value()).collect();
+        let held: Vec<SInt> = lanes.iter().map(|lane| lane.a_held.value()).collect();
+        let is_lane = steps.is_function(2, Function::Lane);
+        let is_reduced = |cycle: usize| {
+            steps.is_function(cycle, Function::Sum) | steps.is_function(cycle, Function::ArgMax)
+        };
+        let done = &steps.stages[2];
+        let vector = Write {
+            tag: steps.tag(2, steps.is_unit(2, Unit::Vector) & !is_lane & !is_reduced(2)),
+            lanes: join(&results),
+            mask: mux(
+                done.operation.one_lane,
+                lane_mask(&shape, done.operation.lane),
+                self.all_lanes(),
+            ),
+        };
+        let product_write = Write {
+            tag: product.write.value(),
+            lanes: product.data.value(),
+            mask: self.all_lanes(),
+        };
+        let (from_context, lanes_in_wait) = self.lanes_in(&io, &busy, sequencer, &decoder);
+        let lanes_out_wait = self.lanes_out(&io, &busy, &units, &decoder);
+        let hold = reg("hold", boolean(), false).doc("Lanes wait: no operation begins");
+        hold.next(lanes_in_wait | lanes_out_wait);
+        sequencer.hold.set(hold);
+
+        let write_valid = vector.tag.valid
+            | requantised.tag.valid
+            | product_write.tag.valid
+            | from_context.tag.valid;
+        let choose = |part: &dyn Fn(&Write) -> UInt| {
+            priority_mux(
+                &[
+                    (product_write.tag.valid, part(&product_write)),
+                    (requantised.tag.valid, part(&requantised)),
+                    (vector.tag.valid, part(&vector)),
+                ],
+                part(&from_context),
+            )
+        };
+        let registers: &VectorRegistersIo = &units.registers;
+        registers.write.set(WordTag {
+            valid: write_valid,
+            thread: choose(&|w| w.tag.thread),
+            register: choose(&|w| w.tag.register),
+            word: choose(&|w| w.tag.word),
+            last: choose(&|w| w.tag.last.as_uint()).as_bool(),
+        });
+        registers.lanes.set(choose(&|w| w.lanes));
+        registers.mask.set(choose(&|w| w.mask));
+        for write in [&product_write, &requantised, &vector] {
+            busy.set(write.tag.valid & write.tag.last, write.tag.thread, false);
+        }
+
+        // Answers: booked scalar results first, then trees, then operations that are issued.
+        let reducer = instance("reducer", Reducer { shape: shape.clone() });
+        reducer.valid.set(is_reduced(2));
+        reducer.lanes.set(join(&held));
+        reducer.word.set(done.word);
+        reducer.last.set(done.last);
+        reducer.last_lane.set(done.operation.last_lane);
+        let lane_answer = is_lane & done.last;
+        let reduced = &steps.stages[4];
+        let sum_answer = (is_reduced(4) & reduced.last).named("sum_answer");
+        let tree_answer = (tree.done & !sequencer.answers_now).named("tree_answer");
+        tree.take.set(tree_answer);
+        issuer.answer_free.set(!sequencer.answers_now & !tree.done);
+        let early_answer = (issuer.issue & operation.early).named("early_answer");
+        let chosen_lane = select(done.operation.lane.trunc(shape.array.trailing_zeros()), &held);
+        let reduced_value = mux(
+            reduced.operation.function.eq(Function::Sum as u64),
+            reducer.sum.as_uint(),
+            reducer.largest.zext(64),
+        );
+        busy.set(lane_answer, done.thread, false);
+        busy.set(sum_answer, reduced.thread, false);
+        busy.set(tree_answer, tree.done_thread.value(), false);
+        io.response.set(Response {
+            valid: lane_answer | sum_answer | tree_answer | early_answer,
+            thread: priority_mux(
+                &[
+                    (lane_answer, done.thread),
+                    (sum_answer, reduced.thread),
+                    (tree_answer, tree.done_thread.value()),
+                ],
+                thread,
+            ),
+            value: priority_mux(
+                &[
+                    (lane_answer, chosen_lane.sext(64).as_uint()),
+                    (sum_answer, reduced_value),
+                    (tree_answer, tree.value.as_uint()),
+                ],
+                UInt::lit(0, 64),
+            ),
+            status: priority_mux(
+                &[(lane_answer | sum_answer, UInt::lit(0, 8)), (tree_answer, tree.status.value())],
+                operation.status,
+            ),
+        });
+
+        let counters = self.counters([
+            (ARRAY_WAVES, product.wave.value()),
+            (WEIGHT_LOADS, product.load.value()),
+            (VECTOR_COMMANDS, issued(Unit::Vector)),
+            (REQUANTISE_COMMANDS, issued(Unit::Requantise)),
+            (PRODUCT_COMMANDS, issued(Unit::Product)),
+            (TREE_COMMANDS, issued(Unit::Tree)),
+            (REFUSED_COMMANDS, issued(Unit::Refuse)),
+            (ISSUE_STALLS, issuer.stalls.value()),
+        ]);
+        self.host_answer(&io, &host, &counters);
+    }
+}

@@ -1,0 +1,128 @@
+//! The issuer: one waiting operation for each thread, and the choice which one goes next.
+
+use super::lanes::join_bools;
+use super::operation::{Operation, UNIT_BITS};
+use super::ports::thread_bits;
+use rmt_isa::card::engine::EngineShape;
+use rtl_builder::prelude::*;
+
+/// Units by number, with [`super::operation::Unit::Refuse`].
+pub const UNITS: u32 = 5;
+
+/// Holds operations and issues at most one a cycle, round robin among the threads that can go.
+///
+/// A thread has at most one operation here: it gives its next command only after the answer to the
+/// last one, which comes at the issue or later.
+#[derive(Clone, Debug)]
+pub struct Issuer {
+    /// The engine's parameters.
+    pub shape: EngineShape,
+}
+
+/// Ports of [`Issuer`].
+#[derive(Clone, Ports)]
+pub struct IssuerIo {
+    /// An operation comes
+    pub valid: Input<Bool>,
+    /// Its thread
+    pub thread: Input<UInt>,
+    /// The operation
+    pub operation: Input<Operation>,
+    /// Bit t: an earlier operation of thread t is not yet finished
+    pub busy: Input<UInt>,
+    /// Bit u: unit u can take an operation in this cycle
+    pub unit_ready: Input<UInt>,
+    /// An answer can be sent in this cycle
+    pub answer_free: Input<Bool>,
+    /// An operation is issued
+    pub issue: Output<Bool>,
+    /// Its thread
+    pub issue_thread: Output<UInt>,
+    /// The operation
+    pub issue_operation: Output<Operation>,
+    /// An operation waits and none is issued, for counting
+    pub stalls: Output<Bool>,
+}
+
+/// The first of some conditions that is true, at or behind `start`, round the end: whether
+/// there is one, and its index.
+#[track_caller]
+pub fn round_robin(requests: &[Bool], start: UInt) -> (Bool, UInt) {
+    let width = start.width();
+    let first = |requests: &[Bool]| {
+        let choices: Vec<(Bool, UInt)> =
+            requests.iter().enumerate().map(|(i, r)| (*r, UInt::lit(i as u64, width))).collect();
+        priority_mux(&choices, UInt::lit(0, width))
+    };
+    let behind: Vec<Bool> =
+        requests.iter().enumerate().map(|(i, r)| *r & start.le(i as u64)).collect();
+    let any = join_bools(requests).reduce_or();
+    let any_behind = join_bools(&behind).reduce_or();
+    (any, mux(any_behind, first(&behind), first(requests)))
+}
+
+impl Component for Issuer {
+    type Io = IssuerIo;
+
+    fn name(&self) -> String {
+        let s = &self.shape;
+        format!("issuer_t{}_n{}_l{}", s.threads, s.array, s.vector_lanes)
+    }
+
+    fn doc(&self) -> String {
+        "Waiting operations, one a thread, issued round robin.".into()
+    }
+
+    fn io(&self) -> IssuerIo {
+        let shape = &self.shape;
+        let thread = uint(thread_bits(shape));
+        IssuerIo {
+            valid: input(boolean()),
+            thread: input(thread),
+            operation: input(Operation::shape(shape)),
+            busy: input(uint(shape.threads)),
+            unit_ready: input(uint(UNITS)),
+            answer_free: input(boolean()),
+            issue: output(boolean()),
+            issue_thread: output(thread),
+            issue_operation: output(Operation::shape(shape)),
+            stalls: output(boolean()),
+        }
+    }
+
+    fn build(&self, io: IssuerIo) {
+        let shape = &self.shape;
+        let slots = AsyncMem::new("slots", Operation::shape(shape), shape.threads.into());
+        slots.write(io.valid, io.thread, io.operation.value());
+
+        // What the choice needs stands in registers of its own, the rest in the slots.
+        let mut waiting = Vec::new();
+        let mut can_go = Vec::new();
+        for thread in 0..shape.threads {
+            scope(format!("thread{thread}"), || {
+                let waits = reg("waits", boolean(), false);
+                let unit = reg_uninit("unit", uint(UNIT_BITS));
+                let early = reg_uninit("early", boolean());
+                when(io.valid & io.thread.eq(u64::from(thread)), || {
+                    waits.next(true);
+                    unit.next(io.operation.unit);
+                    early.next(io.operation.early);
+                });
+                let free = !io.busy.bit(thread) & io.unit_ready.bit_at(unit);
+                can_go.push((waits & free & (!early | io.answer_free)).named("can_go"));
+                waiting.push(waits);
+            });
+        }
+        let turn = reg("turn", uint(thread_bits(shape)), 0).doc("Thread that is asked first");
+        let (issue, chosen) = round_robin(&can_go, turn.value());
+        for (thread, waits) in waiting.iter().enumerate() {
+            when(issue & chosen.eq(thread as u64), || waits.next(false));
+        }
+        when(issue, || turn.next(chosen.wrapping_add(1)));
+        io.issue.set(issue);
+        io.issue_thread.set(chosen);
+        io.issue_operation.set(slots.read(chosen));
+        let waiting: Vec<Bool> = waiting.iter().map(|w| w.value()).collect();
+        io.stalls.set(join_bools(&waiting).reduce_or() & !issue);
+    }
+}

@@ -1,0 +1,176 @@
+//! A command after its checks: what the units need to execute it, with nothing left to look up.
+
+use super::ports::thread_bits;
+use rmt_isa::card::engine::EngineShape;
+use rtl_builder::prelude::*;
+
+/// The unit that executes an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// Element-wise operations, loads and reads of lanes.
+    Vector = 0,
+    /// The requantiser.
+    Requantise = 1,
+    /// The multiplier array.
+    Product = 2,
+    /// The tree engine.
+    Tree = 3,
+    /// None: the command is answered with its status.
+    Refuse = 4,
+}
+
+/// Bits of a [`Unit`] number.
+pub const UNIT_BITS: u32 = 3;
+
+/// What the vector unit does with a word of lanes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Function {
+    /// The first operand, saturated.
+    Pass = 0,
+    /// Sum, saturated.
+    Add = 1,
+    /// Difference, saturated.
+    Sub = 2,
+    /// Product.
+    Mul = 3,
+    /// The smaller one.
+    Min = 4,
+    /// The larger one.
+    Max = 5,
+    /// No vector result: the chosen lane is the scalar result.
+    Lane = 6,
+    /// No vector result: the sum of all lanes.
+    Sum = 7,
+    /// No vector result: the index of the largest lane.
+    ArgMax = 8,
+}
+
+/// Bits of a [`Function`] number.
+pub const FUNCTION_BITS: u32 = 4;
+
+/// Where the first operand of the vector unit comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operand {
+    /// Vector register A.
+    Register = 0,
+    /// The event.
+    Event = 1,
+    /// A row of a tensor.
+    Row = 2,
+    /// `value` in all lanes.
+    Value = 3,
+}
+
+/// Bits of an [`Operand`] number.
+pub const OPERAND_BITS: u32 = 2;
+
+/// A checked command.
+#[derive(Clone, Copy, Debug, Bundle)]
+pub struct Operation {
+    /// Number of the unit that executes it
+    pub unit: UInt,
+    /// Vector unit: number of the function
+    pub function: UInt,
+    /// Vector unit: where the first operand comes from
+    pub operand: UInt,
+    /// Destination register
+    pub d: UInt,
+    /// First source register
+    pub a: UInt,
+    /// Second source register
+    pub b: UInt,
+    /// The second operand is zero, not register B
+    pub b_zero: Bool,
+    /// Words that are read, less 1
+    pub last_word: UInt,
+    /// Lanes in use of the last word that is read, less 1
+    pub last_lane: UInt,
+    /// Element type of the result
+    pub element: UInt,
+    /// Only one lane of the word is written or read
+    pub one_lane: Bool,
+    /// That lane
+    pub lane: UInt,
+    /// Value for all lanes; zero point of a requantisation
+    pub value: SInt,
+    /// First word of row, scale or forest, or first tile, or byte of the event
+    pub base: UInt,
+    /// Scale: last word before the channels repeat; forest: last tree
+    pub last_item: UInt,
+    /// Product: words of the result, less 1
+    pub last_result: UInt,
+    /// Product: there is a bias; forest: votes are counted
+    pub option: Bool,
+    /// Product: first word of the bias
+    pub bias: UInt,
+    /// The answer is sent when the operation is issued, with `status`
+    pub early: Bool,
+    /// Status of a refused command
+    pub status: UInt,
+}
+
+/// Bits of a word number in a vector register, at least 1.
+pub fn word_bits(shape: &EngineShape) -> u32 {
+    bits_for(shape.words_per_register().into()).max(1)
+}
+
+/// Bits of a lane number in a word.
+pub fn lane_bits(shape: &EngineShape) -> u32 {
+    bits_for(shape.array.into())
+}
+
+impl Operation {
+    /// The shape for an engine.
+    pub fn shape(shape: &EngineShape) -> Self {
+        Self {
+            unit: uint(UNIT_BITS),
+            function: uint(FUNCTION_BITS),
+            operand: uint(OPERAND_BITS),
+            d: uint(3),
+            a: uint(3),
+            b: uint(3),
+            b_zero: boolean(),
+            last_word: uint(word_bits(shape)),
+            last_lane: uint(lane_bits(shape)),
+            element: uint(2),
+            one_lane: boolean(),
+            lane: uint(8),
+            value: sint(32),
+            base: uint(16),
+            last_item: uint(16),
+            last_result: uint(word_bits(shape)),
+            option: boolean(),
+            bias: uint(16),
+            early: boolean(),
+            status: uint(8),
+        }
+    }
+}
+
+/// A word of a vector register: which one, and whether it ends the operation.
+#[derive(Clone, Copy, Debug, Bundle)]
+pub struct WordTag {
+    /// There is such a word in this cycle
+    pub valid: Bool,
+    /// Thread that owns the register
+    pub thread: UInt,
+    /// The register
+    pub register: UInt,
+    /// Word of the register
+    pub word: UInt,
+    /// The last word of its operation
+    pub last: Bool,
+}
+
+impl WordTag {
+    /// The shape for an engine.
+    pub fn shape(shape: &EngineShape) -> Self {
+        Self {
+            valid: boolean(),
+            thread: uint(thread_bits(shape)),
+            register: uint(3),
+            word: uint(word_bits(shape)),
+            last: boolean(),
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! The vector registers: lanes in block RAM, lengths and element types beside them.
+
+use super::lanes::{join_bools, one_hot};
+use super::operation::{WordTag, lane_bits, word_bits};
+use super::ports::thread_bits;
+use rmt_isa::card::engine::EngineShape;
+use rtl_builder::prelude::*;
+
+/// Eight vector registers for each thread, in words of N lanes of 32 bits.
+///
+/// Two words are read and one is written each cycle. A word that is written can be read from the
+/// next cycle on.
+#[derive(Clone, Debug)]
+pub struct VectorRegisters {
+    /// The engine's parameters.
+    pub shape: EngineShape,
+}
+
+/// A word that is read.
+#[derive(Clone, Copy, Debug, Bundle)]
+pub struct WordAddress {
+    /// Thread that owns the register
+    pub thread: UInt,
+    /// The register
+    pub register: UInt,
+    /// Word of the register
+    pub word: UInt,
+}
+
+impl WordAddress {
+    /// The shape for an engine.
+    pub fn shape(shape: &EngineShape) -> Self {
+        Self {
+            thread: uint(thread_bits(shape)),
+            register: uint(3),
+            word: uint(word_bits(shape)),
+        }
+    }
+}
+
+/// Ports of [`VectorRegisters`].
+#[derive(Clone, Ports)]
+pub struct VectorRegistersIo {
+    /// Reads both words
+    pub read: Input<Bool>,
+    /// First word
+    pub a: Input<WordAddress>,
+    /// Second word
+    pub b: Input<WordAddress>,
+    /// First word's lanes, one cycle later
+    pub a_lanes: Output<UInt>,
+    /// Second word's lanes, one cycle later
+    pub b_lanes: Output<UInt>,
+    /// The word that is written
+    pub write: Input<WordTag>,
+    /// Its lanes
+    pub lanes: Input<UInt>,
+    /// Which of them are written, bit i for lane i
+    pub mask: Input<UInt>,
+}
+
+impl Component for VectorRegisters {
+    type Io = VectorRegistersIo;
+
+    fn name(&self) -> String {
+        let s = &self.shape;
+        format!("vector_registers_t{}_n{}_l{}", s.threads, s.array, s.vector_lanes)
+    }
+
+    fn doc(&self) -> String {
+        "Vector registers of all threads.".into()
+    }
+
+    fn io(&self) -> VectorRegistersIo {
+        let shape = &self.shape;
+        let lanes = uint(shape.array * 32);
+        VectorRegistersIo {
+            read: input(boolean()),
+            a: input(WordAddress::shape(shape)),
+            b: input(WordAddress::shape(shape)),
+            a_lanes: output(lanes),
+            b_lanes: output(lanes),
+            write: input(WordTag::shape(shape)),
+            lanes: input(lanes),
+            mask: input(uint(shape.array)),
+        }
+    }
+
+    fn build(&self, io: VectorRegistersIo) {
+        let shape = &self.shape;
+        let words = shape.words_per_register();
+        let depth = u64::from(shape.threads) * 8 * u64::from(words);
+        let lanes = SyncMem::new("lanes_memory", uint(shape.array * 32), depth);
+        let address = |thread: UInt, register: UInt, word: UInt| match words {
+            1 => cat(&[thread, register]),
+            _ => cat(&[thread, register, word]),
+        };
+        let (a, b, write) = (io.a.value(), io.b.value(), io.write.value());
+        io.a_lanes.set(lanes.read(io.read, address(a.thread, a.register, a.word)));
+        io.b_lanes.set(lanes.read(io.read, address(b.thread, b.register, b.word)));
+        let to = address(write.thread, write.register, write.word);
+        lanes.write_lanes(write.valid, to, io.lanes, io.mask);
+    }
+}
+
+/// Length and element type of a vector register.
+#[derive(Clone, Copy, Debug, Bundle)]
+pub struct VectorType {
+    /// The register has been written in this event
+    pub defined: Bool,
+    /// Its lanes, 1 to 256
+    pub lanes: UInt,
+    /// Number of its element type
+    pub element: UInt,
+}
+
+impl VectorType {
+    /// The shape, the same for all engines.
+    pub fn shape() -> Self {
+        Self { defined: boolean(), lanes: uint(9), element: uint(2) }
+    }
+}
+
+/// The types of all registers: kept by hardware, so that unverified code cannot read what it
+/// has not written.
+pub struct VectorTypes {
+    types: AsyncMem<UInt>,
+    defined: Vec<Vec<Reg<Bool>>>,
+}
+
+impl VectorTypes {
+    /// No register is defined.
+    #[track_caller]
+    pub fn new(shape: &EngineShape) -> Self {
+        let types = AsyncMem::new("vector_types", uint(11), u64::from(shape.threads) * 8);
+        let defined = (0..shape.threads)
+            .map(|thread| {
+                (0..8)
+                    .map(|register| {
+                        reg(format!("defined_t{thread}_v{register}"), boolean(), false)
+                    })
+                    .collect()
+            })
+            .collect();
+        Self { types, defined }
+    }
+
+    /// The type of a register, in the same cycle.
+    #[track_caller]
+    pub fn read(&self, thread: UInt, register: UInt) -> VectorType {
+        let word = self.types.read(thread.concat(register));
+        let of_thread: Vec<Bool> = (self.defined.iter())
+            .map(|registers| {
+                select(register, &registers.iter().map(|r| r.value()).collect::<Vec<_>>())
+            })
+            .collect();
+        let defined = select(thread, &of_thread);
+        VectorType { defined, lanes: word.bits(2..11), element: word.bits(0..2) }
+    }
+
+    /// Sets the type of a register.
+    #[track_caller]
+    pub fn write(&self, enable: Bool, thread: UInt, register: UInt, lanes: UInt, element: UInt) {
+        self.types.write(enable, thread.concat(register), lanes.concat(element));
+        for (t, registers) in self.defined.iter().enumerate() {
+            for (r, defined) in registers.iter().enumerate() {
+                when(enable & thread.eq(t as u64) & register.eq(r as u64), || defined.next(true));
+            }
+        }
+    }
+
+    /// Makes all registers of a thread undefined.
+    #[track_caller]
+    pub fn clear(&self, enable: Bool, thread: UInt) {
+        for (t, registers) in self.defined.iter().enumerate() {
+            when(enable & thread.eq(t as u64), || {
+                registers.iter().for_each(|defined| defined.next(false));
+            });
+        }
+    }
+}
+
+/// Number of the word that a lane stands in.
+#[track_caller]
+pub fn word_of_lane(shape: &EngineShape, lane: UInt) -> UInt {
+    match shape.words_per_register() {
+        1 => UInt::lit(0, 1),
+        _ => lane.shift_right(u64::from(lane_bits(shape))).resize(word_bits(shape)),
+    }
+}
+
+/// The mask of one lane of a word.
+#[track_caller]
+pub fn lane_mask(shape: &EngineShape, lane: UInt) -> UInt {
+    join_bools(&one_hot(lane.trunc(lane_bits(shape)), shape.array))
+}

@@ -1,0 +1,100 @@
+//! The requantiser: `rmt_isa::arithmetic::requantise` on some lanes each cycle.
+
+use super::lanes::{field, join, saturate, split};
+use super::memory::HostMemory;
+use super::ports::HostRequest;
+use rmt_isa::card::engine::{CHANNEL_MULTIPLIER, CHANNEL_SHIFT, EngineRegion, EngineShape};
+use rtl_builder::prelude::*;
+
+/// Cycles from the address of a scale to the result that uses it.
+pub const REQUANTISE_CYCLES: u32 = 5;
+
+/// Scales lanes of 32 bits and saturates them to an element type.
+///
+/// The lanes come one cycle after the address of their scales. Rounding half up needs no wide
+/// adder: `(p + 2^(s-1)) >> s` equals `(p >> s)` plus bit `s - 1` of `p`.
+#[derive(Clone, Debug)]
+pub struct Requantiser {
+    /// The engine's parameters.
+    pub shape: EngineShape,
+}
+
+/// Ports of [`Requantiser`].
+#[derive(Clone, Ports)]
+pub struct RequantiserIo {
+    /// Writes of the host
+    pub host: Input<HostRequest>,
+    /// Reads scales
+    pub enable: Input<Bool>,
+    /// Word of scales
+    pub address: Input<UInt>,
+    /// One cycle after the address: the lanes, 32 bits each
+    pub lanes: Input<UInt>,
+    /// Three cycles after the lanes: what is added after scaling
+    pub zero_point: Input<SInt>,
+    /// With `zero_point`: number of the element type
+    pub element: Input<UInt>,
+    /// Four cycles after the lanes: the results, 32 bits each
+    pub results: Output<UInt>,
+}
+
+impl Component for Requantiser {
+    type Io = RequantiserIo;
+
+    fn name(&self) -> String {
+        format!("requantiser_r{}_w{}", self.shape.requantise_lanes, self.shape.scale_words)
+    }
+
+    fn doc(&self) -> String {
+        "Fixed-point scaling of accumulators with rounding half up and saturation.".into()
+    }
+
+    fn io(&self) -> RequantiserIo {
+        let lanes = uint(self.shape.requantise_lanes * 32);
+        RequantiserIo {
+            host: input(HostRequest::shape(&self.shape)),
+            enable: input(boolean()),
+            address: input(uint(16)),
+            lanes: input(lanes),
+            zero_point: input(sint(32)),
+            element: input(uint(2)),
+            results: output(lanes),
+        }
+    }
+
+    fn build(&self, io: RequantiserIo) {
+        let channel_bits = CHANNEL_MULTIPLIER.bits + CHANNEL_SHIFT.bits;
+        let scales = HostMemory::new(
+            "scales",
+            EngineRegion::Scales,
+            channel_bits,
+            &self.shape,
+            io.host.value(),
+        );
+        let channels = scales.read(io.enable.value(), io.address.value());
+        let results: Vec<SInt> = split(io.lanes.value(), 32)
+            .into_iter()
+            .zip(split(channels, channel_bits))
+            .enumerate()
+            .map(|(lane, (accumulator, channel))| {
+                scope(format!("lane{lane}"), || {
+                    let channel = channel.as_uint();
+                    // One bit more keeps the multiplier's sign positive.
+                    let multiplier = field(channel, CHANNEL_MULTIPLIER).zext(32).as_sint();
+                    let accumulator = delayed("accumulator", accumulator);
+                    let multiplier = delayed("multiplier", multiplier);
+                    let shift = delayed("shift", field(channel, CHANNEL_SHIFT));
+                    let product = delayed("product", accumulator * multiplier);
+                    let shift = delayed("shift_q", shift.wrapping_sub(UInt::lit(1, 6)));
+                    let shifted = delayed("shifted", product.shift_right(shift));
+                    let rounded = (shifted >> 1) + shifted.bit(0).as_uint().zext(2).as_sint();
+                    let scaled = (rounded + io.zero_point.value()).named("scaled");
+                    let zero_point_added = delayed("scaled_q", scaled);
+                    let element = delayed("element_q", io.element.value());
+                    saturate(zero_point_added, element)
+                })
+            })
+            .collect();
+        io.results.set(join(&results));
+    }
+}

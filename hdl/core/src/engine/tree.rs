@@ -1,0 +1,240 @@
+//! The tree engine: walks reloadable decision trees, one level a cycle.
+
+use super::lanes::{field, split};
+use super::memory::HostMemory;
+use super::operation::{Operation, lane_bits, word_bits};
+use super::ports::{HostRequest, thread_bits};
+use rmt_isa::card::engine::{
+    EngineRegion, EngineShape, NODE_CHILDREN, NODE_FEATURE, NODE_LEAF, NODE_VALUE,
+};
+use rmt_isa::limits::MAX_TREE_DEPTH;
+use rmt_isa::Status;
+use rtl_builder::prelude::*;
+
+/// Evaluates a forest: tree after tree, their leaves summed or counted as votes.
+///
+/// Siblings stand in one word, so that a read brings both possible next nodes; the comparison of
+/// one level chooses between them in the next cycle, while the chosen node's own children are
+/// read. A tree of depth d takes d + 1 cycles. A walk that finds no leaf after 32 comparisons
+/// (only possible with unverified nodes) ends with status out-of-range.
+#[derive(Clone, Debug)]
+pub struct TreeEngine {
+    /// The engine's parameters.
+    pub shape: EngineShape,
+}
+
+/// Ports of [`TreeEngine`].
+#[derive(Clone, Ports)]
+pub struct TreeEngineIo {
+    /// Writes of the host
+    pub host: Input<HostRequest>,
+    /// An operation may be issued in this cycle
+    pub ready: Output<Bool>,
+    /// An operation is issued; only when `ready`
+    pub issue: Input<Bool>,
+    /// The operation
+    pub operation: Input<Operation>,
+    /// Its thread
+    pub thread: Input<UInt>,
+    /// A word of features; the walk begins with the last one
+    pub word_valid: Input<Bool>,
+    /// Number of the word
+    pub word_index: Input<UInt>,
+    /// N features of 32 bits
+    pub word: Input<UInt>,
+    /// The last word
+    pub word_last: Input<Bool>,
+    /// The result is there, until it is taken
+    pub done: Output<Bool>,
+    /// Takes the result
+    pub take: Input<Bool>,
+    /// Thread of the result
+    pub done_thread: Output<UInt>,
+    /// The result, 64 bits signed
+    pub value: Output<SInt>,
+    /// 0, or the status of a walk that found no leaf
+    pub status: Output<UInt>,
+}
+
+/// What the engine does.
+#[derive(Clone, Copy, Debug, State)]
+enum Phase {
+    /// It takes an operation.
+    Idle,
+    /// It takes the features.
+    Load,
+    /// It looks at a node.
+    Walk,
+    /// The last leaf is being added; the result is there.
+    Done,
+}
+
+/// What became of the leaves so far.
+struct Leaves {
+    /// Sum of all leaves, with the newest one.
+    sum: SInt,
+    /// Class with most votes, with the newest one.
+    winner: UInt,
+}
+
+impl TreeEngine {
+    /// Adds up or counts the leaf that was found one cycle before.
+    fn leaves(&self, begin: Bool, found: Bool, leaf: SInt) -> Leaves {
+        let sum = reg_uninit("sum", sint(64));
+        let total = sum.wrapping_add(leaf);
+
+        // Votes of a class count from zero in each evaluation: `seen` says which are current.
+        let class = leaf.trunc(8).as_uint();
+        let counts = AsyncMem::new("votes", uint(16), 256);
+        let seen = reg("seen", uint(256), 0).doc("Classes that have a vote");
+        let votes = mux(seen.bit_at(class), counts.read(class), UInt::lit(0, 16)).wrapping_add(1);
+        let best_class = reg_uninit("best_class", uint(8));
+        let best_votes = reg_uninit("best_votes", uint(16));
+        let wins = votes.gt(best_votes) | (votes.eq(best_votes) & class.lt(best_class));
+        let winner = mux(wins, class, best_class);
+
+        counts.write(found, class, votes);
+        when(begin, || {
+            sum.next(0);
+            seen.next(0);
+            best_votes.next(0);
+            best_class.next(0);
+        })
+        .elsewhen(found, || {
+            sum.next(total);
+            seen.next(seen | UInt::lit(1, 1).zext(256).shift_left(class));
+            when(wins, || {
+                best_votes.next(votes);
+                best_class.next(class);
+            });
+        });
+        Leaves { sum: total, winner }
+    }
+}
+
+impl Component for TreeEngine {
+    type Io = TreeEngineIo;
+
+    fn name(&self) -> String {
+        let s = &self.shape;
+        format!("tree_engine_n{}_l{}_p{}", s.array, s.vector_lanes, s.tree_pairs)
+    }
+
+    fn doc(&self) -> String {
+        "Decision trees and forests, one level a cycle.".into()
+    }
+
+    fn io(&self) -> TreeEngineIo {
+        let shape = &self.shape;
+        TreeEngineIo {
+            host: input(HostRequest::shape(shape)),
+            ready: output(boolean()),
+            issue: input(boolean()),
+            operation: input(Operation::shape(shape)),
+            thread: input(uint(thread_bits(shape))),
+            word_valid: input(boolean()),
+            word_index: input(uint(word_bits(shape))),
+            word: input(uint(shape.array * 32)),
+            word_last: input(boolean()),
+            done: output(boolean()),
+            take: input(boolean()),
+            done_thread: output(uint(thread_bits(shape))),
+            value: output(sint(64)),
+            status: output(uint(8)),
+        }
+    }
+
+    fn build(&self, io: TreeEngineIo) {
+        let shape = &self.shape;
+        let phase = fsm("phase", Phase::Idle);
+        let pairs =
+            HostMemory::new("tree_pairs", EngineRegion::TreePairs, 64, shape, io.host.value());
+        let features =
+            AsyncMem::new("features", uint(shape.array * 32), shape.words_per_register().into());
+        features.write(io.word_valid, io.word_index.resize(features.address_width()), io.word);
+
+        let held_thread = reg_uninit("held_thread", uint(thread_bits(shape)));
+        let base = reg_uninit("base", uint(16)).doc("First pair, where the roots are");
+        let last_tree = reg_uninit("last_tree", uint(16));
+        let vote = reg_uninit("vote", boolean());
+        let tree = reg_uninit("tree", uint(16)).doc("Tree that is walked");
+        let depth = reg_uninit("depth", uint(bits_for(MAX_TREE_DEPTH as u64 + 1)));
+        let high = reg_uninit("high", boolean()).doc("The second node of the pair is the one");
+        let lost = reg_uninit("lost", boolean()).doc("A walk found no leaf");
+
+        // The pair that is read now is looked at in the next cycle.
+        let next_pair = wire("next_pair", uint(16));
+        let pair = pairs.read(Bool::lit(true), next_pair.value());
+        let node = mux(high, pair.bits(64..128), pair.bits(0..64)).named("node");
+        let is_leaf = field(node, NODE_LEAF).as_bool();
+        let index = field(node, NODE_FEATURE);
+        let lane_bits = lane_bits(shape);
+        let word = match shape.words_per_register() {
+            1 => UInt::lit(0, features.address_width()),
+            _ => index.shift_right(u64::from(lane_bits)).resize(features.address_width()),
+        };
+        let feature = select(index.trunc(lane_bits), &split(features.read(word), 32));
+        let goes_high = feature.gt(field(node, NODE_VALUE).as_sint()).named("goes_high");
+
+        let next_tree = tree.wrapping_add(1);
+        let root_pair = |tree: UInt| base.wrapping_add(tree >> 1);
+        next_pair.set(root_pair(UInt::lit(0, 16)));
+
+        let found = reg("found", boolean(), false).doc("A leaf was found in the last cycle");
+        let leaf = delayed("leaf", field(node, NODE_VALUE).as_sint());
+        let leaves = self.leaves(io.issue.value(), found.value(), leaf);
+        // The result waits in `Done` with its leaf.
+        let waits = phase.is(Phase::Done) & !io.take;
+        let last_leaf = reg_uninit("last_leaf", sint(64));
+        found.next(false);
+        phase
+            .switch()
+            .on(Phase::Idle, || {
+                when(io.issue, || {
+                    held_thread.next(io.thread);
+                    base.next(io.operation.base);
+                    last_tree.next(io.operation.last_item);
+                    vote.next(io.operation.option);
+                    tree.next(0);
+                    depth.next(0);
+                    high.next(false);
+                    lost.next(false);
+                    phase.go(Phase::Load);
+                });
+            })
+            .on(Phase::Load, || {
+                when(io.word_valid & io.word_last, || phase.go(Phase::Walk));
+            })
+            .on(Phase::Walk, || {
+                when(is_leaf, || {
+                    found.next(true);
+                    next_pair.set(root_pair(next_tree));
+                    tree.next(next_tree);
+                    high.next(next_tree.bit(0));
+                    depth.next(0);
+                    when(tree.eq(last_tree), || phase.go(Phase::Done));
+                })
+                .otherwise(|| {
+                    next_pair.set(field(node, NODE_CHILDREN));
+                    high.next(goes_high);
+                    depth.next(depth.wrapping_add(1));
+                    when(depth.eq(MAX_TREE_DEPTH as u64), || {
+                        lost.next(true);
+                        phase.go(Phase::Done);
+                    });
+                });
+            })
+            .on(Phase::Done, || {
+                when(io.take, || phase.go(Phase::Idle));
+            });
+
+        let fresh = mux(vote, leaves.winner.zext(64).as_sint(), leaves.sum);
+        let value = mux(found, fresh, last_leaf);
+        when(waits, || last_leaf.next(value));
+        io.ready.set(phase.is(Phase::Idle));
+        io.done.set(phase.is(Phase::Done));
+        io.done_thread.set(held_thread);
+        io.value.set(mux(lost, SInt::lit(0, 64), value));
+        io.status.set(mux(lost, Status::OutOfRange as u64, UInt::lit(0, 8)));
+    }
+}
