@@ -149,10 +149,13 @@ pub(crate) fn same_body(a: &Module, b: &Module) -> bool {
                 && x.doc == y.doc
         })
         && equal(&a.regs, &b.regs, |x, y| {
-            x.node == y.node && x.domain == y.domain && x.reset == y.reset && x.states == y.states
+            (x.node, x.domain, &x.reset) == (y.node, y.domain, &y.reset)
+                && x.states == y.states
+                && x.attribute == y.attribute
         })
         && equal(&a.memories, &b.memories, |x, y| {
-            (x.depth, x.width, &x.name, &x.doc, &x.initial) == (y.depth, y.width, &y.name, &y.doc, &y.initial)
+            (x.depth, x.width, &x.name, &x.doc) == (y.depth, y.width, &y.name, &y.doc)
+                && (&x.initial, &x.attribute) == (&y.initial, &y.attribute)
                 && equal(&x.writes, &y.writes, |x, y| {
                     (x.domain, x.enable, x.address, x.data, x.lanes) == (y.domain, y.enable, y.address, y.data, y.lanes)
                 })

@@ -37,7 +37,8 @@ pub struct AsyncMem<T: Bundle, D: Domain = Main> {
 struct Memory<T> {
     /// None after an error.
     index: Option<usize>,
-    session: u32,
+    /// The elaboration and the component under construction that it belongs to.
+    owner: (u32, u32),
     shape: T,
     depth: u64,
     name: String,
@@ -63,9 +64,18 @@ macro_rules! memory_common {
             }
 
             /// A comment at the declaration in the Verilog.
+            #[track_caller]
             #[must_use]
             pub fn doc(self, text: &str) -> Self {
-                self.memory.edit(|memory| memory.doc = text.to_owned());
+                self.memory.edit(Location::caller(), |memory| memory.doc = text.to_owned());
+                self
+            }
+
+            /// A Verilog attribute, such as `ram_style = "block"`.
+            #[track_caller]
+            #[must_use]
+            pub fn attribute(self, text: &str) -> Self {
+                self.memory.edit(Location::caller(), |memory| memory.attribute = Some(text.to_owned()));
                 self
             }
 
@@ -130,6 +140,16 @@ impl<T: Bundle, D: Domain> AsyncMem<T, D> {
     }
 }
 
+impl<W: Domain> AsyncMem<UInt<W>, W> {
+    /// A read port in another domain, for dual-clock queues, which see to it that the word is stable.
+    #[track_caller]
+    pub(crate) fn read_across<R: Domain>(&self, address: UInt<R>) -> UInt<R> {
+        let place = Location::caller();
+        let word: UInt<W> = self.memory.read::<R>(None, address.raw, place);
+        UInt::from_raw(word.raw)
+    }
+}
+
 impl<T: Bundle> Memory<T> {
     fn new(name: &str, shape: T, depth: u64, place: Place) -> Self {
         let width = bundle::width(&shape);
@@ -141,26 +161,42 @@ impl<T: Bundle> Memory<T> {
                 return None;
             }
             let name = s.claim_name(name, place)?;
-            let id = s.id;
-            let memories = &mut s.stack.last_mut()?.module.memories;
+            let frame = s.stack.last_mut()?;
+            let owner = (s.id, frame.id);
+            let memories = &mut frame.module.memories;
             memories.push(ir::Memory {
                 name,
                 doc: String::new(),
                 depth,
                 width,
                 initial: None,
+                attribute: None,
                 writes: Vec::new(),
                 reads: Vec::new(),
             });
-            Some((memories.len() - 1, id))
+            Some((memories.len() - 1, owner))
         });
-        let (index, session) = made.flatten().unzip();
-        Self { index, session: session.unwrap_or(0), shape, depth, name: name.to_owned() }
+        let (index, owner) = made.flatten().unzip();
+        Self { index, owner: owner.unwrap_or((0, 0)), shape, depth, name: name.to_owned() }
     }
 
-    fn edit(&self, change: impl FnOnce(&mut ir::Memory)) {
+    /// Its index in the component under construction, to which it must belong.
+    fn index_in(&self, s: &mut Session, place: Place) -> Option<usize> {
+        let index = self.index?;
+        if s.stack.last().map(|frame| (s.id, frame.id)) == Some(self.owner) {
+            return Some(index);
+        }
+        let owner = match self.owner.0 == s.id {
+            true => s.frame_names.get(self.owner.1 as usize).cloned().unwrap_or_default(),
+            false => "an earlier elaboration".to_owned(),
+        };
+        s.fail(ErrorKind::ForeignSignal { signal: self.name.clone(), owner }, place);
+        None
+    }
+
+    fn edit(&self, place: Place, change: impl FnOnce(&mut ir::Memory)) {
         session::with(|s| {
-            let index = self.index.filter(|_| s.id == self.session)?;
+            let index = self.index_in(s, place)?;
             s.stack.last_mut()?.module.memories.get_mut(index).map(change)
         });
     }
@@ -175,7 +211,7 @@ impl<T: Bundle> Memory<T> {
             let problem = format!("initial word {i} has {} bits, not {width}", word.width());
             session::fail(invalid(problem), place);
         } else {
-            self.edit(|memory| memory.initial = Some(Rc::new(words)));
+            self.edit(place, |memory| memory.initial = Some(Rc::new(words)));
         }
     }
 
@@ -211,7 +247,7 @@ impl<T: Bundle> Memory<T> {
             return;
         }
         session::with(|s| {
-            let index = self.index?;
+            let index = self.index_in(s, place)?;
             let what = format!("write to memory `{}`", self.name);
             let mut ids = Vec::new();
             for raw in [Some(enable), Some(address), Some(data.raw), lanes].into_iter().flatten() {
@@ -235,7 +271,7 @@ impl<T: Bundle> Memory<T> {
 
     fn read<D: Domain>(&self, enable: Option<Raw>, address: Raw, place: Place) -> T {
         let word = session::with(|s| {
-            let index = self.index?;
+            let index = self.index_in(s, place)?;
             let address = s.resolve(address, place)?;
             let enable = match enable {
                 Some(raw) => Some(s.resolve(raw, place)?),

@@ -108,7 +108,7 @@ fn reg_leaf(name: &str, doc: &str, leaf: Leaf, reset: Option<Option<Raw>>, place
         let module = &mut s.stack.last_mut()?.module;
         let node = (module.nodes.len() - 1) as ir::NodeId;
         module.use_domain(leaf.domain, reset.is_some());
-        module.regs.push(ir::Reg { node, domain: leaf.domain, reset, states: None });
+        module.regs.push(ir::Reg { node, domain: leaf.domain, reset, states: None, attribute: None });
         Some(raw)
     })
     .flatten()
@@ -155,6 +155,26 @@ impl<T: Bundle> Reg<T> {
     #[track_caller]
     pub fn next(&self, value: impl Source<T>) {
         assign(&self.value, value, "next value", Location::caller());
+    }
+}
+
+impl<T: Bundle> Reg<T> {
+    /// A Verilog attribute, such as `ASYNC_REG = "TRUE"`.
+    #[track_caller]
+    #[must_use]
+    pub fn attribute(self, text: &str) -> Self {
+        let place = Location::caller();
+        for leaf in bundle::leaves(&self.value) {
+            session::with(|s| {
+                let id = s.resolve(leaf.raw, place)?;
+                let module = &mut s.stack.last_mut()?.module;
+                if let Kind::Reg(index) = module.node(id).kind {
+                    module.regs[index].attribute = Some(text.to_owned());
+                }
+                Some(())
+            });
+        }
+        self
     }
 }
 

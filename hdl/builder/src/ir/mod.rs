@@ -166,6 +166,7 @@ pub(crate) struct Reg {
     pub reset: Option<Bits>,
     /// Names of the values, for registers that hold a state: see `fsm`.
     pub states: Option<Rc<StateNames>>,
+    pub attribute: Option<String>,
 }
 
 /// The names of an encoded enumeration.
@@ -204,6 +205,7 @@ pub(crate) struct Memory {
     pub depth: u64,
     pub width: u32,
     pub initial: Option<Rc<Vec<Bits>>>,
+    pub attribute: Option<String>,
     pub writes: Vec<WritePort>,
     pub reads: Vec<ReadPort>,
 }

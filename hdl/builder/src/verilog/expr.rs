@@ -88,6 +88,16 @@ impl Printer<'_> {
         self.expr(id, Position::Part).text
     }
 
+    /// An address: never an operation, for Icarus computes those with more bits than they have.
+    pub(super) fn index(&mut self, id: NodeId) -> String {
+        let text = self.expr(id, Position::Part);
+        if text.shape == Shape::Atom {
+            return text.text;
+        }
+        self.declare(id, &text.text);
+        self.whole(id).text
+    }
+
     /// What an instance's input is connected to.
     pub(super) fn connection(&mut self, id: NodeId) -> String {
         self.expr(id, Position::Part).text
@@ -287,6 +297,7 @@ impl Printer<'_> {
                 Text::atom(format!("{{{}}}", parts.join(", ")))
             }
             Kind::Slice { of, low } => Text::atom(self.bits(*of, *low, node.width)),
+            Kind::Const(value) => Text::atom(constant(value, node.signed)),
             _ => self.whole(id),
         }
     }
@@ -358,7 +369,7 @@ impl Printer<'_> {
                     (_, false) => ("<=", a, b),
                     (_, true) => (">=", b, a),
                 };
-                let (a, b) = self.alike(a, b);
+                let (a, b) = (self.comparable(a), self.comparable(b));
                 Text { text: format!("{a} {operator} {b}"), shape: Shape::Binary(operator) }
             }
             BinaryOp::Shl | BinaryOp::Shr => {
@@ -383,20 +394,26 @@ impl Printer<'_> {
         let carries = operator != "*" && left.width == right.width && left.width + 1 == node.width;
         let grows = operator == "*" && left.width <= node.width && right.width <= node.width;
         if !exact && position == Position::Root && (carries || grows) {
-            let (a, b) = self.alike(a, b);
+            let (a, b) = (self.extendable(a), self.extendable(b));
             return Text { text: format!("{a} {operator} {b}"), shape: Shape::Binary(operator) };
         }
         let (a, b) = (self.resized_operand(a, node.width), self.resized_operand(b, node.width));
         Text { text: format!("{a} {operator} {b}"), shape: Shape::Binary(operator) }
     }
 
-    /// Two operands that Verilog extends and compares as their sign says: both signed, or not both.
-    fn alike(&mut self, a: NodeId, b: NodeId) -> (String, String) {
-        if self.m.node(a).signed {
-            return (self.signed_atom(a), self.signed_atom(b));
+    /// An operand that Verilog compares as its sign says, with another of its kind.
+    fn comparable(&mut self, id: NodeId) -> String {
+        if self.m.node(id).signed { self.signed_atom(id) } else { self.unsigned_atom(id) }
+    }
+
+    /// An operand that Verilog extends as its sign says, with another of its kind. A minus sign would be an operator
+    /// that is extended before it is applied, so negative literals are written as bits.
+    fn extendable(&mut self, id: NodeId) -> String {
+        let node = self.m.node(id);
+        match &node.kind {
+            Kind::Const(value) if node.signed && value.bit(node.width - 1) => format!("{}'sh{}", node.width, value.to_hex()),
+            _ => self.comparable(id),
         }
-        let (left, right) = (self.unsigned_atom(a), self.unsigned_atom(b));
-        (left, right)
     }
 
     /// A signed name or literal.

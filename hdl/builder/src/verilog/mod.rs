@@ -14,7 +14,7 @@ mod usage;
 
 use crate::ir::{Direction, Kind, Module, NodeId, Stmt};
 use std::collections::{BTreeMap, HashSet};
-use text::{comment, range};
+use text::{attribute, comment, range};
 
 /// Prints module `index` of a design.
 pub(crate) fn print(modules: &[Module], index: usize) -> String {
@@ -142,7 +142,12 @@ impl<'a> Printer<'a> {
             };
             if declared {
                 comment(&mut out, "  ", &node.doc);
-                out.push_str(&format!("  logic{} {};\n", range(node.width, node.signed), self.net(id)));
+                let attribute = match node.kind {
+                    Kind::Reg(index) => attribute(self.m.regs[index].attribute.as_deref()),
+                    _ => String::new(),
+                };
+                let range = range(node.width, node.signed);
+                out.push_str(&format!("  {attribute}logic{range} {};\n", self.net(id)));
             }
         }
         out
@@ -153,16 +158,16 @@ impl<'a> Printer<'a> {
         for memory in &self.m.memories {
             comment(&mut out, "  ", &memory.doc);
             let (name, width, depth) = (&memory.name, memory.width, memory.depth);
-            out.push_str(&format!("  logic{} {name} [0:{}];\n", range(width, false), depth - 1));
+            let attribute = attribute(memory.attribute.as_deref());
+            out.push_str(&format!("  {attribute}logic{} {name} [0:{}];\n", range(width, false), depth - 1));
             let Some(words) = &memory.initial else { continue };
+            let partial = (words.len() as u64) < depth;
+            let index = self.fresh(&format!("{name}_word"));
+            if partial {
+                out.push_str(&format!("  integer {index};\n"));
+            }
             out.push_str("  initial begin\n");
-            if (words.len() as u64) < depth {
-                let index = self.fresh(&format!("{name}_word"));
-                out = out.replacen(
-                    &format!("  logic{} {name} ", range(width, false)),
-                    &format!("  integer {index};\n  logic{} {name} ", range(width, false)),
-                    1,
-                );
+            if partial {
                 out.push_str(&format!("    for ({index} = {}; {index} < {depth}; {index} = {index} + 1)\n", words.len()));
                 out.push_str(&format!("      {name}[{index}] = {};\n", text::constant(&crate::bits::Bits::zero(width), false)));
             }

@@ -3,10 +3,23 @@
 use super::Printer;
 use super::expr::Position;
 use super::text::{constant, select};
-use crate::ir::{BlockId, Kind, NodeId, Stmt};
+use crate::ir::{BlockId, Kind, Module, NodeId, Stmt};
 use std::collections::{BTreeMap, HashSet};
 
-impl Printer<'_> {
+impl<'a> Printer<'a> {
+    /// The statements of a block that assign one of the targets.
+    fn relevant(&self, block: BlockId, targets: &HashSet<NodeId>) -> Vec<&'a Stmt> {
+        let mut found = Vec::new();
+        let m: &'a Module = self.m;
+        (m.blocks[block].iter())
+            .filter(|stmt| {
+                found.clear();
+                self.targets_of(stmt, &mut found);
+                found.iter().any(|target| targets.contains(target))
+            })
+            .collect()
+    }
+
     /// Drivers of wires, outputs and those inputs of instances that have a net.
     pub(super) fn combinational(&mut self) -> String {
         let (mut assigns, mut blocks) = (String::new(), String::new());
@@ -42,8 +55,13 @@ impl Printer<'_> {
             let reg = &m.regs[group[0]];
             let targets: HashSet<NodeId> = group.iter().map(|&index| m.regs[index].node).collect();
             self.hint = self.net(reg.node);
-            let indent = if reg.reset.is_some() { 3 } else { 2 };
-            let body = self.block(0, &targets, indent, "<=");
+            let relevant = self.relevant(0, &targets);
+            let body = match relevant.as_slice() {
+                [only @ Stmt::When { .. }] if reg.reset.is_some() => format!(" {}\n", self.when(only, &targets, 2, "<=")),
+                [] => "\n".to_owned(),
+                _ if reg.reset.is_some() => format!(" begin\n{}    end\n", self.block(0, &targets, 3, "<=")),
+                _ => self.block(0, &targets, 2, "<="),
+            };
             out.push_str(&format!("  always @(posedge {}) begin\n", reg.domain.clock));
             if reg.reset.is_some() {
                 out.push_str(&format!("    if ({}) begin\n", reg.domain.reset));
@@ -56,7 +74,7 @@ impl Printer<'_> {
                         out.push_str(&format!("      {name} <= {value};\n"));
                     }
                 }
-                out.push_str(&if body.is_empty() { "    end\n".into() } else { format!("    end else begin\n{body}    end\n") });
+                out.push_str(&format!("    end{}{body}", if relevant.is_empty() { "" } else { " else" }));
             } else {
                 out.push_str(&body);
             }
@@ -117,9 +135,7 @@ impl Printer<'_> {
 
     /// Whether a block assigns one of the targets.
     fn touches(&self, block: BlockId, targets: &HashSet<NodeId>) -> bool {
-        let mut found = Vec::new();
-        self.m.blocks[block].iter().for_each(|stmt| self.targets_of(stmt, &mut found));
-        found.iter().any(|target| targets.contains(target))
+        !self.relevant(block, targets).is_empty()
     }
 
     /// The statements of a block that concern `targets`.
@@ -199,15 +215,7 @@ impl Printer<'_> {
         let body = self.block(*then, targets, indent + 1, operator);
         let mut out = format!("if ({}) begin\n{body}{pad}end", condition.text);
         if in_else {
-            let m = self.m;
-            let relevant: Vec<&Stmt> = (m.blocks[*otherwise].iter())
-                .filter(|stmt| {
-                    let mut found = Vec::new();
-                    self.targets_of(stmt, &mut found);
-                    found.iter().any(|target| targets.contains(target))
-                })
-                .collect();
-            if let [only @ Stmt::When { .. }] = relevant.as_slice() {
+            if let [only @ Stmt::When { .. }] = self.relevant(*otherwise, targets).as_slice() {
                 out.push_str(&format!(" else {}", self.when(only, targets, indent, operator)));
             } else {
                 let body = self.block(*otherwise, targets, indent + 1, operator);
@@ -225,7 +233,7 @@ impl Printer<'_> {
             let name = &memory.name;
             for write in &memory.writes {
                 self.hint = format!("{name}_write");
-                let address = self.plain(write.address);
+                let address = self.index(write.address);
                 let mut lines = Vec::new();
                 match write.lanes {
                     None => lines.push((None, format!("{name}[{address}] <= {};", self.plain(write.data)))),
@@ -256,7 +264,7 @@ impl Printer<'_> {
             }
             for read in &memory.reads {
                 self.hint = format!("{name}_read");
-                let (data, address) = (self.net(read.node), self.plain(read.address));
+                let (data, address) = (self.net(read.node), self.index(read.address));
                 match (read.domain, read.enable) {
                     (Some(domain), Some(enable)) => {
                         let line = format!("{data} <= {name}[{address}];");

@@ -11,6 +11,11 @@ pub(super) fn range(width: u32, signed: bool) -> String {
     }
 }
 
+/// An attribute, with a blank behind it.
+pub(super) fn attribute(text: Option<&str>) -> String {
+    text.map_or_else(String::new, |text| format!("(* {text} *) "))
+}
+
 /// Appends `text` as comment lines.
 pub(super) fn comment(out: &mut String, indent: &str, text: &str) {
     for line in text.trim().lines() {
