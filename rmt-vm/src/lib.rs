@@ -6,6 +6,7 @@
 //! - [`engine`]: the interface that interpreter, JIT, RTL and card share.
 //! - [`conformance`]: test vectors that run on every engine.
 //! - [`events`]: recorded CSV traces as events.
+//! - [`generate`]: random programs with events, to compare engines.
 //!
 //! A program (crate `rmt-isa`) goes through the verifier, is loaded into an engine, and then
 //! each event goes in and a decision comes out; between two events the control plane may
@@ -14,6 +15,7 @@
 pub mod conformance;
 pub mod engine;
 pub mod events;
+pub mod generate;
 pub mod interpreter;
 pub mod state;
 pub mod verifier;

@@ -27,7 +27,7 @@ use rmt_isa::operand::{TableId, Verdict};
 use rmt_isa::{Decision, Event, Instruction, Program, Status};
 
 use crate::state::{LoadError, State};
-pub use probe::Probe;
+pub use probe::{Probe, VectorShape};
 pub use thread::{Thread, VectorRegister};
 
 /// A program and its state, ready for events.

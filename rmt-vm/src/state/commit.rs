@@ -357,3 +357,128 @@ fn object_number(what: &'static str, number: u16, count: usize) -> Result<usize,
         Err(ChangeError::NoSuchObject { what, number, count })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use rmt_isa::Program;
+    use rmt_isa::operand::IntType;
+    use rmt_isa::program::{Context, ContextField, Label, Map, MapKind};
+
+    fn state() -> State {
+        let field = |name: &str, ring| ContextField {
+            name: name.into(),
+            kind: IntType::I8,
+            ring,
+            writable: true,
+            label: Label::Public,
+        };
+        let map = |name: &str, kind| Map {
+            name: name.into(),
+            kind,
+            capacity: 4,
+            value: IntType::U16,
+            label: Label::Public,
+        };
+        let program = Program {
+            name: "p".into(),
+            contexts: vec![Context {
+                name: "c".into(),
+                capacity: 4,
+                fields: vec![field("x", None), field("r", Some(2))],
+            }],
+            maps: vec![
+                map("array", MapKind::Array),
+                map("hash", MapKind::Hash),
+                map("ring", MapKind::RingBuffer),
+            ],
+            ..Program::default()
+        };
+        State::new(Arc::new(program)).unwrap()
+    }
+
+    fn record(key: u64, x: u64) -> Change {
+        let fields = vec![FieldValue::Scalar(x), FieldValue::Ring(vec![x, 1])];
+        Change::PutRecord { context: 0, key, fields }
+    }
+
+    #[test]
+    fn a_refused_change_undoes_those_before_it() {
+        let mut state = state();
+        let first = [record(1, 5), Change::StoreMap { map: 1, key: 7, value: 9 }];
+        state.commit(&first).unwrap();
+        let before = state.clone();
+        let list = [
+            record(1, 6),
+            record(2, 7),
+            Change::RemoveRecord { context: 0, key: 1 },
+            Change::StoreMap { map: 0, key: 3, value: 1 },
+            Change::StoreMap { map: 1, key: 8, value: 1 },
+            Change::RemoveMapKey { map: 1, key: 7 },
+            Change::ClearMap { map: 1 },
+            Change::StoreMap { map: 0, key: 4, value: 1 },
+        ];
+        let error = state.commit(&list).unwrap_err();
+        assert_eq!((error.place, error.total), (7, 8));
+        assert!(error.to_string().starts_with("change 8 of 8: map `array` does not store key 4"));
+        assert!(state == before);
+        // Without the last one all of them are done.
+        assert_eq!(state.commit(&list[..7]).unwrap()[2], Applied::Done(true));
+        assert!(state != before);
+    }
+
+    #[test]
+    fn changes_that_do_not_fit_are_refused_with_a_reason() {
+        let cases = [
+            (record(1, 200), "0xc8 is no i8"),
+            (Change::PutRecord { context: 0, key: 1, fields: vec![] }, "one for each of its 2"),
+            (
+                Change::PutRecord {
+                    context: 0,
+                    key: 1,
+                    fields: vec![FieldValue::Scalar(0), FieldValue::Ring(vec![0; 3])],
+                },
+                "field `r` is a ring; give up to 2",
+            ),
+            (
+                Change::PutRecord {
+                    context: 0,
+                    key: 1,
+                    fields: vec![FieldValue::Ring(vec![]), FieldValue::Ring(vec![])],
+                },
+                "field `x` is no ring",
+            ),
+            (Change::RemoveRecord { context: 1, key: 1 }, "there is no context 1"),
+            (Change::ClearMap { map: 3 }, "there is no map 3"),
+            (Change::StoreMap { map: 2, key: 0, value: 0 }, "only actions push"),
+            (Change::RemoveEntry { table: 0, handle: EntryHandle(0) }, "there is no table 0"),
+        ];
+        for (change, part) in cases {
+            let message = state().commit(&[change]).unwrap_err().to_string();
+            assert!(
+                message.contains(part) && message.ends_with("nothing was changed"),
+                "{message}"
+            );
+        }
+    }
+
+    #[test]
+    fn changes_survive_json() {
+        let changes = vec![
+            record(1, 2),
+            Change::AddEntry {
+                table: 0,
+                entry: Entry {
+                    matcher: rmt_isa::program::Matcher::Exact { key: u128::MAX },
+                    priority: 0,
+                    call: ActionCall { action: 0, parameters: vec![u64::MAX] },
+                },
+            },
+            Change::SwapModel { model: "m".into(), objects: ModelObjects::default() },
+        ];
+        let text = serde_json::to_string(&changes).unwrap();
+        assert_eq!(serde_json::from_str::<Vec<Change>>(&text).unwrap(), changes);
+    }
+}

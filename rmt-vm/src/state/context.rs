@@ -1,5 +1,6 @@
 //! Context stores: per-key records of integers and history rings.
 
+use rmt_isa::arithmetic::hash_key;
 use rmt_isa::limits::WAYS;
 use rmt_isa::operand::IntType;
 use rmt_isa::program::Context;
@@ -82,12 +83,18 @@ impl ContextStore {
     /// fields zero, in place of the least recently matched of its set when that is full.
     /// The record becomes the most recently matched.
     pub fn match_key(&mut self, key: u64) -> (Slot, bool) {
-        if let Some(slot) = self.sets.find(key) {
+        self.match_hashed(key, hash_key(key))
+    }
+
+    /// [`Self::match_key`] for callers that have computed `hash_key(key)`.
+    #[inline]
+    pub(crate) fn match_hashed(&mut self, key: u64, hash: u32) -> (Slot, bool) {
+        if let Some(slot) = self.sets.find_hashed(key, hash) {
             self.sets.touch(slot);
             return (slot, true);
         }
         // With eviction a place is always found.
-        let slot = self.sets.insert(key, true).map_or(0, |inserted| inserted.slot);
+        let slot = self.sets.insert_hashed(key, hash, true).map_or(0, |inserted| inserted.slot);
         self.record_mut(slot).fill(0);
         (slot, false)
     }
@@ -95,6 +102,18 @@ impl ContextStore {
     /// The record of `key`, if there; the order of matching does not change.
     pub fn find_key(&self, key: u64) -> Option<Slot> {
         self.sets.find(key)
+    }
+
+    /// Words that each record takes.
+    #[cfg(feature = "jit")]
+    pub(crate) fn record_words(&self) -> usize {
+        self.record_words
+    }
+
+    /// The words of all records, by slot. They stay where they are as long as the store lives.
+    #[cfg(feature = "jit")]
+    pub(crate) fn words_mut(&mut self) -> &mut [u64] {
+        &mut self.words
     }
 
     /// Forgets a key; whether it was there.

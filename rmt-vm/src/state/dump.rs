@@ -307,3 +307,82 @@ fn difference(
         (a, b) => Some(Difference { place, left: text(Some(a)), right: text(Some(b)) }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::generate::{Options, Step, verified_case};
+    use crate::interpreter::Machine;
+
+    /// Machines after some generated programs and events.
+    fn machines() -> impl Iterator<Item = Machine> {
+        (0..40).map(|seed| {
+            let case = verified_case(seed, &Options::default());
+            let mut machine = Machine::new(&case.program).unwrap();
+            for step in &case.steps {
+                match step {
+                    Step::Event(event) => _ = machine.run(event),
+                    Step::Commit(changes) => _ = machine.state_mut().commit(changes),
+                }
+            }
+            machine
+        })
+    }
+
+    #[test]
+    fn dumps_survive_json_and_equal_states_have_equal_dumps() {
+        for machine in machines() {
+            let dump = machine.state().dump();
+            let text = serde_json::to_string(&dump).unwrap();
+            assert_eq!(serde_json::from_str::<StateDump>(&text).unwrap(), dump);
+            assert_eq!(dump.first_difference(&machine.state().clone().dump()), None);
+        }
+    }
+
+    #[test]
+    fn any_change_shows_with_its_place() {
+        for mut machine in machines() {
+            for number in 0..machine.state().contexts.len() {
+                let state = machine.state_mut();
+                let before = state.dump();
+                let (slot, _) = state.contexts[number].match_key(0xdead_beef);
+                let difference = before.first_difference(&state.dump()).unwrap();
+                assert!(difference.place.starts_with("contexts.context"), "{difference}");
+                let before = state.dump();
+                let store = &mut state.contexts[number];
+                let field = store.field(0).unwrap();
+                match field.ring {
+                    None => store.store(slot, field, 77),
+                    Some(_) => store.push(slot, field, 77),
+                }
+                let difference = before.first_difference(&state.dump()).unwrap();
+                assert!(difference.place.contains(".value[0]."), "{difference}");
+            }
+            for number in 0..machine.state().maps.len() {
+                let state = machine.state_mut();
+                let before = state.dump();
+                let changed = state.maps[number].add(1, 1).is_some() || state.maps[number].push(1);
+                let difference = before.first_difference(&state.dump());
+                if changed {
+                    let difference = difference.unwrap();
+                    assert!(difference.place.starts_with("maps.map"), "{difference}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_difference_names_both_sides() {
+        let dump = |value| StateDump {
+            maps: vec![MapDump {
+                name: "counts".into(),
+                values: MapValues::Indexed(vec![(3, value)]),
+            }],
+            ..StateDump::default()
+        };
+        let difference = dump(5).first_difference(&dump(6)).unwrap();
+        assert_eq!(difference.to_string(), "maps.counts.values.indexed[0][1]: 5 against 6");
+        let longer = dump(5).first_difference(&StateDump::default()).unwrap();
+        assert!(longer.to_string().ends_with("against nothing"), "{longer}");
+    }
+}

@@ -87,12 +87,22 @@ impl Sets {
 
     /// The number of the key's set.
     pub fn set_of(&self, key: u64) -> usize {
-        hash_key(key) as usize & (self.sets.len() - 1)
+        self.set_of_hash(hash_key(key))
+    }
+
+    fn set_of_hash(&self, hash: u32) -> usize {
+        hash as usize & (self.sets.len() - 1)
     }
 
     /// The place of a key; the order of use does not change.
     pub fn find(&self, key: u64) -> Option<Slot> {
-        let set = self.set_of(key);
+        self.find_hashed(key, hash_key(key))
+    }
+
+    /// [`Self::find`] for callers that have computed `hash_key(key)`.
+    #[inline]
+    pub(crate) fn find_hashed(&self, key: u64, hash: u32) -> Option<Slot> {
+        let set = self.set_of_hash(hash);
         Some(set * WAYS + self.sets[set].way_of(key)?)
     }
 
@@ -104,7 +114,12 @@ impl Sets {
     /// Gives an absent key a place and makes it the most recently used. When its set is
     /// full, the least recently used key leaves if `evict`, else the result is `None`.
     pub fn insert(&mut self, key: u64, evict: bool) -> Option<Inserted> {
-        let number = self.set_of(key);
+        self.insert_hashed(key, hash_key(key), evict)
+    }
+
+    /// [`Self::insert`] for callers that have computed `hash_key(key)`.
+    pub(crate) fn insert_hashed(&mut self, key: u64, hash: u32, evict: bool) -> Option<Inserted> {
+        let number = self.set_of_hash(hash);
         let set = &mut self.sets[number];
         let (way, evicted) = match set.free_way() {
             Some(way) => (way, None),

@@ -1,0 +1,90 @@
+//! Random programs with the events to run them on, from a seed: to compare engines.
+//!
+//! Three grades:
+//!
+//! 1. [`words`]: random 64-bit words, of which most are no instruction;
+//! 2. [`decodable_case`]: instructions whose operands are random, so that most programs are
+//!    refused by the verifier and the rest of them is odd;
+//! 3. [`verified_case`]: programs that the verifier accepts, with tables, contexts, maps,
+//!    models, events that hit them, and changes by the control plane in between.
+//!
+//! [`Options`] narrows all of it to what an engine implements. `objects` and `tables` make
+//! what a program declares, `code` its actions, `operands` chooses one operand after the
+//! other by its kind and role in the instruction table, and `traffic` makes events and
+//! commits. Which operands fit each other is asked of the interpreter
+//! ([`crate::interpreter::Probe`]): so there are no rules here that a new instruction would
+//! have to be added to.
+//!
+//! The same seed and options give the same case on every machine.
+
+mod code;
+mod objects;
+mod operands;
+mod options;
+mod random;
+mod tables;
+#[cfg(test)]
+mod tests;
+mod traffic;
+
+use rmt_isa::{Event, Program};
+
+pub use options::Options;
+pub use random::Random;
+
+use crate::state::Change;
+
+/// A program and what happens to it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Case {
+    /// The program.
+    pub program: Program,
+    /// What happens, in order.
+    pub steps: Vec<Step>,
+}
+
+/// One thing that happens.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    /// An event comes.
+    Event(Event),
+    /// The control plane commits changes. Engines must agree on whether they are refused.
+    Commit(Vec<Change>),
+}
+
+/// Random words: grade 1.
+pub fn words(seed: u64, count: usize) -> Vec<u64> {
+    let mut random = Random::new(seed);
+    let word = |_| match random.below(4) {
+        // Uniform words are hardly ever instructions; known opcodes with few other bits are
+        // near to them.
+        0 => random.bits(),
+        _ => {
+            let bits = random.bits() & random.bits() & random.bits();
+            let info = random.pick(rmt_isa::INSTRUCTIONS);
+            bits & !0xff | u64::from(info.opcode)
+        }
+    };
+    (0..count).map(word).collect()
+}
+
+/// A program of decodable instructions with random operands: grade 2. Declarations are
+/// sound, so that every engine loads it; the verifier refuses most of these programs.
+pub fn decodable_case(seed: u64, options: &Options) -> Case {
+    let mut random = Random::new(seed);
+    let mut program = objects::declare(&mut random, options);
+    code::fill_with_decodable(&mut random, options, &mut program);
+    tables::fill(&mut random, options, &mut program);
+    let steps = traffic::steps(&mut random, options, &program);
+    Case { program, steps }
+}
+
+/// A program that the verifier accepts: grade 3.
+pub fn verified_case(seed: u64, options: &Options) -> Case {
+    let mut random = Random::new(seed);
+    let mut program = objects::declare(&mut random, options);
+    code::fill_with_verified(&mut random, options, &mut program);
+    tables::fill(&mut random, options, &mut program);
+    let steps = traffic::steps(&mut random, options, &program);
+    Case { program, steps }
+}
