@@ -8,6 +8,7 @@
 //! - [`arithmetic`]: the integer definitions that all engines share.
 //! - [`event`]: the 64-byte event and the 32-byte decision.
 //! - [`program`]: tables, actions, contexts, maps and models; [`image`] is its file.
+//! - [`card`]: a card's shape, its memory map, and how a program gets onto it.
 //! - [`reference`](mod@reference): the pages under `docs/` that are made from the tables.
 //!
 //! Data flows from here outwards: the crates above use these types, this one uses none of
@@ -15,6 +16,7 @@
 
 pub mod arithmetic;
 pub mod assembly;
+pub mod card;
 pub mod event;
 pub mod helper;
 pub mod image;

@@ -22,6 +22,7 @@ pub fn pages() -> Vec<Page> {
     vec![
         Page { path: "docs/reference/instructions.md", content: instructions() },
         Page { path: "docs/reference/wire.md", content: wire() },
+        Page { path: "docs/reference/card.md", content: crate::card::page(GENERATED) },
     ]
 }
 

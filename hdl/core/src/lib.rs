@@ -1,1 +1,77 @@
-//! The RMT accelerator core, generated from one CoreConfig
+//! The RMT accelerator core, generated from one [`CoreConfig`].
+//!
+//! ```text
+//!  event ─► dispatcher ─► match unit ─► fetch ─► operands ─► execute ─► retire ─► decision
+//!                            ▲                               │  ▲
+//!                            └──────── tail calls ───────────┤  │ completions
+//!                                     ┌──────────────────────┤  │
+//!                                     ▼            ▼         ▼  │
+//!                                 long unit   context unit  ML engine
+//!                                                  └─ lanes ─┘
+//! ```
+//!
+//! - [`config`]: what the core is built with; the shape that software sees is in
+//!   `rmt_isa::card`, with all regions and descriptors.
+//! - [`control`]: events, threads and scalar instructions. [`matching`]: tables.
+//!   [`context`]: per-key records. [`engine`]: vectors and models.
+//! - [`host`]: the host port, control words, counters. [`top`]: all units joined.
+//! - [`signals`], [`bits`]: what passes between units, and small logic that they share.
+//!
+//! The definition of what all of it must compute is the interpreter of `rmt-vm`; the tests
+//! compare with it on the evaluator of `rtl-builder`.
+
+pub mod bits;
+pub mod config;
+pub mod context;
+pub mod control;
+pub mod engine;
+pub mod host;
+pub mod matching;
+#[cfg(test)]
+mod reference;
+pub mod signals;
+pub mod top;
+
+pub use config::CoreConfig;
+
+use rmt_isa::card::ShapeError;
+use rtl_builder::prelude::Design;
+
+/// Why no core was generated.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The configuration breaks a rule.
+    #[error(transparent)]
+    Config(#[from] ShapeError),
+    /// The description itself is wrong: a defect of this crate.
+    #[error("the core's description is wrong, please report it: {0}")]
+    Description(#[from] rtl_builder::error::Error),
+}
+
+/// A generated file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VerilogFile {
+    /// File name: the module's name and `.sv`.
+    pub name: String,
+    /// Content.
+    pub text: String,
+}
+
+/// The Verilog of a core, one file for each module; the top module is [`top::TOP`].
+///
+/// # Errors
+/// [`Error::Config`] when the configuration breaks a rule.
+pub fn generate(config: &CoreConfig) -> Result<Vec<VerilogFile>, Error> {
+    let files = elaborate(config)?.files();
+    Ok(files.into_iter().map(|(name, text)| VerilogFile { name, text }).collect())
+}
+
+/// The checked design of a core, with its ports as data, for the evaluator or for Verilog. Its top module is
+/// [`top::TOP`].
+///
+/// # Errors
+/// [`Error::Config`] when the configuration breaks a rule.
+pub fn elaborate(config: &CoreConfig) -> Result<Design, Error> {
+    config.check()?;
+    Ok(rtl_builder::prelude::elaborate(top::Core { shape: config.shape().clone() })?)
+}

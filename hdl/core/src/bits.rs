@@ -1,0 +1,104 @@
+//! Small pieces of combinational logic that several units share.
+
+use rmt_isa::card::fields::BitField;
+use rmt_isa::operand::{IntType, Slot};
+use rtl_builder::prelude::*;
+
+/// The bits of a descriptor's field.
+pub fn field(word: UInt, field: BitField) -> UInt {
+    word.bits(field.low..field.low + field.bits)
+}
+
+/// A flag of a descriptor.
+pub fn flag(word: UInt, field: BitField) -> Bool {
+    word.bit(field.low)
+}
+
+/// The bits of an operand of an instruction word.
+pub fn slot(word: UInt, slot: Slot) -> UInt {
+    word.bits(slot.low..slot.low + slot.bits)
+}
+
+/// `value` cut to an integer type (3 bits, see [`IntType`]) and extended again to 64 bits.
+pub fn wrap(kind: UInt, value: UInt) -> UInt {
+    let arms: Vec<_> = (IntType::ALL.iter())
+        .map(|&kind| {
+            let cut = value.trunc(kind.bits());
+            let extended = if kind.signed() { cut.as_sint().sext(64).as_uint() } else { cut.zext(64) };
+            (kind as u64, extended)
+        })
+        .collect();
+    lookup(kind, &arms, value)
+}
+
+/// CRC-32C of `message`, bit 0 first, started with `state`: a network of exclusive ors, see
+/// [`rmt_isa::arithmetic::crc32c`]. The message is a multiple of 8 bits long.
+pub fn crc32c(state: u32, message: UInt) -> UInt {
+    let bits = message.width() as usize;
+    let bytes = |set: Option<usize>| -> Vec<u8> {
+        let mut bytes = vec![0; bits / 8];
+        if let Some(bit) = set {
+            bytes[bit / 8] = 1 << (bit % 8);
+        }
+        bytes
+    };
+    // The sum is linear in the message: the effect of each bit is found by setting it alone.
+    let constant = rmt_isa::arithmetic::crc32c(state, &bytes(None));
+    let effects: Vec<u32> = (0..bits)
+        .map(|bit| rmt_isa::arithmetic::crc32c(state, &bytes(Some(bit))) ^ constant)
+        .collect();
+    let sum: Vec<UInt> = (0..32)
+        .rev()
+        .map(|output| {
+            let terms: Vec<UInt> = (0..bits)
+                .filter(|&bit| effects[bit] >> output & 1 == 1)
+                .map(|bit| message.bit(bit as u32).as_uint())
+                .collect();
+            let parity = if terms.is_empty() { Bool::lit(false) } else { cat(&terms).reduce_xor() };
+            if constant >> output & 1 == 1 { (!parity).as_uint() } else { parity.as_uint() }
+        })
+        .collect();
+    cat(&sum)
+}
+
+/// Number of zero bits above the highest one bit; the width when there is none.
+pub fn leading_zeros(value: UInt) -> UInt {
+    let width = value.width();
+    let result = bits_for(u64::from(width) + 1);
+    // By halves: the upper half decides the next bit of the count.
+    if width == 1 {
+        return (!value.bit(0)).as_uint().resize(result);
+    }
+    let half = width / 2;
+    let (high, low) = (value.bits(half..width), value.bits(0..half));
+    let high_zero = high.is_zero();
+    let low_count = (leading_zeros(low).zext(result) + (width - half)).trunc(result);
+    mux(high_zero, low_count, leading_zeros(high).zext(result))
+}
+
+/// Number of one bits.
+pub fn count_ones(value: UInt) -> UInt {
+    let width = value.width();
+    if width == 1 {
+        return value;
+    }
+    count_ones(value.bits(width / 2..width)) + count_ones(value.bits(0..width / 2))
+}
+
+/// The lowest index whose bit is set; the last index when none is.
+pub fn lowest_set(bits: &[Bool]) -> UInt {
+    let width = bits_for(bits.len() as u64).max(1);
+    let choices: Vec<_> =
+        bits.iter().enumerate().map(|(index, &bit)| (bit, UInt::lit(index as u64, width))).collect();
+    priority_mux(&choices, UInt::lit(bits.len() as u64 - 1, width))
+}
+
+/// Whether any bit is set.
+pub fn any(bits: &[Bool]) -> Bool {
+    bits.iter().fold(Bool::lit(false), |any, &bit| any | bit)
+}
+
+/// A one-bit condition for each of `count` threads: the bit of `thread` is `valid`.
+pub fn one_hot(valid: Bool, thread: UInt, count: u32) -> Vec<Bool> {
+    (0..count).map(|index| valid & thread.eq(index)).collect()
+}

@@ -1,0 +1,123 @@
+//! The configuration of the core: one value from which all RTL is generated.
+
+use rmt_isa::card::{CardShape, ShapeError};
+use serde::{Deserialize, Serialize};
+
+/// What the core is built with.
+///
+/// Everything that software must know of the card stands in its shape, and the card gives it
+/// back to the host: each parameter is documented there with its meaning, its range and what
+/// it costs. In TOML or JSON a configuration is the fields of [`CardShape`], the engine's in
+/// a table `engine`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct CoreConfig {
+    shape: CardShape,
+}
+
+impl CoreConfig {
+    /// Names of the presets.
+    pub const PRESETS: &[&str] = &["tiny", "small", "default"];
+
+    /// A configuration for a shape; [`Self::check`] says whether it can be built.
+    pub fn new(shape: CardShape) -> Self {
+        Self { shape }
+    }
+
+    /// The preset of a name: `tiny` (4 × 4 array, 2 threads), `small` (8 × 8, 4 threads) or
+    /// `default` (16 × 16, 8 threads).
+    pub fn preset(name: &str) -> Option<Self> {
+        Some(Self::new(match name {
+            "tiny" => CardShape::tiny(),
+            "small" => CardShape::small(),
+            "default" => CardShape::default_card(),
+            _ => return None,
+        }))
+    }
+
+    /// What software must know of the card.
+    pub fn shape(&self) -> &CardShape {
+        &self.shape
+    }
+
+    /// Whether the core can be built.
+    ///
+    /// # Errors
+    /// [`ShapeError`] with the parameter and the rule that it breaks.
+    pub fn check(&self) -> Result<(), ShapeError> {
+        self.shape.check()
+    }
+}
+
+/// Widths that follow from a configuration, bits.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Widths {
+    /// Number of threads, not a width.
+    pub threads: u32,
+    /// Thread number.
+    pub thread: u32,
+    /// Program counter.
+    pub pc: u32,
+    /// Table number.
+    pub table: u32,
+    /// Row of parameters.
+    pub row: u32,
+    /// Key of a table.
+    pub key: u32,
+    /// Bucket number of the exact match.
+    pub bucket: u32,
+    /// Set of a context store.
+    pub set: u32,
+    /// Record of a context store: set and way.
+    pub record: u32,
+    /// Word of context data.
+    pub word: u32,
+    /// Ring head.
+    pub head: u32,
+}
+
+impl Widths {
+    pub(crate) fn of(shape: &CardShape) -> Self {
+        let bits = |values: u32| bits_for(values).max(1);
+        Self {
+            threads: shape.threads(),
+            thread: bits(shape.threads()),
+            pc: bits(shape.program_words),
+            table: bits(shape.tables),
+            row: bits(shape.parameter_rows),
+            key: shape.match_key_bits,
+            bucket: bits(shape.match_buckets),
+            set: bits(shape.context_sets),
+            record: bits(shape.context_sets) + 2,
+            word: bits(shape.context_words),
+            head: bits(shape.ring_heads),
+        }
+    }
+}
+
+fn bits_for(values: u32) -> u32 {
+    32 - values.saturating_sub(1).leading_zeros()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_preset_can_be_built() {
+        for name in CoreConfig::PRESETS {
+            assert_eq!(CoreConfig::preset(name).unwrap().check(), Ok(()), "{name}");
+        }
+        assert_eq!(CoreConfig::preset("huge"), None);
+    }
+
+    #[test]
+    fn a_configuration_survives_json_and_refuses_unknown_fields() {
+        let config = CoreConfig::preset("small").unwrap();
+        let text = serde_json::to_string(&config).unwrap();
+        assert_eq!(serde_json::from_str::<CoreConfig>(&text).unwrap(), config);
+        let wrong = text.replace("program_words", "program_bytes");
+        let error = serde_json::from_str::<CoreConfig>(&wrong).unwrap_err().to_string();
+        assert!(error.contains("program_bytes"), "{error}");
+    }
+}

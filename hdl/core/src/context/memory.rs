@@ -1,0 +1,272 @@
+//! The memories of the context unit, with one read and one write port each, and the host's
+//! turn at them.
+
+use rmt_isa::card::CardShape;
+use rmt_isa::card::fields::context_set;
+use rmt_isa::card::regions::{
+    CONTEXT_DATA, CONTEXT_KEYS, CONTEXT_SETS, CONTEXT_WRITTEN, RING_HEADS,
+};
+use rmt_isa::limits::{MAX_CONTEXT_FIELDS, WAYS};
+use rtl_builder::prelude::*;
+
+use crate::config::Widths;
+use crate::signals::{HostAccess, HostReply};
+
+const STATE_BITS: u32 = context_set::RANKS.low + context_set::RANKS.bits;
+const HEAD_BITS: u32 = 24;
+const FIELDS: u32 = MAX_CONTEXT_FIELDS as u32;
+
+/// What is read of one set.
+pub struct SetContent {
+    /// Occupied ways and their order, see `context_set`
+    pub state: UInt,
+    /// Keys of the four ways
+    pub keys: Vec<UInt>,
+    /// Written fields of the four ways
+    pub written: Vec<UInt>,
+}
+
+/// What the unit asks of its memories in a cycle.
+pub struct Ports {
+    /// Read a set, a ring head
+    pub set_read: Wire<Bool>,
+    /// The set
+    pub set_read_address: Wire<UInt>,
+    /// The ring head
+    pub head_read_address: Wire<UInt>,
+    /// Read a value
+    pub data_read: Wire<Bool>,
+    /// The value
+    pub data_read_address: Wire<UInt>,
+    /// Write a value
+    pub data_write: Wire<Bool>,
+    /// Where
+    pub data_write_address: Wire<UInt>,
+    /// What
+    pub data_write_value: Wire<UInt>,
+    /// Write a ring head
+    pub head_write: Wire<Bool>,
+    /// Where
+    pub head_write_address: Wire<UInt>,
+    /// What
+    pub head_write_value: Wire<UInt>,
+    /// Set for all writes to sets
+    pub set_write_address: Wire<UInt>,
+    /// Write the state of a set
+    pub state_write: Wire<Bool>,
+    /// What
+    pub state_write_value: Wire<UInt>,
+    /// Write a key
+    pub key_write: Wire<Bool>,
+    /// Way of the key
+    pub way_write: Wire<UInt>,
+    /// What
+    pub key_write_value: Wire<UInt>,
+    /// Write which fields are written
+    pub written_write: Wire<Bool>,
+    /// Way of the record
+    pub written_write_way: Wire<UInt>,
+    /// What
+    pub written_write_value: Wire<UInt>,
+}
+
+impl Ports {
+    pub(crate) fn new(widths: &Widths) -> Self {
+        let one = |name: &str| wire(name, boolean());
+        let some = |name: &str, bits: u32| wire(name, uint(bits));
+        Self {
+            set_read: one("set_read"),
+            set_read_address: some("set_read_address", widths.set),
+            head_read_address: some("head_read_address", widths.head),
+            data_read: one("data_read"),
+            data_read_address: some("data_read_address", widths.word),
+            data_write: one("data_write"),
+            data_write_address: some("data_write_address", widths.word),
+            data_write_value: some("data_write_value", 64),
+            head_write: one("head_write"),
+            head_write_address: some("head_write_address", widths.head),
+            head_write_value: some("head_write_value", HEAD_BITS),
+            set_write_address: some("set_write_address", widths.set),
+            state_write: one("state_write"),
+            state_write_value: some("state_write_value", STATE_BITS),
+            key_write: one("key_write"),
+            way_write: some("way_write", 2),
+            key_write_value: some("key_write_value", 64),
+            written_write: one("written_write"),
+            written_write_way: some("written_write_way", 2),
+            written_write_value: some("written_write_value", FIELDS),
+        }
+    }
+}
+
+/// One memory with its two ports.
+struct Memory {
+    memory: SyncMem<UInt>,
+    read: Wire<Bool>,
+    address: Wire<UInt>,
+    value: UInt,
+}
+
+impl Memory {
+    fn new(name: &str, bits: u32, words: u32) -> Self {
+        let memory = SyncMem::new(name, uint(bits), words.into());
+        let read = wire(format!("{name}_read_enable"), boolean());
+        let address = wire(format!("{name}_address"), uint(memory.address_width()));
+        let value = memory.read(read.value(), address.value());
+        Self { memory, read, address, value }
+    }
+
+    /// Drives both ports: the unit's accesses, or the host's in its turn.
+    fn connect(
+        &self,
+        (read, read_address): (Bool, UInt),
+        (write, write_address, value): (Bool, UInt, UInt),
+        host: (Bool, Bool, UInt, UInt),
+    ) {
+        let (host_reads, host_writes, host_address, host_value) = host;
+        self.read.set(read | host_reads);
+        self.address.set(mux(host_reads, host_address, read_address));
+        self.memory.write(
+            write | host_writes,
+            mux(host_writes, host_address, write_address),
+            mux(host_writes, host_value, value),
+        );
+    }
+}
+
+/// All memories; what they read is there one cycle after the ports asked.
+pub struct Memories {
+    /// The set
+    pub set: SetContent,
+    /// The ring head
+    pub head: UInt,
+    /// The value
+    pub value: UInt,
+    widths: Widths,
+    shape: CardShape,
+    states: Memory,
+    keys: Vec<Memory>,
+    written: Vec<Memory>,
+    heads: Memory,
+    data: Memory,
+}
+
+impl Memories {
+    pub(crate) fn new(shape: &CardShape) -> Self {
+        let states = Memory::new("set_states", STATE_BITS, shape.context_sets);
+        let by_way = |name: &str, bits| -> Vec<_> {
+            (0..WAYS).map(|way| Memory::new(&format!("{name}_{way}"), bits, shape.context_sets)).collect()
+        };
+        let (keys, written) = (by_way("keys", 64), by_way("written", FIELDS));
+        let heads = Memory::new("ring_heads", HEAD_BITS, shape.ring_heads);
+        let data = Memory::new("values", 64, shape.context_words);
+        Self {
+            set: SetContent {
+                state: states.value,
+                keys: keys.iter().map(|memory| memory.value).collect(),
+                written: written.iter().map(|memory| memory.value).collect(),
+            },
+            head: heads.value,
+            value: data.value,
+            widths: Widths::of(shape),
+            shape: shape.clone(),
+            states,
+            keys,
+            written,
+            heads,
+            data,
+        }
+    }
+
+    /// Connects all ports; the host has its turn when `free`. The result is the answer to
+    /// the host.
+    pub(crate) fn connect(&self, ports: &Ports, host: &HostAccess, free: Bool) -> HostReply {
+        let (widths, shape) = (&self.widths, &self.shape);
+        let there = reg("host_there", boolean(), false);
+        let reads = host.read & free & !there.value();
+        let writes = host.write & free;
+        let records = shape.context_sets * WAYS as u32;
+        let turn = |region, words, low: u32, bits: u32| {
+            let here = host.in_region(region, words);
+            (reads & here, writes & here, host.index(low, bits), host.data)
+        };
+        let way = host.index(0, 2);
+        let cut = |(reads, writes, address, value): (Bool, Bool, UInt, UInt), bits: u32| {
+            (reads, writes, address, value.trunc(bits))
+        };
+        let of_way = |(reads, writes, address, value): (Bool, Bool, UInt, UInt), index: usize| {
+            (reads, writes & way.eq(index), address, value)
+        };
+        let state_turn = cut(turn(CONTEXT_SETS, shape.context_sets, 0, widths.set), STATE_BITS);
+        let key_turn = turn(CONTEXT_KEYS, records, 2, widths.set);
+        let written_turn = cut(turn(CONTEXT_WRITTEN, records, 2, widths.set), FIELDS);
+        let head_turn = cut(turn(RING_HEADS, shape.ring_heads, 0, widths.head), HEAD_BITS);
+        let data_turn = turn(CONTEXT_DATA, shape.context_words, 0, widths.word);
+
+        let set_read = (ports.set_read.value(), ports.set_read_address.value());
+        let set_address = ports.set_write_address.value();
+        self.states.connect(
+            set_read,
+            (ports.state_write.value(), set_address, ports.state_write_value.value()),
+            state_turn,
+        );
+        for index in 0..WAYS {
+            self.keys[index].connect(
+                set_read,
+                (
+                    ports.key_write.value() & ports.way_write.eq(index),
+                    set_address,
+                    ports.key_write_value.value(),
+                ),
+                of_way(key_turn, index),
+            );
+            self.written[index].connect(
+                set_read,
+                (
+                    ports.written_write.value() & ports.written_write_way.eq(index),
+                    set_address,
+                    ports.written_write_value.value(),
+                ),
+                of_way(written_turn, index),
+            );
+        }
+        self.heads.connect(
+            (ports.set_read.value(), ports.head_read_address.value()),
+            (
+                ports.head_write.value(),
+                ports.head_write_address.value(),
+                ports.head_write_value.value(),
+            ),
+            head_turn,
+        );
+        self.data.connect(
+            (ports.data_read.value(), ports.data_read_address.value()),
+            (
+                ports.data_write.value(),
+                ports.data_write_address.value(),
+                ports.data_write_value.value(),
+            ),
+            data_turn,
+        );
+
+        let turns = [state_turn, key_turn, written_turn, head_turn, data_turn];
+        let any_of = |choose: fn(&(Bool, Bool, UInt, UInt)) -> Bool| {
+            turns.iter().map(choose).fold(Bool::lit(false), |any, here| any | here)
+        };
+        let (reads_any, writes_any) = (any_of(|turn| turn.0), any_of(|turn| turn.1));
+        there.next(reads_any);
+        let chosen_way = delayed("host_way", way);
+        let candidates = [
+            (state_turn.0, self.states.value.zext(64)),
+            (key_turn.0, select(chosen_way, &self.set.keys)),
+            (written_turn.0, select(chosen_way, &self.set.written).zext(64)),
+            (head_turn.0, self.heads.value.zext(64)),
+        ];
+        let choices: Vec<_> = candidates
+            .iter()
+            .enumerate()
+            .map(|(index, (reads, value))| (delayed(format!("host_read_{index}"), *reads), *value))
+            .collect();
+        HostReply { valid: there.value() | writes_any, data: priority_mux(&choices, self.data.value) }
+    }
+}

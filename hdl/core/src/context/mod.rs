@@ -1,0 +1,374 @@
+//! The context unit: per-key records of fields and history rings.
+//!
+//! - [`record`]: descriptors, open records, addresses, rules.
+//! - [`sets`]: four-way sets with their order of use.
+//! - [`memory`]: the memories and the host's way to them.
+//! - this file: what each function does in which cycle.
+//!
+//! | function | completion, cycles after the request | unit free again |
+//! | --- | --- | --- |
+//! | store | none | 1 |
+//! | push | none | 2 |
+//! | match, find, load, history length | 1 | 2 |
+//! | history | 2 | 3 |
+//! | vector load of n lanes | n + 3 | n + 4 |
+//! | vector store of n lanes | n + 3 and more | with it |
+
+pub mod memory;
+pub mod record;
+pub mod sets;
+
+use rmt_isa::Status;
+use rmt_isa::card::CardShape;
+use rmt_isa::card::fields::ring_head;
+use rmt_isa::operand::IntType;
+use rtl_builder::prelude::*;
+use rtl_builder::stock::stream::Stream;
+
+use crate::bits::{any, crc32c, wrap};
+use crate::config::Widths;
+use crate::control::decode::ContextFunction;
+use crate::engine::ports::{LanesIn, LanesOut, LanesRequest};
+use crate::signals::{Completion, HostAccess, HostReply, ThreadPulse};
+use memory::{Memories, Ports as MemoryPorts};
+use record::{Access, OpenRecord, Records};
+
+/// A request to the context unit.
+#[derive(Clone, Copy, Debug, Bundle)]
+pub struct ContextRequest {
+    /// Thread that asks
+    pub thread: UInt,
+    /// Code of [`ContextFunction`]
+    pub function: UInt,
+    /// The store
+    pub store: UInt,
+    /// The field
+    pub field: UInt,
+    /// Key, value, or place in the history
+    pub value: UInt,
+    /// Vector register
+    pub register: UInt,
+    /// Lanes of a vector load
+    pub lanes: UInt,
+    /// Element type of a vector load
+    pub element: UInt,
+}
+
+impl ContextRequest {
+    pub(crate) fn shape(widths: &Widths) -> Self {
+        Self {
+            thread: uint(widths.thread),
+            function: uint(ContextFunction::BITS),
+            store: uint(2),
+            field: uint(8),
+            value: uint(64),
+            register: uint(3),
+            lanes: uint(9),
+            element: uint(2),
+        }
+    }
+}
+
+/// Records of all context stores, in four-way sets.
+pub struct ContextUnit {
+    pub(crate) shape: CardShape,
+}
+
+/// Ports of [`ContextUnit`].
+#[derive(Clone, Ports)]
+pub struct ContextUnitIo {
+    /// Requests; one that is not taken may be withdrawn
+    pub request: StreamIn<ContextRequest>,
+    /// A request that is not taken now will be soon
+    pub soon: Output<Bool>,
+    /// The request that is there breaks a rule; it must not be made valid
+    pub fault: Output<Bool>,
+    /// The request that is there has no completion
+    pub posted: Output<Bool>,
+    /// Results
+    pub completion: StreamOut<Completion>,
+    /// An action begins: its thread has no record open
+    pub begins: Input<ThreadPulse>,
+    /// Lanes for a vector register
+    pub lanes_in: StreamOut<LanesIn>,
+    /// Asks for the lanes of a vector register
+    pub lanes_request: StreamOut<LanesRequest>,
+    /// The lanes asked for
+    pub lanes_out: StreamIn<LanesOut>,
+    /// A record was created in place of another one
+    pub evicted: Output<Bool>,
+    /// Access of the host
+    pub host: Input<HostAccess>,
+    /// Answer to reads and writes of the record memories
+    pub reply: Output<HostReply>,
+}
+
+#[derive(Clone, Copy, State)]
+enum Step {
+    Idle,
+    /// Sets and heads are there.
+    First,
+    /// A value of a ring is there.
+    Second,
+    LoadLanes,
+    AskLanes,
+    StoreLanes,
+    Answer,
+}
+
+impl Component for ContextUnit {
+    type Io = ContextUnitIo;
+
+    fn name(&self) -> String {
+        let CardShape { context_sets, context_words, ring_heads, .. } = &self.shape;
+        format!("context_unit_t{}_sets{context_sets}_words{context_words}_heads{ring_heads}", self.shape.threads())
+    }
+
+    fn doc(&self) -> String {
+        "Per-key records of fields and history rings".into()
+    }
+
+    fn io(&self) -> ContextUnitIo {
+        let widths = Widths::of(&self.shape);
+        let engine = &self.shape.engine;
+        ContextUnitIo {
+            request: stream_in(ContextRequest::shape(&widths)),
+            soon: output(boolean()),
+            fault: output(boolean()),
+            posted: output(boolean()),
+            completion: stream_out(Completion::shape(&widths)),
+            begins: input(ThreadPulse::shape(&widths)),
+            lanes_in: stream_out(LanesIn::shape(engine)),
+            lanes_request: stream_out(LanesRequest::shape(engine)),
+            lanes_out: stream_in(LanesOut::shape(engine)),
+            evicted: output(boolean()),
+            host: input(HostAccess::shape()),
+            reply: output(HostReply::shape()),
+        }
+    }
+
+    fn build(&self, io: ContextUnitIo) {
+        let widths = Widths::of(&self.shape);
+        use ContextFunction::*;
+        let host = io.host.value();
+        let step = fsm("step", Step::Idle);
+        let records = Records::new(widths, &host, io.begins.value());
+        let memories = Memories::new(&self.shape);
+        let ports = MemoryPorts::new(&widths);
+
+        // The request, in its first cycle.
+        let request = io.request.payload();
+        let hash = crc32c(u32::MAX, request.value);
+        let (now, fault) = records.resolve(request, hash);
+        let function_is = |function: UInt, wanted: &[ContextFunction]| {
+            any(&wanted.iter().map(|wanted| wanted.is(function)).collect::<Vec<_>>())
+        };
+        let idle = step.is(Step::Idle);
+        io.request.accept(idle);
+        io.soon.set(step.is_any(&[Step::First, Step::Second]));
+        io.fault.set(fault);
+        io.posted.set(function_is(request.function, &[Store, Push]));
+        let taken = io.request.fire();
+        let stores_now = taken & Store.is(request.function) & now.open.there;
+
+        // The request, in its later cycles.
+        let access = reg_zero("access", Access::shape(&widths));
+        when(taken, || access.next(now));
+        let access = access.value();
+        let is = |wanted: ContextFunction| wanted.is(access.request.function);
+        let first = step.is(Step::First);
+        let completed = wire("completed", boolean());
+
+        // Opening a record.
+        let set = sets::look_up(memories.set.state, &memories.set.keys, access.request.value);
+        let opens = first & (is(Match) | is(Find));
+        let matches = first & is(Match);
+        let creates = matches & !set.found;
+        io.evicted.set(creates & set.evicts & completed.value());
+        let written = mux(set.found, select(set.way, &memories.set.written), UInt::lit(0, 32));
+        let opened = OpenRecord {
+            there: is(Match) | set.found,
+            slot: access.local_set.concat(set.way),
+            written,
+        };
+
+        // Rings: the head is there in the second cycle.
+        let head = memories.head;
+        let length = mux(access.written, head.bits(0..9), UInt::lit(0, 9)).named("length");
+        let newest = head.bits(16..24);
+        let depth = access.last_place + UInt::lit(1, 8);
+        let age = access.request.value;
+        let remembered = age.lt(length).named("remembered");
+        let place_of = |newest: UInt, age: UInt| {
+            // A place before the first one is counted from the end.
+            let back = newest.wrapping_sub(age);
+            mux(newest.lt(age), back.wrapping_add(depth.trunc(8)), back)
+        };
+        let place = place_of(newest, age.trunc(8));
+        let pushed_place = mux(
+            !access.written | newest.eq(access.last_place),
+            UInt::lit(0, 8),
+            newest.wrapping_add(1),
+        );
+        let pushes = first & is(Push) & access.open.there;
+        let longer = mux(length.eq(depth), length, length.wrapping_add(1));
+        let value_there = reg("value_there", boolean(), false);
+        when(first, || value_there.next(remembered));
+
+        // Lanes out of a ring: one read ahead of the lane that is offered.
+        let lane = reg("lane", uint(9), 0);
+        let next_place = reg("next_place", uint(8), 0);
+        let left = reg("left", uint(9), 0);
+        let offers = reg("offers", boolean(), false);
+        let offered_lane = reg("offered_lane", uint(8), 0);
+        let offered_there = reg("offered_there", boolean(), false);
+        let offered_last = reg("offered_last", boolean(), false);
+        let loads = step.is(Step::LoadLanes);
+        let advances = loads & (!offers.value() | io.lanes_in.ready());
+        let more = lane.lt(access.request.lanes);
+        let reads_lane = advances & more;
+        let unsigned_top = access.kind.eq(IntType::U64 as u64) & memories.value.bit(63);
+        let lane_value = mux(unsigned_top, UInt::lit(i64::MAX as u64, 64), memories.value);
+        io.lanes_in.offer(
+            loads & offers.value(),
+            LanesIn {
+                thread: access.request.thread,
+                register: access.request.register,
+                lane: offered_lane.value(),
+                element: access.request.element,
+                lanes: access.request.lanes,
+                value: mux(offered_there, lane_value, UInt::lit(0, 64)),
+                last: offered_last.value(),
+            },
+        );
+
+        // Lanes into a ring.
+        io.lanes_request.offer(
+            step.is(Step::AskLanes),
+            LanesRequest { thread: access.request.thread, register: access.request.register },
+        );
+        io.lanes_out.accept(step.is(Step::StoreLanes));
+        let incoming = io.lanes_out.payload();
+        let arrives = io.lanes_out.fire();
+        let overflows = incoming.lane.gt(access.last_place);
+        let bad = incoming.empty | overflows;
+        let failed = reg("failed", boolean(), false);
+        let stores_lane = arrives & !bad & access.open.there;
+        let stores_head = stores_lane & incoming.last;
+        let lane_place = access.last_place.wrapping_sub(incoming.lane);
+
+        // Memory ports.
+        let field_word = |place: UInt| access.data.wrapping_add(place.resize(widths.word));
+        let wrapped_now = wrap(now.kind, now.request.value);
+        let wrapped = wrap(
+            access.kind,
+            mux(step.is(Step::StoreLanes), incoming.value.sext(64).as_uint(), access.request.value),
+        );
+        ports.set_read.set(taken);
+        ports.set_read_address.set(now.set);
+        ports.head_read_address.set(now.head);
+        ports.data_read.set(taken | (first & is(History)) | reads_lane);
+        ports.data_read_address.set(priority_mux(
+            &[(idle, now.data), (first, field_word(place))],
+            field_word(next_place.value()),
+        ));
+        ports.data_write.set(stores_now | pushes | stores_lane);
+        ports.data_write_address.set(priority_mux(
+            &[(idle, now.data), (first, field_word(pushed_place))],
+            field_word(lane_place),
+        ));
+        ports.data_write_value.set(mux(idle, wrapped_now, wrapped));
+        ports.head_write.set(pushes | stores_head);
+        ports.head_write_address.set(access.head);
+        let new_length = mux(first, longer, incoming.lane.zext(9).wrapping_add(1));
+        let new_place = mux(first, pushed_place, access.last_place);
+        debug_assert!(ring_head::LENGTH.low == 0 && ring_head::NEWEST.low == 16);
+        ports.head_write_value.set(cat(&[new_place, UInt::lit(0, 7), new_length]));
+        ports.state_write.set(matches);
+        ports.state_write_value.set(set.matched);
+        ports.key_write.set(creates);
+        ports.way_write.set(set.way);
+        ports.key_write_value.set(access.request.value);
+        let marks = pushes | stores_head;
+        ports.written_write.set(creates | stores_now | marks);
+        let own = mux(idle, now.set, access.set);
+        let slot = mux(idle, now.open.slot, access.open.slot);
+        ports.set_write_address.set(own);
+        ports.written_write_way.set(mux(creates, set.way, slot.bits(0..2)));
+        ports.written_write_value.set(priority_mux(
+            &[(creates, UInt::lit(0, 32)), (idle, now.written_after)],
+            access.written_after,
+        ));
+        let marked = |access: &Access| OpenRecord {
+            there: Bool::lit(true),
+            slot: access.open.slot,
+            written: access.written_after,
+        };
+        let target = mux(idle, now.request, access.request);
+        let state_after = priority_mux(&[(opens, opened), (idle, marked(&now))], marked(&access));
+        records.update(opens | stores_now | marks, &target, state_after);
+        // The host's turn comes when nothing else happens.
+        io.reply.set(memories.connect(&ports, &host, idle & !io.request.valid()));
+
+        // Completions.
+        let answers = step.is(Step::Answer);
+        let valid = (first & function_is(access.request.function, &[Match, Find, Load, HistoryLength]))
+            | step.is(Step::Second)
+            | answers;
+        let loaded = mux(access.written, memories.value, UInt::lit(0, 64));
+        let remembered_value = mux(value_there, memories.value, UInt::lit(0, 64));
+        let value = priority_mux(
+            &[
+                (step.is(Step::Second), remembered_value),
+                (is(Load), loaded),
+                (is(HistoryLength), length.zext(64)),
+            ],
+            set.found.as_uint().zext(64),
+        );
+        let status = mux(
+            answers & failed.value(),
+            UInt::lit(Status::OutOfRange as u64, 8),
+            UInt::lit(0, 8),
+        );
+        io.completion.offer(valid, Completion { thread: access.request.thread, value, status });
+        completed.set(io.completion.fire());
+
+        step.switch()
+            .on(Step::Idle, || {
+                when(taken & !Store.is(request.function), || step.go(Step::First)).otherwise(|| {});
+            })
+            .on(Step::First, || {
+                lane.next(0);
+                next_place.next(newest);
+                left.next(length);
+                offers.next(false);
+                failed.next(false);
+                when(is(Push) | completed.value(), || step.go(Step::Idle))
+                    .elsewhen(is(History), || step.go(Step::Second))
+                    .elsewhen(is(VectorLoad), || step.go(Step::LoadLanes))
+                    .elsewhen(is(VectorStore), || step.go(Step::AskLanes));
+            })
+            .on(Step::Second, || when(completed.value(), || step.go(Step::Idle)).otherwise(|| {}))
+            .on(Step::LoadLanes, || {
+                when(advances, || {
+                    offers.next(more);
+                    offered_lane.next(lane.trunc(8));
+                    offered_there.next(!left.is_zero());
+                    offered_last.next((lane.value() + UInt::lit(1, 9)).eq(access.request.lanes));
+                    lane.next(lane.wrapping_add(1));
+                    when(!left.is_zero(), || left.next(left.wrapping_sub(1)));
+                    next_place.next(place_of(next_place.value(), UInt::lit(1, 8)));
+                });
+                when(advances & offers.value() & offered_last.value(), || step.go(Step::Answer));
+            })
+            .on(Step::AskLanes, || {
+                when(io.lanes_request.ready(), || step.go(Step::StoreLanes)).otherwise(|| {});
+            })
+            .on(Step::StoreLanes, || {
+                when(arrives & bad, || failed.next(true));
+                when(arrives & incoming.last, || step.go(Step::Answer));
+            })
+            .on(Step::Answer, || when(completed.value(), || step.go(Step::Idle)).otherwise(|| {}))
+            .default(|| step.go(Step::Idle));
+    }
+}

@@ -1,0 +1,173 @@
+//! Where the fields of an open record stand, and whether an access keeps the rules.
+
+use rmt_isa::card::fields::{context_field, context_store};
+use rmt_isa::card::regions::CONTEXTS;
+use rmt_isa::card::shape::{CONTEXT_FIELD_BASE, CONTEXT_FIELD_WORDS};
+use rmt_isa::limits::{MAX_CONTEXT_FIELDS, MAX_CONTEXTS};
+use rtl_builder::prelude::*;
+
+use super::ContextRequest;
+use crate::bits::{any, field, flag, one_hot};
+use crate::config::Widths;
+use crate::control::decode::ContextFunction;
+use crate::signals::{HostAccess, ThreadPulse};
+
+/// The record that a thread has open in a store.
+#[derive(Clone, Copy, Debug, Bundle)]
+pub struct OpenRecord {
+    /// There is one; else reads give zero and writes do nothing
+    pub there: Bool,
+    /// Its set and way, counted from the store's first
+    pub slot: UInt,
+    /// Fields that were written since it was created
+    pub written: UInt,
+}
+
+/// A request with all that its descriptors tell.
+#[derive(Clone, Copy, Debug, Bundle)]
+pub struct Access {
+    /// The request
+    pub request: ContextRequest,
+    /// The thread's open record of the store
+    pub open: OpenRecord,
+    /// The field was written since the record was created
+    pub written: Bool,
+    /// The fields that are written afterwards
+    pub written_after: UInt,
+    /// Set of the key or of the open record, in the card's memories
+    pub set: UInt,
+    /// The same, counted from the store's first
+    pub local_set: UInt,
+    /// First word of the field
+    pub data: UInt,
+    /// Head of the ring
+    pub head: UInt,
+    /// Last place of the ring
+    pub last_place: UInt,
+    /// Integer type of the field
+    pub kind: UInt,
+}
+
+impl Access {
+    /// The shape.
+    pub(crate) fn shape(widths: &Widths) -> Self {
+        Self {
+            request: ContextRequest::shape(widths),
+            open: OpenRecord {
+                there: boolean(),
+                slot: uint(widths.record),
+                written: uint(MAX_CONTEXT_FIELDS as u32),
+            },
+            written: boolean(),
+            written_after: uint(MAX_CONTEXT_FIELDS as u32),
+            set: uint(widths.set),
+            local_set: uint(widths.set),
+            data: uint(widths.word),
+            head: uint(widths.head),
+            last_place: uint(8),
+            kind: uint(3),
+        }
+    }
+}
+
+/// Descriptors of stores and fields, and the open records of all threads.
+pub struct Records {
+    widths: Widths,
+    stores: AsyncMem<UInt>,
+    fields: AsyncMem<UInt>,
+    slots: AsyncMem<UInt>,
+    written: AsyncMem<UInt>,
+    there: Vec<Reg<Bool>>,
+}
+
+impl Records {
+    /// The memories; `begins`: an action begins, the thread has no record open.
+    pub(crate) fn new(widths: Widths, host: &HostAccess, begins: ThreadPulse) -> Self {
+        let stores: AsyncMem<UInt> = AsyncMem::new("stores", uint(64), MAX_CONTEXTS as u64);
+        stores.write(host.writes(CONTEXTS, MAX_CONTEXTS as u32), host.index(0, 2), host.data);
+        let fields: AsyncMem<UInt> = AsyncMem::new("fields", uint(64), CONTEXT_FIELD_WORDS.into());
+        let field_writes =
+            host.write & host.in_range(CONTEXTS.word(CONTEXT_FIELD_BASE), CONTEXT_FIELD_WORDS);
+        fields.write(field_writes, host.index(0, CONTEXT_FIELD_WORDS.ilog2()), host.data);
+        let records = u64::from(widths.threads) * MAX_CONTEXTS as u64;
+        let there: Vec<_> =
+            (0..records).map(|index| reg(format!("open_{index}"), boolean(), false)).collect();
+        let begins = one_hot(begins.valid, begins.thread, widths.threads);
+        for (index, flag) in there.iter().enumerate() {
+            when(begins[index / MAX_CONTEXTS], || flag.next(false));
+        }
+        Self {
+            widths,
+            stores,
+            fields,
+            slots: AsyncMem::new("open_slots", uint(widths.record), records),
+            written: AsyncMem::new("open_written", uint(MAX_CONTEXT_FIELDS as u32), records),
+            there,
+        }
+    }
+
+    fn index(request: &ContextRequest) -> UInt {
+        request.thread.concat(request.store)
+    }
+
+    /// What a request leads to, and whether it breaks a rule; combinational. `hash` is that
+    /// of the key.
+    pub(crate) fn resolve(&self, request: ContextRequest, hash: UInt) -> (Access, Bool) {
+        let widths = &self.widths;
+        let is = |wanted: ContextFunction| wanted.is(request.function);
+        let one_of = |wanted: &[ContextFunction]| any(&wanted.iter().map(|&w| is(w)).collect::<Vec<_>>());
+        use ContextFunction::*;
+        let opens = one_of(&[Match, Find]);
+        let index = Self::index(&request);
+        let store = self.stores.read(request.store);
+        let number = request.field.trunc(5);
+        let descriptor = self.fields.read(request.store.concat(number));
+        let flags: Vec<Bool> = self.there.iter().map(Reg::value).collect();
+        let open = OpenRecord {
+            there: select(index, &flags),
+            slot: self.slots.read(index),
+            written: self.written.read(index),
+        };
+        let mask = field(store, context_store::SET_MASK).trunc(widths.set);
+        let local_set = mux(opens, hash.trunc(widths.set) & mask, open.slot.bits(2..widths.record));
+        let first_set = field(store, context_store::FIRST_SET).trunc(widths.set);
+        let shift = field(descriptor, context_field::SHIFT);
+        let offset = open.slot.resize(widths.word).shift_left(shift);
+        let bit = UInt::lit(1, MAX_CONTEXT_FIELDS as u32).shift_left(number);
+        let access = Access {
+            request,
+            open,
+            written: open.there & open.written.bit_at(number),
+            written_after: open.written | bit,
+            set: first_set.wrapping_add(local_set),
+            local_set,
+            data: field(descriptor, context_field::DATA).trunc(widths.word).wrapping_add(offset),
+            head: field(descriptor, context_field::HEAD)
+                .trunc(widths.head)
+                .wrapping_add(open.slot.resize(widths.head)),
+            last_place: field(descriptor, context_field::LAST_PLACE),
+            kind: field(descriptor, context_field::KIND),
+        };
+        let no_field = !flag(descriptor, context_field::PRESENT) | !request.field.bits(5..8).is_zero();
+        let wants_ring = !one_of(&[Load, Store]);
+        let wrong_form = wants_ring ^ flag(descriptor, context_field::RING);
+        let writes = one_of(&[Store, Push, VectorStore]);
+        let read_only = writes & !flag(descriptor, context_field::WRITABLE);
+        let fault = mux(
+            opens,
+            !flag(store, context_store::PRESENT),
+            no_field | wrong_form | read_only,
+        );
+        (access, fault)
+    }
+
+    /// Sets the open record of a request's thread and store when `enable`.
+    pub(crate) fn update(&self, enable: Bool, request: &ContextRequest, open: OpenRecord) {
+        let index = Self::index(request);
+        self.slots.write(enable, index, open.slot);
+        self.written.write(enable, index, open.written);
+        for (number, flag) in self.there.iter().enumerate() {
+            when(enable & index.eq(number), || flag.next(open.there));
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Fetch: which thread issues in each cycle, and its instruction word.
+
+use rmt_isa::card::CardShape;
+use rmt_isa::card::regions::PROGRAM;
+use rtl_builder::prelude::*;
+
+use crate::bits::{any, lowest_set, one_hot};
+use crate::config::Widths;
+use crate::signals::{HostAccess, HostReply, Redirect, ThreadPulse};
+
+/// Round robin over the threads that can run: one instruction word each cycle, so that a
+/// lone thread issues in every cycle. A thread runs on from its program counter until the
+/// execute stage redirects it; what was fetched of it meanwhile is dropped.
+///
+/// A thread that is woken in a cycle can be fetched in the same cycle.
+pub struct Fetch {
+    pub(crate) shape: CardShape,
+}
+
+/// Ports of [`Fetch`].
+#[derive(Clone, Ports)]
+pub struct FetchIo {
+    /// A thread's action begins
+    pub start: Input<Redirect>,
+    /// The execute stage sends a thread elsewhere, or stops it
+    pub redirect: Input<Redirect>,
+    /// A stopped thread goes on
+    pub wake: Input<ThreadPulse>,
+    /// The word that is there now stays; nothing is fetched
+    pub stall: Input<Bool>,
+    /// A word was fetched in the cycle before
+    pub valid: Output<Bool>,
+    /// Its thread
+    pub thread: Output<UInt>,
+    /// Its place
+    pub pc: Output<UInt>,
+    /// The word
+    pub word: Output<UInt>,
+    /// Access of the host
+    pub host: Input<HostAccess>,
+    /// Answer to reads of the program
+    pub reply: Output<HostReply>,
+}
+
+impl Component for Fetch {
+    type Io = FetchIo;
+
+    fn name(&self) -> String {
+        format!("fetch_t{}_program{}", self.shape.threads(), self.shape.program_words)
+    }
+
+    fn doc(&self) -> String {
+        "Chooses the thread that issues and fetches its instruction".into()
+    }
+
+    fn io(&self) -> FetchIo {
+        let widths = Widths::of(&self.shape);
+        FetchIo {
+            start: input(Redirect::shape(&widths)),
+            redirect: input(Redirect::shape(&widths)),
+            wake: input(ThreadPulse::shape(&widths)),
+            stall: input(boolean()),
+            valid: output(boolean()),
+            thread: output(uint(widths.thread)),
+            pc: output(uint(widths.pc)),
+            word: output(uint(64)),
+            host: input(HostAccess::shape()),
+            reply: output(HostReply::shape()),
+        }
+    }
+
+    fn build(&self, io: FetchIo) {
+        let widths = Widths::of(&self.shape);
+        let threads = widths.threads;
+        let (start, redirect, wake, host) =
+            (io.start.value(), io.redirect.value(), io.wake.value(), io.host.value());
+        // A host read takes the place of one fetch.
+        let host_there = reg("host_there", boolean(), false);
+        let asks = host.reads(PROGRAM, self.shape.program_words) & !host_there.value();
+        let host_reads = (asks & !io.stall.value()).named("host_reads");
+        host_there.next(host_reads);
+        let fetches = wire("fetches", boolean());
+        let chosen = wire("chosen", uint(widths.thread));
+
+        let starts = one_hot(start.valid, start.thread, threads);
+        let redirects = one_hot(redirect.valid, redirect.thread, threads);
+        let wakes = one_hot(wake.valid, wake.thread, threads);
+        let fetched = one_hot(fetches.value(), chosen.value(), threads);
+        let mut runnable = Vec::new();
+        let mut counters = Vec::new();
+        for index in 0..threads as usize {
+            let running = reg(format!("running_{index}"), boolean(), false);
+            let pc = reg(format!("pc_{index}"), uint(widths.pc), 0);
+            when(fetched[index], || pc.next(pc.wrapping_add(1)));
+            when(wakes[index], || running.next(true));
+            when(redirects[index], || {
+                running.next(redirect.runs);
+                pc.next(redirect.pc);
+            });
+            when(starts[index], || {
+                running.next(true);
+                pc.next(start.pc);
+            });
+            runnable.push(running.value() | wakes[index]);
+            counters.push(pc.value());
+        }
+
+        // Round robin: the first runnable thread behind the last one, else the first of all.
+        let last = reg("last", uint(widths.thread), 0);
+        let behind: Vec<Bool> = (0..threads)
+            .map(|index| runnable[index as usize] & last.value().lt(UInt::lit(index.into(), widths.thread)))
+            .collect();
+        chosen.set(mux(any(&behind), lowest_set(&behind), lowest_set(&runnable)));
+        fetches.set(any(&runnable) & !io.stall.value() & !host_reads);
+        when(fetches.value(), || last.next(chosen.value()));
+        let pc = select(chosen.value(), &counters).named("fetch_pc");
+
+        let program: SyncMem<UInt> =
+            SyncMem::new("program", uint(64), self.shape.program_words.into());
+        program.write(
+            host.writes(PROGRAM, self.shape.program_words),
+            host.index(0, widths.pc),
+            host.data,
+        );
+        let address = mux(host_reads, host.index(0, widths.pc), pc);
+        let word = program.read(fetches.value() | host_reads, address);
+
+        // What the execute stage has just redirected is dropped.
+        let valid = reg("valid_d", boolean(), false);
+        let thread = reg("thread_d", uint(widths.thread), 0);
+        let place = reg("pc_d", uint(widths.pc), 0);
+        when(!io.stall.value(), || {
+            let dropped = redirect.valid & redirect.thread.eq(chosen.value());
+            valid.next(fetches.value() & !dropped);
+            thread.next(chosen.value());
+            place.next(pc);
+        });
+        io.valid.set(valid);
+        io.thread.set(thread);
+        io.pc.set(place);
+        io.word.set(word);
+        io.reply.set(HostReply { valid: host_there.value(), data: word });
+    }
+}

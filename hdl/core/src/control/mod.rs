@@ -1,0 +1,19 @@
+//! The scalar side of a stage.
+//!
+//! - [`decode`]: what each opcode means, made from the table of instructions.
+//! - [`alu`]: one-cycle arithmetic; [`long`]: products, quotients, helpers.
+//! - [`fetch`]: which thread issues next, program counters, program memory.
+//! - [`pipeline`]: operands, execution, and the ports to the other units.
+//! - [`dispatch`]: takes events, gives them threads, keeps the order of keys.
+//! - [`retire`]: ends events and sends decisions; watchdog.
+//!
+//! An event enters at `dispatch`, is matched (module `matching`), starts in `fetch`, runs
+//! through `pipeline`, and leaves at `retire`.
+
+pub mod alu;
+pub mod decode;
+pub mod dispatch;
+pub mod fetch;
+pub mod long;
+pub mod pipeline;
+pub mod retire;

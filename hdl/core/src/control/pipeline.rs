@@ -1,0 +1,413 @@
+//! The pipeline behind fetch: operands (D) and execution (X).
+//!
+//! ```text
+//!  F  fetch            thread chosen, program memory addressed
+//!  D  this file        word decoded, registers, event and parameters read
+//!  X  this file        arithmetic, jumps, requests to the other units
+//! ```
+//!
+//! An instruction of the arithmetic unit takes one cycle: its result is written at the end
+//! of X and handed to the instruction behind it. A taken jump drops the two instructions
+//! behind it. An instruction of another unit stops its thread until the unit completes it;
+//! when the unit cannot take it, it is fetched again.
+//!
+//! There is one port to write registers. A completion takes it before an instruction in X,
+//! which then stays for a cycle.
+
+use rmt_isa::card::CardShape;
+use rmt_isa::limits::SCALAR_REGISTERS;
+use rmt_isa::operand::{A, B, D, IMM, IMM_LO, OFF, OPCODE};
+use rmt_isa::{Helper, Status, operand};
+use rtl_builder::prelude::*;
+use rtl_builder::stock::stream::Stream;
+
+use super::alu::Alu;
+use super::decode::{Decoded, LongFunction, Unit, decode};
+use super::long::LongRequest;
+use super::retire::OutputWrite;
+use crate::bits::slot;
+use crate::config::Widths;
+use crate::context::ContextRequest;
+use crate::engine::ports::Command;
+use crate::matching::ParameterLoad;
+use crate::signals::{Completion, End, Redirect, TableVisit, ThreadPulse};
+
+/// Stages D and X.
+pub struct Pipeline {
+    pub(crate) shape: CardShape,
+}
+
+/// Ports of [`Pipeline`].
+#[derive(Clone, Ports)]
+pub struct PipelineIo {
+    /// A word was fetched
+    pub fetched: Input<Bool>,
+    /// Its thread
+    pub thread: Input<UInt>,
+    /// Its place
+    pub pc: Input<UInt>,
+    /// The word
+    pub word: Input<UInt>,
+    /// An event is taken: the thread's copy is written
+    pub accept: Input<ThreadPulse>,
+    /// The event
+    pub event: Input<UInt>,
+    /// Parameters of a matched entry
+    pub parameters: Input<ParameterLoad>,
+    /// Threads that must end
+    pub doomed: Input<UInt>,
+    /// Requests to the ML engine; one that is not taken may be withdrawn
+    pub engine: StreamOut<Command>,
+    /// Requests to the context unit; one that is not taken may be withdrawn
+    pub context: StreamOut<ContextRequest>,
+    /// The context unit takes the request in the next cycle: it stays in X
+    pub context_soon: Input<Bool>,
+    /// The request breaks a rule: the event ends
+    pub context_fault: Input<Bool>,
+    /// The request has no completion: it is done when it is taken
+    pub context_posted: Input<Bool>,
+    /// Requests to the unit of products, quotients and helpers
+    pub long: StreamOut<LongRequest>,
+    /// A completion; always taken
+    pub completion_valid: Input<Bool>,
+    /// The completion
+    pub completion: Input<Completion>,
+    /// A tail call
+    pub visit: Output<TableVisit>,
+    /// Sends a thread elsewhere
+    pub redirect: Output<Redirect>,
+    /// A stopped thread goes on
+    pub wake: Output<ThreadPulse>,
+    /// D and fetch stay
+    pub stall: Output<Bool>,
+    /// An output word is written
+    pub output: Output<OutputWrite>,
+    /// An event ends by an instruction
+    pub exit: Output<End>,
+    /// An event ends by a completion
+    pub failed: Output<End>,
+    /// An instruction was executed
+    pub executed: Output<Bool>,
+    /// An instruction found its unit busy
+    pub replayed: Output<Bool>,
+}
+
+impl Component for Pipeline {
+    type Io = PipelineIo;
+
+    fn name(&self) -> String {
+        format!("pipeline_t{}_program{}_tables{}", self.shape.threads(), self.shape.program_words, self.shape.tables)
+    }
+
+    fn doc(&self) -> String {
+        "Operands and execution of scalar instructions; requests to the other units".into()
+    }
+
+    fn io(&self) -> PipelineIo {
+        let widths = Widths::of(&self.shape);
+        PipelineIo {
+            fetched: input(boolean()),
+            thread: input(uint(widths.thread)),
+            pc: input(uint(widths.pc)),
+            word: input(uint(64)),
+            accept: input(ThreadPulse::shape(&widths)),
+            event: input(uint(512)),
+            parameters: input(ParameterLoad::shape(&widths)),
+            doomed: input(uint(widths.threads)),
+            engine: stream_out(Command::shape(&self.shape.engine)),
+            context: stream_out(ContextRequest::shape(&widths)),
+            context_soon: input(boolean()),
+            context_fault: input(boolean()),
+            context_posted: input(boolean()),
+            long: stream_out(LongRequest::shape(&widths)),
+            completion_valid: input(boolean()),
+            completion: input(Completion::shape(&widths)),
+            visit: output(TableVisit::shape(&widths)),
+            redirect: output(Redirect::shape(&widths)),
+            wake: output(ThreadPulse::shape(&widths)),
+            stall: output(boolean()),
+            output: output(OutputWrite::shape(&widths)),
+            exit: output(End::shape(&widths)),
+            failed: output(End::shape(&widths)),
+            executed: output(boolean()),
+            replayed: output(boolean()),
+        }
+    }
+
+    fn build(&self, io: PipelineIo) {
+        let execute = Execute::new(&Widths::of(&self.shape));
+        let registers = Registers::new(&Widths::of(&self.shape));
+        self.operands(&io, &execute, &registers);
+        self.execution(&io, &execute, &registers);
+    }
+}
+
+/// What stands in X.
+struct Execute {
+    valid: Reg<Bool>,
+    thread: Reg<UInt>,
+    pc: Reg<UInt>,
+    word: Reg<UInt>,
+    decoded: Reg<Decoded>,
+    a: Reg<UInt>,
+    b: Reg<UInt>,
+    d: Reg<UInt>,
+    kind: Reg<UInt>,
+    bytes: Reg<UInt>,
+    /// The instruction stays in X for another cycle.
+    stall: Wire<Bool>,
+    /// Instructions of the thread in X that follow are dropped.
+    drops: Wire<Bool>,
+    /// Result of the arithmetic unit.
+    result: Wire<UInt>,
+    /// The result is written.
+    writes: Wire<Bool>,
+}
+
+impl Execute {
+    fn new(widths: &Widths) -> Self {
+        Self {
+            valid: reg("valid_x", boolean(), false),
+            thread: reg("thread_x", uint(widths.thread), 0),
+            pc: reg("pc_x", uint(widths.pc), 0),
+            word: reg("word_x", uint(64), 0),
+            decoded: reg_zero("decoded_x", Decoded::shape()),
+            a: reg("a_x", uint(64), 0),
+            b: reg("b_x", uint(64), 0),
+            d: reg("d_x", uint(64), 0),
+            kind: reg("kind_x", uint(3), 0),
+            bytes: reg("bytes_x", uint(3), 0),
+            stall: wire("stall_x", boolean()),
+            drops: wire("drops", boolean()),
+            result: wire("result_x", uint(64)),
+            writes: wire("writes_x", boolean()),
+        }
+    }
+}
+
+/// Scalar registers of all threads, and copies of `r1` to `r4` for tail calls.
+struct Registers {
+    all: AsyncMem<UInt>,
+    arguments: Vec<AsyncMem<UInt>>,
+    register_bits: u32,
+    events: AsyncMem<UInt>,
+    parameters: AsyncMem<UInt>,
+    /// Destination of the instruction that each stopped thread waits for, and whether it
+    /// has one.
+    destinations: AsyncMem<UInt>,
+}
+
+impl Registers {
+    fn new(widths: &Widths) -> Self {
+        let threads = u64::from(widths.threads);
+        let register_bits = SCALAR_REGISTERS.ilog2();
+        Self {
+            all: AsyncMem::new("registers", uint(64), threads * SCALAR_REGISTERS as u64),
+            arguments: (1..=4)
+                .map(|register| AsyncMem::new(format!("argument_r{register}"), uint(64), threads))
+                .collect(),
+            register_bits,
+            events: AsyncMem::new("events", uint(512), threads),
+            parameters: AsyncMem::new("parameters", uint(256), threads),
+            destinations: AsyncMem::new("destinations", uint(register_bits + 1), threads),
+        }
+    }
+
+    fn write(&self, enable: Bool, thread: UInt, register: UInt, value: UInt) {
+        self.all.write(enable, thread.concat(register), value);
+        for (index, memory) in self.arguments.iter().enumerate() {
+            memory.write(enable & register.eq(index as u64 + 1), thread, value);
+        }
+    }
+}
+
+impl Pipeline {
+    /// Stage D: decodes the word and reads its operands.
+    fn operands(&self, io: &PipelineIo, x: &Execute, registers: &Registers) {
+        let (word, thread) = (io.word.value(), io.thread.value());
+        registers.events.write(io.accept.valid, io.accept.thread, io.event);
+        registers.parameters.write(io.parameters.valid, io.parameters.thread, io.parameters.values);
+        let decoded = decode(&self.shape, slot(word, OPCODE));
+        let read = |operand: operand::Slot| {
+            let register = slot(word, operand);
+            let stored = registers.all.read(thread.concat(register));
+            let forwarded = x.writes.value()
+                & x.thread.eq(thread)
+                & slot(x.word.value(), D).eq(register);
+            mux(forwarded, x.result.value(), stored)
+        };
+        let offset = slot(word, OFF);
+        let event = registers.events.read(thread);
+        let event_words: Vec<UInt> = (0..8).map(|n| event.bits(64 * n..64 * (n + 1))).collect();
+        let parameters = registers.parameters.read(thread);
+        let parameter_words: Vec<UInt> = (0..4).map(|n| parameters.bits(64 * n..64 * (n + 1))).collect();
+        let a = mux(
+            decoded.event,
+            select(offset.bits(3..6), &event_words),
+            mux(decoded.parameter, select(offset.bits(0..2), &parameter_words), read(A)),
+        );
+        let constant = slot(word, IMM).as_sint().sext(64).as_uint();
+        when(!x.stall.value(), || {
+            let dropped = x.drops.value() & x.thread.eq(thread);
+            x.valid.next(io.fetched.value() & !dropped);
+            x.thread.next(thread);
+            x.pc.next(io.pc);
+            x.word.next(word);
+            x.decoded.next(decoded);
+            x.a.next(a);
+            x.b.next(mux(decoded.immediate, constant, read(B)));
+            x.d.next(read(D));
+            x.kind.next(mux(decoded.event, slot(word, IMM_LO).trunc(3), offset.trunc(3)));
+            x.bytes.next(mux(decoded.event, offset.trunc(3), UInt::lit(0, 3)));
+        });
+    }
+
+    /// Stage X: executes, or asks another unit.
+    fn execution(&self, io: &PipelineIo, x: &Execute, registers: &Registers) {
+        let widths = Widths::of(&self.shape);
+        let (thread, word, decoded) = (x.thread.value(), x.word.value(), x.decoded.value());
+        let alu = instance("alu", Alu);
+        alu.function.set(decoded.function);
+        alu.condition.set(decoded.condition);
+        alu.a.set(x.a);
+        alu.b.set(x.b);
+        alu.d.set(x.d);
+        alu.kind.set(x.kind);
+        alu.bytes.set(x.bytes);
+        x.result.set(alu.result);
+
+        let doomed = io.doomed.bit_at(thread).named("doomed_x");
+        let unit = |unit: Unit| unit.is(decoded.unit);
+        let completion = io.completion.value();
+        let completes = io.completion_valid.value();
+        let sound = x.valid.value() & !doomed;
+        let wants = |wanted: Unit| sound & unit(wanted);
+        let context_waits = wants(Unit::Context) & !io.context_fault.value() & io.context_soon.value();
+        // One port writes registers; a completion goes first.
+        x.stall.set((completes & x.valid.value() & unit(Unit::Alu)) | context_waits);
+        io.stall.set(x.stall.value());
+        let goes = sound & !x.stall.value();
+        let does = |wanted: Unit| goes & unit(wanted);
+
+        // Requests to other units.
+        io.engine.offer(
+            does(Unit::Engine),
+            Command { thread, instruction: word, a: x.a.value(), b: x.b.value() },
+        );
+        let context_goes = does(Unit::Context) & !io.context_fault.value();
+        io.context.offer(context_goes, self.context_request(thread, word, decoded, x));
+        let helper = slot(word, OFF);
+        let call = slot(word, OPCODE).eq(u64::from(call_opcode()));
+        let no_helper = call & helper.ge(Helper::ALL.len());
+        let function = mux(call, helper.trunc(LongFunction::BITS), decoded.function.trunc(LongFunction::BITS));
+        let long_goes = does(Unit::Arithmetic) & !no_helper;
+        io.long.offer(
+            long_goes,
+            LongRequest { thread, function, a: x.a.value(), b: x.b.value() },
+        );
+        let engine_taken = io.engine.fire();
+        let context_taken = io.context.fire();
+        let long_taken = io.long.fire();
+        let asked = does(Unit::Engine) | context_goes | long_goes;
+        let taken = engine_taken | context_taken | long_taken;
+        let replays = (asked & !taken).named("replays");
+        let posted = context_taken & io.context_posted.value();
+        let waits = (taken & !posted).named("waits");
+        registers.destinations.write(waits, thread, decoded.writes.as_uint().concat(slot(word, D)));
+
+        // Tail calls, outputs, ends.
+        let table = slot(word, OFF);
+        let no_table = table.ge(self.shape.tables);
+        let visits = does(Unit::TailCall) & !no_table;
+        let arguments: Vec<UInt> =
+            registers.arguments.iter().rev().map(|memory| memory.read(thread)).collect();
+        io.visit.set(TableVisit {
+            valid: visits,
+            thread,
+            table: table.trunc(widths.table),
+            event: registers.events.read(thread),
+            arguments: cat(&arguments),
+        });
+        let index = slot(word, OFF);
+        let no_output = index.ge(rmt_isa::limits::MAX_OUTPUTS);
+        let outputs = does(Unit::Out) & !no_output;
+        io.output.set(OutputWrite { valid: outputs, thread, index: index.trunc(2), value: x.a.value() });
+        let status = |status: Status| UInt::lit(status as u64, 8);
+        let out_of_range = (does(Unit::TailCall) & no_table)
+            | (does(Unit::Out) & no_output)
+            | (does(Unit::Context) & io.context_fault.value());
+        let illegal = does(Unit::Illegal) | (does(Unit::Arithmetic) & no_helper);
+        let late = x.valid.value() & doomed & !x.stall.value();
+        let exits = does(Unit::Exit);
+        let ends = (exits | out_of_range | illegal | late).named("ends");
+        let verdict = slot(word, OFF);
+        io.exit.set(End {
+            valid: ends,
+            thread,
+            status: priority_mux(
+                &[
+                    (late, status(Status::Watchdog)),
+                    (illegal, status(Status::BadInstruction)),
+                    (out_of_range, status(Status::OutOfRange)),
+                    (verdict.is_zero(), status(Status::Decided)),
+                ],
+                status(Status::Abstained),
+            ),
+        });
+
+        // Where the thread goes on.
+        let next = x.pc.wrapping_add(1).named("next_pc");
+        let jumps = does(Unit::Branch) & alu.holds.value();
+        let target = (next + slot(word, OFF)).resize(widths.pc);
+        let redirects = (jumps | replays | waits | visits | ends).named("redirects");
+        x.drops.set(redirects);
+        io.redirect.set(Redirect {
+            valid: redirects,
+            thread,
+            pc: mux(jumps, target, mux(replays, x.pc.value(), next)),
+            runs: jumps | replays,
+        });
+
+        // Registers: a completion, or the result in X.
+        x.writes.set(x.valid.value() & unit(Unit::Alu));
+        let destination = registers.destinations.read(completion.thread);
+        let has_result = destination.bit(registers.register_bits);
+        let fails = completes & !completion.status.is_zero();
+        registers.write(
+            mux(completes, has_result & !fails, x.writes.value()),
+            mux(completes, completion.thread, thread),
+            mux(completes, destination.trunc(registers.register_bits), slot(word, D)),
+            mux(completes, completion.value, x.result.value()),
+        );
+        io.wake.set(ThreadPulse { valid: completes & !fails, thread: completion.thread });
+        io.failed.set(End { valid: fails, thread: completion.thread, status: completion.status });
+        io.executed.set(goes & !replays);
+        io.replayed.set(replays);
+    }
+
+    fn context_request(&self, thread: UInt, word: UInt, decoded: Decoded, x: &Execute) -> ContextRequest {
+        use super::decode::ContextFunction::{Find, Match, VectorLoad, VectorStore};
+        let function = decoded.function.trunc(4);
+        // Vector instructions name the field in the low half of the constant, opening ones
+        // name a store alone.
+        let vector = VectorLoad.is(function) | VectorStore.is(function);
+        let field = mux(vector, slot(word, IMM_LO), slot(word, OFF).zext(16));
+        let opens = Match.is(function) | Find.is(function);
+        let register = mux(VectorStore.is(function), slot(word, A), slot(word, D));
+        ContextRequest {
+            thread,
+            function,
+            store: mux(opens, slot(word, OFF).bits(0..2), field.bits(8..10)),
+            field: field.bits(0..8),
+            value: mux(decoded.immediate, x.b.value(), x.a.value()),
+            register: register.trunc(3),
+            lanes: slot(word, operand::LANES),
+            element: slot(word, operand::ELEMENT),
+        }
+    }
+}
+
+/// The opcode of `CALL`, whose helper chooses the function.
+fn call_opcode() -> u8 {
+    rmt_isa::INSTRUCTIONS.iter().find(|info| info.name == "Call").map_or(0, |info| info.opcode)
+}

@@ -1,0 +1,170 @@
+//! The host port: one access at a time, sent to the unit that has the word.
+
+use rmt_isa::card::CardShape;
+use rmt_isa::card::fields::control_watchdog;
+use rmt_isa::card::lower::DEFAULT_WATCHDOG_CYCLES;
+use rmt_isa::card::regions::{
+    ADDRESS_BITS, CAPABILITIES, CONTEXT_DATA, CONTEXT_KEYS, CONTEXT_SETS, CONTEXT_WRITTEN, CONTROL,
+    COUNTERS, MATCH, PARAMETERS, PROGRAM, RING_HEADS, Region, TABLES,
+};
+use rmt_isa::card::shape::{self, CONTROL_WORDS};
+use rtl_builder::prelude::*;
+
+use crate::bits::{any, field};
+use crate::engine::ports::{HostAnswer, HostRequest};
+use crate::signals::{HostAccess, HostReply};
+
+/// Bits of a counter of the control side.
+pub const COUNTER_BITS: u32 = 48;
+
+/// Takes an access in a cycle with `valid` while none is under way, and answers each one,
+/// reads and writes, in the cycle in which it is done: 2 cycles later at the earliest.
+pub struct HostPort {
+    pub(crate) shape: CardShape,
+}
+
+/// Ports of [`HostPort`].
+#[derive(Clone, Ports)]
+pub struct HostPortIo {
+    /// The host's access; the next one may come after the answer
+    pub host: Input<HostRequest>,
+    /// Its answer
+    pub host_answer: Output<HostAnswer>,
+    /// The access, to all units of the control side, until it is done
+    pub access: Output<HostAccess>,
+    /// Answers of these units
+    pub replies: Vec<Input<HostReply>>,
+    /// The access, to the engine
+    pub engine: Output<HostRequest>,
+    /// The engine's answer
+    pub engine_answer: Input<HostAnswer>,
+    /// What the counters count in this cycle, in the order of `COUNTERS`
+    pub events: Vec<Input<Bool>>,
+    /// Control word 0
+    pub control: Output<UInt>,
+    /// Longest time of an event, cycles
+    pub limit: Output<UInt>,
+}
+
+impl Component for HostPort {
+    type Io = HostPortIo;
+
+    fn name(&self) -> String {
+        // Every parameter stands in the capability words.
+        let words = self.shape.capability_words();
+        let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        format!("host_port_{:08x}", rmt_isa::arithmetic::crc32c(u32::MAX, &bytes))
+    }
+
+    fn doc(&self) -> String {
+        "The host port, control words, counters and capability words".into()
+    }
+
+    fn io(&self) -> HostPortIo {
+        HostPortIo {
+            host: input(host_request()),
+            host_answer: output(HostAnswer::shape()),
+            access: output(HostAccess::shape()),
+            replies: (0..3).map(|_| input(HostReply::shape())).collect(),
+            engine: output(HostRequest::shape(&self.shape.engine)),
+            engine_answer: input(HostAnswer::shape()),
+            events: shape::COUNTERS.iter().map(|_| input(boolean())).collect(),
+            control: output(uint(64)),
+            limit: output(uint(32)),
+        }
+    }
+
+    fn build(&self, io: HostPortIo) {
+        let shape = &self.shape;
+        let busy = reg("busy", boolean(), false);
+        let sent = reg("sent", boolean(), false);
+        let write = reg("write", boolean(), false);
+        let address = reg("address", uint(ADDRESS_BITS), 0);
+        let data = reg("data", uint(64), 0);
+        let access = HostAccess {
+            write: busy.value() & write.value(),
+            read: busy.value() & !write.value(),
+            address: address.value(),
+            data: data.value(),
+        };
+        io.access.set(access);
+
+        let to_engine = address.bit(ADDRESS_BITS - 1);
+        let inside = |regions: &[Region]| {
+            any(&regions
+                .iter()
+                .map(|&region| access.in_region(region, shape.region_words(region)))
+                .collect::<Vec<_>>())
+        };
+        // Units that answer when they have time; all others are done at once.
+        let records = inside(&[CONTEXT_KEYS, CONTEXT_SETS, CONTEXT_WRITTEN, RING_HEADS, CONTEXT_DATA]);
+        let readable = inside(&[PROGRAM, TABLES, MATCH, PARAMETERS]) & access.read;
+        let waits = to_engine | records | readable;
+        let replies: Vec<HostReply> = io.replies.iter().map(Input::value).collect();
+        let replied = any(&replies.iter().map(|reply| reply.valid).collect::<Vec<_>>());
+        let done = busy.value() & (!waits | replied | io.engine_answer.valid);
+
+        when(!busy.value() & io.host.valid, || {
+            busy.next(true);
+            sent.next(false);
+            write.next(io.host.write);
+            address.next(io.host.address);
+            data.next(io.host.wdata);
+        })
+        .elsewhen(done, || busy.next(false))
+        .otherwise(|| sent.next(true));
+        io.engine.set(HostRequest {
+            valid: busy.value() & to_engine & !sent.value(),
+            write: write.value(),
+            address: address.bits(0..shape.engine.host_address_bits()),
+            wdata: data.value(),
+        });
+
+        let control = reg("control", uint(64), UInt::lit(0, 64));
+        let limit = reg("limit", uint(32), DEFAULT_WATCHDOG_CYCLES);
+        let word = access.index(0, 1);
+        let writes = access.writes(CONTROL, CONTROL_WORDS);
+        when(writes & word.eq(0), || control.next(data));
+        when(writes & word.eq(1), || limit.next(field(data.value(), control_watchdog::LIMIT)));
+        io.control.set(control);
+        io.limit.set(limit);
+
+        let counters: Vec<UInt> = (shape::COUNTERS.iter().zip(&io.events))
+            .map(|((name, doc), event)| {
+                let name = format!("count_{}", name.to_lowercase());
+                let counter = reg(name, uint(COUNTER_BITS), UInt::lit(0, COUNTER_BITS)).doc(doc.trim());
+                when(event, || counter.next(counter.wrapping_add(1)));
+                counter.zext(64)
+            })
+            .collect();
+        let capabilities: Vec<UInt> =
+            shape.capability_words().into_iter().map(|word| UInt::lit(word, 64)).collect();
+        let zero = UInt::lit(0, 64);
+        let listed = |words: &[UInt]| {
+            let arms: Vec<_> = words.iter().enumerate().map(|(i, &word)| (i as u64, word)).collect();
+            lookup(address.bits(0..8), &arms, zero)
+        };
+        let in_list = |region: Region| access.read & access.in_region(region, 256);
+        let mut choices = vec![
+            (io.engine_answer.valid, io.engine_answer.rdata),
+            (in_list(CAPABILITIES), listed(&capabilities)),
+            (in_list(COUNTERS), listed(&counters)),
+            (
+                access.reads(CONTROL, CONTROL_WORDS),
+                mux(word.eq(0), control.value(), limit.zext(64)),
+            ),
+        ];
+        choices.extend(replies.iter().map(|reply| (reply.valid, reply.data)));
+        let answer = reg_zero("answer", HostAnswer::shape());
+        answer.next(HostAnswer {
+            valid: done,
+            rdata: mux(access.read, priority_mux(&choices, zero), zero),
+        });
+        io.host_answer.set(answer);
+    }
+}
+
+/// The host's access at the top of the core.
+pub(crate) fn host_request() -> HostRequest {
+    HostRequest { valid: boolean(), write: boolean(), address: uint(ADDRESS_BITS), wdata: uint(64) }
+}

@@ -1,0 +1,184 @@
+//! The store of all exact entries, see `rmt_isa::card::matching` for where entries stand.
+
+use rmt_isa::card::CardShape;
+use rmt_isa::card::fields::{match_slot, table_default};
+use rmt_isa::card::regions::MATCH;
+use rmt_isa::card::shape::{MATCH_CHOICES, MATCH_PLACES};
+use rtl_builder::prelude::*;
+
+use crate::bits::{any, crc32c, field, flag};
+use crate::config::Widths;
+use crate::signals::{HostAccess, HostReply};
+
+/// Looks up a key under both hash choices: one look-up each cycle, the result one cycle
+/// later. The host writes words 0 and 1 of a slot (the key) into a holding register and
+/// stores the slot with word 2.
+pub struct ExactStore {
+    pub(crate) shape: CardShape,
+}
+
+/// What an entry leads to.
+#[derive(Clone, Copy, Debug, Bundle)]
+pub struct SlotContent {
+    /// First instruction of the action
+    pub start: UInt,
+    /// Row of the parameters
+    pub row: UInt,
+}
+
+impl SlotContent {
+    fn shape(widths: &Widths) -> Self {
+        Self { start: uint(widths.pc), row: uint(widths.row) }
+    }
+
+    /// The default action of a table's descriptor.
+    pub(crate) fn of_default(word: UInt, widths: &Widths) -> Self {
+        Self {
+            start: field(word, table_default::START).trunc(widths.pc),
+            row: field(word, table_default::PARAMETERS).trunc(widths.row),
+        }
+    }
+}
+
+/// One slot.
+#[derive(Clone, Copy, Debug, Bundle)]
+struct Slot {
+    present: Bool,
+    table: UInt,
+    key: UInt,
+    content: SlotContent,
+}
+
+/// Ports of [`ExactStore`].
+#[derive(Clone, Ports)]
+pub struct ExactStoreIo {
+    /// A look-up in this cycle
+    pub look_up: Input<Bool>,
+    /// Number of the table
+    pub table: Input<UInt>,
+    /// Key, right-aligned
+    pub key: Input<UInt>,
+    /// One cycle later: an entry of the table has the key
+    pub hit: Output<Bool>,
+    /// One cycle later: what it leads to
+    pub content: Output<SlotContent>,
+    /// Access of the host
+    pub host: Input<HostAccess>,
+    /// Answer to reads of slots
+    pub reply: Output<HostReply>,
+}
+
+impl Component for ExactStore {
+    type Io = ExactStoreIo;
+
+    fn name(&self) -> String {
+        let CardShape { tables, match_key_bits, match_buckets, parameter_rows, program_words, .. } = &self.shape;
+        format!("exact_store_tables{tables}_key{match_key_bits}_buckets{match_buckets}_rows{parameter_rows}_program{program_words}")
+    }
+
+    fn doc(&self) -> String {
+        "Exact match: two hash choices of two places, one look-up each cycle".into()
+    }
+
+    fn io(&self) -> ExactStoreIo {
+        let widths = Widths::of(&self.shape);
+        ExactStoreIo {
+            look_up: input(boolean()),
+            table: input(uint(widths.table)),
+            key: input(uint(widths.key)),
+            hit: output(boolean()),
+            content: output(SlotContent::shape(&widths)),
+            host: input(HostAccess::shape()),
+            reply: output(HostReply::shape()),
+        }
+    }
+
+    fn build(&self, io: ExactStoreIo) {
+        let widths = Widths::of(&self.shape);
+        let (host, key, table) = (io.host.value(), io.key.value(), io.table.value());
+        let slot_shape = Slot {
+            present: boolean(),
+            table: uint(widths.table),
+            key: uint(widths.key),
+            content: SlotContent::shape(&widths),
+        };
+        let hash = crc32c(u32::MAX, table.zext(8).concat(key)).named("hash");
+
+        // The host's side: word, then place, choice and bucket of the slot.
+        let words = self.shape.match_slots() * 4;
+        let (word, slot_number, bucket) =
+            (host.index(0, 2), host.index(2, 2), host.index(4, widths.bucket));
+        let key_low = reg("host_key_low", uint(64), 0);
+        let key_high = reg("host_key_high", uint(64), 0);
+        let writes = host.writes(MATCH, words);
+        when(writes & word.eq(0), || key_low.next(host.data));
+        when(writes & word.eq(1), || key_high.next(host.data));
+        let staged = Slot {
+            present: flag(host.data, match_slot::PRESENT),
+            table: field(host.data, match_slot::TABLE).trunc(widths.table),
+            key: key_high.value().concat(key_low.value()).trunc(widths.key),
+            content: SlotContent {
+                start: field(host.data, match_slot::START).trunc(widths.pc),
+                row: field(host.data, match_slot::PARAMETERS).trunc(widths.row),
+            },
+        };
+        let stores = writes & word.eq(2);
+        // The host reads in a cycle without a look-up.
+        let host_there = reg("host_there", boolean(), false);
+        let asks = host.reads(MATCH, words) & !host_there.value();
+        let host_reads = (asks & !io.look_up.value()).named("host_reads");
+        host_there.next(host_reads);
+
+        let key_2 = delayed("key_2", key);
+        let table_2 = delayed("table_2", table);
+        let mut slots = Vec::new();
+        let mut hits = Vec::new();
+        for choice in 0..MATCH_CHOICES {
+            let own = hash.bits(16 * choice..16 * choice + widths.bucket);
+            let address = mux(io.look_up, own, bucket);
+            for place in 0..MATCH_PLACES {
+                let number = choice * MATCH_PLACES + place;
+                let memory = SyncMem::new(
+                    format!("slots_c{choice}p{place}"),
+                    slot_shape,
+                    self.shape.match_buckets.into(),
+                );
+                memory.write(stores & slot_number.eq(number), bucket, staged);
+                let slot = memory.read(io.look_up.value() | host_reads, address);
+                hits.push(slot.present & slot.table.eq(table_2) & slot.key.eq(key_2));
+                slots.push(slot);
+            }
+        }
+        io.hit.set(any(&hits));
+        // A key stands in one slot; while the host moves it to another, in two equal ones.
+        let choices: Vec<_> = hits.iter().copied().zip(slots.iter().map(|slot| slot.content)).collect();
+        io.content.set(priority_mux(&choices, slots[0].content));
+
+        let slot = select(delayed("host_slot", slot_number), &slots);
+        let key = slot.key.zext(128);
+        let content = pack_slot(&slot);
+        io.reply.set(HostReply {
+            valid: host_there.value(),
+            data: lookup(
+                delayed("host_word", word),
+                &[(0, key.bits(0..64)), (1, key.bits(64..128)), (2, content)],
+                UInt::lit(0, 64),
+            ),
+        });
+    }
+}
+
+/// Word 2 of a slot, as the host wrote it.
+fn pack_slot(slot: &Slot) -> UInt {
+    let parts = [
+        (match_slot::PRESENT, slot.present.as_uint()),
+        (match_slot::TABLE, slot.table),
+        (match_slot::START, slot.content.start),
+        (match_slot::PARAMETERS, slot.content.row),
+    ];
+    parts.into_iter().fold(UInt::lit(0, 64), |word, (field, value)| {
+        let value = value.zext(64 - field.low);
+        let placed = if field.low == 0 { value } else { value.concat(UInt::lit(0, field.low)) };
+        word | placed
+    })
+}

@@ -1,0 +1,48 @@
+//! The key of a table: its fields side by side, the first one in the most significant bits.
+
+use rmt_isa::card::fields::key_field;
+use rmt_isa::limits::MAX_KEY_FIELDS;
+use rtl_builder::prelude::*;
+
+use crate::bits::{field, flag};
+
+/// A key and whether the table has one.
+pub struct Key {
+    /// The key, right-aligned
+    pub key: UInt,
+    /// The table has at least one field
+    pub present: Bool,
+}
+
+/// The key that a descriptor's word 0 asks for, combinational. `event` has byte i in bits
+/// 8i+7..8i, `arguments` hold `r1` to `r4`, `r1` lowest.
+pub fn extract(descriptor: UInt, event: UInt, arguments: UInt, key_bits: u32) -> Key {
+    let event_words: Vec<UInt> = (0..8).map(|word| event.bits(64 * word..64 * (word + 1))).collect();
+    let scalars: Vec<UInt> = (0..4).map(|word| arguments.bits(64 * word..64 * (word + 1))).collect();
+    let mut key = UInt::lit(0, key_bits);
+    let mut present = Bool::lit(false);
+    for number in 0..MAX_KEY_FIELDS as u32 {
+        let part = descriptor.bits(16 * number..16 * (number + 1));
+        let place = field(part, key_field::PLACE);
+        let from_event = select(place.bits(3..6), &event_words)
+            .shift_right(place.bits(0..3).concat(UInt::lit(0, 3)));
+        // r1 has place 1; place 4, whose low bits are 0, is r4.
+        let from_argument = lookup(
+            place.bits(0..2),
+            &[(1, scalars[0]), (2, scalars[1]), (3, scalars[2])],
+            scalars[3],
+        );
+        let value = mux(flag(part, key_field::ARGUMENT), from_argument, from_event);
+        let here = flag(part, key_field::PRESENT);
+        let appended = |bits: u32| {
+            let low = value.trunc(bits);
+            if bits < key_bits { key.trunc(key_bits - bits).concat(low) } else { low }
+        };
+        // The width of an integer type is in the low two bits of its code.
+        let width = field(part, key_field::KIND).bits(0..2);
+        let longer = lookup(width, &[(0, appended(8)), (1, appended(16)), (2, appended(32))], appended(64));
+        key = mux(here, longer, key);
+        present = present | here;
+    }
+    Key { key, present }
+}

@@ -1,0 +1,175 @@
+//! The match unit: from an event and a table to an action.
+//!
+//! - [`key`]: the key of a table, from the event or from the arguments of a tail call.
+//! - [`exact`]: the store of all exact entries: two hash choices, two places each.
+//! - this file: descriptors, the pipeline, default actions, parameters.
+//!
+//! One visit each cycle. Cycle 0: descriptor and key. Cycle 1: hash, memories are addressed.
+//! Cycle 2: four entries are compared; the action or the miss is known, the parameters are
+//! addressed. Cycle 3: the parameters are there.
+
+pub mod exact;
+pub mod key;
+
+use rmt_isa::Status;
+use rmt_isa::card::CardShape;
+use rmt_isa::card::fields::table_default;
+use rmt_isa::card::regions::{PARAMETERS, TABLES};
+use rtl_builder::prelude::*;
+
+use crate::bits::flag;
+use crate::config::Widths;
+use crate::signals::{End, HostAccess, HostReply, Redirect, TableVisit};
+use exact::{ExactStore, SlotContent};
+
+/// Finds the action of a table for an event.
+pub struct MatchUnit {
+    pub(crate) shape: CardShape,
+}
+
+/// Parameters of the matched entry, for the thread's copy.
+#[derive(Clone, Copy, Debug, Bundle)]
+pub struct ParameterLoad {
+    /// They are there in this cycle
+    pub valid: Bool,
+    /// The thread
+    pub thread: UInt,
+    /// Four words, parameter 0 lowest
+    pub values: UInt,
+}
+
+impl ParameterLoad {
+    pub(crate) fn shape(widths: &Widths) -> Self {
+        Self { valid: boolean(), thread: uint(widths.thread), values: uint(256) }
+    }
+}
+
+/// Ports of [`MatchUnit`].
+#[derive(Clone, Ports)]
+pub struct MatchUnitIo {
+    /// A table to visit; always taken
+    pub visit: Input<TableVisit>,
+    /// Two cycles later: the action begins
+    pub start: Output<Redirect>,
+    /// Two cycles later instead: no action, the event ends
+    pub end: Output<End>,
+    /// Three cycles later: parameters of the action
+    pub parameters: Output<ParameterLoad>,
+    /// Access of the host
+    pub host: Input<HostAccess>,
+    /// Answer to reads of tables, match slots and parameters
+    pub reply: Output<HostReply>,
+}
+
+impl Component for MatchUnit {
+    type Io = MatchUnitIo;
+
+    fn name(&self) -> String {
+        let CardShape { tables, match_key_bits, match_buckets, parameter_rows, program_words, .. } = &self.shape;
+        let threads = self.shape.threads();
+        format!(
+            "match_unit_t{threads}_tables{tables}_key{match_key_bits}_buckets{match_buckets}_rows{parameter_rows}_program{program_words}"
+        )
+    }
+
+    fn doc(&self) -> String {
+        "From an event and a table to an action and its parameters; one visit each cycle".into()
+    }
+
+    fn io(&self) -> MatchUnitIo {
+        let widths = Widths::of(&self.shape);
+        MatchUnitIo {
+            visit: input(TableVisit::shape(&widths)),
+            start: output(Redirect::shape(&widths)),
+            end: output(End::shape(&widths)),
+            parameters: output(ParameterLoad::shape(&widths)),
+            host: input(HostAccess::shape()),
+            reply: output(HostReply::shape()),
+        }
+    }
+
+    fn build(&self, io: MatchUnitIo) {
+        let widths = Widths::of(&self.shape);
+        let (visit, host) = (io.visit.value(), io.host.value());
+        let table_words = self.shape.tables * 2;
+
+        // Cycle 0: descriptors and key.
+        let keys: AsyncMem<UInt> = AsyncMem::new("key_fields", uint(64), self.shape.tables.into());
+        let defaults: AsyncMem<UInt> = AsyncMem::new("defaults", uint(64), self.shape.tables.into());
+        let (number, odd) = (host.index(1, widths.table), host.address.bit(0));
+        let writes = host.writes(TABLES, table_words);
+        keys.write(writes & !odd, number, host.data);
+        defaults.write(writes & odd, number, host.data);
+        let default_now = defaults.read(visit.table);
+        let extracted = key::extract(keys.read(visit.table), visit.event, visit.arguments, widths.key);
+
+        // Cycle 1: hash.
+        let valid_1 = delayed("valid_1", visit.valid);
+        let thread_1 = delayed("thread_1", visit.thread);
+        let table_1 = delayed("table_1", visit.table);
+        let key_1 = delayed("key_1", extracted.key);
+        let keyed_1 = delayed("keyed_1", extracted.present);
+        let default_1 = delayed("default_1", default_now);
+
+        // Cycle 2: compare.
+        let exact = instance("exact", ExactStore { shape: self.shape.clone() });
+        exact.look_up.set(valid_1);
+        exact.table.set(table_1);
+        exact.key.set(key_1);
+        exact.host.set(host);
+        let valid_2 = delayed("valid_2", valid_1);
+        let thread_2 = delayed("thread_2", thread_1);
+        let keyed_2 = delayed("keyed_2", keyed_1);
+        let default_2 = delayed("default_2", default_1);
+        let hit = (exact.hit & keyed_2).named("hit");
+        let has_default = flag(default_2, table_default::HAS_DEFAULT);
+        let by_default = SlotContent::of_default(default_2, &widths);
+        let action = mux(hit, exact.content.value(), by_default);
+        let present = flag(default_2, table_default::PRESENT);
+        let found = present & (hit | has_default);
+        io.start.set(Redirect {
+            valid: valid_2 & found,
+            thread: thread_2,
+            pc: action.start,
+            runs: Bool::lit(true),
+        });
+        let status = mux(
+            present,
+            UInt::lit(Status::Missed as u64, 8),
+            UInt::lit(Status::OutOfRange as u64, 8),
+        );
+        io.end.set(End { valid: valid_2 & !found, thread: thread_2, status });
+
+        // Cycle 3: parameters.
+        let rows: SyncMem<UInt> =
+            SyncMem::new("parameter_rows", uint(256), self.shape.parameter_rows.into());
+        let host_row = host.index(2, widths.row);
+        let lane = host.index(0, 2);
+        let lanes = lookup(lane, &[(0, UInt::lit(1, 4)), (1, UInt::lit(2, 4)), (2, UInt::lit(4, 4))], UInt::lit(8, 4));
+        let words = self.shape.parameter_rows * 4;
+        rows.write_lanes(host.writes(PARAMETERS, words), host_row, host.data.repeat(4), lanes);
+        // The host reads in a cycle in which no visit needs the port.
+        let row_there = reg("host_row_there", boolean(), false);
+        let asks = host.reads(PARAMETERS, words) & !row_there.value();
+        let host_reads = (asks & !valid_2).named("host_reads_row");
+        row_there.next(host_reads);
+        let row = rows.read(valid_2 | host_reads, mux(valid_2, action.row, host_row));
+        io.parameters.set(ParameterLoad {
+            valid: delayed("valid_3", valid_2),
+            thread: delayed("thread_3", thread_2),
+            values: row,
+        });
+
+        let words_of_row: Vec<UInt> = (0..4).map(|word| row.bits(64 * word..64 * (word + 1))).collect();
+        let descriptor_read = host.reads(TABLES, table_words);
+        let descriptor = mux(odd, defaults.read(number), keys.read(number));
+        let slot_reply = exact.reply.value();
+        io.reply.set(HostReply {
+            valid: row_there.value() | descriptor_read | slot_reply.valid,
+            data: priority_mux(
+                &[(row_there.value(), select(delayed("host_lane", lane), &words_of_row)), (descriptor_read, descriptor)],
+                slot_reply.data,
+            ),
+        });
+    }
+}

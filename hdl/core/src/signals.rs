@@ -1,0 +1,162 @@
+//! What passes between the units of the control side.
+
+use rmt_isa::card::regions::{ADDRESS_BITS, Region};
+use rtl_builder::prelude::*;
+
+use crate::config::Widths;
+
+/// An access of the host, registered, to all units at once; one comes at a time.
+#[derive(Clone, Copy, Debug, Bundle)]
+pub struct HostAccess {
+    /// A write in this cycle
+    pub write: Bool,
+    /// A read that waits for its answer
+    pub read: Bool,
+    /// Word of 64 bits
+    pub address: UInt,
+    /// What is written
+    pub data: UInt,
+}
+
+impl HostAccess {
+    pub(crate) fn shape() -> Self {
+        Self { write: boolean(), read: boolean(), address: uint(ADDRESS_BITS), data: uint(64) }
+    }
+
+    /// Whether the address is one of the `words` words (a power of two) of a region.
+    pub(crate) fn in_region(&self, region: Region, words: u32) -> Bool {
+        self.in_range(region.base(), words)
+    }
+
+    /// Whether the address is one of the `words` words (a power of two) from `base` on, a
+    /// multiple of `words`.
+    pub(crate) fn in_range(&self, base: u32, words: u32) -> Bool {
+        let bits = words.ilog2();
+        self.address.bits(bits..ADDRESS_BITS).eq(base >> bits)
+    }
+
+    /// A write to a region.
+    pub(crate) fn writes(&self, region: Region, words: u32) -> Bool {
+        self.write & self.in_region(region, words)
+    }
+
+    /// A read of a region that waits.
+    pub(crate) fn reads(&self, region: Region, words: u32) -> Bool {
+        self.read & self.in_region(region, words)
+    }
+
+    /// The low bits of the address.
+    pub(crate) fn index(&self, low: u32, bits: u32) -> UInt {
+        self.address.bits(low..low + bits)
+    }
+}
+
+/// The answer of a unit to a read of the host.
+#[derive(Clone, Copy, Debug, Bundle)]
+pub struct HostReply {
+    /// The answer is there in this cycle
+    pub valid: Bool,
+    /// What was read
+    pub data: UInt,
+}
+
+impl HostReply {
+    pub(crate) fn shape() -> Self {
+        Self { valid: boolean(), data: uint(64) }
+    }
+}
+
+/// Something happens to a thread in this cycle.
+#[derive(Clone, Copy, Debug, Bundle)]
+pub struct ThreadPulse {
+    /// It happens
+    pub valid: Bool,
+    /// The thread
+    pub thread: UInt,
+}
+
+impl ThreadPulse {
+    pub(crate) fn shape(widths: &Widths) -> Self {
+        Self { valid: boolean(), thread: uint(widths.thread) }
+    }
+}
+
+/// An event enters a thread, or goes on to another table.
+#[derive(Clone, Copy, Debug, Bundle)]
+pub struct TableVisit {
+    /// A visit in this cycle
+    pub valid: Bool,
+    /// The thread
+    pub thread: UInt,
+    /// The table
+    pub table: UInt,
+    /// The event, byte i in bits 8i+7..8i
+    pub event: UInt,
+    /// `r1` to `r4` of the tail call, `r1` lowest
+    pub arguments: UInt,
+}
+
+impl TableVisit {
+    pub(crate) fn shape(widths: &Widths) -> Self {
+        Self {
+            valid: boolean(),
+            thread: uint(widths.thread),
+            table: uint(widths.table),
+            event: uint(512),
+            arguments: uint(256),
+        }
+    }
+}
+
+/// A thread's action begins, goes on elsewhere, or stops.
+#[derive(Clone, Copy, Debug, Bundle)]
+pub struct Redirect {
+    /// It happens
+    pub valid: Bool,
+    /// The thread
+    pub thread: UInt,
+    /// Where it goes on
+    pub pc: UInt,
+    /// It goes on at once; else it waits to be woken
+    pub runs: Bool,
+}
+
+impl Redirect {
+    pub(crate) fn shape(widths: &Widths) -> Self {
+        Self { valid: boolean(), thread: uint(widths.thread), pc: uint(widths.pc), runs: boolean() }
+    }
+}
+
+/// An event ends.
+#[derive(Clone, Copy, Debug, Bundle)]
+pub struct End {
+    /// It ends in this cycle
+    pub valid: Bool,
+    /// Its thread
+    pub thread: UInt,
+    /// How: a number of `rmt_isa::Status`
+    pub status: UInt,
+}
+
+impl End {
+    pub(crate) fn shape(widths: &Widths) -> Self {
+        Self { valid: boolean(), thread: uint(widths.thread), status: uint(8) }
+    }
+}
+
+/// A unit is done with an instruction for which the thread waited.
+#[derive(Clone, Copy, Debug, Bundle)]
+pub struct Completion {
+    /// The thread
+    pub thread: UInt,
+    /// Scalar result; not written by instructions without one
+    pub value: UInt,
+    /// 0, or the status with which the event ends
+    pub status: UInt,
+}
+
+impl Completion {
+    pub(crate) fn shape(widths: &Widths) -> Self {
+        Self { thread: uint(widths.thread), value: uint(64), status: uint(8) }
+    }
+}

@@ -1,0 +1,169 @@
+//! The test bench: a core on the evaluator with a host that installs programs, sends events
+//! and reads records back.
+
+use std::collections::VecDeque;
+
+use rmt_isa::card::read_back::{FieldContent, Record, read_store};
+use rmt_isa::card::{CardImage, CardShape, lower};
+use rmt_isa::event::{DECISION_BYTES, EVENT_BYTES};
+use rmt_isa::program::{Ordering, Program};
+use rmt_isa::{Decision, Event};
+use rmt_vm::Machine;
+use rmt_vm::state::FieldValue;
+use rtl_builder::prelude::*;
+
+use rmt_core::CoreConfig;
+
+/// Cycles after which the bench gives up on an answer.
+const PATIENCE: u32 = 20_000;
+
+/// A core with a program.
+pub struct Bench {
+    pub sim: Simulator,
+    pub image: CardImage,
+    pub cycle: u64,
+}
+
+/// A decision with the cycles in which its event was taken and it left.
+pub struct Outcome {
+    pub decision: Decision,
+    pub left: u64,
+}
+
+impl Bench {
+    /// A core with `program` installed.
+    pub fn new(shape: &CardShape, program: &Program, ordering: Ordering) -> Self {
+        let image = lower(program, ordering, shape).unwrap();
+        let sim = rmt_core::elaborate(&CoreConfig::new(shape.clone())).unwrap().simulator();
+        let mut bench = Self { sim, image, cycle: 0 };
+        bench.sim.poke("decision_ready", 1);
+        for write in bench.image.writes.clone() {
+            bench.write(write.address, write.value);
+        }
+        bench
+    }
+
+    pub fn step(&mut self) {
+        self.sim.step();
+        self.cycle += 1;
+    }
+
+    fn access(&mut self, write: bool, address: u32, value: u64) -> u64 {
+        self.sim.poke("host_valid", 1);
+        self.sim.poke("host_write", write.into());
+        self.sim.poke("host_address", address.into());
+        self.sim.poke("host_wdata", value);
+        self.step();
+        self.sim.poke("host_valid", 0);
+        for _ in 0..PATIENCE {
+            if self.sim.peek("host_answer_valid") == 1 {
+                return self.sim.peek("host_answer_rdata");
+            }
+            self.step();
+        }
+        panic!("no answer to the access of {address:#x}");
+    }
+
+    pub fn write(&mut self, address: u32, value: u64) {
+        self.access(true, address, value);
+    }
+
+    pub fn read(&mut self, address: u32) -> u64 {
+        self.access(false, address, 0)
+    }
+
+    /// Sends events as fast as they are taken and collects all decisions, in the order in
+    /// which they leave.
+    pub fn run(&mut self, events: &[Event]) -> Vec<Outcome> {
+        let mut waiting: VecDeque<&Event> = events.iter().collect();
+        let mut outcomes = Vec::new();
+        let mut quiet = 0;
+        while outcomes.len() < events.len() {
+            self.sim.poke("event_valid", (!waiting.is_empty()).into());
+            if let Some(event) = waiting.front() {
+                self.sim.poke_bits("event_payload", &bits_of(event));
+            }
+            if self.sim.peek("decision_valid") == 1 && self.sim.peek("decision_ready") == 1 {
+                outcomes.push(Outcome { decision: self.decision(), left: self.cycle });
+                quiet = 0;
+            }
+            let taken = !waiting.is_empty() && self.sim.peek("event_ready") == 1;
+            if taken {
+                waiting.pop_front();
+            }
+            self.step();
+            quiet += 1;
+            assert!(quiet < PATIENCE, "no decision: {} of {} came", outcomes.len(), events.len());
+        }
+        self.sim.poke("event_valid", 0);
+        outcomes
+    }
+
+    fn decision(&mut self) -> Decision {
+        let bits = self.sim.peek_bits("decision_payload");
+        let mut bytes = [0; DECISION_BYTES];
+        for (place, word) in bytes.chunks_exact_mut(8).zip(bits.words()) {
+            place.copy_from_slice(&word.to_le_bytes());
+        }
+        Decision::from_bytes(&bytes).unwrap().0
+    }
+
+    /// All records of a context store.
+    pub fn records(&mut self, store: usize) -> Vec<Record> {
+        let plan = self.image.contexts[store].clone();
+        read_store::<()>(&plan, |address| Ok(self.read(address))).unwrap()
+    }
+}
+
+fn bits_of(event: &Event) -> Bits {
+    let words: Vec<u64> = (0..EVENT_BYTES / 8).map(|word| event.load(8 * word, 8)).collect();
+    Bits::from_words(512, &words)
+}
+
+/// Runs `events` on the core and on the interpreter; decisions and records must be equal.
+/// Gives the core's outcomes in the order of the events.
+pub fn compare(
+    shape: &CardShape,
+    program: &Program,
+    ordering: Ordering,
+    events: &[Event],
+) -> Vec<Outcome> {
+    let mut bench = Bench::new(shape, program, ordering);
+    let mut outcomes = bench.run(events);
+    let mut machine = Machine::new(program).unwrap();
+    let mut in_order = Vec::new();
+    for (number, event) in events.iter().enumerate() {
+        let expected = machine.run(event);
+        let place = outcomes.iter().position(|outcome| outcome.decision.tag == event.tag());
+        let outcome = outcomes.remove(place.unwrap_or_else(|| panic!("event {number} was lost")));
+        let got = Decision { cycles: 0, ..outcome.decision };
+        assert_eq!(got, expected, "event {number}");
+        in_order.push(outcome);
+    }
+    for store in 0..program.contexts.len() {
+        assert_eq!(bench.records(store), expected_records(&machine, store), "store {store}");
+    }
+    in_order
+}
+
+/// The interpreter's records, as the card gives them.
+fn expected_records(machine: &Machine, store: usize) -> Vec<Record> {
+    let store = &machine.state().contexts()[store];
+    let mut records = Vec::new();
+    for (number, set) in store.sets().sets().iter().enumerate() {
+        for &way in set.order() {
+            let slot = number * rmt_isa::limits::WAYS + usize::from(way);
+            let fields = store.record_values(slot).into_iter().map(|value| match value {
+                FieldValue::Scalar(value) => FieldContent::Scalar(value),
+                FieldValue::Ring(values) => FieldContent::Ring(values),
+            });
+            records.push(Record {
+                set: number as u32,
+                way: way.into(),
+                key: set.key(way.into()).unwrap(),
+                fields: fields.collect(),
+            });
+        }
+    }
+    records
+}

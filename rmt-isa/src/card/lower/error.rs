@@ -1,0 +1,89 @@
+//! Why a program does not go onto a card.
+
+use crate::card::ModelLowerError;
+use crate::card::shape::ShapeError;
+use crate::program::MatchKind;
+
+/// Why a program does not go onto a card. Every message names the object, what is needed,
+/// what the card has, and the remedy.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LowerError {
+    /// The shape itself cannot be built.
+    #[error(transparent)]
+    Shape(#[from] ShapeError),
+    /// A model does not fit.
+    #[error(transparent)]
+    Models(#[from] ModelLowerError),
+    /// A memory of the card is too small.
+    #[error("{object} need {needed} {unit}, the card has {has}; generate the card with a larger `{parameter}`, or make the program smaller")]
+    Memory {
+        /// What needs it.
+        object: String,
+        /// How much it needs.
+        needed: usize,
+        /// Of what.
+        unit: &'static str,
+        /// How much the card has.
+        has: u32,
+        /// Parameter of the card to raise.
+        parameter: &'static str,
+    },
+    /// The card does not execute an instruction.
+    #[error("action `{action}`, instruction {index} (`{instruction}`): the card does not execute {what}; run the program in software, or rewrite it without")]
+    Instruction {
+        /// Name of the action.
+        action: String,
+        /// Place in the action, from 0.
+        index: usize,
+        /// The instruction.
+        instruction: String,
+        /// What is missing.
+        what: String,
+    },
+    /// The card has no match unit of a kind.
+    #[error("table `{table}` matches by {kind:?}, the card by exact keys only; make it an exact table, or run the program in software")]
+    MatchKind {
+        /// Name of the table.
+        table: String,
+        /// Its kind.
+        kind: MatchKind,
+    },
+    /// A key is too wide.
+    #[error("the key of table `{table}` has {bits} bits, the card compares {has}; generate the card with a larger `match_key_bits`, or use narrower fields")]
+    KeyWidth {
+        /// Name of the table.
+        table: String,
+        /// Bits of its key.
+        bits: u32,
+        /// Bits that the card compares.
+        has: u32,
+    },
+    /// No place for an entry.
+    #[error("table `{table}` does not fit: no place could be made for entry {entry}, {filled} of {slots} slots are filled; generate the card with a larger `match_buckets`, or remove entries")]
+    NoSlot {
+        /// Name of the table.
+        table: String,
+        /// Number of the entry in the table.
+        entry: usize,
+        /// Slots filled.
+        filled: usize,
+        /// Slots of the card.
+        slots: usize,
+    },
+    /// The card has no maps.
+    #[error("map `{map}`: the card has no maps; run the program in software, or keep the data in a context")]
+    Map {
+        /// Name of the map.
+        map: String,
+    },
+    /// An object refers to one that is not there.
+    #[error("{object} names {what} {number}, which the program does not have; only verified programs can be installed")]
+    NoSuchObject {
+        /// What refers to it.
+        object: String,
+        /// Action or field.
+        what: &'static str,
+        /// Its number.
+        number: usize,
+    },
+}

@@ -1,0 +1,159 @@
+//! A program becomes the host writes that install it on a card.
+//!
+//! `lower` checks that the card has what the program needs, gives every object its place,
+//! and writes: events off, code, parameters, tables, entries, contexts, models, events on.
+//! Whatever an earlier program left in the tables is cleared.
+
+mod context;
+mod error;
+mod tables;
+
+pub use context::{FieldPlan, StorePlan};
+pub use error::LowerError;
+pub use tables::SlotValue;
+
+use super::fields::{control_enable, control_watchdog};
+use super::matching::MatchStore;
+use super::models::lower_models;
+use super::regions::{CONTROL, ENGINE_BASE, PROGRAM};
+use super::shape::CardShape;
+use super::HostWrite;
+use crate::instruction::Instruction;
+use crate::operand::Operand;
+use crate::program::{Ordering, Program};
+
+/// Cycles after which an event is ended, until the host writes another limit.
+pub const DEFAULT_WATCHDOG_CYCLES: u32 = 1 << 20;
+
+/// A program as it stands on a card.
+#[derive(Clone, Debug)]
+pub struct CardImage {
+    /// The writes that install it, in order.
+    pub writes: Vec<HostWrite>,
+    /// First instruction of each action.
+    pub action_starts: Vec<u16>,
+    /// Where the entries of exact tables stand.
+    pub entries: MatchStore<SlotValue>,
+    /// Where the records of context stores stand.
+    pub contexts: Vec<StorePlan>,
+}
+
+/// What [`lower`] works on.
+struct Lowering<'a> {
+    program: &'a Program,
+    shape: &'a CardShape,
+    writes: Vec<HostWrite>,
+}
+
+impl Lowering<'_> {
+    fn write(&mut self, address: u32, value: u64) {
+        self.writes.push(HostWrite { address, value });
+    }
+}
+
+/// The writes that install a program.
+///
+/// `program` has passed the verifier, which also computed `ordering`.
+///
+/// # Errors
+/// [`LowerError`] when the card lacks something that the program needs; it names the object,
+/// what the card has, what is needed, and what would help.
+pub fn lower(
+    program: &Program,
+    ordering: Ordering,
+    shape: &CardShape,
+) -> Result<CardImage, LowerError> {
+    shape.check()?;
+    let mut lowering = Lowering { program, shape, writes: Vec::new() };
+    lowering.write(CONTROL.word(0), 0);
+    let action_starts = lowering.code()?;
+    let entries = lowering.tables(&action_starts)?;
+    let contexts = lowering.contexts()?;
+    for write in lower_models(program, &shape.engine)? {
+        lowering.write(ENGINE_BASE + write.address, write.value);
+    }
+    let limit = control_watchdog::LIMIT.insert(DEFAULT_WATCHDOG_CYCLES.into());
+    lowering.write(CONTROL.word(1), limit);
+    lowering.write(CONTROL.word(0), enable_word(program, ordering));
+    Ok(CardImage { writes: lowering.writes, action_starts, entries, contexts })
+}
+
+/// The control word that lets events of a program run.
+fn enable_word(program: &Program, ordering: Ordering) -> u64 {
+    let sets = program.contexts.iter().map(|context| context.capacity / 4).min().unwrap_or(1);
+    let number = match ordering {
+        Ordering::Pure => 0,
+        Ordering::PerKey => 1,
+        Ordering::Total => 2,
+    };
+    control_enable::ENABLE.insert(1)
+        | control_enable::ORDERING.insert(number)
+        | control_enable::HOOK.insert(program.hook.number.into())
+        | control_enable::LOCK_MASK.insert(u64::from(sets.max(1)) - 1)
+}
+
+impl Lowering<'_> {
+    /// Writes all actions one behind the other; the result is where each begins.
+    fn code(&mut self) -> Result<Vec<u16>, LowerError> {
+        let needed: usize = self.program.actions.iter().map(|action| action.code.len()).sum();
+        let has = self.shape.program_words;
+        if needed > has as usize {
+            return Err(LowerError::Memory {
+                object: "the actions".into(),
+                needed,
+                unit: "instructions",
+                has,
+                parameter: "program_words",
+            });
+        }
+        let mut starts = Vec::new();
+        let mut place = 0;
+        for action in &self.program.actions {
+            starts.push(place as u16);
+            for (index, &instruction) in action.code.iter().enumerate() {
+                self.check_instruction(&action.name, index, instruction)?;
+                self.write(PROGRAM.word(place), instruction.encode());
+                place += 1;
+            }
+        }
+        Ok(starts)
+    }
+
+    fn check_instruction(
+        &self,
+        action: &str,
+        index: usize,
+        instruction: Instruction,
+    ) -> Result<(), LowerError> {
+        let unsupported = |what: String| LowerError::Instruction {
+            action: action.to_owned(),
+            index,
+            instruction: instruction.to_string(),
+            what,
+        };
+        if !self.shape.executes_opcode(instruction.opcode()) {
+            return Err(unsupported(format!("`{}`", instruction.info().mnemonic)));
+        }
+        for operand in instruction.operands() {
+            match operand.value {
+                Operand::Helper(helper) if !self.shape.executes_helper(helper) => {
+                    return Err(unsupported(format!("the helper `{helper}`")));
+                }
+                Operand::Lanes(lanes) if lanes.count() > self.shape.engine.vector_lanes as usize => {
+                    return Err(LowerError::Memory {
+                        object: format!("`{instruction}` of action `{action}`"),
+                        needed: lanes.count(),
+                        unit: "vector lanes",
+                        has: self.shape.engine.vector_lanes,
+                        parameter: "engine.vector_lanes",
+                    });
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,159 @@
+//! Tests of installing a program: writes are played into a plain model of the memories.
+
+use std::collections::HashMap;
+
+use super::*;
+use crate::assembly::assemble;
+use crate::card::fields::{context_field, context_store, match_slot, table_default};
+use crate::card::matching::MatchKey;
+use crate::card::regions::{CONTEXTS, MATCH, PARAMETERS, TABLES};
+use crate::operand::IntType;
+use crate::program::*;
+
+fn action(name: &str, text: &str) -> Action {
+    let code = assemble(text).unwrap();
+    Action { name: name.into(), parameters: vec![], arguments: 0, lines: vec![0; code.len()], code }
+}
+
+fn program() -> Program {
+    let call = |action, value| ActionCall { action, parameters: vec![value] };
+    let entry = |key, value| Entry {
+        matcher: Matcher::Exact { key },
+        priority: 0,
+        call: call(1, value),
+    };
+    Program {
+        name: "p".into(),
+        hook: Hook { name: "h".into(), number: 7, fields: vec![] },
+        tables: vec![Table {
+            name: "t".into(),
+            kind: MatchKind::Exact,
+            key: vec![KeyField {
+                name: "pid".into(),
+                kind: IntType::U32,
+                source: KeySource::Event { offset: 8 },
+            }],
+            capacity: 8,
+            actions: vec![0, 1],
+            default: Some(ActionCall { action: 0, parameters: vec![] }),
+            entries: vec![entry(5, 100), entry(6, 100), entry(7, 101)],
+        }],
+        actions: vec![
+            action("miss", "exit abstain"),
+            action("hit", "ld_param r1, param0\nout out0, r1\nexit decided"),
+        ],
+        contexts: vec![Context {
+            name: "c".into(),
+            capacity: 64,
+            fields: vec![
+                ContextField {
+                    name: "last".into(),
+                    kind: IntType::U64,
+                    ring: None,
+                    writable: true,
+                    label: Label::Public,
+                },
+                ContextField {
+                    name: "deltas".into(),
+                    kind: IntType::I16,
+                    ring: Some(5),
+                    writable: false,
+                    label: Label::Public,
+                },
+            ],
+        }],
+        ..Program::default()
+    }
+}
+
+fn memory(image: &CardImage) -> HashMap<u32, u64> {
+    image.writes.iter().map(|write| (write.address, write.value)).collect()
+}
+
+#[test]
+fn an_entry_leads_to_its_action_and_parameters() {
+    let image = lower(&program(), Ordering::PerKey, &CardShape::tiny()).unwrap();
+    let memory = memory(&image);
+    assert_eq!(image.action_starts, [0, 1]);
+    for (key, parameter) in [(5, 100), (6, 100), (7, 101)] {
+        let slot = image.entries.find(MatchKey { table: 0, key }).unwrap() as u32;
+        let word = memory[&MATCH.word(4 * slot + 2)];
+        assert_eq!(memory[&MATCH.word(4 * slot)], key as u64);
+        assert_eq!(match_slot::PRESENT.extract(word), 1);
+        assert_eq!(match_slot::START.extract(word), 1);
+        let row = match_slot::PARAMETERS.extract(word) as u32;
+        assert_eq!(memory[&PARAMETERS.word(4 * row)], parameter);
+    }
+    let rows = image.writes.iter().filter(|write| write.address >> 16 == PARAMETERS.slot).count();
+    assert_eq!(rows, 3 * 4, "equal rows are shared: none, 100 and 101 remain");
+    assert_eq!(table_default::START.extract(memory[&TABLES.word(1)]), 0);
+    assert_eq!(memory[&TABLES.word(3)], 0, "tables of an earlier program are cleared");
+}
+
+#[test]
+fn events_are_off_while_a_program_is_installed() {
+    let image = lower(&program(), Ordering::Total, &CardShape::tiny()).unwrap();
+    let control: Vec<_> =
+        image.writes.iter().filter(|write| write.address == CONTROL.word(0)).collect();
+    assert_eq!(control.len(), 2);
+    assert_eq!(image.writes.first(), Some(&HostWrite { address: CONTROL.word(0), value: 0 }));
+    let last = image.writes.last().unwrap();
+    assert_eq!(last.address, CONTROL.word(0));
+    assert_eq!(control_enable::ORDERING.extract(last.value), 2);
+    assert_eq!(control_enable::HOOK.extract(last.value), 7);
+    assert_eq!(control_enable::LOCK_MASK.extract(last.value), 15);
+}
+
+#[test]
+fn fields_of_records_do_not_overlap() {
+    let image = lower(&program(), Ordering::PerKey, &CardShape::tiny()).unwrap();
+    let fields = &image.contexts[0].fields;
+    assert_eq!((fields[0].data, fields[0].shift), (0, 0));
+    assert_eq!((fields[1].data, fields[1].shift), (64, 3));
+    let memory = memory(&image);
+    let ring = memory[&CONTEXTS.word(256 + 1)];
+    assert_eq!(context_field::LAST_PLACE.extract(ring), 4);
+    assert_eq!(context_field::WRITABLE.extract(ring), 0);
+    assert_eq!(context_store::SET_MASK.extract(memory[&CONTEXTS.word(0)]), 15);
+    assert_eq!(memory[&CONTEXTS.word(1)], 0);
+}
+
+#[test]
+fn what_the_card_lacks_is_named_with_its_remedy() {
+    let error = |change: fn(&mut Program)| {
+        let mut program = program();
+        change(&mut program);
+        lower(&program, Ordering::Pure, &CardShape::tiny()).unwrap_err().to_string()
+    };
+    assert_eq!(
+        error(|p| p.tables[0].kind = MatchKind::Ternary),
+        "table `t` matches by Ternary, the card by exact keys only; make it an exact table, or run the program in software"
+    );
+    assert_eq!(
+        error(|p| p.actions[0] = action("miss", "map_ld r1, map0, r2\nexit abstain")),
+        "action `miss`, instruction 0 (`map_ld r1, map0, r2`): the card does not execute `map_ld`; run the program in software, or rewrite it without"
+    );
+    assert_eq!(
+        error(|p| p.contexts[0].capacity = 1024),
+        "the context stores up to `c` need 256 sets of four records, the card has 64; generate the card with a larger `context_sets`, or make the program smaller"
+    );
+    assert_eq!(
+        error(|p| p.contexts[0].fields[1].ring = Some(200)),
+        "the context stores up to `c` need 16448 words of fields, the card has 4096; generate the card with a larger `context_words`, or make the program smaller"
+    );
+    assert_eq!(
+        error(|p| p.tables[0].key = vec![p.tables[0].key[0].clone(); 3]),
+        "the key of table `t` has 96 bits, the card compares 64; generate the card with a larger `match_key_bits`, or use narrower fields"
+    );
+    assert_eq!(
+        error(|p| {
+            let entry = p.tables[0].entries[0].clone();
+            p.tables[0].entries = (0..300)
+                .map(|key| Entry { matcher: Matcher::Exact { key }, ..entry.clone() })
+                .collect();
+        })
+        .split(':')
+        .next(),
+        Some("table `t` does not fit")
+    );
+}

@@ -1,0 +1,41 @@
+//! What software must know of a card, free of any hardware description: how it was built,
+//! where its memories stand, and which words install a program.
+//!
+//! - [`shape`]: [`CardShape`], every parameter that a card was built with; the card gives it
+//!   back through its capability words.
+//! - [`engine`]: the same for the ML engine, with its regions and descriptors.
+//! - [`regions`]: the host memory map, one table.
+//! - [`fields`]: the bit fields of descriptors and registers, one table each.
+//! - [`lower`](mod@lower): a program becomes the host writes that install it.
+//! - [`matching`]: where entries of exact tables go, with cuckoo insertion.
+//! - [`models`]: the same for tensors, scales, windows and forests.
+//! - [`read_back`]: context records from the card, as plain values.
+//!
+//! `lower` takes a program and a shape and uses the tables; the RTL generator takes its
+//! address decode and bit positions from the same tables; the loader writes what `lower`
+//! gave and reads what `read_back` asks for.
+
+pub mod engine;
+pub mod fields;
+pub mod lower;
+pub mod matching;
+pub mod models;
+pub mod models_error;
+pub mod read_back;
+mod reference;
+pub mod regions;
+pub mod shape;
+
+pub use models_error::ModelLowerError;
+pub use lower::{CardImage, LowerError, lower};
+pub use reference::page;
+pub use shape::{CardShape, ShapeError};
+
+/// One write of 64 bits through the host port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct HostWrite {
+    /// Word address: a word is 64 bits.
+    pub address: u32,
+    /// The word.
+    pub value: u64,
+}

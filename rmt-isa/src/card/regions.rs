@@ -1,0 +1,109 @@
+//! The host memory map, as one table. Addresses count words of 64 bits.
+
+/// Bits of a word address of the whole card.
+pub const ADDRESS_BITS: u32 = 22;
+/// Bits of an address inside one slot of the map.
+pub const SLOT_BITS: u32 = 16;
+/// First word of the ML engine's window, see [`super::engine`].
+pub const ENGINE_BASE: u32 = 1 << (ADDRESS_BITS - 1);
+
+/// A part of the map: some slots of 65,536 words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Region {
+    /// Name.
+    pub name: &'static str,
+    /// First slot.
+    pub slot: u32,
+    /// Slots that it takes, a power of two, aligned to itself.
+    pub slots: u32,
+    /// Whether the host may read it; other regions read as zero.
+    pub readable: bool,
+    /// Whether the host may write it; writes elsewhere change nothing.
+    pub writable: bool,
+    /// What stands in it and how.
+    pub doc: &'static str,
+}
+
+impl Region {
+    /// First word.
+    pub const fn base(self) -> u32 {
+        self.slot << SLOT_BITS
+    }
+
+    /// Words that the map keeps for it; a card may have fewer.
+    pub const fn words(self) -> u32 {
+        self.slots << SLOT_BITS
+    }
+
+    /// Address of one of its words.
+    pub const fn word(self, index: u32) -> u32 {
+        self.base() + index
+    }
+}
+
+macro_rules! regions {
+    ($($(#[doc = $doc:literal])* $name:ident = $slot:literal, $slots:literal, $access:ident;)*) => {
+        $($(#[doc = $doc])* pub const $name: Region = Region {
+            name: stringify!($name),
+            slot: $slot,
+            slots: $slots,
+            readable: access::$access.0,
+            writable: access::$access.1,
+            doc: concat!($($doc),*),
+        };)*
+        /// All regions of the control side, in order.
+        pub const REGIONS: &[Region] = &[$($name),*];
+    };
+}
+
+/// (readable, writable)
+mod access {
+    pub const READ: (bool, bool) = (true, false);
+    pub const WRITE: (bool, bool) = (false, true);
+    pub const BOTH: (bool, bool) = (true, true);
+}
+
+regions! {
+    /// Capability words: what the card was built with, see `CardShape`.
+    CAPABILITIES = 0, 1, READ;
+    /// Control words: enable, hook, ordering, watchdog.
+    CONTROL = 1, 1, BOTH;
+    /// Counters of the control side, 48 bits each; they wrap.
+    COUNTERS = 2, 1, READ;
+    /// Instructions of all actions.
+    PROGRAM = 3, 1, BOTH;
+    /// Table descriptors, two words for each table.
+    TABLES = 4, 1, BOTH;
+    /// Match slots, four words for each: key bits 63..0, key bits 127..64, slot word, unused. Slot 4 b + 2 c + i is place i of bucket b under choice c.
+    MATCH = 5, 1, BOTH;
+    /// Parameters of entries and default actions, four words a row.
+    PARAMETERS = 6, 1, BOTH;
+    /// Context descriptors: stores at word 0, fields at word 256 + 32 * store + field.
+    CONTEXTS = 7, 1, WRITE;
+    /// Keys of context records, one word for each slot (set * 4 + way).
+    CONTEXT_KEYS = 8, 1, BOTH;
+    /// State of each set: occupied ways and their order of use.
+    CONTEXT_SETS = 9, 1, BOTH;
+    /// For each slot: bit f is set when field f was written since the record was created; other fields read as zero.
+    CONTEXT_WRITTEN = 10, 1, BOTH;
+    /// Ring heads: length and place of the newest value.
+    RING_HEADS = 12, 2, BOTH;
+    /// Values of context fields, extended to 64 bits.
+    CONTEXT_DATA = 16, 4, BOTH;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn regions_do_not_overlap_and_stay_below_the_engine() {
+        let mut end = 0;
+        for region in REGIONS {
+            assert!(region.base() >= end, "{}", region.name);
+            assert!(region.slots.is_power_of_two() && region.slot % region.slots == 0);
+            end = region.base() + region.words();
+        }
+        assert!(end <= ENGINE_BASE);
+    }
+}

@@ -1,0 +1,388 @@
+//! The shape of a card: every parameter that it was built with.
+
+use serde::{Deserialize, Serialize};
+
+use super::engine::{self, EngineShape, EngineShapeError};
+use super::regions::{ADDRESS_BITS, REGIONS, Region};
+use super::regions::{CONTEXT_DATA, CONTEXT_KEYS, MATCH, PARAMETERS, PROGRAM, RING_HEADS};
+use crate::helper::Helper;
+use crate::instruction::{Class, INSTRUCTIONS, Instruction};
+use crate::limits::WAYS;
+
+/// First capability word: "RMT card" in ASCII, the first letter in the low byte.
+pub const MAGIC: u64 = u64::from_le_bytes(*b"RMT card");
+/// Version of the host memory map and of all word layouts.
+pub const VERSION: u64 = 1;
+/// Choices of bucket that an exact entry has.
+pub const MATCH_CHOICES: u32 = 2;
+/// Entries in one bucket.
+pub const MATCH_PLACES: u32 = 2;
+
+macro_rules! card_shape {
+    ({ $($(#[doc = $doc:literal])* $name:ident;)* } engine: $($engine:ident),* $(,)?) => {
+        /// Parameters of a card. All are fixed when the RTL is generated.
+        #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub struct CardShape {
+            $($(#[doc = $doc])* pub $name: u32,)*
+            /// The ML engine.
+            pub engine: EngineShape,
+        }
+
+        /// Name and meaning of each parameter of the control side.
+        pub const PARAMETERS_OF_CONTROL: &[(&str, &str)] =
+            &[$((stringify!($name), concat!($($doc),*)),)*];
+
+        /// Names of the capability words, in order.
+        pub const CAPABILITIES: &[&str] = &[
+            "magic", "version", "opcodes0", "opcodes1", "opcodes2", "opcodes3", "helpers",
+            $(stringify!($name),)* $(concat!("engine_", stringify!($engine)),)*
+        ];
+
+        impl CardShape {
+            /// The capability words, in order.
+            pub fn capability_words(&self) -> Vec<u64> {
+                let [a, b, c, d] = self.opcode_words();
+                vec![
+                    MAGIC, VERSION, a, b, c, d, self.helper_word(),
+                    $(self.$name.into(),)* $(self.engine.$engine.into(),)*
+                ]
+            }
+
+            /// The shape that a card's capability words tell.
+            ///
+            /// # Errors
+            /// [`ShapeError`] when this is no card of this version, or a word is missing or
+            /// out of range.
+            pub fn from_capability_words(words: &[u64]) -> Result<Self, ShapeError> {
+                if words.first() != Some(&MAGIC) {
+                    return Err(ShapeError::NoCard { found: words.first().copied().unwrap_or(0) });
+                }
+                if words.get(1) != Some(&VERSION) {
+                    return Err(ShapeError::Version { found: words.get(1).copied().unwrap_or(0) });
+                }
+                let number = |name: &'static str| {
+                    let word = CAPABILITIES.iter().position(|n| *n == name)
+                        .and_then(|place| words.get(place));
+                    word.and_then(|&word| u32::try_from(word).ok())
+                        .ok_or(ShapeError::BadWord { name })
+                };
+                let shape = Self {
+                    $($name: number(stringify!($name))?,)*
+                    engine: EngineShape {
+                        $($engine: number(concat!("engine_", stringify!($engine)))?,)*
+                    },
+                };
+                shape.check()?;
+                // A card of this version that lacks instructions would be a new version.
+                if words.get(2..7) != shape.capability_words().get(2..7) {
+                    return Err(ShapeError::BadWord { name: "opcodes0 to helpers" });
+                }
+                Ok(shape)
+            }
+
+            fn parameter_values(&self) -> Vec<(&'static str, u32)> {
+                vec![$((stringify!($name), self.$name)),*]
+            }
+        }
+    };
+}
+
+card_shape! { {
+    /// Instructions that all actions together may have: 64 to 65536, a power of two. Costs one block RAM for each 512.
+    program_words;
+    /// Tables that an event can visit: 2 to 256, a power of two. Costs 128 bits of distributed RAM each.
+    tables;
+    /// Width of the longest key of a table: 64 or 128 bits. Costs four slots of block RAM width and four comparators.
+    match_key_bits;
+    /// Buckets of the exact match under each of the two hash choices: 16 to 4096, a power of two. Each holds two entries, so the card holds four times as many slots; about nine tenths of them can be filled.
+    match_buckets;
+    /// Rows of four parameters for entries and default actions, shared by equal rows: 16 to 16384, a power of two.
+    parameter_rows;
+    /// Sets of all context stores together: 16 to 16384, a power of two; four records each.
+    context_sets;
+    /// Words of 64 bits for all fields of all records: 64 to 262144, a power of two.
+    context_words;
+    /// Heads of history rings, one for each ring and record: 16 to 131072, a power of two.
+    ring_heads;
+} engine: threads, array, hop_columns, vector_lanes, requantise_lanes, weight_tiles,
+        constant_words, scale_words, tree_pairs, tensors, scales, forests,
+}
+
+/// Why a card of a shape cannot be built, or capability words are none.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ShapeError {
+    /// A parameter breaks its rule.
+    #[error("parameter `{parameter}` is {found}; it must be {rule}")]
+    Parameter {
+        /// Name.
+        parameter: &'static str,
+        /// Value.
+        found: u32,
+        /// What it must be.
+        rule: String,
+    },
+    /// The engine cannot be built.
+    #[error(transparent)]
+    Engine(#[from] EngineShapeError),
+    /// The engine's memories do not fit the host memory map.
+    #[error("the engine's memories need {needed} address bits, the host memory map has {}; make its largest memory smaller", ADDRESS_BITS - 1)]
+    EngineWindow {
+        /// Bits that they need.
+        needed: u32,
+    },
+    /// The first word is not the magic number.
+    #[error("capability word 0 is {found:#x}, not {MAGIC:#x}: this is no RMT card, or its memory is not enabled")]
+    NoCard {
+        /// The word.
+        found: u64,
+    },
+    /// Another version of the memory map.
+    #[error("the card speaks version {found} of the memory map, this software version {VERSION}; use the software that the card was generated with")]
+    Version {
+        /// The card's version.
+        found: u64,
+    },
+    /// A capability word is missing or out of range.
+    #[error("capability `{name}` is missing or out of range; the card or the path to it is damaged")]
+    BadWord {
+        /// Name of the word.
+        name: &'static str,
+    },
+}
+
+impl CardShape {
+    /// The smallest card that is useful, with a 4 × 4 array and 2 threads.
+    pub const fn tiny() -> Self {
+        Self {
+            program_words: 512,
+            tables: 8,
+            match_key_bits: 64,
+            match_buckets: 64,
+            parameter_rows: 64,
+            context_sets: 64,
+            context_words: 4096,
+            ring_heads: 1024,
+            engine: EngineShape::tiny(),
+        }
+    }
+
+    /// A card for small FPGAs, with an 8 × 8 array and 4 threads.
+    pub const fn small() -> Self {
+        Self {
+            program_words: 1024,
+            tables: 16,
+            match_key_bits: 64,
+            match_buckets: 256,
+            parameter_rows: 256,
+            context_sets: 128,
+            context_words: 16384,
+            ring_heads: 2048,
+            engine: EngineShape::small(),
+        }
+    }
+
+    /// The default card, with a 16 × 16 array and 8 threads.
+    pub const fn default_card() -> Self {
+        Self {
+            program_words: 2048,
+            tables: 32,
+            match_key_bits: 128,
+            match_buckets: 512,
+            parameter_rows: 512,
+            context_sets: 256,
+            context_words: 32768,
+            ring_heads: 4096,
+            engine: EngineShape::default_card(),
+        }
+    }
+
+    /// Whether a card of this shape can be built.
+    ///
+    /// # Errors
+    /// [`ShapeError`] with the first rule that is broken.
+    pub fn check(&self) -> Result<(), ShapeError> {
+        for (parameter, found) in self.parameter_values() {
+            let (low, high) = match parameter {
+                "program_words" => (64, PROGRAM.words()),
+                "tables" => (2, 256),
+                "match_key_bits" => (64, 128),
+                "match_buckets" => (16, MATCH.words() / (4 * MATCH_CHOICES * MATCH_PLACES)),
+                "parameter_rows" => (16, PARAMETERS.words() / 4),
+                "context_sets" => (16, CONTEXT_KEYS.words() / WAYS as u32),
+                "context_words" => (64, CONTEXT_DATA.words()),
+                _ => (16, RING_HEADS.words()),
+            };
+            if !found.is_power_of_two() || !(low..=high).contains(&found) {
+                let rule = format!("a power of two from {low} to {high}");
+                return Err(ShapeError::Parameter { parameter, found, rule });
+            }
+        }
+        self.engine.check()?;
+        let needed = self.engine.host_address_bits();
+        if needed > ADDRESS_BITS - 1 {
+            return Err(ShapeError::EngineWindow { needed });
+        }
+        Ok(())
+    }
+
+    /// Event threads.
+    pub const fn threads(&self) -> u32 {
+        self.engine.threads
+    }
+
+    /// Slots of the exact match, all choices and places.
+    pub const fn match_slots(&self) -> u32 {
+        self.match_buckets * MATCH_CHOICES * MATCH_PLACES
+    }
+
+    /// Words of a region that this card has.
+    pub fn region_words(&self, region: Region) -> u32 {
+        match region.name {
+            "CAPABILITIES" => CAPABILITIES.len() as u32,
+            "CONTROL" => CONTROL_WORDS,
+            "COUNTERS" => COUNTERS.len() as u32,
+            "PROGRAM" => self.program_words,
+            "TABLES" => self.tables * 2,
+            "MATCH" => self.match_slots() * 4,
+            "PARAMETERS" => self.parameter_rows * 4,
+            "CONTEXTS" => CONTEXT_FIELD_BASE + CONTEXT_FIELD_WORDS,
+            "CONTEXT_KEYS" | "CONTEXT_WRITTEN" => self.context_sets * WAYS as u32,
+            "CONTEXT_SETS" => self.context_sets,
+            "RING_HEADS" => self.ring_heads,
+            _ => self.context_words,
+        }
+    }
+
+    /// All regions of the control side with the words that this card has.
+    pub fn regions(&self) -> impl Iterator<Item = (Region, u32)> + '_ {
+        REGIONS.iter().map(|&region| (region, self.region_words(region)))
+    }
+
+    /// Whether the card executes instructions of this opcode.
+    pub fn executes_opcode(&self, opcode: u8) -> bool {
+        Instruction::info_of_opcode(opcode).is_some_and(|info| match info.class {
+            Class::Map => false,
+            Class::Model => engine::OPCODES.contains(&opcode),
+            // The context unit moves rings to and from vector registers.
+            Class::Vector => CONTEXT_VECTOR_OPCODES.contains(&opcode) || engine::OPCODES.contains(&opcode),
+            _ => true,
+        })
+    }
+
+    /// Whether the card computes this helper.
+    pub fn executes_helper(&self, helper: Helper) -> bool {
+        Helper::ALL.contains(&helper)
+    }
+
+    fn opcode_words(&self) -> [u64; 4] {
+        let mut words = [0; 4];
+        for info in INSTRUCTIONS.iter().filter(|info| self.executes_opcode(info.opcode)) {
+            words[usize::from(info.opcode / 64)] |= 1 << (info.opcode % 64);
+        }
+        words
+    }
+
+    fn helper_word(&self) -> u64 {
+        Helper::ALL
+            .iter()
+            .filter(|&&helper| self.executes_helper(helper))
+            .fold(0, |word, &helper| word | 1 << helper as u32)
+    }
+}
+
+impl Default for CardShape {
+    fn default() -> Self {
+        Self::default_card()
+    }
+}
+
+/// `RMT_VECTOR_LD_CTXT` and `RMT_VECTOR_ST_CTXT`, which the context unit executes.
+pub const CONTEXT_VECTOR_OPCODES: &[u8] = &[0xa2, 0xa3];
+/// Control words, see [`super::fields::control_enable`] and [`super::fields::control_watchdog`].
+pub const CONTROL_WORDS: u32 = 2;
+/// First field descriptor in the region of context descriptors.
+pub const CONTEXT_FIELD_BASE: u32 = 256;
+/// Field descriptors: 32 for each of 4 stores.
+pub const CONTEXT_FIELD_WORDS: u32 = 128;
+
+macro_rules! counters {
+    ($($(#[doc = $doc:literal])* $name:ident;)*) => {
+        /// Name and meaning of each counter word of the control side, in order.
+        pub const COUNTERS: &[(&str, &str)] = &[$((stringify!($name), concat!($($doc),*)),)*];
+    };
+}
+
+counters! {
+    /// Clock cycles since reset.
+    CYCLES;
+    /// Events accepted.
+    EVENTS;
+    /// Decisions that left.
+    DECISIONS;
+    /// Table look-ups, tail calls included.
+    LOOKUPS;
+    /// Instructions executed.
+    INSTRUCTIONS;
+    /// Cycles in which at least one event was on the card.
+    BUSY_CYCLES;
+    /// Cycles in which an event waited for a free thread.
+    THREAD_STALLS;
+    /// Cycles in which an event waited for the lock of its key, or for its turn.
+    LOCK_STALLS;
+    /// Instructions that found their unit busy and were fetched again.
+    REPLAYS;
+    /// Cycles in which a decision waited to be taken.
+    DECISION_STALLS;
+    /// Records created in place of another one.
+    EVICTIONS;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shape_survives_its_capability_words() {
+        for shape in [CardShape::tiny(), CardShape::small(), CardShape::default_card()] {
+            assert_eq!(shape.check(), Ok(()));
+            let words = shape.capability_words();
+            assert_eq!(words.len(), CAPABILITIES.len());
+            assert_eq!(CardShape::from_capability_words(&words), Ok(shape));
+        }
+    }
+
+    #[test]
+    fn what_is_no_card_is_refused() {
+        let mut words = CardShape::tiny().capability_words();
+        assert_eq!(
+            CardShape::from_capability_words(&[u64::MAX]),
+            Err(ShapeError::NoCard { found: u64::MAX })
+        );
+        assert_eq!(
+            CardShape::from_capability_words(&words[..9]),
+            Err(ShapeError::BadWord { name: "match_key_bits" })
+        );
+        words[1] = 77;
+        assert_eq!(
+            CardShape::from_capability_words(&words),
+            Err(ShapeError::Version { found: 77 })
+        );
+    }
+
+    #[test]
+    fn a_broken_rule_is_named() {
+        let error = |shape: CardShape| shape.check().unwrap_err().to_string();
+        assert_eq!(
+            error(CardShape { match_buckets: 100, ..CardShape::tiny() }),
+            "parameter `match_buckets` is 100; it must be a power of two from 16 to 4096"
+        );
+    }
+
+    #[test]
+    fn every_region_fits_its_place_in_the_map() {
+        for (region, words) in CardShape::default_card().regions() {
+            assert!(words >= 1 && words <= region.words(), "{}", region.name);
+        }
+    }
+}
