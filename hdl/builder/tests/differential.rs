@@ -52,11 +52,11 @@ fn simulators_agree_on_random_designs() {
         }
         None => tools::skip("lint and comparison with Verilator", "verilator"),
     }
-    match tools::yosys() {
-        Some(tool) => {
-            let found = simulate::yosys(&tool, &files, &design, cycles, folder.path());
+    match tools::yosys().and_then(|tool| Some((tools::cxxrtl_headers(&tool)?, tool))) {
+        Some((headers, tool)) if tools::cxx().is_some() => {
+            let found = simulate::yosys(&tool, &headers, &files, &design, cycles, folder.path());
             compare("yosys", &expected, &found, &design);
         }
-        None => tools::skip("comparison with yosys", "yosys"),
+        _ => tools::skip("comparison with yosys", "yosys with its CXXRTL headers, or c++,"),
     }
 }

