@@ -1,5 +1,6 @@
 //! Collects violations and warnings, and knows how to name places of the program.
 
+use std::cell::OnceCell;
 use std::fmt::Write as _;
 
 use rmt_isa::Program;
@@ -19,12 +20,21 @@ pub(super) struct Findings<'p> {
     violations: Vec<Violation>,
     warnings: Vec<Warning>,
     hidden: bool,
+    /// For each action the first table that runs it, found when first asked for.
+    first_tables: OnceCell<Vec<Option<usize>>>,
 }
 
 impl<'p> Findings<'p> {
     pub(super) fn new(program: &'p Program, limit: usize) -> Self {
         let limit = limit.max(1);
-        Self { program, limit, violations: Vec::new(), warnings: Vec::new(), hidden: false }
+        Self {
+            program,
+            limit,
+            violations: Vec::new(),
+            warnings: Vec::new(),
+            hidden: false,
+            first_tables: OnceCell::new(),
+        }
     }
 
     /// Records a violation; once the bound is reached, only that there are more.
@@ -107,11 +117,8 @@ impl<'p> Findings<'p> {
     }
 
     pub(super) fn action(&self, index: usize) -> Place {
-        let calls = |call: u16| usize::from(call) == index;
-        let table = self.program.tables.iter().position(|table| {
-            table.default.as_ref().is_some_and(|call| calls(call.action))
-                || table.actions.iter().any(|&action| calls(action))
-        });
+        let tables = self.first_tables.get_or_init(|| first_tables(self.program));
+        let table = tables.get(index).copied().flatten();
         let place = table.map_or_else(|| self.whole(), |table| self.table(table));
         let action = self.program.actions.get(index).map(|action| name(index, &action.name));
         Place { action, ..place }
@@ -181,6 +188,19 @@ impl<'p> Findings<'p> {
         let name = &context.fields.get(usize::from(field.field))?.name;
         Some(format!("{}.{}", quote(&context.name), quote(name)))
     }
+}
+
+fn first_tables(program: &Program) -> Vec<Option<usize>> {
+    let mut first = vec![None; program.actions.len()];
+    for (index, table) in program.tables.iter().enumerate() {
+        let default = table.default.as_ref().map(|call| call.action);
+        for action in table.actions.iter().copied().chain(default) {
+            if let Some(place) = first.get_mut(usize::from(action)) {
+                place.get_or_insert(index);
+            }
+        }
+    }
+    first
 }
 
 fn name(index: usize, name: &str) -> ObjectName {

@@ -1,8 +1,9 @@
 //! What a program may cost, as the one who loads it decides.
 
+use rmt_isa::card::CardShape;
 use serde::{Deserialize, Serialize};
 
-use super::cost::CardShape;
+use super::cost::{Card, CardTiming};
 
 /// Bounds that are policy, beside the machine's own in [`rmt_isa::limits`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -17,6 +18,8 @@ pub struct Limits {
     pub event: Budget,
     /// The card that cycles are estimated for and that placement is judged by.
     pub card: CardShape,
+    /// Latencies of that card.
+    pub card_timing: CardTiming,
     /// Refuse a program of which some reachable action cannot run on the card.
     pub require_card: bool,
 }
@@ -56,7 +59,14 @@ impl Default for Limits {
             memory_bytes: 128 << 20,
             event: Budget::default(),
             card: CardShape::default(),
+            card_timing: CardTiming::default(),
             require_card: false,
         }
+    }
+}
+
+impl Limits {
+    pub(super) fn card(&self) -> Card<'_> {
+        Card { shape: &self.card, timing: &self.card_timing }
     }
 }

@@ -34,16 +34,19 @@ mod types;
 mod violation;
 
 #[cfg(test)]
+mod coverage;
+#[cfg(test)]
+mod gallery;
+#[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod testing;
 
 use rmt_isa::Program;
 use rmt_isa::program::Entry;
 
 pub use compress::{Compressor, Refusal, SmallerModel, Verified, verify_with};
-pub use cost::{
-    CardFeatures, CardShape, CardTiming, Cost, EngineKind, Memory, Obstacle, Overrun, Placement,
-    Resource, TableSpace,
-};
+pub use cost::{CardTiming, Cost, EngineKind, Memory, Obstacle, Overrun, Placement, Resource};
 pub use limits::{Budget, Limits};
 pub use ranges::AccumulatorBounds;
 pub use report::{ActionReport, OrderingReport, Report, Warning};
@@ -71,6 +74,12 @@ pub fn verify(program: &Program, limits: &Limits) -> Result<Report, Vec<Violatio
 pub fn verify_entry(program: &Program, table: usize, entry: &Entry) -> Result<(), Vec<Violation>> {
     let mut findings = Findings::new(program, Limits::default().violations);
     match program.tables.get(table) {
+        Some(declared) if declared.key.is_empty() => findings.refuse(
+            Rule::KeylessTable,
+            findings.table(table),
+            "the new entry has no key to match",
+            "set the default action instead",
+        ),
         Some(declared) => {
             structure::check_entry(&mut findings, table, declared, "the new entry", entry);
         }
@@ -156,14 +165,12 @@ fn check_whole(
         })
         .collect();
     let facts = flow::check_flow(findings, graphs, &calls);
-    let paths = cost::worst_paths(program, &limits.card, graphs, &calls, typings);
+    let paths = cost::worst_paths(program, limits.card(), graphs, &calls, typings);
     *overruns = cost::overruns(findings, limits, (graphs, &calls, typings), &paths);
-    cost::check_budgets(findings, &limits.card, overruns);
-    let placements: Vec<_> = (graphs.iter().zip(typings).enumerate())
-        .map(|(action, (graph, typings))| {
-            cost::placements(findings, &limits.card, &memory, (action, graph, typings), &calls)
-        })
-        .collect();
+    cost::check_budgets(findings, overruns);
+    let ordering = ordering::ordering(findings, graphs, &calls, &facts);
+    let placements =
+        cost::placements(findings, &limits.card, ordering.class, (graphs, typings), &calls);
     cost::check_placement(findings, limits, &calls, &placements);
     if findings.any() {
         return None;
@@ -171,7 +178,7 @@ fn check_whole(
     let actions = program.actions.iter().zip(&paths.actions).zip(placements).zip(accumulators);
     Some(Report {
         program: findings.whole().program,
-        ordering: ordering::ordering(findings, graphs, &calls, &facts),
+        ordering,
         table_visits: calls.visits,
         event: paths.event,
         memory,

@@ -43,7 +43,7 @@ pub struct ActionReport {
 /// The ordering class with its reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct OrderingReport {
-    /// The class.
+    /// The class; `pure`, `per-key` or `total` in JSON.
     #[serde(serialize_with = "ordering_text")]
     pub class: Ordering,
     /// Why it is not a weaker one: what the instruction does. Empty for `Pure`.

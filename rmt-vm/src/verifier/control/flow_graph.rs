@@ -7,8 +7,8 @@ use rmt_isa::limits::MAX_ACTION_INSTRUCTIONS;
 use crate::verifier::findings::{Findings, group_digits, plural};
 use crate::verifier::rules::Rule;
 
-/// The control-flow graph of an action that [`check_control_flow`] accepted: every edge leads
-/// forward to an instruction that exists.
+/// The control-flow graph of an action that [`check_control_flow`] accepted: every edge
+/// of an instruction that some path reaches leads forward to one that exists.
 pub(in crate::verifier) struct FlowGraph<'p> {
     /// The instructions.
     pub(in crate::verifier) code: &'p [Instruction],
@@ -53,6 +53,11 @@ impl<'p> FlowGraph<'p> {
     /// Where control goes after the instruction.
     pub(in crate::verifier) fn edges(&self, index: usize) -> Edges {
         self.edges[index]
+    }
+
+    /// Whether some path from the start leads to the instruction.
+    pub(in crate::verifier) fn reachable(&self, index: usize) -> bool {
+        self.reachable[index]
     }
 
     /// The instructions that some path reaches, in order.
@@ -114,11 +119,10 @@ pub(in crate::verifier) fn check_control_flow<'p>(
         if !reachable[index] {
             continue;
         }
-        for target in edges[index].iter() {
-            match reachable.get_mut(target) {
-                Some(reached) => *reached = true,
-                None => refuse_edge(findings, action, index, target, edges[index]),
-            }
+        let outside = edges[index].iter().find(|&target| target >= code.len());
+        match outside {
+            Some(target) => refuse_edge(findings, action, index, target, edges[index]),
+            None => edges[index].iter().for_each(|target| reachable[target] = true),
         }
     }
     if findings.count() != before {
@@ -137,7 +141,7 @@ fn refuse_edge(
 ) {
     let place = findings.instruction(action, index);
     let length = findings.program.actions[action].code.len();
-    if edges.jump == Some(target) {
+    if edges.next != Some(target) {
         let reason = format!(
             "the target is instruction {target}, the action has instructions 0 to {}",
             length - 1

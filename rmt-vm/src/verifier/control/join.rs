@@ -13,7 +13,9 @@ pub(in crate::verifier) fn join_points(graph: &FlowGraph<'_>) -> Vec<usize> {
     let mut tree =
         Tree { parent: vec![end; end + 1], skip: vec![end; end + 1], depth: vec![0; end + 1] };
     for index in (0..end).rev() {
-        let join = graph.edges(index).iter().reduce(|a, b| tree.common_ancestor(a, b));
+        // Edges of instructions that no path reaches may lead anywhere.
+        let edges = graph.reachable(index).then(|| graph.edges(index));
+        let join = edges.and_then(|e| e.iter().reduce(|a, b| tree.common_ancestor(a, b)));
         tree.attach(index, join.unwrap_or(end));
     }
     tree.parent.truncate(end);
@@ -83,6 +85,11 @@ mod tests {
         assert_eq!(joins("jeqi r1, 0, no\nexit decided\nno: exit abstain"), [3, 3, 3]);
     }
 
+    #[test]
+    fn code_that_no_path_reaches_may_jump_anywhere() {
+        assert_eq!(joins("exit decided\njeqi r1, 0, +4000\nmovi r1, 1"), [3, 3, 3]);
+    }
+
     /// Compares with the definition: j post-dominates i when removing j leaves no way from i
     /// to an end.
     #[test]
@@ -109,7 +116,7 @@ mod tests {
             let mut findings = Findings::new(&fixture.program, 1);
             let graph = check_control_flow(&mut findings, 0).unwrap();
             let found = join_points(&graph);
-            for (index, &join) in found.iter().enumerate() {
+            for (index, &join) in found.iter().enumerate().filter(|&(at, _)| graph.reachable(at)) {
                 let escapes = |without: usize| {
                     let mut reached = vec![false; length];
                     reached[index] = true;

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 
-use super::card::CardShape;
 use super::memory::Memory;
 use super::paths::{Costing, Step, WorstPaths};
 use super::work::Cost;
@@ -99,7 +98,7 @@ pub(in crate::verifier) fn overruns(
     (graphs, calls, types): (&[FlowGraph<'_>], &CallGraph, &[Vec<Typing>]),
     paths: &WorstPaths,
 ) -> Vec<Overrun> {
-    let costing = Costing { program: findings.program, card: &limits.card, graphs, calls, types };
+    let costing = Costing { program: findings.program, card: limits.card(), graphs, calls, types };
     let exceeded = Resource::ALL.into_iter().filter_map(|resource| {
         let (needed, budget) = (resource.of(&paths.event), resource.limit(&limits.event));
         (needed > budget).then(|| {
@@ -136,11 +135,7 @@ fn blame(resource: Resource, needed: u64, budget: u64, steps: &[Step]) -> Overru
 }
 
 /// An event stays within its budgets.
-pub(in crate::verifier) fn check_budgets(
-    findings: &mut Findings<'_>,
-    card: &CardShape,
-    overruns: &[Overrun],
-) {
+pub(in crate::verifier) fn check_budgets(findings: &mut Findings<'_>, overruns: &[Overrun]) {
     for overrun in overruns {
         let Overrun { resource, needed, budget, .. } = *overrun;
         let what = resource.text();
@@ -151,9 +146,6 @@ pub(in crate::verifier) fn check_budgets(
             group_digits(budget),
             group_digits(needed - budget)
         );
-        if resource == Resource::CardCycles {
-            reason += &format!(" for card `{}`", quote(&card.name));
-        }
         let name = overrun
             .model
             .and_then(|model| findings.program.models.get(usize::from(model)))

@@ -14,13 +14,13 @@
 use rmt_isa::Helper;
 use rmt_isa::instruction::{Class, Instruction};
 
-use super::card::CardShape;
-use super::work::Work;
+use super::card::Card;
+use super::work::{Product, Work};
 
 /// Cycles of one instruction of a lone thread; saturates.
-pub(super) fn instruction_cycles(card: &CardShape, instruction: Instruction, work: &Work) -> u64 {
+pub(super) fn instruction_cycles(card: Card<'_>, instruction: Instruction, work: &Work) -> u64 {
     use Instruction as I;
-    let timing = &card.timing;
+    let timing = card.timing;
     let fixed = match instruction.info().class {
         Class::Control => match instruction {
             I::Jump { .. } => timing.branch,
@@ -40,19 +40,26 @@ pub(super) fn instruction_cycles(card: &CardShape, instruction: Instruction, wor
         Class::Map => timing.map,
         Class::Vector | Class::Model => timing.vector,
     };
-    let lanes = u64::from(work.lanes).div_ceil(card.lanes_per_cycle.max(1).into());
+    // Vector registers are read and written by words of N lanes.
+    let engine = &card.shape.engine;
+    let width = match instruction {
+        I::Requantise { .. } => engine.requantise_lanes,
+        _ => engine.array,
+    };
+    let lanes = u64::from(work.lanes.div_ceil(width.max(1)));
     let comparisons = work.cost.comparisons.saturating_mul(timing.comparison.into());
     let product = match work.product {
-        Some(product) => array_cycles(card, product.inputs, product.outputs, product.vectors),
+        Some(product) => array_cycles(engine.array, product),
         None => 0,
     };
     [lanes, comparisons, product].into_iter().fold(fixed.into(), u64::saturating_add)
 }
 
-/// Cycles of a product of `vectors` vectors with weights of `outputs` × `inputs`.
-fn array_cycles(card: &CardShape, inputs: u64, outputs: u64, vectors: u64) -> u64 {
-    // A card without array has no product; one multiplier serves for the estimate.
-    let edge = u64::from(card.array_edge.max(1));
+/// Cycles of a product on an array of `edge` × `edge` multipliers.
+fn array_cycles(edge: u32, product: Product) -> u64 {
+    let Product { inputs, outputs, vectors } = product;
+    // A shape that was not checked may say 0.
+    let edge = u64::from(edge.max(1));
     let tiles = inputs.div_ceil(edge).saturating_mul(outputs.div_ceil(edge));
     let streams = tiles.saturating_sub(1).saturating_mul(edge.max(vectors));
     edge.saturating_add(streams).saturating_add(vectors).saturating_add(2 * edge)
@@ -62,31 +69,31 @@ fn array_cycles(card: &CardShape, inputs: u64, outputs: u64, vectors: u64) -> u6
 mod tests {
     use super::*;
 
-    fn card(array_edge: u16) -> CardShape {
-        CardShape { array_edge, ..CardShape::default() }
+    fn cycles(edge: u32, inputs: u64, outputs: u64, vectors: u64) -> u64 {
+        array_cycles(edge, Product { inputs, outputs, vectors })
     }
 
     #[test]
     fn one_tile_is_weights_vector_fill_and_drain() {
-        assert_eq!(array_cycles(&card(16), 15, 10, 1), 16 + 1 + 32);
+        assert_eq!(cycles(16, 15, 10, 1), 16 + 1 + 32);
     }
 
     #[test]
     fn many_vectors_use_the_array_well() {
         // 256 × 256 × 256: 16 777 216 MACs at 256 a cycle are 65 536 cycles.
-        let cycles = array_cycles(&card(16), 256, 256, 256);
-        assert_eq!(cycles, 16 + 255 * 256 + 256 + 32);
-        assert!(65_536.0 / cycles as f64 > 0.95);
+        let found = cycles(16, 256, 256, 256);
+        assert_eq!(found, 16 + 255 * 256 + 256 + 32);
+        assert!(65_536.0 / found as f64 > 0.95);
     }
 
     #[test]
     fn a_larger_array_is_never_slower_on_many_vectors() {
-        let cycles = [4, 8, 16, 32].map(|edge| array_cycles(&card(edge), 128, 128, 64));
-        assert!(cycles.is_sorted_by(|a, b| a >= b), "{cycles:?}");
+        let found = [4, 8, 16, 32].map(|edge| cycles(edge, 128, 128, 64));
+        assert!(found.is_sorted_by(|a, b| a >= b), "{found:?}");
     }
 
     #[test]
     fn absurd_sizes_saturate() {
-        assert_eq!(array_cycles(&card(0), u64::MAX, u64::MAX, u64::MAX), u64::MAX);
+        assert_eq!(cycles(0, u64::MAX, u64::MAX, u64::MAX), u64::MAX);
     }
 }

@@ -1,6 +1,6 @@
 //! What a program costs at worst, and where it can run.
 //!
-//! - [`card`]: the card that is reckoned with: its shape, features and timing;
+//! - [`card`]: latencies of the card;
 //! - [`cycles`]: the one formula for its cycles;
 //! - [`work`]: the cost of one instruction;
 //! - [`paths`]: the worst path through an action, and through all tables of an event;
@@ -17,11 +17,12 @@ mod placement;
 mod work;
 
 pub use budget::{Overrun, Resource};
-pub use card::{CardFeatures, CardShape, CardTiming, TableSpace};
+pub use card::CardTiming;
 pub use memory::Memory;
 pub use placement::{EngineKind, Obstacle, Placement};
 pub use work::Cost;
 
 pub(super) use budget::{check_budgets, check_memory, overruns};
+pub(super) use card::Card;
 pub(super) use paths::worst_paths;
 pub(super) use placement::{check_placement, placements};

@@ -6,7 +6,7 @@
 
 use rmt_isa::Program;
 
-use super::card::CardShape;
+use super::card::Card;
 use super::work::{Cost, Work, instruction_work};
 use crate::verifier::control::{CallGraph, FlowGraph, Node};
 use crate::verifier::types::Typing;
@@ -33,7 +33,7 @@ pub(super) struct Step {
 /// What the costs are computed from.
 pub(super) struct Costing<'a> {
     pub(super) program: &'a Program,
-    pub(super) card: &'a CardShape,
+    pub(super) card: Card<'a>,
     pub(super) graphs: &'a [FlowGraph<'a>],
     pub(super) calls: &'a CallGraph,
     pub(super) types: &'a [Vec<Typing>],
@@ -56,7 +56,7 @@ impl Costing<'_> {
 /// Worst costs of everything that an event can reach.
 pub(in crate::verifier) fn worst_paths(
     program: &Program,
-    card: &CardShape,
+    card: Card<'_>,
     graphs: &[FlowGraph<'_>],
     calls: &CallGraph,
     types: &[Vec<Typing>],

@@ -1,13 +1,13 @@
 //! Which engines can run an action, or why not.
 
-use rmt_isa::instruction::{Class, Instruction};
-use rmt_isa::program::MatchKind;
+use rmt_isa::card::{CardShape, lower};
+use rmt_isa::instruction::Instruction;
+use rmt_isa::operand::Operand;
+use rmt_isa::program::{MatchKind, Ordering};
 use serde::Serialize;
 
-use super::card::CardShape;
-use super::memory::Memory;
 use crate::verifier::control::{CallGraph, FlowGraph, Node};
-use crate::verifier::findings::{Findings, group_digits, quote};
+use crate::verifier::findings::{Findings, quote};
 use crate::verifier::limits::Limits;
 use crate::verifier::rules::Rule;
 use crate::verifier::types::Typing;
@@ -46,58 +46,44 @@ impl Placement {
 /// Something that an engine lacks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Obstacle {
-    /// The instruction of the action; none when it is the action or program as a whole.
+    /// The instruction of the action; none when it is the action or the program as a whole.
     pub instruction: Option<usize>,
     /// What is lacking.
     pub text: String,
 }
 
-/// Where the action can run.
+/// Where each action can run.
+///
+/// A card takes a program as a whole. So an action with nothing in its own way still cannot
+/// run there when the loader of [`rmt_isa::card`] refuses the program.
 pub(in crate::verifier) fn placements(
     findings: &Findings<'_>,
     card: &CardShape,
-    memory: &Memory,
-    (action, graph, types): (usize, &FlowGraph<'_>, &[Typing]),
+    ordering: Ordering,
+    (graphs, typings): (&[FlowGraph<'_>], &[Vec<Typing>]),
     calls: &CallGraph,
-) -> Vec<Placement> {
-    let mut obstacles = program_obstacles(card, memory);
-    obstacles.extend(table_obstacles(findings, card, action, calls));
-    for (index, instruction) in graph.instructions() {
-        if obstacles.len() >= MOST_OBSTACLES {
-            break;
-        }
-        let texts =
-            [missing_unit(card, instruction).map(String::from), too_wide(card, types.get(index))];
-        let instruction = Some(index);
-        obstacles.extend(texts.into_iter().flatten().map(|text| Obstacle { instruction, text }));
+) -> Vec<Vec<Placement>> {
+    let mut on_card: Vec<Vec<Obstacle>> = (graphs.iter().zip(typings).enumerate())
+        .map(|(action, (graph, typings))| {
+            let mut obstacles = table_obstacles(findings, card, action, calls);
+            obstacles.extend(instruction_obstacles(card, graph, typings));
+            obstacles.truncate(MOST_OBSTACLES);
+            obstacles
+        })
+        .collect();
+    if let Err(error) = lower(findings.program, ordering, card) {
+        let whole = Obstacle { instruction: None, text: error.to_string() };
+        let free = on_card.iter_mut().filter(|obstacles| obstacles.is_empty());
+        free.for_each(|obstacles| obstacles.push(whole.clone()));
     }
-    obstacles.truncate(MOST_OBSTACLES);
-    vec![
-        Placement { engine: EngineKind::Interpreter, obstacles: Vec::new() },
-        Placement { engine: EngineKind::Jit, obstacles: Vec::new() },
-        Placement { engine: EngineKind::Card, obstacles },
-    ]
-}
-
-/// Memories that the program as a whole does not fit.
-fn program_obstacles(card: &CardShape, memory: &Memory) -> Vec<Obstacle> {
-    let needs = [
-        ("instructions", memory.code_bytes / 8, card.instructions.into()),
-        ("bytes of context stores", memory.context_bytes, card.context_bytes),
-        ("bytes of maps", memory.map_bytes, card.map_bytes),
-        ("bytes of tensors", memory.tensor_bytes, card.tensor_bytes),
-        ("tree nodes", memory.tree_nodes, card.tree_nodes.into()),
-    ];
-    let exceeded = needs.into_iter().filter(|&(_, needed, most)| needed > most);
-    let obstacles = exceeded.map(|(what, needed, most)| Obstacle {
-        instruction: None,
-        text: format!(
-            "the program needs {} {what}, the card has {}",
-            group_digits(needed),
-            group_digits(most)
-        ),
-    });
-    obstacles.collect()
+    let all = |card| {
+        vec![
+            Placement { engine: EngineKind::Interpreter, obstacles: Vec::new() },
+            Placement { engine: EngineKind::Jit, obstacles: Vec::new() },
+            Placement { engine: EngineKind::Card, obstacles: card },
+        ]
+    };
+    on_card.into_iter().map(all).collect()
 }
 
 /// Tables that run the action and that the card cannot hold.
@@ -108,67 +94,71 @@ fn table_obstacles(
     calls: &CallGraph,
 ) -> Vec<Obstacle> {
     let mut obstacles = Vec::new();
-    for (index, table) in findings.program.tables.iter().enumerate() {
-        let runs = calls.runs.get(index).is_some_and(|runs| runs.binary_search(&action).is_ok());
-        let most = card.tables.of(table.kind);
-        if runs
-            && !table.key.is_empty()
-            && table.capacity > most
-            && obstacles.len() < MOST_OBSTACLES
-        {
-            let kind = match table.kind {
-                MatchKind::Exact => "exact",
-                MatchKind::LongestPrefix => "longest-prefix",
-                MatchKind::Ternary => "ternary",
-                MatchKind::Range => "range",
-            };
-            obstacles.push(Obstacle {
-                instruction: None,
-                text: format!(
-                    "table `{}` holds {} {kind} entries, the card {}",
-                    quote(&table.name),
-                    group_digits(table.capacity),
-                    group_digits(most)
-                ),
-            });
+    let tables = findings.program.tables.iter().zip(&calls.runs);
+    for (table, runs) in tables.filter(|(table, _)| !table.key.is_empty()) {
+        if obstacles.len() >= MOST_OBSTACLES || runs.binary_search(&action).is_err() {
+            continue;
         }
+        let name = quote(&table.name);
+        let kind = match table.kind {
+            MatchKind::Exact => None,
+            MatchKind::LongestPrefix => Some("longest-prefix"),
+            MatchKind::Ternary => Some("ternary"),
+            MatchKind::Range => Some("range"),
+        };
+        let text = match kind {
+            Some(kind) => format!("table `{name}` is a {kind} table, the card matches exact keys"),
+            None if table.key_bits() > card.match_key_bits => format!(
+                "the key of table `{name}` has {} bits, the card compares {}",
+                table.key_bits(),
+                card.match_key_bits
+            ),
+            None => continue,
+        };
+        obstacles.push(Obstacle { instruction: None, text });
     }
     obstacles
 }
 
-/// The unit that the instruction needs and the card lacks.
-fn missing_unit(card: &CardShape, instruction: Instruction) -> Option<&'static str> {
-    use Instruction as I;
-    let features = &card.features;
-    let (present, text) = match instruction.info().class {
-        Class::Multiply => (features.multiply, "the card has no 64-bit multiplier"),
-        Class::Divide => (features.divide, "the card has no divider"),
-        Class::Map => (card.map_bytes > 0, "the card has no maps"),
-        Class::Vector => (features.vectors, "the card has no vector unit"),
-        Class::Control => match instruction {
-            I::Call { .. } => (features.helpers, "the card has no helpers"),
-            I::TailCall { .. } => (features.tail_calls, "the card has no tail calls"),
-            _ => return None,
+/// Instructions that the card does not execute, helpers that it does not compute, vectors
+/// that are too long for its registers.
+fn instruction_obstacles<'a>(
+    card: &'a CardShape,
+    graph: &'a FlowGraph<'_>,
+    typings: &'a [Typing],
+) -> impl Iterator<Item = Obstacle> + 'a {
+    graph.instructions().zip(typings_of(graph, typings)).filter_map(
+        move |((index, instruction), typing)| {
+            let text = missing_unit(card, instruction).or_else(|| {
+                let lanes = typing.result?.lanes;
+                let most = card.engine.vector_lanes;
+                (u32::from(lanes) > most)
+                    .then(|| format!("a vector of {lanes} lanes, the card's registers have {most}"))
+            })?;
+            Some(Obstacle { instruction: Some(index), text })
         },
-        Class::Model => match instruction {
-            I::MatMul { .. } => (card.array_edge > 0, "the card has no multiplier array"),
-            I::Conv2d { .. } => {
-                (card.array_edge > 0 && features.convolution, "the card has no convolution")
-            }
-            I::PoolMax { .. } | I::PoolSum { .. } => (features.pooling, "the card has no pooling"),
-            I::ForestEval { .. } => (card.tree_nodes > 0, "the card has no tree engine"),
-            _ => (features.vectors, "the card has no vector unit"),
-        },
-        Class::Alu | Class::Branch | Class::Event | Class::Context => return None,
-    };
-    (!present).then_some(text)
+    )
 }
 
-/// A vector that the instruction writes and that has more lanes than the card's registers.
-fn too_wide(card: &CardShape, typing: Option<&Typing>) -> Option<String> {
-    let lanes = typing?.result?.lanes;
-    (lanes > card.vector_lanes)
-        .then(|| format!("a vector of {lanes} lanes, the card's have {}", card.vector_lanes))
+/// What is known of each instruction that some path reaches.
+fn typings_of<'a>(
+    graph: &'a FlowGraph<'_>,
+    typings: &'a [Typing],
+) -> impl Iterator<Item = &'a Typing> + 'a {
+    let reached = typings.iter().enumerate().filter(|&(index, _)| graph.reachable(index));
+    reached.map(|(_, typing)| typing)
+}
+
+fn missing_unit(card: &CardShape, instruction: Instruction) -> Option<String> {
+    if !card.executes_opcode(instruction.opcode()) {
+        return Some(format!("the card does not execute `{}`", instruction.info().mnemonic));
+    }
+    instruction.operands().into_iter().find_map(|operand| match operand.value {
+        Operand::Helper(helper) if !card.executes_helper(helper) => {
+            Some(format!("the card does not compute `{helper}`"))
+        }
+        _ => None,
+    })
 }
 
 /// Where the loader insists on the card, every reachable action can run there.
@@ -191,17 +181,25 @@ pub(in crate::verifier) fn check_placement(
             Some(index) => findings.instruction(action, index),
             None => findings.action(action),
         };
-        let reason = format!("card `{}`: {}", quote(&limits.card.name), obstacle.text);
-        let remedy = "run the program in software, or build the card with this";
-        findings.refuse(Rule::NotOnCard, place, reason, remedy);
+        let remedy = "run the program in software, or build the card with what is missing";
+        findings.refuse(Rule::NotOnCard, place, obstacle.text.clone(), remedy);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use rmt_isa::program::MatchKind;
+
     use crate::verifier::cost::EngineKind;
     use crate::verifier::rules::Rule;
     use crate::verifier::testing::{Fixture, refused_by};
+
+    /// A program without the maps that no card has, and without what only declarations use.
+    fn fixture(code: &str) -> Fixture {
+        let mut fixture = Fixture::new(code);
+        fixture.program.maps.clear();
+        fixture
+    }
 
     fn obstacles(fixture: &Fixture) -> Vec<String> {
         let report = fixture.accepted();
@@ -212,54 +210,49 @@ mod tests {
         placements[2].obstacles.iter().map(|obstacle| obstacle.text.clone()).collect()
     }
 
-    const CODE: &str = "movi r1, 9\nmul r2, r1, r1\ndivi r2, r2, 3\nCALL r2, log2, r2, r2\n\
-                        map_ld r2, map0, r2\nRMT_VECTOR_FILL v0, x8, i8, 1\n\
-                        RMT_MAT_MUL v1, v0, tensor0, none\nRMT_TREE_EVAL r3, v0, forest0\n\
-                        exit decided";
+    const LAYER: &str = "ld_event r1, event+8, u64\nRMT_MATCH_CTXT r2, ctxt0, r1\n\
+                         CALL r2, log2, r1, r1\nRMT_VECTOR_FILL v0, x8, i8, 1\n\
+                         RMT_MAT_MUL v1, v0, tensor0, none\nRMT_TREE_EVAL r3, v0, forest0\n\
+                         exit decided";
 
     #[test]
-    fn the_whole_machine_runs_everything() {
-        assert_eq!(obstacles(&Fixture::new(CODE)), [""; 0]);
+    fn the_default_card_runs_models_and_contexts() {
+        assert_eq!(obstacles(&fixture(LAYER)), [""; 0]);
     }
 
     #[test]
     fn missing_units_are_named() {
-        let mut fixture = Fixture::new(CODE);
-        let card = &mut fixture.limits.card;
-        (card.features.multiply, card.features.divide, card.features.helpers) =
-            (false, false, false);
-        (card.array_edge, card.map_bytes, card.tree_nodes) = (0, u64::MAX, u32::MAX);
-        let expected = [
-            "the card has no 64-bit multiplier",
-            "the card has no divider",
-            "the card has no helpers",
-            "the card has no multiplier array",
-        ];
-        assert_eq!(obstacles(&fixture), expected);
+        let mut fixture = Fixture::new("movi r1, 9\nmap_ld r2, map0, r1\nexit decided");
+        assert_eq!(obstacles(&fixture), ["the card does not execute `map_ld`"]);
         fixture.limits.require_card = true;
-        let violations = fixture.refused();
-        assert!(violations.iter().all(|violation| violation.rule == Rule::NotOnCard));
+        refused_by(&fixture, Rule::NotOnCard, "instruction 1");
     }
 
     #[test]
-    fn small_memories_are_named() {
-        let mut fixture = Fixture::new(CODE);
-        fixture.limits.card.tensor_bytes = 10;
-        fixture.limits.card.tables.exact = 63;
+    fn tables_that_the_card_cannot_match_are_named() {
+        let mut fixture = fixture(LAYER);
+        fixture.program.tables[0].kind = MatchKind::Range;
+        let expected = "table `first` is a range table, the card matches exact keys";
+        assert_eq!(obstacles(&fixture), [expected]);
+    }
+
+    #[test]
+    fn short_registers_are_named() {
+        let mut fixture = fixture(LAYER);
+        fixture.limits.card.engine.array = 4;
+        fixture.limits.card.engine.hop_columns = 4;
+        fixture.limits.card.engine.requantise_lanes = 4;
+        fixture.limits.card.engine.vector_lanes = 4;
+        assert_eq!(obstacles(&fixture), ["a vector of 8 lanes, the card's registers have 4"]);
+    }
+
+    #[test]
+    fn a_program_that_is_too_large_is_in_the_way_of_every_action() {
+        let mut fixture = fixture(&("movi r1, 1\n".repeat(99) + "exit decided"));
+        fixture.limits.card.program_words = 64;
         let found = obstacles(&fixture);
-        assert!(
-            found[0].starts_with("the program needs 175 bytes of tensors, the card has 10"),
-            "{found:?}"
-        );
-        assert_eq!(found[1], "table `first` holds 64 exact entries, the card 63");
-    }
-
-    #[test]
-    fn narrow_registers_are_named() {
-        let mut fixture = Fixture::new(CODE);
-        fixture.limits.card.vector_lanes = 4;
-        assert_eq!(obstacles(&fixture), ["a vector of 8 lanes, the card's have 4"]);
+        assert!(found.len() == 1 && found[0].contains("101 instructions"), "{found:?}");
         fixture.limits.require_card = true;
-        refused_by(&fixture, Rule::NotOnCard, "card `default`: a vector of 8 lanes");
+        refused_by(&fixture, Rule::NotOnCard, "the card has 64");
     }
 }

@@ -7,7 +7,7 @@ use rmt_isa::operand::{FieldRef, MapId, Operand, Role, TensorId, WindowId};
 use rmt_isa::program::{Map, MapKind, Window};
 use serde::Serialize;
 
-use super::card::CardShape;
+use super::card::Card;
 use super::cycles::instruction_cycles;
 use super::memory::record_bytes;
 use crate::verifier::structure::comparisons;
@@ -87,7 +87,7 @@ impl Product {
 /// `typing` is what the types pass found for the instruction.
 pub(super) fn instruction_work(
     program: &Program,
-    card: &CardShape,
+    card: Card<'_>,
     instruction: Instruction,
     typing: &Typing,
 ) -> Work {
@@ -221,9 +221,11 @@ fn map_bytes(program: &Program, map: MapId, value: bool) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::verifier::cost::CardTiming;
     use crate::verifier::testing::Fixture;
     use crate::verifier::types::VectorType;
     use rmt_isa::assembly::assemble;
+    use rmt_isa::card::CardShape;
     use rmt_isa::operand::Element;
 
     /// Cost of a single instruction, with v0 of 8 lanes i16 and v1 of 32 lanes i8.
@@ -233,7 +235,8 @@ mod tests {
         typing.before[0] = Some(VectorType { element: Element::I16, lanes: 8 });
         typing.before[1] = Some(VectorType { element: Element::I8, lanes: 32 });
         let instruction = assemble(line).unwrap()[0];
-        instruction_work(&program, &CardShape::default(), instruction, &typing).cost
+        let card = Card { shape: &CardShape::tiny(), timing: &CardTiming::default() };
+        instruction_work(&program, card, instruction, &typing).cost
     }
 
     #[test]

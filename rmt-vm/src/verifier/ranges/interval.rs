@@ -79,13 +79,17 @@ impl Interval {
     }
 
     pub(super) fn add(self, other: Self) -> Self {
-        let sum = |a: i64, b: i64| i128::from(a) + i128::from(b);
-        Self::wrapping(sum(self.low, other.low), sum(self.high, other.high))
+        match (self.low.checked_add(other.low), self.high.checked_add(other.high)) {
+            (Some(low), Some(high)) => Self { low, high },
+            _ => Self::ALL,
+        }
     }
 
     pub(super) fn sub(self, other: Self) -> Self {
-        let difference = |a: i64, b: i64| i128::from(a) - i128::from(b);
-        Self::wrapping(difference(self.low, other.high), difference(self.high, other.low))
+        match (self.low.checked_sub(other.high), self.high.checked_sub(other.low)) {
+            (Some(low), Some(high)) => Self { low, high },
+            _ => Self::ALL,
+        }
     }
 
     pub(super) fn mul(self, other: Self) -> Self {
@@ -98,6 +102,16 @@ impl Interval {
         ];
         let low = corners.into_iter().fold(i128::MAX, i128::min);
         Self::wrapping(low, corners.into_iter().fold(i128::MIN, i128::max))
+    }
+
+    /// Every value times a constant: what weights do, and they are many.
+    pub(super) fn scale(self, by: i32) -> Self {
+        let by = i64::from(by);
+        let (low, high) = if by < 0 { (self.high, self.low) } else { (self.low, self.high) };
+        match (low.checked_mul(by), high.checked_mul(by)) {
+            (Some(low), Some(high)) => Self { low, high },
+            _ => Self::ALL,
+        }
     }
 
     /// The smaller of a value of each.
@@ -141,5 +155,7 @@ mod tests {
         assert_eq!(near.mul(near), Interval::ALL);
         assert_eq!(Interval::new(-2, 3).mul(Interval::new(-5, 4)), Interval::new(-15, 12));
         assert_eq!(Interval::new(-2, 3).sub(Interval::new(-5, 4)), Interval::new(-6, 8));
+        assert_eq!(Interval::new(-2, 3).scale(-5), Interval::new(-15, 10));
+        assert_eq!(near.scale(2), Interval::ALL);
     }
 }

@@ -118,7 +118,7 @@ pub(super) fn mat_mul(
             rows.map(|(output, row)| {
                 let mut sum = Sum::starting_with(layer.bias(output));
                 for (&weight, &lane) in row.iter().zip(lanes.iter()) {
-                    sum.add(Interval::constant(weight.into()).mul(lane));
+                    sum.add(lane.scale(weight));
                 }
                 sum
             })
@@ -181,8 +181,7 @@ pub(super) fn conv_2d(
             let mut sum = Sum::starting_with(layer.bias(output));
             for (tap, lane) in taps(window, place) {
                 for c in 0..channels {
-                    let weight = Interval::constant(weights[tap * channels + c].into());
-                    sum.add(weight.mul(input.lane(lane + c)));
+                    sum.add(input.lane(lane + c).scale(weights[tap * channels + c]));
                 }
             }
             sums.push(sum);

@@ -38,6 +38,9 @@ pub(super) fn check_counts(findings: &mut Findings<'_>) {
         check_count(findings, findings.whole(), what, found, most);
     }
     for (index, action) in program.actions.iter().enumerate() {
+        if findings.full() {
+            return;
+        }
         let place = findings.action(index);
         check_count(findings, place.clone(), "parameter", action.parameters.len(), MAX_PARAMETERS);
         check_count(findings, place, "argument", action.arguments.into(), MAX_ARGUMENTS);
