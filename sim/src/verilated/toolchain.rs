@@ -184,6 +184,11 @@ impl Toolchain {
         &self.verilator
     }
 
+    /// The folder that Verilator calls `VERILATOR_ROOT`, with the runtime in `include/`.
+    pub fn verilator_root(&self) -> &Path {
+        &self.verilator_root
+    }
+
     /// The C++ compiler's driver.
     pub fn compiler(&self) -> &Path {
         &self.compiler
