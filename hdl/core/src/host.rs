@@ -120,8 +120,8 @@ impl Component for HostPort {
             wdata: data.value(),
         });
 
-        let control = reg("control", uint(64), UInt::lit(0, 64));
-        let limit = reg("limit", uint(32), DEFAULT_WATCHDOG_CYCLES);
+        let control = reg("control_word", uint(64), UInt::lit(0, 64));
+        let limit = reg("watchdog_limit", uint(32), DEFAULT_WATCHDOG_CYCLES);
         let word = access.index(0, 1);
         let writes = access.writes(CONTROL, CONTROL_WORDS);
         when(writes & word.eq(0), || control.next(data));

@@ -207,8 +207,8 @@ impl Registers {
                 .map(|register| AsyncMem::new(format!("argument_r{register}"), uint(64), threads))
                 .collect(),
             register_bits,
-            events: AsyncMem::new("events", uint(512), threads),
-            parameters: AsyncMem::new("parameters", uint(256), threads),
+            events: AsyncMem::new("thread_events", uint(512), threads),
+            parameters: AsyncMem::new("thread_parameters", uint(256), threads),
             destinations: AsyncMem::new("destinations", uint(register_bits + 1), threads),
         }
     }

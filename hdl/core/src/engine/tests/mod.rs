@@ -1,3 +1,16 @@
 //! Tests of the engine's blocks and of the whole, on the evaluator of `rtl-builder`.
+//!
+//! - [`bench`]: an engine under test, driven as the core drives it.
+//! - `blocks`: array, requantiser and reducer against plain Rust.
+//! - `random`: random instructions on all threads against the interpreter.
+//! - `exchange`: lanes to and from the context unit.
+//! - `latency`: the cycles that docs/engine.md states.
+//! - `construction`: what can be built.
 
+mod bench;
+mod blocks;
 mod construction;
+mod exchange;
+mod latency;
+mod models;
+mod random;
