@@ -110,7 +110,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// A built library cannot be loaded into this process.
-    #[error("cannot load {}: {reason}; delete that folder to have it built again", path.display())]
+    #[error("cannot load {}: {reason}; delete its folder to have it built again", path.display())]
     Load {
         /// The library.
         path: PathBuf,

@@ -118,7 +118,8 @@ fn wrong_use_of_ports_is_an_error_and_changes_nothing() {
 
 #[test]
 fn instances_are_independent_and_move_between_threads() {
-    let model = counter("counter").build(&toolchain(), &default_cache_dir()).unwrap();
+    let build = VerilatedBuild { optimisation: Optimisation::Run, ..counter("counter") };
+    let model = build.build(&toolchain(), &default_cache_dir()).unwrap();
     let (clk, count) = (model.clock("clk").unwrap(), model.output("count").unwrap());
     let mut first = model.instantiate(InitialState::Zero).unwrap();
     first.cycles(clk, 3).unwrap();

@@ -1,0 +1,172 @@
+//! What driving a model from Rust costs, against a bare C++ test bench around the same RTL.
+//!
+//! `cargo bench -p rmt-sim --bench verilated`
+//!
+//! Both sides poke all inputs and read all outputs in each cycle, from the same random numbers; equal
+//! checksums show that they did the same work. The peer is built twice: with this crate's options, and with
+//! those that Verilator's manual recommends for speed. Runs alternate, and the best of each side counts, so that
+//! other load on the machine hits both alike.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+use rmt_sim::verilated::{
+    InitialState, Port, Toolchain, VerilatedBuild, VerilatedModel, default_cache_dir,
+};
+
+const SOURCE: &str = include_str!("mac_array.v");
+const ROUNDS: usize = 7;
+
+type Failure = Box<dyn std::error::Error>;
+
+fn main() -> Result<(), Failure> {
+    let toolchain = Toolchain::locate()?;
+    println!("{}", toolchain.identity().trim());
+    println!("cells    cycles  rust kcycles/s  same options  ratio  recommended options  ratio");
+    // The smaller the design, the more a fixed cost for each cycle shows.
+    for (size, cycles) in [(12, 500_000), (16, 300_000)] {
+        compare(&toolchain, size, cycles)?;
+    }
+    Ok(())
+}
+
+fn compare(toolchain: &Toolchain, size: usize, cycles: u64) -> Result<(), Failure> {
+    let folder = tempfile::tempdir()?;
+    let same = build_peer(
+        toolchain,
+        size,
+        &folder.path().join("same"),
+        &["--output-split", "4000", "--x-assign", "unique", "--x-initial", "unique"],
+        "-O2",
+    )?;
+    let recommended = build_peer(
+        toolchain,
+        size,
+        &folder.path().join("recommended"),
+        &["--x-assign", "fast", "--x-initial", "fast", "--no-assert"],
+        "-O3",
+    )?;
+    let model = build_model(toolchain, size)?;
+
+    let mut best = [f64::INFINITY; 3];
+    for _ in 0..ROUNDS {
+        let runs = [
+            run_model(&model, size, cycles)?,
+            run_peer(&same, cycles)?,
+            run_peer(&recommended, cycles)?,
+        ];
+        for (best, (checksum, seconds)) in best.iter_mut().zip(runs) {
+            if checksum != runs[0].0 {
+                return Err(format!("checksums differ: {runs:x?}").into());
+            }
+            *best = best.min(seconds);
+        }
+    }
+    let speed = best.map(|seconds| cycles as f64 / seconds / 1000.0);
+    println!(
+        "{size:2} x {size:2}  {cycles:>7}  {:14.0}  {:12.0}  {:5.2}  {:19.0}  {:5.2}",
+        speed[0],
+        speed[1],
+        speed[0] / speed[1],
+        speed[2],
+        speed[0] / speed[2]
+    );
+    Ok(())
+}
+
+fn build_model(toolchain: &Toolchain, size: usize) -> Result<VerilatedModel, Failure> {
+    let bits = u32::try_from(size)?;
+    let ports = vec![
+        Port::input("clk", 1),
+        Port::input("reset", 1),
+        Port::input("load", 1),
+        Port::input("activations", bits * 8),
+        Port::input("weights", bits * 8),
+        Port::output("sums", bits * 32),
+    ];
+    let sources = vec![("mac_array.v".to_owned(), SOURCE.to_owned())];
+    let mut build = VerilatedBuild::new("mac_array", sources, ports);
+    build.defines.push(("SIZE".to_owned(), size.to_string()));
+    Ok(build.build(toolchain, &default_cache_dir())?)
+}
+
+/// The checksum and the seconds of one run of `cycles` cycles, as bare.cpp does it.
+fn run_model(model: &VerilatedModel, size: usize, cycles: u64) -> Result<(u64, f64), Failure> {
+    let clk = model.clock("clk")?;
+    let (reset, load) = (model.input("reset")?, model.input("load")?);
+    let (activations, weights) = (model.input("activations")?, model.input("weights")?);
+    let sums = model.output("sums")?;
+    let mut design = model.instantiate(InitialState::Zero)?;
+    design.poke(reset, 1)?;
+    design.cycle(clk)?;
+    design.poke(reset, 0)?;
+
+    let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut checksum = 0u64;
+    let (mut low, mut high) = (vec![0; size / 4], vec![0; size / 4]);
+    let start = Instant::now();
+    for number in 0..cycles {
+        design.poke(load, u64::from(number % 64 < size as u64))?;
+        for (low, high) in low.iter_mut().zip(&mut high) {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            *low = random as u32;
+            *high = (random >> 32) as u32;
+        }
+        design.poke_words(activations, &low)?;
+        design.poke_words(weights, &high)?;
+        design.cycle(clk)?;
+        for sum in design.words(sums)? {
+            checksum = checksum.wrapping_mul(31).wrapping_add(u64::from(*sum));
+        }
+    }
+    Ok((checksum, start.elapsed().as_secs_f64()))
+}
+
+/// Builds bare.cpp around the design in `folder`, and returns the program.
+fn build_peer(
+    toolchain: &Toolchain,
+    size: usize,
+    folder: &Path,
+    verilator_options: &[&str],
+    level: &str,
+) -> Result<PathBuf, Failure> {
+    std::fs::create_dir(folder)?;
+    std::fs::write(folder.join("mac_array.v"), SOURCE)?;
+    std::fs::write(folder.join("bare.cpp"), include_str!("bare.cpp"))?;
+    let root = toolchain.verilator_root();
+    let mut verilate = Command::new(toolchain.verilator());
+    verilate.env("VERILATOR_ROOT", root).args(["--cc", "-O3", "--prefix", "Vbare", "--Mdir", "."]);
+    verilate.args(["--top-module", "mac_array", "--no-timing"]).args(verilator_options);
+    succeed(verilate.arg(format!("+define+SIZE={size}")).arg("mac_array.v").current_dir(folder))?;
+
+    let mut compile = Command::new(toolchain.compiler());
+    compile.current_dir(folder).args(["-std=gnu++17", "-w", "-march=native", "-pthread", level]);
+    compile.args(["-I.", "-DVM_TRACE=0", "-DVM_COVERAGE=0", "-DVM_SC=0", "-DVM_TIMING=0"]);
+    compile.arg(format!("-DSIZE={size}")).arg("-I").arg(root.join("include"));
+    for item in std::fs::read_dir(folder)? {
+        compile.args(Some(item?.path()).filter(|path| path.extension() == Some("cpp".as_ref())));
+    }
+    let runtime = ["verilated.cpp", "verilated_threads.cpp"];
+    compile.args(runtime.map(|name| root.join("include").join(name))).args(["-o", "bare"]);
+    succeed(&mut compile)?;
+    Ok(folder.join("bare"))
+}
+
+fn succeed(command: &mut Command) -> Result<(), Failure> {
+    let output = command.output()?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(format!("{command:?} failed:\n{}", String::from_utf8_lossy(&output.stderr)).into())
+}
+
+/// The checksum and the seconds that the peer prints.
+fn run_peer(program: &Path, cycles: u64) -> Result<(u64, f64), Failure> {
+    let output = Command::new(program).arg(cycles.to_string()).output()?;
+    let text = String::from_utf8(output.stdout)?;
+    let (checksum, seconds) = text.trim().split_once(' ').ok_or("the peer printed no result")?;
+    Ok((u64::from_str_radix(checksum, 16)?, seconds.parse()?))
+}
