@@ -454,10 +454,14 @@ impl<'a> Lowerer<'a> {
             self.open = arrival.open;
         }
         // What was computed after the first jump is not there for those who jumped.
-        for key in self.reuse_order.drain(arrival.reusable.min(self.reuse_order.len())..) {
+        let kept = arrival.reusable.min(self.reuse_order.len());
+        for key in self.reuse_order.drain(kept..) {
             if let Some(reuse) = &mut self.reuse {
                 reuse.remove(&key);
             }
+        }
+        for other in self.arrivals.values_mut() {
+            other.reusable = other.reusable.min(kept);
         }
         self.reachable = true;
         self.push(StepKind::Label(label));

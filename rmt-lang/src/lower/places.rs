@@ -432,6 +432,11 @@ impl Lowerer<'_> {
             }
         };
         let Some(place) = self.field_ref(handle, field, span) else { return Some(Value::Mistake) };
+        let depth = self.symbols.program.contexts[handle.context].fields[field].ring.unwrap_or(0);
+        if lanes > usize::from(depth) {
+            let message = format!("the ring keeps {depth} values, not {lanes}");
+            return Some(self.error(Diagnostic::error(span, message, "more lanes than values")));
+        }
         let count = Lanes::new(lanes as u16)?;
         let d = self.new_register(Class::Vector, (0, 0), span);
         let load = Instruction::VectorLoadContext { d: V, lanes: count, element, field: place };
