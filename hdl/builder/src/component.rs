@@ -147,6 +147,8 @@ fn build_module<C: Component>(component: &C, place: Place) -> Option<usize> {
     open_frame(&name, component.doc(), place)?;
     let shapes = component.io();
     let io = ports::bind(&shapes, &mut |direction, name, doc, leaf| {
+        // A component whose ports are not a struct but a single port.
+        let name = if name.is_empty() { "io" } else { name };
         let raw = session::with(|s| {
             let index = s.stack.last()?.module.ports.len();
             let kind = match direction {
@@ -182,7 +184,7 @@ fn open_frame(name: &str, doc: String, place: Place) -> Option<()> {
         s.frame_names.push(name.clone());
         let mut module = Module::new(name, place);
         module.doc = doc;
-        s.stack.push(Frame { id, module, blocks: vec![0], prefixes: Vec::new(), names: HashMap::new() });
+        s.stack.push(Frame { id, module, blocks: vec![0], guards: Vec::new(), prefixes: Vec::new(), names: HashMap::new() });
         Some(())
     })
     .flatten()

@@ -4,14 +4,16 @@ use crate::bits::Bits;
 use crate::domain::Domain;
 use crate::error::{ErrorKind, Place};
 use crate::ir::{BlockId, Stmt};
-use crate::session;
+use crate::session::{self, Guard};
 use crate::signal::{Bool, Source, UInt};
 use std::panic::Location;
 
 /// What `elsewhen` and `otherwise` are called on.
 pub struct When {
-    /// The `else` block of the last condition.
+    /// The `else` block of the last condition; none after an error.
     otherwise: Option<BlockId>,
+    /// The conditions so far, all false in that block.
+    before: Vec<Guard>,
 }
 
 /// Assignments in `body` happen when `cond` is true.
@@ -36,7 +38,7 @@ pub struct When {
 /// ```
 #[track_caller]
 pub fn when<D: Domain>(cond: impl Source<Bool<D>>, body: impl FnOnce()) -> When {
-    branch(cond.source(None), body, Location::caller())
+    branch(cond.source(None), body, Vec::new(), Location::caller())
 }
 
 impl When {
@@ -44,39 +46,80 @@ impl When {
     #[track_caller]
     pub fn elsewhen<D: Domain>(self, cond: impl Source<Bool<D>>, body: impl FnOnce()) -> When {
         let (cond, place) = (cond.source(None), Location::caller());
-        let mut inner = When { otherwise: None };
-        in_block(self.otherwise, || inner = branch(cond, body, place));
+        let mut inner = When { otherwise: None, before: Vec::new() };
+        let before = self.before.clone();
+        in_block(self.otherwise, self.before, || inner = branch(cond, body, before, place));
         inner
     }
 
     /// Assignments in `body` happen when no condition before was true.
     pub fn otherwise(self, body: impl FnOnce()) {
-        in_block(self.otherwise, body);
+        in_block(self.otherwise, self.before, body);
     }
 }
 
-fn branch<D: Domain>(cond: Bool<D>, body: impl FnOnce(), place: Place) -> When {
+fn branch<D: Domain>(cond: Bool<D>, body: impl FnOnce(), mut before: Vec<Guard>, place: Place) -> When {
     let blocks = session::with(|s| {
         let cond = s.resolve(cond.raw, place)?;
         let frame = s.stack.last_mut()?;
         let (then, otherwise) = (frame.new_block(), frame.new_block());
         frame.push(Stmt::When { cond, then, otherwise });
-        Some((then, otherwise))
+        Some((cond, then, otherwise))
     });
-    let (then, otherwise) = blocks.flatten().unzip();
-    in_block(then, body);
-    When { otherwise }
+    let Some((cond, then, otherwise)) = blocks.flatten() else {
+        body();
+        return When { otherwise: None, before };
+    };
+    in_block(Some(then), vec![Guard::Cond { cond, holds: true }], body);
+    before.push(Guard::Cond { cond, holds: false });
+    When { otherwise: Some(otherwise), before }
 }
 
 /// Runs `body` with its statements going to `block`; without a block (after an error) it still runs, for its effects.
-pub(crate) fn in_block(block: Option<BlockId>, body: impl FnOnce()) {
+fn in_block(block: Option<BlockId>, guards: Vec<Guard>, body: impl FnOnce()) {
+    let added = guards.len();
     let opened = block.and_then(|block| {
-        session::with(|s| s.stack.last_mut().map(|frame| frame.blocks.push(block))).flatten()
+        session::with(|s| {
+            let frame = s.stack.last_mut()?;
+            frame.blocks.push(block);
+            frame.guards.extend(guards);
+            Some(())
+        })
+        .flatten()
     });
     body();
     if opened.is_some() {
-        session::with(|s| s.stack.last_mut().map(|frame| frame.blocks.pop()));
+        session::with(|s| {
+            let frame = s.stack.last_mut()?;
+            frame.blocks.pop();
+            frame.guards.truncate(frame.guards.len() - added);
+            Some(())
+        });
     }
+}
+
+/// `enable` and all conditions of the open `when`s and `switch`es: for memory ports, which are no assignments.
+#[track_caller]
+pub(crate) fn guarded<D: Domain>(enable: Bool<D>) -> Bool<D> {
+    let place = Location::caller();
+    let guards = session::with(|s| {
+        let frame = s.stack.last()?;
+        let raw = |node| frame.raw(s.id, node);
+        Some(frame.guards.iter().map(|guard| match guard {
+            Guard::Cond { cond, holds } => (raw(*cond), Vec::new(), *holds),
+            Guard::Key { key, values, holds } => (raw(*key), values.clone(), *holds),
+        }).collect::<Vec<_>>())
+    });
+    guards.flatten().unwrap_or_default().into_iter().fold(enable, |all, (signal, values, holds)| {
+        let one = if values.is_empty() {
+            Bool::from_raw(signal)
+        } else {
+            let key = UInt::<D>::from_raw(signal);
+            let is_one = values.iter().map(|value| key.eq(UInt::from_raw(session::constant(value.clone(), false, place))));
+            is_one.reduce(|a, b| a | b).unwrap_or_else(|| Bool::lit(true))
+        };
+        if holds { all & one } else { all & !one }
+    })
 }
 
 /// A `case` under construction.
@@ -137,14 +180,20 @@ impl Switch {
 
     /// Assignments in `body` happen when no arm before matched.
     pub fn default(self, body: impl FnOnce()) {
-        let block = self.at.and_then(|(block, index)| {
+        let found = self.at.and_then(|(block, index)| {
             session::with(|s| match s.stack.last()?.module.blocks[block].get(index) {
-                Some(Stmt::Switch { default, .. }) => Some(*default),
+                Some(Stmt::Switch { key, default, arms }) => {
+                    let values: Vec<Bits> = arms.iter().flat_map(|(keys, _)| keys.iter().cloned()).collect();
+                    // Without arms the default always applies.
+                    let guard = (!values.is_empty()).then_some(Guard::Key { key: *key, values, holds: false });
+                    Some((*default, guard))
+                }
                 _ => None,
             })
             .flatten()
         });
-        in_block(block, body);
+        let (block, guard) = found.unzip();
+        in_block(block, guard.flatten().into_iter().collect(), body);
     }
 
     fn arm(self, values: &[u64], body: impl FnOnce(), place: Place) -> Switch {
@@ -162,22 +211,20 @@ impl Switch {
                 }
                 let frame = s.stack.last_mut()?;
                 let body = frame.new_block();
-                let Some(Stmt::Switch { arms, .. }) = frame.module.blocks[block].get_mut(index) else { return None };
-                let known: Vec<Bits> = arms.iter().flat_map(|(keys, _)| keys.iter().cloned()).collect();
-                if let Some((i, key)) =
-                    keys.iter().enumerate().find(|(i, key)| known.contains(key) || keys[..*i].contains(key))
-                {
-                    let _ = i;
-                    let key = key.clone();
-                    s.fail(ErrorKind::DuplicateKey { key }, place);
+                let Some(Stmt::Switch { key, arms, .. }) = frame.module.blocks[block].get_mut(index) else { return None };
+                let known = |value: &Bits| arms.iter().any(|(keys, _)| keys.contains(value));
+                let twice = (0..keys.len()).find(|&i| known(&keys[i]) || keys[..i].contains(&keys[i]));
+                if let Some(i) = twice {
+                    s.fail(ErrorKind::DuplicateKey { key: keys[i].clone() }, place);
                     return None;
                 }
-                arms.push((keys, body));
-                Some(body)
+                arms.push((keys.clone(), body));
+                Some((body, Guard::Key { key: *key, values: keys, holds: true }))
             })
             .flatten()
         });
-        in_block(block, body);
+        let (block, guard) = block.unzip();
+        in_block(block, guard.into_iter().collect(), body);
         self
     }
 }

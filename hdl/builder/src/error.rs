@@ -180,7 +180,7 @@ pub enum ErrorKind {
         port: String,
     },
     /// The target of an assignment cannot be assigned.
-    #[error("`{name}` cannot be driven here: it is {what}")]
+    #[error("{name} cannot be driven here: it is {what}")]
     NotAssignable {
         /// The target.
         name: String,

@@ -10,6 +10,7 @@
 
 use crate::bits::Bits;
 use crate::bundle::{self, Bundle};
+use crate::control::guarded;
 use crate::domain::{Domain, DomainInfo, Main};
 use crate::error::{ErrorKind, Place};
 use crate::ir::{self, Kind, Node, NodeId};
@@ -89,7 +90,7 @@ macro_rules! memory_common {
                 self.memory.depth
             }
 
-            /// Writes `data` at `address` at the clock edge when `enable` is true.
+            /// Writes `data` at `address` at the clock edge when `enable` is true, and so are the `when`s around.
             #[track_caller]
             pub fn write(
                 &self,
@@ -98,7 +99,7 @@ macro_rules! memory_common {
                 data: impl Source<T>,
             ) {
                 let data = data.source(Some(&self.memory.shape));
-                let (enable, address) = (enable.source(None), self.memory.address(address));
+                let (enable, address) = (guarded(enable.source(None)), self.memory.address(address));
                 self.memory.write::<D>(enable.raw, address.raw, &data, None, Location::caller());
             }
 
@@ -112,7 +113,7 @@ macro_rules! memory_common {
                 lanes: impl Source<UInt<D>>,
             ) {
                 let data = data.source(Some(&self.memory.shape));
-                let (enable, address) = (enable.source(None), self.memory.address(address));
+                let (enable, address) = (guarded(enable.source(None)), self.memory.address(address));
                 let lanes = lanes.source(None).raw;
                 self.memory.write::<D>(enable.raw, address.raw, &data, Some(lanes), Location::caller());
             }
@@ -125,9 +126,11 @@ memory_common!(AsyncMem);
 
 impl<T: Bundle, D: Domain> SyncMem<T, D> {
     /// A read port: the word at `address`, one cycle after `enable`; the data stays until the next enabled read.
+    ///
+    /// Inside a `when` the read is enabled only when its condition is true, too.
     #[track_caller]
     pub fn read(&self, enable: impl Source<Bool<D>>, address: impl Source<UInt<D>>) -> T {
-        let (enable, address) = (enable.source(None), self.memory.address(address));
+        let (enable, address) = (guarded(enable.source(None)), self.memory.address(address));
         self.memory.read::<D>(Some(enable.raw), address.raw, Location::caller())
     }
 }

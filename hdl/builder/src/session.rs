@@ -38,12 +38,32 @@ impl Raw {
     }
 }
 
+/// A part of the condition under which the statements of a block happen.
+#[derive(Clone)]
+pub(crate) enum Guard {
+    /// The condition of a `when`, or its opposite.
+    Cond { cond: NodeId, holds: bool },
+    /// The key of a `switch` is one of some values, or none of them.
+    Key { key: NodeId, values: Vec<Bits>, holds: bool },
+}
+
+impl Guard {
+    fn node(&self) -> NodeId {
+        match self {
+            Self::Cond { cond, .. } => *cond,
+            Self::Key { key, .. } => *key,
+        }
+    }
+}
+
 /// The component under construction.
 pub(crate) struct Frame {
     pub id: u32,
     pub module: Module,
     /// Blocks of the open `when`s; the last one receives statements.
     pub blocks: Vec<BlockId>,
+    /// What must hold for the last block's statements to happen.
+    pub guards: Vec<Guard>,
     /// Prefixes of the open `scope`s.
     pub prefixes: Vec<String>,
     pub names: HashMap<String, Place>,
@@ -280,7 +300,6 @@ impl Session {
             self.fail(ErrorKind::InvalidName { name: full }, place);
             return None;
         }
-        let full = names::escape_keyword(full);
         if let Some(used_for) = names::reserved(&full) {
             self.fail(ErrorKind::ReservedName { name: full, used_for }, place);
             return None;
@@ -323,6 +342,16 @@ impl Session {
             let what = format!("{verb} of {name}");
             self.fail(ErrorKind::DomainMismatch { what, expected, found }, place);
             return None;
+        }
+        let guards: Vec<NodeId> = self.stack.last()?.guards.iter().map(Guard::node).collect();
+        for guard in guards {
+            let found = self.stack.last()?.module.node(guard).domain;
+            if found.is_some() && found != expected {
+                let (expected, found) = (domain_name(expected), domain_name(found));
+                let what = format!("conditional {verb} of {name}");
+                self.fail(ErrorKind::DomainMismatch { what, expected, found }, place);
+                return None;
+            }
         }
         self.stack.last_mut()?.push(Stmt::Assign { target, value, place });
         Some(())

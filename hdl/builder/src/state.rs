@@ -47,6 +47,9 @@ pub struct Wire<T: Bundle> {
 #[track_caller]
 pub fn reg<T: Bundle>(name: impl AsRef<str>, shape: T, reset: impl Source<T>) -> Reg<T> {
     let place = Location::caller();
+    if !has_width(name.as_ref(), &shape, place) {
+        return Reg { value: shape };
+    }
     let values: Vec<Leaf> = bundle::leaves(&reset.source(Some(&shape)));
     make_reg(name.as_ref(), shape, Some(&values), place)
 }
@@ -55,6 +58,9 @@ pub fn reg<T: Bundle>(name: impl AsRef<str>, shape: T, reset: impl Source<T>) ->
 #[track_caller]
 pub fn reg_zero<T: Bundle>(name: impl AsRef<str>, shape: T) -> Reg<T> {
     let place = Location::caller();
+    if !has_width(name.as_ref(), &shape, place) {
+        return Reg { value: shape };
+    }
     let values = bundle::leaves(&bundle::zero(&shape));
     make_reg(name.as_ref(), shape, Some(&values), place)
 }
@@ -72,6 +78,15 @@ pub fn delayed<T: Bundle>(name: impl AsRef<str>, value: impl Source<T>) -> T {
     let stage = make_reg(name.as_ref(), value.clone(), None, Location::caller());
     stage.next(value);
     stage.value
+}
+
+/// Reports signals of no width, before a constant is found not to fit them.
+fn has_width<T: Bundle>(name: &str, shape: &T, place: Place) -> bool {
+    let none = bundle::leaves(shape).iter().any(|leaf| leaf.raw.width == 0);
+    if none {
+        session::fail(ErrorKind::InvalidWidth { what: format!("`{name}`"), width: 0 }, place);
+    }
+    !none
 }
 
 fn make_reg<T: Bundle>(name: &str, shape: T, reset: Option<&[Leaf]>, place: Place) -> Reg<T> {
@@ -142,6 +157,7 @@ pub fn wire<T: Bundle>(name: impl AsRef<str>, shape: T) -> Wire<T> {
 }
 
 /// Assigns a bundle field by field.
+#[track_caller]
 pub(crate) fn assign<T: Bundle>(target: &T, value: impl Source<T>, verb: &str, place: Place) {
     let value = value.source(Some(target));
     bundle::zip(verb, target, &value, place, |to, from| {

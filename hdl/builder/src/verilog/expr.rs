@@ -196,7 +196,7 @@ impl Printer<'_> {
     fn wire_name(&mut self, id: NodeId) -> String {
         let node = self.m.node(id);
         if let Some(name) = &node.name {
-            return name.clone();
+            return super::escape(name);
         }
         if let Kind::Slice { of, low } = node.kind
             && let Some(net) = self.names[of as usize].clone()

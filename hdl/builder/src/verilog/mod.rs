@@ -22,6 +22,11 @@ pub(crate) fn print(modules: &[Module], index: usize) -> String {
     printer.module()
 }
 
+/// A name as it stands in the Verilog.
+fn escape(name: &str) -> String {
+    crate::names::escape_keyword(name.to_owned())
+}
+
 /// State while one module is printed.
 pub(crate) struct Printer<'a> {
     modules: &'a [Module],
@@ -157,7 +162,7 @@ impl<'a> Printer<'a> {
         let mut out = String::new();
         for memory in &self.m.memories {
             comment(&mut out, "  ", &memory.doc);
-            let (name, width, depth) = (&memory.name, memory.width, memory.depth);
+            let (name, width, depth) = (escape(&memory.name), memory.width, memory.depth);
             let attribute = attribute(memory.attribute.as_deref());
             out.push_str(&format!("  {attribute}logic{} {name} [0:{}];\n", range(width, false), depth - 1));
             let Some(words) = &memory.initial else { continue };
@@ -198,15 +203,16 @@ impl<'a> Printer<'a> {
                     }
                     _ => self.net(node),
                 };
-                pins.push((port.name.clone(), net));
+                pins.push((escape(&port.name), net));
             }
             comment(&mut out, "  ", &instance.doc);
+            let name = escape(&instance.name);
             if pins.is_empty() {
-                out.push_str(&format!("  {} {} ();\n", module.name, instance.name));
+                out.push_str(&format!("  {} {name} ();\n", module.name));
                 continue;
             }
             let pins: Vec<String> = pins.iter().map(|(port, net)| format!("    .{port}({net})")).collect();
-            out.push_str(&format!("  {} {} (\n{}\n  );\n", module.name, instance.name, pins.join(",\n")));
+            out.push_str(&format!("  {} {name} (\n{}\n  );\n", module.name, pins.join(",\n")));
         }
         out
     }

@@ -230,7 +230,7 @@ impl<'a> Printer<'a> {
         let m = self.m;
         let mut out = String::new();
         for memory in &m.memories {
-            let name = &memory.name;
+            let name = &super::escape(&memory.name);
             for write in &memory.writes {
                 self.hint = format!("{name}_write");
                 let address = self.index(write.address);

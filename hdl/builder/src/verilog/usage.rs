@@ -79,10 +79,10 @@ impl Printer<'_> {
         }
         self.taken.insert("unused".to_owned());
         for memory in &self.m.memories {
-            self.taken.insert(memory.name.clone());
+            self.taken.insert(super::escape(&memory.name));
         }
         for instance in &self.m.instances {
-            self.taken.insert(instance.name.clone());
+            self.taken.insert(super::escape(&instance.name));
         }
         for (states, ..) in self.state_machines() {
             for value in &states.values {
@@ -94,9 +94,9 @@ impl Printer<'_> {
             let Some(name) = &node.name else { continue };
             let derived = matches!(node.kind, Kind::InstInput { .. } | Kind::InstOutput { .. } | Kind::MemRead { .. });
             if !derived {
-                self.taken.insert(name.clone());
+                self.taken.insert(super::escape(name));
                 if node.kind.is_net() {
-                    self.names[id] = Some(name.clone());
+                    self.names[id] = Some(super::escape(name));
                 }
             }
         }
