@@ -1,0 +1,189 @@
+//! Single blocks against plain Rust.
+
+use super::bench::Random;
+use crate::engine::array::MacArray;
+use crate::engine::reduce::Reducer;
+use crate::engine::requantiser::Requantiser;
+use rmt_isa::arithmetic::requantise;
+use rmt_isa::card::engine::{CHANNEL_MULTIPLIER, CHANNEL_SHIFT, EngineRegion, EngineShape};
+use rmt_isa::operand::Element;
+use rtl_builder::prelude::*;
+
+/// Values side by side, the first one lowest.
+fn pack(values: &[i32], bits: u32) -> Bits {
+    values.iter().rev().fold(Bits::zero(0), |all, &value| {
+        all.concat(&Bits::new(64, value as i64 as u64).slice(0, bits))
+    })
+}
+
+fn unpack(word: &Bits, bits: u32) -> Vec<i32> {
+    let lanes = word.width() / bits;
+    (0..lanes)
+        .map(|lane| word.slice(lane * bits, bits).to_u64() as u32 as i32)
+        .collect()
+}
+
+/// Loads a tile in each plane in turn while waves of the other one pass.
+fn check_array(size: u32, hop_columns: u32) {
+    let array = MacArray { size, hop_columns };
+    let latency = u64::from(array.latency());
+    let mut sim = elaborate(array).unwrap().simulator();
+    let random = &mut Random::new(5);
+    let n = size as usize;
+    let mut planes = [vec![vec![0; n]; n], vec![vec![0; n]; n]];
+    // (cycle at which the sums come, the sums)
+    let mut expected: Vec<(u64, Vec<i32>)> = Vec::new();
+    let mut loading: Option<(usize, Vec<Vec<i32>>, usize)> = None;
+    let mut loaded = 0;
+    for cycle in 0..40 * u64::from(size) {
+        let sums = unpack(&sim.peek_bits("sums"), 32);
+        if let Some(place) = expected.iter().position(|(at, _)| *at == cycle) {
+            assert_eq!(sums, expected.swap_remove(place).1, "cycle {cycle}");
+        }
+        // The wave of this cycle sees row r of a plane as it is r cycles from now, so only
+        // planes that are complete or being loaded ahead of the wave are used.
+        let next = match loading.take() {
+            None => {
+                let tile: Vec<Vec<i32>> =
+                    (0..n).map(|_| (0..n).map(|_| random.value(8)).collect()).collect();
+                loaded += 1;
+                (loaded % 2, tile, 0)
+            }
+            Some(going) => going,
+        };
+        let (plane, tile, row) = next;
+        sim.poke("load", 1);
+        sim.poke("load_plane", plane as u64);
+        sim.poke("load_row", row as u64);
+        sim.poke_bits("weights", &pack(&tile[row], 8));
+        // A wave right behind the load of its first row is the tightest case.
+        let behind_load = row >= 1 && random.one_in(2);
+        let used = if behind_load { plane } else { 1 - plane };
+        let weights = if behind_load { &tile } else { &planes[1 - plane] };
+        let activations: Vec<i32> = (0..n).map(|_| random.value(16)).collect();
+        let sums: Vec<i32> = (0..n)
+            .map(|column| {
+                (0..n).fold(0_i32, |sum, input| {
+                    sum.wrapping_add(activations[input] * weights[input][column])
+                })
+            })
+            .collect();
+        sim.poke("plane", used as u64);
+        sim.poke_bits("activations", &pack(&activations, 16));
+        if loaded > 2 {
+            expected.push((cycle + latency, sums));
+        }
+        loading = if row + 1 < n {
+            Some((plane, tile, row + 1))
+        } else {
+            planes[plane] = tile;
+            None
+        };
+        sim.step();
+    }
+}
+
+#[test]
+fn the_array_multiplies_while_it_loads() {
+    check_array(4, 4);
+    check_array(4, 1);
+    check_array(8, 2);
+}
+
+#[test]
+fn the_requantiser_equals_its_integer_definition() {
+    let shape = EngineShape { requantise_lanes: 4, ..EngineShape::tiny() };
+    let random = &mut Random::new(9);
+    let mut sim = elaborate(Requantiser { shape: shape.clone() }).unwrap().simulator();
+    let words = 16;
+    let mut channels = Vec::new();
+    for word in 0..words {
+        for lane in 0..4 {
+            let multiplier = random.value(32) & i32::MAX;
+            let shift = if random.one_in(4) { random.pick(&[1, 2, 31, 61, 62]) } else { 1 + random.below(62) };
+            sim.poke("host_valid", 1);
+            sim.poke("host_write", 1);
+            sim.poke("host_address", shape.host_address(EngineRegion::Scales, word, lane).into());
+            sim.poke(
+                "host_wdata",
+                CHANNEL_MULTIPLIER.insert(multiplier as u64) | CHANNEL_SHIFT.insert(shift),
+            );
+            sim.step();
+            channels.push((multiplier, shift as u8));
+        }
+    }
+    sim.poke("host_valid", 0);
+
+    // A word of scales each cycle; everything else follows at its own distance.
+    let cases: Vec<(u32, Vec<i32>, i32, Element)> = (0..3000)
+        .map(|_| {
+            let lanes = (0..4).map(|_| random.value(32)).collect();
+            let element = random.pick(&[Element::I8, Element::I16, Element::I32]);
+            (random.below(words.into()) as u32, lanes, random.value(32), element)
+        })
+        .collect();
+    for cycle in 0..cases.len() + 5 {
+        let at = |distance: usize| cycle.checked_sub(distance).and_then(|i| cases.get(i));
+        if let Some((word, lanes, zero_point, element)) = at(5) {
+            let expected: Vec<i32> = lanes
+                .iter()
+                .zip(&channels[*word as usize * 4..])
+                .map(|(&x, &(multiplier, shift))| {
+                    requantise(x, multiplier, shift, *zero_point, *element)
+                })
+                .collect();
+            let element_held = sim.peek_bits("results");
+            assert_eq!(unpack(&element_held, 32), expected, "case {}", cycle - 5);
+        }
+        if let Some((word, ..)) = at(0) {
+            sim.poke("enable", 1);
+            sim.poke("address", u64::from(*word));
+        }
+        if let Some((_, lanes, ..)) = at(1) {
+            sim.poke_bits("lanes", &pack(lanes, 32));
+        }
+        if let Some((_, _, zero_point, element)) = at(4) {
+            sim.poke_signed("zero_point", (*zero_point).into());
+            sim.poke("element", *element as u64);
+        }
+        sim.step();
+    }
+}
+
+#[test]
+fn the_reducer_finds_sums_and_the_first_largest_lane() {
+    for shape in [EngineShape::tiny(), EngineShape { array: 8, vector_lanes: 8, ..EngineShape::tiny() }] {
+        let n = shape.array as usize;
+        let random = &mut Random::new(3);
+        let mut sim = elaborate(Reducer { shape: shape.clone() }).unwrap().simulator();
+        for round in 0..400 {
+            let count = 1 + random.below(shape.vector_lanes.into()) as usize;
+            let few = random.one_in(2);
+            let lanes: Vec<i32> = (0..count)
+                .map(|_| if few { random.below(3) as i32 - 2 } else { random.value(32) })
+                .collect();
+            let words = count.div_ceil(n);
+            for cycle in 0..words + 2 {
+                sim.poke("valid", u64::from(cycle < words));
+                if cycle < words {
+                    // Lanes beyond the vector hold anything.
+                    let word: Vec<i32> = (0..n)
+                        .map(|i| lanes.get(cycle * n + i).copied().unwrap_or(i32::MAX))
+                        .collect();
+                    sim.poke_bits("lanes", &pack(&word, 32));
+                    sim.poke("word", cycle as u64);
+                    sim.poke("last", u64::from(cycle + 1 == words));
+                    sim.poke("last_lane", ((count - 1) % n) as u64);
+                }
+                if cycle == words + 1 {
+                    let sum: i64 = lanes.iter().map(|&x| i64::from(x)).sum();
+                    let max = lanes.iter().max().unwrap();
+                    let first = lanes.iter().position(|x| x == max).unwrap();
+                    assert_eq!(sim.peek_signed("sum"), sum, "round {round}");
+                    assert_eq!(sim.peek("largest"), first as u64, "round {round}");
+                }
+                sim.step();
+            }
+        }
+    }
+}
