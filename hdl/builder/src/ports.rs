@@ -56,7 +56,10 @@ impl PortWalk<'_> {
     fn leaves<T: Bundle>(&mut self, direction: Direction, value: &T) -> T {
         let outer = self.docs.iter().rev().find(|doc| !doc.is_empty()).copied().unwrap_or("");
         let prefix = self.path.join("_");
+        // The comment of a whole group stands at its first signal.
+        let mut outer = Some(outer);
         bundle::map_named(value, &prefix, &mut |name, doc, leaf| {
+            let outer = outer.take().unwrap_or("");
             let doc = if doc.is_empty() { outer } else { doc };
             (self.visit)(direction, name, doc, leaf)
         })

@@ -20,6 +20,7 @@ type Scope = BTreeMap<NodeId, Value>;
 pub(crate) fn fold(module: &mut Module) -> Result<(), (ErrorKind, Place)> {
     module.authored = module.nodes.len();
     check_single_driver(module)?;
+    module.blocks[0] = simplify(module, 0);
     let mut scopes = vec![Scope::new()];
     fold_block(module, 0, &mut scopes);
     let values = scopes.pop().unwrap_or_default();
@@ -81,6 +82,44 @@ fn note_assignments(module: &Module, stmt: &Stmt, first: &mut BTreeMap<NodeId, P
             blocks(&mut arms.iter().map(|(_, block)| *block).chain([*default]));
         }
     }
+}
+
+/// The statements of a block without conditions that are constant, branches that do nothing, and assignments that a later
+/// one in the same block overrides. Blocks further in are replaced.
+fn simplify(module: &mut Module, block: BlockId) -> Vec<Stmt> {
+    let mut kept: Vec<Stmt> = Vec::new();
+    for stmt in std::mem::take(&mut module.blocks[block]) {
+        match stmt {
+            Stmt::Assign { target, .. } => {
+                kept.retain(|earlier| !matches!(earlier, Stmt::Assign { target: same, .. } if *same == target));
+                kept.push(stmt);
+            }
+            Stmt::When { cond, then, otherwise } => {
+                if let Kind::Const(value) = &module.node(cond).kind {
+                    let taken = if value.is_zero() { otherwise } else { then };
+                    for stmt in simplify(module, taken) {
+                        if let Stmt::Assign { target, .. } = stmt {
+                            kept.retain(|earlier| !matches!(earlier, Stmt::Assign { target: same, .. } if *same == target));
+                        }
+                        kept.push(stmt);
+                    }
+                    continue;
+                }
+                module.blocks[then] = simplify(module, then);
+                module.blocks[otherwise] = simplify(module, otherwise);
+                if !module.blocks[then].is_empty() || !module.blocks[otherwise].is_empty() {
+                    kept.push(Stmt::When { cond, then, otherwise });
+                }
+            }
+            Stmt::Switch { key, arms, default } => {
+                for block in arms.iter().map(|(_, block)| *block).chain([default]) {
+                    module.blocks[block] = simplify(module, block);
+                }
+                kept.push(Stmt::Switch { key, arms, default });
+            }
+        }
+    }
+    kept
 }
 
 fn fold_block(module: &mut Module, block: BlockId, scopes: &mut Vec<Scope>) {

@@ -170,9 +170,45 @@ pub(crate) fn concat(parts: &[Raw], place: Place) -> Raw {
         session::fail(ErrorKind::EmptyChoice { what: "concatenation" }, place);
         return Raw::poison(1);
     };
-    let _ = first;
+    let joined = join_neighbours(parts, place);
+    let parts = joined.as_slice();
+    if parts.len() == 1 && parts[0].width > first.width {
+        return cast(parts[0], false, place);
+    }
     let width = parts.iter().map(|part| u64::from(part.width)).sum();
     session::operation(place, "concatenation", width, false, parts, |ids| Kind::Concat(ids.to_vec()))
+}
+
+/// Takes selections that lie side by side in one signal together.
+fn join_neighbours(parts: &[Raw], place: Place) -> Vec<Raw> {
+    let selection = |raw: Raw| {
+        session::with(|s| match s.node(raw)? {
+            node if node.name.is_some() => None,
+            node => match node.kind {
+                Kind::Slice { of, low } => Some((s.stack.last()?.raw(s.id, of), low)),
+                _ => None,
+            },
+        })
+        .flatten()
+    };
+    let mut joined: Vec<Raw> = Vec::with_capacity(parts.len());
+    // The signal, lowest bit and width of the run that ends the list.
+    let mut run: Option<(Raw, u32, u32)> = None;
+    for &part in parts {
+        let found = selection(part);
+        match (run, found) {
+            (Some((of, low, width)), Some((same, next))) if of == same && next + part.width == low => {
+                joined.pop();
+                joined.push(slice(of, next, width + part.width, false, place));
+                run = Some((of, next, width + part.width));
+            }
+            _ => {
+                joined.push(part);
+                run = found.map(|(of, low)| (of, low, part.width));
+            }
+        }
+    }
+    joined
 }
 
 /// `arms` by key, else `default`; all values of one width.

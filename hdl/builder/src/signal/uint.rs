@@ -149,6 +149,9 @@ impl<D: Domain> UInt<D> {
     }
 
     fn reduce(self, op: UnaryOp, place: crate::error::Place) -> Bool<D> {
+        if self.width() == 1 {
+            return Bool::from_raw(raw::boolean(raw::cast(self.raw, false, place)));
+        }
         Bool::from_raw(raw::boolean(raw::unary(op, self.raw, 1, false, place)))
     }
 

@@ -42,9 +42,13 @@ impl Text {
         if self.shape == Shape::Atom { self.text.clone() } else { format!("({})", self.text) }
     }
 
-    /// As an operand of a chain of one associative operator.
+    /// As an operand of a chain of one associative operator. An inverted name needs no parentheses.
     fn chained(&self, operator: &str) -> String {
-        if self.shape == Shape::Binary(operator_name(operator)) { self.text.clone() } else { self.operand() }
+        let inverted = self.shape == Shape::Unary && self.text.starts_with(['!', '~']);
+        if inverted || self.shape == Shape::Binary(operator_name(operator)) {
+            return self.text.clone();
+        }
+        self.operand()
     }
 }
 

@@ -83,7 +83,8 @@ impl<'a> Printer<'a> {
         out
     }
 
-    /// Registers by clock and kind of reset, joined when one statement of the body assigns several.
+    /// Registers by clock and kind of reset, joined when one statement of the body assigns several, or when all that
+    /// happens to them is one unconditional assignment.
     fn register_groups(&self) -> Vec<Vec<usize>> {
         let regs = &self.m.regs;
         let index_of: BTreeMap<NodeId, usize> = regs.iter().enumerate().map(|(i, reg)| (reg.node, i)).collect();
@@ -95,9 +96,13 @@ impl<'a> Printer<'a> {
             }
             i
         }
-        for stmt in &self.m.blocks[0] {
+        let together = self.m.blocks[0].iter().map(|stmt| {
             let mut targets = Vec::new();
             self.targets_of(stmt, &mut targets);
+            targets
+        });
+        let plain: Vec<NodeId> = regs.iter().map(|reg| reg.node).filter(|node| self.single.contains_key(node)).collect();
+        for targets in together.chain([plain]) {
             let members: Vec<usize> = targets.iter().filter_map(|target| index_of.get(target).copied()).collect();
             for &a in &members {
                 let same = |b: &&usize| {

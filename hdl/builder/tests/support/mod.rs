@@ -2,5 +2,6 @@
 #![allow(dead_code, missing_docs)]
 
 pub mod random;
+pub mod samples;
 pub mod simulate;
 pub mod tools;

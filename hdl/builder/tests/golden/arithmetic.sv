@@ -1,0 +1,34 @@
+// Operators, their widths and signs.
+// Every result keeps all bits unless it says otherwise.
+module arithmetic (
+    // Unsigned operands
+    input  logic [7:0]         a,
+    input  logic [7:0]         b,
+    // Signed operands
+    input  logic signed [7:0]  x,
+    input  logic signed [15:0] y,
+    output logic [8:0]         sum,
+    output logic signed [8:0]  difference,
+    output logic signed [23:0] product,
+    output logic signed [11:0] scaled,
+    output logic signed [7:0]  clipped,
+    output logic [4:0]         flags
+);
+  wire signed [23:0] biased_product = x * y;
+  // Product with the operand added once more
+  wire signed [24:0] biased = {biased_product[23], biased_product} + {{17{x[7]}}, x};
+  wire signed [16:0] clipped_sum = {{9{x[7]}}, x} + {y[15], y};
+  wire signed [16:0] clipped_shifted = clipped_sum >>> b[2:0];
+  wire [9:0] clipped_shifted_16_7 = clipped_shifted[16:7];
+  wire signed [15:0] flags_wide = {{8{x[7]}}, x};
+
+  assign sum = a + b;
+  assign difference = a - b;
+  assign product = x * y;
+  assign scaled = ((&biased[24:15]) || !(|biased[24:15])) ? biased[15:4] : biased[24] ? 12'sh800 : 12'sd2047;
+  assign clipped = ((&clipped_shifted_16_7) || !(|clipped_shifted_16_7)) ? clipped_shifted[7:0] : clipped_shifted[16] ? 8'sh80 : 8'sd127;
+  assign flags = {a < b, flags_wide < y, x >= (-8'sd5), (|a) && (b != 8'd3), ^(a[7:4] ^ b[3:0])};
+
+  // Bits that this module does not need
+  wire unused = &{1'b0, biased[3:0]};
+endmodule
