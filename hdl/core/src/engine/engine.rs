@@ -361,7 +361,7 @@ impl Component for Engine {
             sequencer: instance("sequencer", Sequencer { shape: shape.clone() }),
             registers: instance("registers", VectorRegisters { shape: shape.clone() }),
             product: instance("product", ProductUnit { shape: shape.clone() }),
-            tree: instance("tree", TreeEngine { shape: shape.clone() }),
+            tree: instance("forest_unit", TreeEngine { shape: shape.clone() }),
         };
         let (sequencer, product, tree) = (&units.sequencer, &units.product, &units.tree);
         let starts = (issuer.issue & !issued(Unit::Refuse)).named("operation_starts");
