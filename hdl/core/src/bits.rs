@@ -24,7 +24,8 @@ pub fn wrap(kind: UInt, value: UInt) -> UInt {
     let arms: Vec<_> = (IntType::ALL.iter())
         .map(|&kind| {
             let cut = value.trunc(kind.bits());
-            let extended = if kind.signed() { cut.as_sint().sext(64).as_uint() } else { cut.zext(64) };
+            let extended =
+                if kind.signed() { cut.as_sint().sext(64).as_uint() } else { cut.zext(64) };
             (kind as u64, extended)
         })
         .collect();
@@ -88,8 +89,11 @@ pub fn count_ones(value: UInt) -> UInt {
 /// The lowest index whose bit is set; the last index when none is.
 pub fn lowest_set(bits: &[Bool]) -> UInt {
     let width = bits_for(bits.len() as u64).max(1);
-    let choices: Vec<_> =
-        bits.iter().enumerate().map(|(index, &bit)| (bit, UInt::lit(index as u64, width))).collect();
+    let choices: Vec<_> = bits
+        .iter()
+        .enumerate()
+        .map(|(index, &bit)| (bit, UInt::lit(index as u64, width)))
+        .collect();
     priority_mux(&choices, UInt::lit(bits.len() as u64 - 1, width))
 }
 

@@ -97,7 +97,8 @@ impl Component for HostPort {
                 .collect::<Vec<_>>())
         };
         // Units that answer when they have time; all others are done at once.
-        let records = inside(&[CONTEXT_KEYS, CONTEXT_SETS, CONTEXT_WRITTEN, RING_HEADS, CONTEXT_DATA]);
+        let records =
+            inside(&[CONTEXT_KEYS, CONTEXT_SETS, CONTEXT_WRITTEN, RING_HEADS, CONTEXT_DATA]);
         let readable = inside(&[PROGRAM, TABLES, MATCH, PARAMETERS]) & access.read;
         let waits = to_engine | records | readable;
         let replies: Vec<HostReply> = io.replies.iter().map(Input::value).collect();
@@ -132,7 +133,8 @@ impl Component for HostPort {
         let counters: Vec<UInt> = (shape::COUNTERS.iter().zip(&io.events))
             .map(|((name, doc), event)| {
                 let name = format!("count_{}", name.to_lowercase());
-                let counter = reg(name, uint(COUNTER_BITS), UInt::lit(0, COUNTER_BITS)).doc(doc.trim());
+                let counter =
+                    reg(name, uint(COUNTER_BITS), UInt::lit(0, COUNTER_BITS)).doc(doc.trim());
                 when(event, || counter.next(counter.wrapping_add(1)));
                 counter.zext(64)
             })
@@ -141,7 +143,8 @@ impl Component for HostPort {
             shape.capability_words().into_iter().map(|word| UInt::lit(word, 64)).collect();
         let zero = UInt::lit(0, 64);
         let listed = |words: &[UInt]| {
-            let arms: Vec<_> = words.iter().enumerate().map(|(i, &word)| (i as u64, word)).collect();
+            let arms: Vec<_> =
+                words.iter().enumerate().map(|(i, &word)| (i as u64, word)).collect();
             lookup(address.bits(0..8), &arms, zero)
         };
         let in_list = |region: Region| access.read & access.in_region(region, 256);

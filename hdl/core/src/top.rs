@@ -4,13 +4,13 @@ use rmt_isa::card::CardShape;
 use rtl_builder::prelude::*;
 use rtl_builder::stock::stream::Stream;
 
+use crate::config::Widths;
 use crate::context::ContextUnit;
 use crate::control::dispatch::Dispatcher;
 use crate::control::fetch::Fetch;
 use crate::control::long::LongUnit;
 use crate::control::pipeline::Pipeline;
 use crate::control::retire::Retire;
-use crate::config::Widths;
 use crate::engine::Engine;
 use crate::engine::ports::{HostAnswer, HostRequest, Start};
 use crate::host::{HostPort, host_request};
@@ -133,9 +133,9 @@ impl Component for Core {
         let (from_context, from_long) = (context.completion.payload(), long.completion.payload());
         context.completion.accept(!response.valid);
         long.completion.accept(!response.valid & !context.completion.valid());
-        pipeline.completion_valid.set(
-            response.valid | context.completion.valid() | long.completion.valid(),
-        );
+        pipeline
+            .completion_valid
+            .set(response.valid | context.completion.valid() | long.completion.valid());
         pipeline.completion.set(priority_mux(
             &[(response.valid, from_engine), (context.completion.valid(), from_context)],
             from_long,

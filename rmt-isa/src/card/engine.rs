@@ -163,7 +163,9 @@ impl EngineShape {
             EngineRegion::TensorDescriptors => (self.tensors, 1),
             EngineRegion::ScaleDescriptors => (self.scales, 1),
             EngineRegion::ForestDescriptors => (self.forests, 1),
-            EngineRegion::Weights => (self.weight_tiles * self.array, (self.array * 8).div_ceil(64)),
+            EngineRegion::Weights => {
+                (self.weight_tiles * self.array, (self.array * 8).div_ceil(64))
+            }
             EngineRegion::Constants => (self.constant_words, self.array / 2),
             EngineRegion::Scales => (self.scale_words, self.requantise_lanes),
             EngineRegion::TreePairs => (self.tree_pairs, 2),

@@ -26,8 +26,8 @@ mod reference;
 pub mod regions;
 pub mod shape;
 
-pub use models_error::ModelLowerError;
 pub use lower::{CardImage, LowerError, lower};
+pub use models_error::ModelLowerError;
 pub use reference::page;
 pub use shape::{CardShape, ShapeError};
 

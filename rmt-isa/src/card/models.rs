@@ -93,7 +93,10 @@ impl Uses {
                 };
                 if let Some(mnemonic) = missing_unit(instruction) {
                     let remedy = "run this program in software".to_owned();
-                    return Err(unsupported(format!("`{mnemonic}` has no unit on this card"), remedy));
+                    return Err(unsupported(
+                        format!("`{mnemonic}` has no unit on this card"),
+                        remedy,
+                    ));
                 }
                 let lanes = lanes_of(program, instruction);
                 if lanes > shape.vector_lanes as usize {
@@ -259,11 +262,17 @@ impl Image<'_> {
     }
 
     /// Weights as tiles, zero where a tile reaches past the tensor; gives the first tile.
-    fn tiles(&mut self, tensor: &Tensor, outputs: usize, inputs: usize) -> Result<u32, ModelLowerError> {
+    fn tiles(
+        &mut self,
+        tensor: &Tensor,
+        outputs: usize,
+        inputs: usize,
+    ) -> Result<u32, ModelLowerError> {
         let n = self.shape.array as usize;
         let (tiles_down, tiles_across) = (outputs.div_ceil(n), inputs.div_ceil(n));
         let words = tiles_down * tiles_across * n;
-        let first = self.allocate(format!("tensor `{}`", tensor.name), EngineRegion::Weights, words)?;
+        let first =
+            self.allocate(format!("tensor `{}`", tensor.name), EngineRegion::Weights, words)?;
         let weight = |output: usize, input: usize| {
             let inside = output < outputs && input < inputs;
             if inside { tensor.values[output * inputs + input] as u8 } else { 0 }
@@ -279,7 +288,12 @@ impl Image<'_> {
     }
 
     /// Rows of 32-bit values, each beginning in a new word; gives the first word.
-    fn rows(&mut self, tensor: &Tensor, rows: usize, columns: usize) -> Result<u32, ModelLowerError> {
+    fn rows(
+        &mut self,
+        tensor: &Tensor,
+        rows: usize,
+        columns: usize,
+    ) -> Result<u32, ModelLowerError> {
         let n = self.shape.array as usize;
         let words_per_row = columns.div_ceil(n);
         let object = format!("tensor `{}`", tensor.name);
@@ -299,8 +313,10 @@ impl Image<'_> {
     fn packed(&mut self, region: EngineRegion, word: u32, values: &[u64], bits: u32) {
         let per_part = (64 / bits) as usize;
         for (part, values) in values.chunks(per_part).enumerate() {
-            let joined =
-                values.iter().enumerate().fold(0, |all, (i, value)| all | value << (bits * i as u32));
+            let joined = values
+                .iter()
+                .enumerate()
+                .fold(0, |all, (i, value)| all | value << (bits * i as u32));
             self.write(region, word, part as u32, joined);
         }
     }
@@ -322,7 +338,12 @@ impl Image<'_> {
             let channel = scale.channels[lane % channels];
             let value = CHANNEL_MULTIPLIER.insert(channel.multiplier as u64)
                 | CHANNEL_SHIFT.insert(channel.shift.into());
-            self.write(EngineRegion::Scales, base + (lane / lanes) as u32, (lane % lanes) as u32, value);
+            self.write(
+                EngineRegion::Scales,
+                base + (lane / lanes) as u32,
+                (lane % lanes) as u32,
+                value,
+            );
         }
         Ok(SCALE_VALID.insert(1)
             | SCALE_BASE.insert(base.into())
@@ -340,7 +361,11 @@ impl Image<'_> {
             return Err(bad("it has no tree"));
         }
         let node = |number: usize| {
-            forest.nodes.get(number).copied().ok_or_else(|| bad("a branch leads to a node that does not exist"))
+            forest
+                .nodes
+                .get(number)
+                .copied()
+                .ok_or_else(|| bad("a branch leads to a node that does not exist"))
         };
         let roots: Vec<TreeNode> =
             forest.roots.iter().map(|&root| node(root.into())).collect::<Result<_, _>>()?;
@@ -353,7 +378,9 @@ impl Image<'_> {
             for (side, &current) in pairs[place].clone().iter().enumerate() {
                 // The second half of a last odd pair of roots repeats the first: no walk gets there.
                 let repeated = roots.len() % 2 == 1 && place * 2 + side == roots.len();
-                if let TreeNode::Branch { left, .. } = current && !repeated {
+                if let TreeNode::Branch { left, .. } = current
+                    && !repeated
+                {
                     if pairs.len() > forest.nodes.len() {
                         return Err(bad("a node is reached twice"));
                     }

@@ -44,7 +44,9 @@ pub enum ModelLowerError {
         remedy: String,
     },
     /// An instruction names an object that does not exist.
-    #[error("action `{action}`, instruction {instruction}: there is no {object}; verify the program first")]
+    #[error(
+        "action `{action}`, instruction {instruction}: there is no {object}; verify the program first"
+    )]
     NoSuchObject {
         /// Name of the action.
         action: String,
@@ -54,7 +56,9 @@ pub enum ModelLowerError {
         object: String,
     },
     /// A tensor has a shape that the engine cannot hold.
-    #[error("tensor `{tensor}`: {reason}; raise `vector_lanes` of the engine or use a smaller layer")]
+    #[error(
+        "tensor `{tensor}`: {reason}; raise `vector_lanes` of the engine or use a smaller layer"
+    )]
     Tensor {
         /// Name of the tensor.
         tensor: String,

@@ -35,7 +35,8 @@ pub fn page(header: &str) -> String {
         let _ = writeln!(page, "| {base:#08x} | {words} | engine: {name} | see text |{doc} |");
     }
     page.push_str("\n## Parameters of the control side\n\n| parameter | tiny | small | default | meaning |\n| --- | --- | --- | --- | --- |\n");
-    let values = [CardShape::tiny(), CardShape::small(), default].map(|shape| shape.capability_words());
+    let values =
+        [CardShape::tiny(), CardShape::small(), default].map(|shape| shape.capability_words());
     for (name, doc) in PARAMETERS_OF_CONTROL {
         let place = CAPABILITIES.iter().position(|capability| capability == name).unwrap_or(0);
         let [tiny, small, default] = [0, 1, 2].map(|preset: usize| values[preset][place]);
@@ -49,19 +50,27 @@ pub fn page(header: &str) -> String {
     for (index, (name, doc)) in COUNTERS.iter().enumerate() {
         let _ = writeln!(page, "| {index} | {name} |{doc} |");
     }
-    page.push_str("\nCounters of the engine, in its own region:\n\n| word | counter |\n| --- | --- |\n");
+    page.push_str(
+        "\nCounters of the engine, in its own region:\n\n| word | counter |\n| --- | --- |\n",
+    );
     for (index, name) in ENGINE_COUNTERS.iter().enumerate() {
         let _ = writeln!(page, "| {index} | {name} |");
     }
     page.push_str("\n## Words\n");
     for word in WORDS {
-        let _ = write!(page, "\n{}\n\n| bits | field | meaning |\n| --- | --- | --- |\n", word.title.trim());
+        let _ = write!(
+            page,
+            "\n{}\n\n| bits | field | meaning |\n| --- | --- | --- |\n",
+            word.title.trim()
+        );
         for field in word.fields {
             let high = field.low + field.bits - 1;
             let _ = writeln!(page, "| {high}..{} | {} |{} |", field.low, field.name, field.doc);
         }
     }
-    page.push_str("\nDescriptors of the engine.\n\n| bits | field | meaning |\n| --- | --- | --- |\n");
+    page.push_str(
+        "\nDescriptors of the engine.\n\n| bits | field | meaning |\n| --- | --- | --- |\n",
+    );
     for field in ENGINE_FIELDS {
         let high = field.low + field.bits - 1;
         let _ = writeln!(page, "| {high}..{} | {} |{} |", field.low, field.name, field.doc);

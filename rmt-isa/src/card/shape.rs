@@ -132,19 +132,25 @@ pub enum ShapeError {
         needed: u32,
     },
     /// The first word is not the magic number.
-    #[error("capability word 0 is {found:#x}, not {MAGIC:#x}: this is no RMT card, or its memory is not enabled")]
+    #[error(
+        "capability word 0 is {found:#x}, not {MAGIC:#x}: this is no RMT card, or its memory is not enabled"
+    )]
     NoCard {
         /// The word.
         found: u64,
     },
     /// Another version of the memory map.
-    #[error("the card speaks version {found} of the memory map, this software version {VERSION}; use the software that the card was generated with")]
+    #[error(
+        "the card speaks version {found} of the memory map, this software version {VERSION}; use the software that the card was generated with"
+    )]
     Version {
         /// The card's version.
         found: u64,
     },
     /// A capability word is missing or out of range.
-    #[error("capability `{name}` is missing or out of range; the card or the path to it is damaged")]
+    #[error(
+        "capability `{name}` is missing or out of range; the card or the path to it is damaged"
+    )]
     BadWord {
         /// Name of the word.
         name: &'static str,
@@ -265,7 +271,9 @@ impl CardShape {
             Class::Map => false,
             Class::Model => engine::OPCODES.contains(&opcode),
             // The context unit moves rings to and from vector registers.
-            Class::Vector => CONTEXT_VECTOR_OPCODES.contains(&opcode) || engine::OPCODES.contains(&opcode),
+            Class::Vector => {
+                CONTEXT_VECTOR_OPCODES.contains(&opcode) || engine::OPCODES.contains(&opcode)
+            }
             _ => true,
         })
     }

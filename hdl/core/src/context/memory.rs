@@ -155,7 +155,9 @@ impl Memories {
     pub(crate) fn new(shape: &CardShape) -> Self {
         let states = Memory::new("set_states", STATE_BITS, shape.context_sets);
         let by_way = |name: &str, bits| -> Vec<_> {
-            (0..WAYS).map(|way| Memory::new(&format!("{name}_{way}"), bits, shape.context_sets)).collect()
+            (0..WAYS)
+                .map(|way| Memory::new(&format!("{name}_{way}"), bits, shape.context_sets))
+                .collect()
         };
         let (keys, written) = (by_way("keys", 64), by_way("written", FIELDS));
         let heads = Memory::new("ring_heads", HEAD_BITS, shape.ring_heads);
@@ -267,6 +269,9 @@ impl Memories {
             .enumerate()
             .map(|(index, (reads, value))| (delayed(format!("host_read_{index}"), *reads), *value))
             .collect();
-        HostReply { valid: there.value() | writes_any, data: priority_mux(&choices, self.data.value) }
+        HostReply {
+            valid: there.value() | writes_any,
+            data: priority_mux(&choices, self.data.value),
+        }
     }
 }

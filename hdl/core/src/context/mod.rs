@@ -121,7 +121,10 @@ impl Component for ContextUnit {
 
     fn name(&self) -> String {
         let CardShape { context_sets, context_words, ring_heads, .. } = &self.shape;
-        format!("context_unit_t{}_sets{context_sets}_words{context_words}_heads{ring_heads}", self.shape.threads())
+        format!(
+            "context_unit_t{}_sets{context_sets}_words{context_words}_heads{ring_heads}",
+            self.shape.threads()
+        )
     }
 
     fn doc(&self) -> String {
@@ -312,7 +315,8 @@ impl Component for ContextUnit {
 
         // Completions.
         let answers = step.is(Step::Answer);
-        let valid = (first & function_is(access.request.function, &[Match, Find, Load, HistoryLength]))
+        let valid = (first
+            & function_is(access.request.function, &[Match, Find, Load, HistoryLength]))
             | step.is(Step::Second)
             | answers;
         let loaded = mux(access.written, memories.value, UInt::lit(0, 64));
@@ -325,11 +329,8 @@ impl Component for ContextUnit {
             ],
             set.found.as_uint().zext(64),
         );
-        let status = mux(
-            answers & failed.value(),
-            UInt::lit(Status::OutOfRange as u64, 8),
-            UInt::lit(0, 8),
-        );
+        let status =
+            mux(answers & failed.value(), UInt::lit(Status::OutOfRange as u64, 8), UInt::lit(0, 8));
         io.completion.offer(valid, Completion { thread: access.request.thread, value, status });
         completed.set(io.completion.fire());
 

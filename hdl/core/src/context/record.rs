@@ -115,7 +115,8 @@ impl Records {
     pub(crate) fn resolve(&self, request: ContextRequest, hash: UInt) -> (Access, Bool) {
         let widths = &self.widths;
         let is = |wanted: ContextFunction| wanted.is(request.function);
-        let one_of = |wanted: &[ContextFunction]| any(&wanted.iter().map(|&w| is(w)).collect::<Vec<_>>());
+        let one_of =
+            |wanted: &[ContextFunction]| any(&wanted.iter().map(|&w| is(w)).collect::<Vec<_>>());
         use ContextFunction::*;
         let opens = one_of(&[Match, Find]);
         let index = Self::index(&request);
@@ -148,16 +149,14 @@ impl Records {
             last_place: field(descriptor, context_field::LAST_PLACE),
             kind: field(descriptor, context_field::KIND),
         };
-        let no_field = !flag(descriptor, context_field::PRESENT) | !request.field.bits(5..8).is_zero();
+        let no_field =
+            !flag(descriptor, context_field::PRESENT) | !request.field.bits(5..8).is_zero();
         let wants_ring = !one_of(&[Load, Store]);
         let wrong_form = wants_ring ^ flag(descriptor, context_field::RING);
         let writes = one_of(&[Store, Push, VectorStore]);
         let read_only = writes & !flag(descriptor, context_field::WRITABLE);
-        let fault = mux(
-            opens,
-            !flag(store, context_store::PRESENT),
-            no_field | wrong_form | read_only,
-        );
+        let fault =
+            mux(opens, !flag(store, context_store::PRESENT), no_field | wrong_form | read_only);
         (access, fault)
     }
 

@@ -23,7 +23,8 @@ pub struct SetLookUp {
 pub fn look_up(state: UInt, keys: &[UInt], key: UInt) -> SetLookUp {
     let occupied = field(state, context_set::OCCUPIED).to_bools();
     let ranks_word = field(state, context_set::RANKS);
-    let ranks: Vec<UInt> = (0..WAYS as u32).map(|way| ranks_word.bits(2 * way..2 * way + 2)).collect();
+    let ranks: Vec<UInt> =
+        (0..WAYS as u32).map(|way| ranks_word.bits(2 * way..2 * way + 2)).collect();
     let hits: Vec<Bool> =
         keys.iter().zip(&occupied).map(|(stored, &occupied)| occupied & stored.eq(key)).collect();
     let free: Vec<Bool> = occupied.iter().map(|&occupied| !occupied).collect();

@@ -114,7 +114,7 @@ mod tests {
     use super::*;
     use crate::control::decode::{Unit, plain};
     use crate::reference::{operands, scalar_result};
-    use rmt_isa::operand::{D, A, B, IMM, OFF};
+    use rmt_isa::operand::{A, B, D, IMM, OFF};
     use rmt_isa::{INSTRUCTIONS, Instruction};
 
     /// Every one-cycle instruction and every branch, on edge cases and random operands.
@@ -149,7 +149,11 @@ mod tests {
                     sim.poke("kind", kind);
                     sim.poke("bytes", 0);
                     let got = sim.peek(if row.unit == Unit::Alu { "result" } else { "holds" });
-                    assert_eq!(got, scalar_result(instruction, a, b, d), "{instruction} a={a:#x} b={b:#x} d={d:#x}");
+                    assert_eq!(
+                        got,
+                        scalar_result(instruction, a, b, d),
+                        "{instruction} a={a:#x} b={b:#x} d={d:#x}"
+                    );
                 }
             }
         }

@@ -247,9 +247,10 @@ pub fn decode(shape: &CardShape, opcode: UInt) -> Decoded {
 /// How an instruction is executed; `None` for one that no unit knows.
 pub(crate) fn plain(info: &InstructionInfo) -> Option<Row> {
     let immediate = info.operands.iter().any(|operand| operand.kind == OperandKind::Immediate);
-    let writes = info.operands.iter().any(|operand| {
-        operand.kind == OperandKind::Scalar && operand.slot == rmt_isa::operand::D
-    });
+    let writes = info
+        .operands
+        .iter()
+        .any(|operand| operand.kind == OperandKind::Scalar && operand.slot == rmt_isa::operand::D);
     let (unit, function, condition) = match info.class {
         Class::Control => (control(info.name)?, 0, 0),
         Class::Alu | Class::Event => {
@@ -376,7 +377,9 @@ mod tests {
 
     #[test]
     fn scalar_results_are_written() {
-        for (name, writes) in [("Add", true), ("StoreContext", false), ("JumpEq", false), ("ScalarValue", true)] {
+        for (name, writes) in
+            [("Add", true), ("StoreContext", false), ("JumpEq", false), ("ScalarValue", true)]
+        {
             let info = INSTRUCTIONS.iter().find(|info| info.name == name).unwrap();
             assert_eq!(plain(info).unwrap().writes, writes, "{name}");
         }

@@ -75,7 +75,9 @@ impl Component for Dispatcher {
     fn build(&self, io: DispatcherIo) {
         let threads = self.widths.threads;
         let (event, control) = (io.event.payload(), io.control.value());
-        let bits = |offset: usize, bytes: usize| event.bits(8 * offset as u32..8 * (offset + bytes) as u32);
+        let bits = |offset: usize, bytes: usize| {
+            event.bits(8 * offset as u32..8 * (offset + bytes) as u32)
+        };
         let hash = crc32c(u32::MAX, bits(KEY.offset, KEY.bytes));
         let lock = (hash & field(control, control_enable::LOCK_MASK)).named("lock");
 
@@ -104,11 +106,8 @@ impl Component for Dispatcher {
         busy_bits.reverse();
         io.busy.set(cat(&busy_bits));
         let ordering = field(control, control_enable::ORDERING);
-        let blocked = lookup(
-            ordering,
-            &[(0, Bool::lit(false)), (1, any(&conflicts))],
-            any(&running),
-        );
+        let blocked =
+            lookup(ordering, &[(0, Bool::lit(false)), (1, any(&conflicts))], any(&running));
         let some_free = any(&free);
         let ready = some_free & !blocked & !io.hold.value() & !Bool::reset();
         io.event.accept(ready);

@@ -108,7 +108,9 @@ impl Component for Fetch {
         // Round robin: the first runnable thread behind the last one, else the first of all.
         let last = reg("last", uint(widths.thread), 0);
         let behind: Vec<Bool> = (0..threads)
-            .map(|index| runnable[index as usize] & last.value().lt(UInt::lit(index.into(), widths.thread)))
+            .map(|index| {
+                runnable[index as usize] & last.value().lt(UInt::lit(index.into(), widths.thread))
+            })
             .collect();
         chosen.set(mux(any(&behind), lowest_set(&behind), lowest_set(&runnable)));
         fetches.set(any(&runnable) & !io.stall.value() & !host_reads);

@@ -98,11 +98,8 @@ impl Component for LongUnit {
         };
         io.request.accept(step.is(Step::Idle));
 
-        let direct = mux(
-            is(LongFunction::Crc32c),
-            crc_helper(a.value(), b.value()),
-            logarithm(a.value()),
-        );
+        let direct =
+            mux(is(LongFunction::Crc32c), crc_helper(a.value(), b.value()), logarithm(a.value()));
         let multiplier = Multiplier::new(a.value(), b.value());
         let random = is(LongFunction::Random);
         let mixed = mix_before_product(a.value());
@@ -183,7 +180,11 @@ impl Component for LongUnit {
             .default(|| step.go(Step::Idle));
 
         let last_round = !random | second_round.value();
-        let product = mux(is(LongFunction::MulHigh), multiplier.product.bits(64..128), multiplier.product.bits(0..64));
+        let product = mux(
+            is(LongFunction::MulHigh),
+            multiplier.product.bits(64..128),
+            multiplier.product.bits(0..64),
+        );
         let product = mux(random, xor_shift(multiplier.product.bits(0..64), 31), product);
         let value = priority_mux(
             &[
@@ -193,10 +194,15 @@ impl Component for LongUnit {
             ],
             direct,
         );
-        let valid = step.is_any(&[Step::Direct, Step::Quotient]) | (step.is(Step::Product) & last_round);
+        let valid =
+            step.is_any(&[Step::Direct, Step::Quotient]) | (step.is(Step::Product) & last_round);
         io.completion.offer(
             valid,
-            Completion { thread: thread.value(), value: value.named("value"), status: UInt::lit(0, 8) },
+            Completion {
+                thread: thread.value(),
+                value: value.named("value"),
+                status: UInt::lit(0, 8),
+            },
         );
     }
 }
@@ -273,9 +279,8 @@ impl Divider {
     fn prepare(&self, a: UInt, b: UInt, function: UInt) {
         let is = |wanted: LongFunction| wanted.is(function);
         let signed = is(LongFunction::Divide) | is(LongFunction::Remainder);
-        let magnitude = |value: UInt| {
-            mux(signed & value.bit(63), UInt::lit(0, 64).wrapping_sub(value), value)
-        };
+        let magnitude =
+            |value: UInt| mux(signed & value.bit(63), UInt::lit(0, 64).wrapping_sub(value), value);
         let a_magnitude = magnitude(a);
         let scaled = a_magnitude.concat(UInt::lit(0, 16));
         self.dividend.next(mux(is(LongFunction::Ratio), scaled, a_magnitude.zext(DIVIDEND_BITS)));
@@ -328,9 +333,8 @@ impl Divider {
     fn result(&self, a: UInt, function: UInt) -> UInt {
         let is = |wanted: LongFunction| wanted.is(function);
         let by_zero = self.divisor.is_zero();
-        let negated = |value: UInt, negate: Bool| {
-            mux(negate, UInt::lit(0, 64).wrapping_sub(value), value)
-        };
+        let negated =
+            |value: UInt, negate: Bool| mux(negate, UInt::lit(0, 64).wrapping_sub(value), value);
         let quotient = self.dividend.value();
         let ratio = mux(
             by_zero | !quotient.bits(64..DIVIDEND_BITS).is_zero(),
@@ -387,9 +391,9 @@ mod tests {
     use super::*;
     use crate::control::decode::{Unit, plain};
     use crate::reference::{operands, scalar_result};
+    use rmt_isa::card::CardShape;
     use rmt_isa::operand::{A, B, D, IMM, OFF};
     use rmt_isa::{Helper, INSTRUCTIONS, Instruction};
-    use rmt_isa::card::CardShape;
 
     fn run(sim: &mut Simulator, function: u64, a: u64, b: u64) -> (u64, u32) {
         sim.poke("request_valid", 1);
@@ -422,7 +426,9 @@ mod tests {
         let mut sim = elaborate(LongUnit { widths }).unwrap().simulator();
         let values: Vec<u64> = operands(9).collect();
         for info in INSTRUCTIONS {
-            let Some(row) = plain(info).filter(|row| row.unit == Unit::Arithmetic) else { continue };
+            let Some(row) = plain(info).filter(|row| row.unit == Unit::Arithmetic) else {
+                continue;
+            };
             if row.immediate {
                 continue;
             }
@@ -436,7 +442,11 @@ mod tests {
                     let instruction = Instruction::decode(word & info.used_bits()).unwrap();
                     let function = if info.name == "Call" { helper } else { row.function };
                     let (value, _) = run(&mut sim, function, a, b);
-                    assert_eq!(value, scalar_result(instruction, a, b, 0), "{instruction} a={a:#x} b={b:#x}");
+                    assert_eq!(
+                        value,
+                        scalar_result(instruction, a, b, 0),
+                        "{instruction} a={a:#x} b={b:#x}"
+                    );
                 }
             }
         }

@@ -96,7 +96,12 @@ impl Component for Pipeline {
     type Io = PipelineIo;
 
     fn name(&self) -> String {
-        format!("pipeline_t{}_program{}_tables{}", self.shape.threads(), self.shape.program_words, self.shape.tables)
+        format!(
+            "pipeline_t{}_program{}_tables{}",
+            self.shape.threads(),
+            self.shape.program_words,
+            self.shape.tables
+        )
     }
 
     fn doc(&self) -> String {
@@ -231,16 +236,16 @@ impl Pipeline {
         let read = |operand: operand::Slot| {
             let register = slot(word, operand);
             let stored = registers.all.read(thread.concat(register));
-            let forwarded = x.writes.value()
-                & x.thread.eq(thread)
-                & slot(x.word.value(), D).eq(register);
+            let forwarded =
+                x.writes.value() & x.thread.eq(thread) & slot(x.word.value(), D).eq(register);
             mux(forwarded, x.result.value(), stored)
         };
         let offset = slot(word, OFF);
         let event = registers.events.read(thread);
         let event_words: Vec<UInt> = (0..8).map(|n| event.bits(64 * n..64 * (n + 1))).collect();
         let parameters = registers.parameters.read(thread);
-        let parameter_words: Vec<UInt> = (0..4).map(|n| parameters.bits(64 * n..64 * (n + 1))).collect();
+        let parameter_words: Vec<UInt> =
+            (0..4).map(|n| parameters.bits(64 * n..64 * (n + 1))).collect();
         let a = mux(
             decoded.event,
             select(offset.bits(3..6), &event_words),
@@ -282,7 +287,8 @@ impl Pipeline {
         let completes = io.completion_valid.value();
         let sound = x.valid.value() & !doomed;
         let wants = |wanted: Unit| sound & unit(wanted);
-        let context_waits = wants(Unit::Context) & !io.context_fault.value() & io.context_soon.value();
+        let context_waits =
+            wants(Unit::Context) & !io.context_fault.value() & io.context_soon.value();
         // One port writes registers; a completion goes first.
         x.stall.set((completes & x.valid.value() & unit(Unit::Alu)) | context_waits);
         io.stall.set(x.stall.value());
@@ -299,12 +305,10 @@ impl Pipeline {
         let helper = slot(word, OFF);
         let call = slot(word, OPCODE).eq(u64::from(call_opcode()));
         let no_helper = call & helper.ge(Helper::ALL.len());
-        let function = mux(call, helper.trunc(LongFunction::BITS), decoded.function.trunc(LongFunction::BITS));
+        let function =
+            mux(call, helper.trunc(LongFunction::BITS), decoded.function.trunc(LongFunction::BITS));
         let long_goes = does(Unit::Arithmetic) & !no_helper;
-        io.long.offer(
-            long_goes,
-            LongRequest { thread, function, a: x.a.value(), b: x.b.value() },
-        );
+        io.long.offer(long_goes, LongRequest { thread, function, a: x.a.value(), b: x.b.value() });
         let engine_taken = io.engine.fire();
         let context_taken = io.context.fire();
         let long_taken = io.long.fire();
@@ -331,7 +335,12 @@ impl Pipeline {
         let index = slot(word, OFF);
         let no_output = index.ge(rmt_isa::limits::MAX_OUTPUTS);
         let outputs = does(Unit::Out) & !no_output;
-        io.output.set(OutputWrite { valid: outputs, thread, index: index.trunc(2), value: x.a.value() });
+        io.output.set(OutputWrite {
+            valid: outputs,
+            thread,
+            index: index.trunc(2),
+            value: x.a.value(),
+        });
         let status = |status: Status| UInt::lit(status as u64, 8);
         let out_of_range = (does(Unit::TailCall) & no_table)
             | (does(Unit::Out) & no_output)
@@ -385,7 +394,13 @@ impl Pipeline {
         io.replayed.set(replays);
     }
 
-    fn context_request(&self, thread: UInt, word: UInt, decoded: Decoded, x: &Execute) -> ContextRequest {
+    fn context_request(
+        &self,
+        thread: UInt,
+        word: UInt,
+        decoded: Decoded,
+        x: &Execute,
+    ) -> ContextRequest {
         use super::decode::ContextFunction::{Find, Match, VectorLoad, VectorStore};
         let function = decoded.function.trunc(4);
         // Vector instructions name the field in the low half of the constant, opening ones

@@ -123,7 +123,11 @@ impl Component for Retire {
             when(accepted[index as usize], || outputs.next(0)).elsewhen(
                 output.valid & output.thread.eq(index),
                 || {
-                    let bit = lookup(output.index, &[(0, UInt::lit(1, 3)), (1, UInt::lit(2, 3))], UInt::lit(4, 3));
+                    let bit = lookup(
+                        output.index,
+                        &[(0, UInt::lit(1, 3)), (1, UInt::lit(2, 3))],
+                        UInt::lit(4, 3),
+                    );
                     outputs.next(outputs.value() | bit);
                 },
             );
@@ -143,12 +147,14 @@ impl Component for Retire {
         let written_now = select(sender.value(), &written);
         let words: Vec<UInt> = (0..MAX_OUTPUTS as u32)
             .map(|word| {
-                let memory: AsyncMem<UInt> = AsyncMem::new(format!("outputs_{word}"), uint(64), threads.into());
+                let memory: AsyncMem<UInt> =
+                    AsyncMem::new(format!("outputs_{word}"), uint(64), threads.into());
                 memory.write(output.valid & output.index.eq(word), output.thread, output.value);
                 mux(written_now.bit(word), memory.read(sender.value()), UInt::lit(0, 64))
             })
             .collect();
-        let elapsed = now.wrapping_add(1).wrapping_sub(starts.read(sender.value())).named("elapsed");
+        let elapsed =
+            now.wrapping_add(1).wrapping_sub(starts.read(sender.value())).named("elapsed");
         let fields = [
             (decision_layout::TAG, tags.read(sender.value())),
             (decision_layout::STATUS, status),

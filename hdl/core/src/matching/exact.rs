@@ -72,8 +72,12 @@ impl Component for ExactStore {
     type Io = ExactStoreIo;
 
     fn name(&self) -> String {
-        let CardShape { tables, match_key_bits, match_buckets, parameter_rows, program_words, .. } = &self.shape;
-        format!("exact_store_tables{tables}_key{match_key_bits}_buckets{match_buckets}_rows{parameter_rows}_program{program_words}")
+        let CardShape {
+            tables, match_key_bits, match_buckets, parameter_rows, program_words, ..
+        } = &self.shape;
+        format!(
+            "exact_store_tables{tables}_key{match_key_bits}_buckets{match_buckets}_rows{parameter_rows}_program{program_words}"
+        )
     }
 
     fn doc(&self) -> String {
@@ -151,7 +155,8 @@ impl Component for ExactStore {
         }
         io.hit.set(any(&hits));
         // A key stands in one slot; while the host moves it to another, in two equal ones.
-        let choices: Vec<_> = hits.iter().copied().zip(slots.iter().map(|slot| slot.content)).collect();
+        let choices: Vec<_> =
+            hits.iter().copied().zip(slots.iter().map(|slot| slot.content)).collect();
         io.content.set(priority_mux(&choices, slots[0].content));
 
         let slot = select(delayed("host_slot", slot_number), &slots);

@@ -17,8 +17,10 @@ pub struct Key {
 /// The key that a descriptor's word 0 asks for, combinational. `event` has byte i in bits
 /// 8i+7..8i, `arguments` hold `r1` to `r4`, `r1` lowest.
 pub fn extract(descriptor: UInt, event: UInt, arguments: UInt, key_bits: u32) -> Key {
-    let event_words: Vec<UInt> = (0..8).map(|word| event.bits(64 * word..64 * (word + 1))).collect();
-    let scalars: Vec<UInt> = (0..4).map(|word| arguments.bits(64 * word..64 * (word + 1))).collect();
+    let event_words: Vec<UInt> =
+        (0..8).map(|word| event.bits(64 * word..64 * (word + 1))).collect();
+    let scalars: Vec<UInt> =
+        (0..4).map(|word| arguments.bits(64 * word..64 * (word + 1))).collect();
     let mut key = UInt::lit(0, key_bits);
     let mut present = Bool::lit(false);
     for number in 0..MAX_KEY_FIELDS as u32 {
@@ -40,7 +42,8 @@ pub fn extract(descriptor: UInt, event: UInt, arguments: UInt, key_bits: u32) ->
         };
         // The width of an integer type is in the low two bits of its code.
         let width = field(part, key_field::KIND).bits(0..2);
-        let longer = lookup(width, &[(0, appended(8)), (1, appended(16)), (2, appended(32))], appended(64));
+        let longer =
+            lookup(width, &[(0, appended(8)), (1, appended(16)), (2, appended(32))], appended(64));
         key = mux(here, longer, key);
         present = present | here;
     }

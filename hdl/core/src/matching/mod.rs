@@ -65,7 +65,9 @@ impl Component for MatchUnit {
     type Io = MatchUnitIo;
 
     fn name(&self) -> String {
-        let CardShape { tables, match_key_bits, match_buckets, parameter_rows, program_words, .. } = &self.shape;
+        let CardShape {
+            tables, match_key_bits, match_buckets, parameter_rows, program_words, ..
+        } = &self.shape;
         let threads = self.shape.threads();
         format!(
             "match_unit_t{threads}_tables{tables}_key{match_key_bits}_buckets{match_buckets}_rows{parameter_rows}_program{program_words}"
@@ -95,13 +97,15 @@ impl Component for MatchUnit {
 
         // Cycle 0: descriptors and key.
         let keys: AsyncMem<UInt> = AsyncMem::new("key_fields", uint(64), self.shape.tables.into());
-        let defaults: AsyncMem<UInt> = AsyncMem::new("defaults", uint(64), self.shape.tables.into());
+        let defaults: AsyncMem<UInt> =
+            AsyncMem::new("defaults", uint(64), self.shape.tables.into());
         let (number, odd) = (host.index(1, widths.table), host.address.bit(0));
         let writes = host.writes(TABLES, table_words);
         keys.write(writes & !odd, number, host.data);
         defaults.write(writes & odd, number, host.data);
         let default_now = defaults.read(visit.table);
-        let extracted = key::extract(keys.read(visit.table), visit.event, visit.arguments, widths.key);
+        let extracted =
+            key::extract(keys.read(visit.table), visit.event, visit.arguments, widths.key);
 
         // Cycle 1: hash.
         let valid_1 = delayed("valid_1", visit.valid);
@@ -145,7 +149,11 @@ impl Component for MatchUnit {
             SyncMem::new("parameter_rows", uint(256), self.shape.parameter_rows.into());
         let host_row = host.index(2, widths.row);
         let lane = host.index(0, 2);
-        let lanes = lookup(lane, &[(0, UInt::lit(1, 4)), (1, UInt::lit(2, 4)), (2, UInt::lit(4, 4))], UInt::lit(8, 4));
+        let lanes = lookup(
+            lane,
+            &[(0, UInt::lit(1, 4)), (1, UInt::lit(2, 4)), (2, UInt::lit(4, 4))],
+            UInt::lit(8, 4),
+        );
         let words = self.shape.parameter_rows * 4;
         rows.write_lanes(host.writes(PARAMETERS, words), host_row, host.data.repeat(4), lanes);
         // The host reads in a cycle in which no visit needs the port.
@@ -160,14 +168,18 @@ impl Component for MatchUnit {
             values: row,
         });
 
-        let words_of_row: Vec<UInt> = (0..4).map(|word| row.bits(64 * word..64 * (word + 1))).collect();
+        let words_of_row: Vec<UInt> =
+            (0..4).map(|word| row.bits(64 * word..64 * (word + 1))).collect();
         let descriptor_read = host.reads(TABLES, table_words);
         let descriptor = mux(odd, defaults.read(number), keys.read(number));
         let slot_reply = exact.reply.value();
         io.reply.set(HostReply {
             valid: row_there.value() | descriptor_read | slot_reply.valid,
             data: priority_mux(
-                &[(row_there.value(), select(delayed("host_lane", lane), &words_of_row)), (descriptor_read, descriptor)],
+                &[
+                    (row_there.value(), select(delayed("host_lane", lane), &words_of_row)),
+                    (descriptor_read, descriptor),
+                ],
                 slot_reply.data,
             ),
         });

@@ -21,13 +21,6 @@ const PATIENCE: u32 = 20_000;
 pub struct Bench {
     pub sim: Simulator,
     pub image: CardImage,
-    pub cycle: u64,
-}
-
-/// A decision with the cycles in which its event was taken and it left.
-pub struct Outcome {
-    pub decision: Decision,
-    pub left: u64,
 }
 
 impl Bench {
@@ -35,7 +28,7 @@ impl Bench {
     pub fn new(shape: &CardShape, program: &Program, ordering: Ordering) -> Self {
         let image = lower(program, ordering, shape).unwrap();
         let sim = rmt_core::elaborate(&CoreConfig::new(shape.clone())).unwrap().simulator();
-        let mut bench = Self { sim, image, cycle: 0 };
+        let mut bench = Self { sim, image };
         bench.sim.poke("decision_ready", 1);
         for write in bench.image.writes.clone() {
             bench.write(write.address, write.value);
@@ -45,7 +38,6 @@ impl Bench {
 
     pub fn step(&mut self) {
         self.sim.step();
-        self.cycle += 1;
     }
 
     fn access(&mut self, write: bool, address: u32, value: u64) -> u64 {
@@ -74,7 +66,7 @@ impl Bench {
 
     /// Sends events as fast as they are taken and collects all decisions, in the order in
     /// which they leave.
-    pub fn run(&mut self, events: &[Event]) -> Vec<Outcome> {
+    pub fn run(&mut self, events: &[Event]) -> Vec<Decision> {
         let mut waiting: VecDeque<&Event> = events.iter().collect();
         let mut outcomes = Vec::new();
         let mut quiet = 0;
@@ -84,7 +76,7 @@ impl Bench {
                 self.sim.poke_bits("event_payload", &bits_of(event));
             }
             if self.sim.peek("decision_valid") == 1 && self.sim.peek("decision_ready") == 1 {
-                outcomes.push(Outcome { decision: self.decision(), left: self.cycle });
+                outcomes.push(self.decision());
                 quiet = 0;
             }
             let taken = !waiting.is_empty() && self.sim.peek("event_ready") == 1;
@@ -121,22 +113,22 @@ fn bits_of(event: &Event) -> Bits {
 }
 
 /// Runs `events` on the core and on the interpreter; decisions and records must be equal.
-/// Gives the core's outcomes in the order of the events.
+/// Gives the core's decisions in the order of the events.
 pub fn compare(
     shape: &CardShape,
     program: &Program,
     ordering: Ordering,
     events: &[Event],
-) -> Vec<Outcome> {
+) -> Vec<Decision> {
     let mut bench = Bench::new(shape, program, ordering);
     let mut outcomes = bench.run(events);
     let mut machine = Machine::new(program).unwrap();
     let mut in_order = Vec::new();
     for (number, event) in events.iter().enumerate() {
         let expected = machine.run(event);
-        let place = outcomes.iter().position(|outcome| outcome.decision.tag == event.tag());
+        let place = outcomes.iter().position(|outcome| outcome.tag == event.tag());
         let outcome = outcomes.remove(place.unwrap_or_else(|| panic!("event {number} was lost")));
-        let got = Decision { cycles: 0, ..outcome.decision };
+        let got = Decision { cycles: 0, ..outcome };
         assert_eq!(got, expected, "event {number}");
         in_order.push(outcome);
     }

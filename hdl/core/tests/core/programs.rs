@@ -7,9 +7,8 @@ use rmt_isa::program::*;
 /// An action.
 pub fn action(name: &str, arguments: u8, parameters: usize, text: &str) -> Action {
     let code = assemble(text).unwrap_or_else(|error| panic!("{name}: {error}"));
-    let parameters = (0..parameters)
-        .map(|n| Parameter { name: format!("p{n}"), kind: IntType::U64 })
-        .collect();
+    let parameters =
+        (0..parameters).map(|n| Parameter { name: format!("p{n}"), kind: IntType::U64 }).collect();
     Action { name: name.into(), parameters, arguments, lines: vec![0; code.len()], code }
 }
 

@@ -75,7 +75,9 @@ fn entry(key: u128, action: u16, parameters: &[u64]) -> Entry {
 fn tables_tail_calls_and_parameters_equal_the_interpreter() {
     let mut first = keyed("first", IntType::U32, KeySource::Event { offset: 8 });
     first.actions = vec![0, 1];
-    first.entries = (0..40).map(|key| entry(key, (key % 2) as u16, &[3 * key as u64, key as u64 + 1])).collect();
+    first.entries = (0..40)
+        .map(|key| entry(key, (key % 2) as u16, &[3 * key as u64, key as u64 + 1]))
+        .collect();
     let mut second = keyed("second", IntType::U8, KeySource::Argument { register: 2 });
     second.key.push(KeyField {
         name: "h".into(),
@@ -86,7 +88,12 @@ fn tables_tail_calls_and_parameters_equal_the_interpreter() {
     second.default = Some(ActionCall { action: 2, parameters: vec![9, 8] });
     second.entries = (0..20).map(|n| entry(n << 16 | 7, 2, &[1, 2 + n as u64])).collect();
     let actions = vec![
-        action("pass", 0, 2, "ld_param r1, param0\nld_param r2, param1\nout out0, r1\nTAIL_CALL table1"),
+        action(
+            "pass",
+            0,
+            2,
+            "ld_param r1, param0\nld_param r2, param1\nout out0, r1\nTAIL_CALL table1",
+        ),
         action("end", 0, 2, "ld_param r1, param0\nld_param r2, param1\nout out1, r2\nexit decided"),
         action(
             "last",
@@ -177,7 +184,7 @@ fn events_that_cannot_run_end_with_their_status() {
     let shape = CardShape::tiny();
     let status = |program: &Program, event: Event| {
         let mut bench = Bench::new(&shape, program, Ordering::Pure);
-        bench.run(&[event])[0].decision.status
+        bench.run(&[event])[0].status
     };
     let good = program_of(always("t", 0));
     assert_eq!(status(&good, Event::new(4, 1, 2)), Status::NoProgram);
@@ -226,8 +233,7 @@ fn an_unverified_program_ends_its_own_event_only() {
                 event
             })
             .collect();
-        for outcome in bench.run(&events) {
-            let decision = outcome.decision;
+        for decision in bench.run(&events) {
             if decision.tag % 3 == 0 {
                 assert_eq!(decision.status, expected, "{word:#x}");
             } else {
@@ -258,7 +264,7 @@ fn decisions_wait_while_nobody_takes_them() {
     bench.step();
     let outcomes = bench.run(&events);
     for (outcome, event) in outcomes.iter().zip(&events) {
-        assert_eq!(outcome.decision.outputs[0], event.load(16, 8));
+        assert_eq!(outcome.outputs[0], event.load(16, 8));
     }
 }
 

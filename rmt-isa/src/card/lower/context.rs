@@ -85,7 +85,12 @@ impl Lowering<'_> {
             let shift = field.ring.map_or(0, |depth| u32::from(depth).next_power_of_two().ilog2());
             let words = u64::from(taken.words) + (records << shift);
             if words > shape.context_words.into() {
-                return Err(memory(words as usize, "words of fields", shape.context_words, "context_words"));
+                return Err(memory(
+                    words as usize,
+                    "words of fields",
+                    shape.context_words,
+                    "context_words",
+                ));
             }
             let heads = u64::from(taken.heads) + if field.ring.is_some() { records } else { 0 };
             if heads > shape.ring_heads.into() {

@@ -15,7 +15,9 @@ pub enum LowerError {
     #[error(transparent)]
     Models(#[from] ModelLowerError),
     /// A memory of the card is too small.
-    #[error("{object} need {needed} {unit}, the card has {has}; generate the card with a larger `{parameter}`, or make the program smaller")]
+    #[error(
+        "{object} need {needed} {unit}, the card has {has}; generate the card with a larger `{parameter}`, or make the program smaller"
+    )]
     Memory {
         /// What needs it.
         object: String,
@@ -29,7 +31,9 @@ pub enum LowerError {
         parameter: &'static str,
     },
     /// The card does not execute an instruction.
-    #[error("action `{action}`, instruction {index} (`{instruction}`): the card does not execute {what}; run the program in software, or rewrite it without")]
+    #[error(
+        "action `{action}`, instruction {index} (`{instruction}`): the card does not execute {what}; run the program in software, or rewrite it without"
+    )]
     Instruction {
         /// Name of the action.
         action: String,
@@ -41,7 +45,9 @@ pub enum LowerError {
         what: String,
     },
     /// The card has no match unit of a kind.
-    #[error("table `{table}` matches by {kind:?}, the card by exact keys only; make it an exact table, or run the program in software")]
+    #[error(
+        "table `{table}` matches by {kind:?}, the card by exact keys only; make it an exact table, or run the program in software"
+    )]
     MatchKind {
         /// Name of the table.
         table: String,
@@ -49,7 +55,9 @@ pub enum LowerError {
         kind: MatchKind,
     },
     /// A key is too wide.
-    #[error("the key of table `{table}` has {bits} bits, the card compares {has}; generate the card with a larger `match_key_bits`, or use narrower fields")]
+    #[error(
+        "the key of table `{table}` has {bits} bits, the card compares {has}; generate the card with a larger `match_key_bits`, or use narrower fields"
+    )]
     KeyWidth {
         /// Name of the table.
         table: String,
@@ -59,7 +67,9 @@ pub enum LowerError {
         has: u32,
     },
     /// No place for an entry.
-    #[error("table `{table}` does not fit: no place could be made for entry {entry}, {filled} of {slots} slots are filled; generate the card with a larger `match_buckets`, or remove entries")]
+    #[error(
+        "table `{table}` does not fit: no place could be made for entry {entry}, {filled} of {slots} slots are filled; generate the card with a larger `match_buckets`, or remove entries"
+    )]
     NoSlot {
         /// Name of the table.
         table: String,
@@ -71,13 +81,17 @@ pub enum LowerError {
         slots: usize,
     },
     /// The card has no maps.
-    #[error("map `{map}`: the card has no maps; run the program in software, or keep the data in a context")]
+    #[error(
+        "map `{map}`: the card has no maps; run the program in software, or keep the data in a context"
+    )]
     Map {
         /// Name of the map.
         map: String,
     },
     /// An object refers to one that is not there.
-    #[error("{object} names {what} {number}, which the program does not have; only verified programs can be installed")]
+    #[error(
+        "{object} names {what} {number}, which the program does not have; only verified programs can be installed"
+    )]
     NoSuchObject {
         /// What refers to it.
         object: String,

@@ -12,12 +12,12 @@ pub use context::{FieldPlan, StorePlan};
 pub use error::LowerError;
 pub use tables::SlotValue;
 
+use super::HostWrite;
 use super::fields::{control_enable, control_watchdog};
 use super::matching::MatchStore;
 use super::models::lower_models;
 use super::regions::{CONTROL, ENGINE_BASE, PROGRAM};
 use super::shape::CardShape;
-use super::HostWrite;
 use crate::instruction::Instruction;
 use crate::operand::Operand;
 use crate::program::{Ordering, Program};
@@ -139,7 +139,9 @@ impl Lowering<'_> {
                 Operand::Helper(helper) if !self.shape.executes_helper(helper) => {
                     return Err(unsupported(format!("the helper `{helper}`")));
                 }
-                Operand::Lanes(lanes) if lanes.count() > self.shape.engine.vector_lanes as usize => {
+                Operand::Lanes(lanes)
+                    if lanes.count() > self.shape.engine.vector_lanes as usize =>
+                {
                     return Err(LowerError::Memory {
                         object: format!("`{instruction}` of action `{action}`"),
                         needed: lanes.count(),

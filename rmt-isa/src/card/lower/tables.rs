@@ -59,7 +59,10 @@ impl Lowering<'_> {
             for (place, entry) in table.entries.iter().enumerate() {
                 let value = self.call(table, &entry.call, starts, &mut rows)?;
                 let Matcher::Exact { key } = entry.matcher else {
-                    return Err(LowerError::MatchKind { table: table.name.clone(), kind: table.kind });
+                    return Err(LowerError::MatchKind {
+                        table: table.name.clone(),
+                        kind: table.kind,
+                    });
                 };
                 let key = MatchKey { table: number as u8, key };
                 if store.insert(key, value).is_none() {

@@ -17,11 +17,8 @@ fn action(name: &str, text: &str) -> Action {
 
 fn program() -> Program {
     let call = |action, value| ActionCall { action, parameters: vec![value] };
-    let entry = |key, value| Entry {
-        matcher: Matcher::Exact { key },
-        priority: 0,
-        call: call(1, value),
-    };
+    let entry =
+        |key, value| Entry { matcher: Matcher::Exact { key }, priority: 0, call: call(1, value) };
     Program {
         name: "p".into(),
         hook: Hook { name: "h".into(), number: 7, fields: vec![] },

@@ -50,7 +50,8 @@ fn weights_become_tiles_with_zeros_beyond_the_edge() {
         }
     }
     // The bias fills one word of four and half of the next.
-    let parts = |word| [0, 1].map(|part| memory[&shape.host_address(EngineRegion::Constants, word, part)]);
+    let parts =
+        |word| [0, 1].map(|part| memory[&shape.host_address(EngineRegion::Constants, word, part)]);
     assert_eq!(parts(0), [2 << 32 | 1, 4 << 32 | 3]);
     assert_eq!(parts(1), [6 << 32 | 5, 0]);
 }
