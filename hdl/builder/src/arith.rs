@@ -92,14 +92,21 @@ pub(crate) fn unary(op: UnaryOp, a: &Bits, signed: bool, width: u32) -> Bits {
         UnaryOp::Neg => sub(&Bits::zero(width), &resize(a, signed, width), width),
         UnaryOp::ReduceAnd => Bits::new(1, u64::from(a.is_ones())),
         UnaryOp::ReduceOr => Bits::new(1, u64::from(!a.is_zero())),
-        UnaryOp::ReduceXor => Bits::new(1, a.words().iter().map(|w| u64::from(w.count_ones())).sum()),
+        UnaryOp::ReduceXor => {
+            Bits::new(1, a.words().iter().map(|w| u64::from(w.count_ones())).sum())
+        }
         UnaryOp::Extend => resize(a, signed, width),
         UnaryOp::Cast | UnaryOp::Cross => a.clone(),
     }
 }
 
 /// A binary operation; the signs are the operands'.
-pub(crate) fn binary(op: BinaryOp, (a, signed_a): (&Bits, bool), (b, signed_b): (&Bits, bool), width: u32) -> Bits {
+pub(crate) fn binary(
+    op: BinaryOp,
+    (a, signed_a): (&Bits, bool),
+    (b, signed_b): (&Bits, bool),
+    width: u32,
+) -> Bits {
     let flag = |value: bool| Bits::new(1, u64::from(value));
     let wide = |f: fn(&Bits, &Bits, u32) -> Bits| {
         f(&resize(a, signed_a, width), &resize(b, signed_b, width), width)

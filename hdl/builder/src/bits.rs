@@ -170,9 +170,12 @@ impl Bits {
 
     /// Width of the shortest unsigned representation: 0 for zero, 3 for 5.
     pub fn significant_bits(&self) -> u32 {
-        self.words.iter().enumerate().rev().find(|(_, word)| **word != 0).map_or(0, |(i, word)| {
-            i as u32 * 64 + (64 - word.leading_zeros())
-        })
+        self.words
+            .iter()
+            .enumerate()
+            .rev()
+            .find(|(_, word)| **word != 0)
+            .map_or(0, |(i, word)| i as u32 * 64 + (64 - word.leading_zeros()))
     }
 
     /// The digits in base 16 without prefix or leading zeros, at least one.

@@ -106,7 +106,10 @@ leaf_bundle!(Bool, false, true);
 
 impl<B: Bundle> Bundle for Vec<B> {
     fn walk(&self, walk: &mut Walk<'_>) -> Self {
-        self.iter().enumerate().map(|(i, element)| walk.field(&i.to_string(), "", element)).collect()
+        self.iter()
+            .enumerate()
+            .map(|(i, element)| walk.field(&i.to_string(), "", element))
+            .collect()
     }
 
     fn poison() -> Self {
@@ -194,12 +197,21 @@ pub(crate) fn leaves<B: Bundle>(bundle: &B) -> Vec<Leaf> {
 }
 
 /// Joins two bundles leaf by leaf.
-pub(crate) fn zip<B: Bundle>(what: &str, a: &B, b: &B, place: Place, mut join: impl FnMut(Leaf, Leaf) -> Raw) -> B {
+pub(crate) fn zip<B: Bundle>(
+    what: &str,
+    a: &B,
+    b: &B,
+    place: Place,
+    mut join: impl FnMut(Leaf, Leaf) -> Raw,
+) -> B {
     let others = leaves(b);
     let count = leaves(a).len();
     if others.len() != count {
         let what = what.to_owned();
-        session::fail(ErrorKind::ShapeMismatch { what, expected: count, found: others.len() }, place);
+        session::fail(
+            ErrorKind::ShapeMismatch { what, expected: count, found: others.len() },
+            place,
+        );
         return a.clone();
     }
     let mut others = others.into_iter();
@@ -246,7 +258,10 @@ pub fn unpack<B: Bundle, D: Domain>(shape: &B, bits: impl Source<UInt<D>>) -> B 
     let total = width(shape);
     if total != bits.width() {
         let what = "`unpack`".to_owned();
-        session::fail(ErrorKind::WidthMismatch { what, expected: total, found: bits.width() }, place);
+        session::fail(
+            ErrorKind::WidthMismatch { what, expected: total, found: bits.width() },
+            place,
+        );
         return shape.clone();
     }
     let mut top = total;

@@ -33,7 +33,9 @@ fn dependencies(module: &Module, modules: &[Module], id: NodeId, found: &mut Vec
         }
         Kind::InstOutput { instance, port } => {
             let instance = &module.instances[*instance];
-            found.extend(modules[instance.module].reaches[*port].iter().map(|&input| instance.ports[input]));
+            found.extend(
+                modules[instance.module].reaches[*port].iter().map(|&input| instance.ports[input]),
+            );
         }
         Kind::MemRead { memory, port } => {
             let read = &module.memories[*memory].reads[*port];
@@ -97,7 +99,9 @@ fn loop_error(module: &Module, path: &[NodeId], closing: NodeId) -> (ErrorKind, 
         .map(|&id| LoopStep { name: module.describe(id), place: module.node(id).place })
         .collect();
     // A loop has no beginning: start it at the signal that was declared first.
-    if let Some(first) = (0..steps.len()).min_by_key(|&i| (steps[i].place.line(), steps[i].place.column())) {
+    if let Some(first) =
+        (0..steps.len()).min_by_key(|&i| (steps[i].place.line(), steps[i].place.column()))
+    {
         steps.rotate_left(first);
     }
     let place = steps.first().map_or(module.place, |step| step.place);
@@ -106,8 +110,9 @@ fn loop_error(module: &Module, path: &[NodeId], closing: NodeId) -> (ErrorKind, 
 
 /// For each output port, the input ports that it depends on in the same cycle.
 fn reaches(module: &Module, modules: &[Module], order: &[NodeId]) -> Vec<Vec<usize>> {
-    let inputs: Vec<usize> =
-        (0..module.ports.len()).filter(|&i| module.ports[i].direction == Direction::Input).collect();
+    let inputs: Vec<usize> = (0..module.ports.len())
+        .filter(|&i| module.ports[i].direction == Direction::Input)
+        .collect();
     let words = inputs.len().div_ceil(64);
     let mut sets = vec![0u64; words * module.nodes.len()];
     let mut found = Vec::new();
@@ -157,13 +162,17 @@ pub(crate) fn same_body(a: &Module, b: &Module) -> bool {
             (x.depth, x.width, &x.name, &x.doc) == (y.depth, y.width, &y.name, &y.doc)
                 && (&x.initial, &x.attribute) == (&y.initial, &y.attribute)
                 && equal(&x.writes, &y.writes, |x, y| {
-                    (x.domain, x.enable, x.address, x.data, x.lanes) == (y.domain, y.enable, y.address, y.data, y.lanes)
+                    (x.domain, x.enable, x.address, x.data, x.lanes)
+                        == (y.domain, y.enable, y.address, y.data, y.lanes)
                 })
                 && equal(&x.reads, &y.reads, |x, y| {
-                    (x.domain, x.enable, x.address, x.node) == (y.domain, y.enable, y.address, y.node)
+                    (x.domain, x.enable, x.address, x.node)
+                        == (y.domain, y.enable, y.address, y.node)
                 })
         })
-        && equal(&a.instances, &b.instances, |x, y| x.name == y.name && x.module == y.module && x.ports == y.ports)
+        && equal(&a.instances, &b.instances, |x, y| {
+            x.name == y.name && x.module == y.module && x.ports == y.ports
+        })
         && same_block(a, b, 0, 0)
 }
 
@@ -173,13 +182,18 @@ fn equal<T>(a: &[T], b: &[T], same: impl Fn(&T, &T) -> bool) -> bool {
 
 fn same_block(a: &Module, b: &Module, block_a: BlockId, block_b: BlockId) -> bool {
     equal(&a.blocks[block_a], &b.blocks[block_b], |x, y| match (x, y) {
-        (Stmt::Assign { target, value, .. }, Stmt::Assign { target: target_b, value: value_b, .. }) => {
-            target == target_b && value == value_b
-        }
+        (
+            Stmt::Assign { target, value, .. },
+            Stmt::Assign { target: target_b, value: value_b, .. },
+        ) => target == target_b && value == value_b,
         (
             Stmt::When { cond, then, otherwise },
             Stmt::When { cond: cond_b, then: then_b, otherwise: otherwise_b },
-        ) => cond == cond_b && same_block(a, b, *then, *then_b) && same_block(a, b, *otherwise, *otherwise_b),
+        ) => {
+            cond == cond_b
+                && same_block(a, b, *then, *then_b)
+                && same_block(a, b, *otherwise, *otherwise_b)
+        }
         (
             Stmt::Switch { key, arms, default },
             Stmt::Switch { key: key_b, arms: arms_b, default: default_b },

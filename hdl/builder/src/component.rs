@@ -123,7 +123,9 @@ pub fn elaborate<C: Component>(top: C) -> Result<Design, Error> {
         Some(Session { error: Some(error), .. }) => Err(error),
         Some(session) => Ok(Design::new(session.modules)),
         None => Err(Error::new(
-            ErrorKind::InvalidParameter { problem: "a component's body disturbed the elaboration".into() },
+            ErrorKind::InvalidParameter {
+                problem: "a component's body disturbed the elaboration".into(),
+            },
             &top.name(),
             place,
         )),
@@ -159,8 +161,18 @@ fn build_module<C: Component>(component: &C, place: Place) -> Option<usize> {
             let module = &mut s.stack.last_mut()?.module;
             let node = (module.nodes.len() - 1) as u32;
             let name = module.nodes[node as usize].name.clone().unwrap_or_default();
-            let (width, signed, boolean, domain) = (leaf.raw.width, leaf.signed, leaf.boolean, leaf.domain);
-            module.ports.push(Port { name, doc: doc.to_owned(), direction, node, width, signed, boolean, domain });
+            let (width, signed, boolean, domain) =
+                (leaf.raw.width, leaf.signed, leaf.boolean, leaf.domain);
+            module.ports.push(Port {
+                name,
+                doc: doc.to_owned(),
+                direction,
+                node,
+                width,
+                signed,
+                boolean,
+                domain,
+            });
             Some(raw)
         });
         leaf.with(raw.flatten().unwrap_or(Raw::poison(leaf.raw.width)))
@@ -184,7 +196,14 @@ fn open_frame(name: &str, doc: String, place: Place) -> Option<()> {
         s.frame_names.push(name.clone());
         let mut module = Module::new(name, place);
         module.doc = doc;
-        s.stack.push(Frame { id, module, blocks: vec![0], guards: Vec::new(), prefixes: Vec::new(), names: HashMap::new() });
+        s.stack.push(Frame {
+            id,
+            module,
+            blocks: vec![0],
+            guards: Vec::new(),
+            prefixes: Vec::new(),
+            names: HashMap::new(),
+        });
         Some(())
     })
     .flatten()

@@ -58,7 +58,12 @@ impl When {
     }
 }
 
-fn branch<D: Domain>(cond: Bool<D>, body: impl FnOnce(), mut before: Vec<Guard>, place: Place) -> When {
+fn branch<D: Domain>(
+    cond: Bool<D>,
+    body: impl FnOnce(),
+    mut before: Vec<Guard>,
+    place: Place,
+) -> When {
     let blocks = session::with(|s| {
         let cond = s.resolve(cond.raw, place)?;
         let frame = s.stack.last_mut()?;
@@ -105,17 +110,25 @@ pub(crate) fn guarded<D: Domain>(enable: Bool<D>) -> Bool<D> {
     let guards = session::with(|s| {
         let frame = s.stack.last()?;
         let raw = |node| frame.raw(s.id, node);
-        Some(frame.guards.iter().map(|guard| match guard {
-            Guard::Cond { cond, holds } => (raw(*cond), Vec::new(), *holds),
-            Guard::Key { key, values, holds } => (raw(*key), values.clone(), *holds),
-        }).collect::<Vec<_>>())
+        Some(
+            frame
+                .guards
+                .iter()
+                .map(|guard| match guard {
+                    Guard::Cond { cond, holds } => (raw(*cond), Vec::new(), *holds),
+                    Guard::Key { key, values, holds } => (raw(*key), values.clone(), *holds),
+                })
+                .collect::<Vec<_>>(),
+        )
     });
     guards.flatten().unwrap_or_default().into_iter().fold(enable, |all, (signal, values, holds)| {
         let one = if values.is_empty() {
             Bool::from_raw(signal)
         } else {
             let key = UInt::<D>::from_raw(signal);
-            let is_one = values.iter().map(|value| key.eq(UInt::from_raw(session::constant(value.clone(), false, place))));
+            let is_one = values.iter().map(|value| {
+                key.eq(UInt::from_raw(session::constant(value.clone(), false, place)))
+            });
             is_one.reduce(|a, b| a | b).unwrap_or_else(|| Bool::lit(true))
         };
         if holds { all & one } else { all & !one }
@@ -183,9 +196,14 @@ impl Switch {
         let found = self.at.and_then(|(block, index)| {
             session::with(|s| match s.stack.last()?.module.blocks[block].get(index) {
                 Some(Stmt::Switch { key, default, arms }) => {
-                    let values: Vec<Bits> = arms.iter().flat_map(|(keys, _)| keys.iter().cloned()).collect();
+                    let values: Vec<Bits> =
+                        arms.iter().flat_map(|(keys, _)| keys.iter().cloned()).collect();
                     // Without arms the default always applies.
-                    let guard = (!values.is_empty()).then_some(Guard::Key { key: *key, values, holds: false });
+                    let guard = (!values.is_empty()).then_some(Guard::Key {
+                        key: *key,
+                        values,
+                        holds: false,
+                    });
                     Some((*default, guard))
                 }
                 _ => None,
@@ -204,16 +222,24 @@ impl Switch {
                 for &value in values {
                     if width < 64 && value >> width != 0 {
                         let value = value.to_string();
-                        s.fail(ErrorKind::ConstantDoesNotFit { value, width, signed: false }, place);
+                        s.fail(
+                            ErrorKind::ConstantDoesNotFit { value, width, signed: false },
+                            place,
+                        );
                         return None;
                     }
                     keys.push(Bits::new(width, value));
                 }
                 let frame = s.stack.last_mut()?;
                 let body = frame.new_block();
-                let Some(Stmt::Switch { key, arms, .. }) = frame.module.blocks[block].get_mut(index) else { return None };
+                let Some(Stmt::Switch { key, arms, .. }) =
+                    frame.module.blocks[block].get_mut(index)
+                else {
+                    return None;
+                };
                 let known = |value: &Bits| arms.iter().any(|(keys, _)| keys.contains(value));
-                let twice = (0..keys.len()).find(|&i| known(&keys[i]) || keys[..i].contains(&keys[i]));
+                let twice =
+                    (0..keys.len()).find(|&i| known(&keys[i]) || keys[..i].contains(&keys[i]));
                 if let Some(i) = twice {
                     s.fail(ErrorKind::DuplicateKey { key: keys[i].clone() }, place);
                     return None;
@@ -233,8 +259,10 @@ impl Switch {
 ///
 /// `scope("lane0", || reg("valid", boolean(), false))` is named `lane0_valid`.
 pub fn scope<R>(prefix: impl AsRef<str>, body: impl FnOnce() -> R) -> R {
-    let opened =
-        session::with(|s| s.stack.last_mut().map(|frame| frame.prefixes.push(prefix.as_ref().to_owned()))).flatten();
+    let opened = session::with(|s| {
+        s.stack.last_mut().map(|frame| frame.prefixes.push(prefix.as_ref().to_owned()))
+    })
+    .flatten();
     let result = body();
     if opened.is_some() {
         session::with(|s| s.stack.last_mut().map(|frame| frame.prefixes.pop()));

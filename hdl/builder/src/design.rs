@@ -68,12 +68,17 @@ impl Design {
     /// Clock ports of the top module, in the order of its port list, each with its reset port if it has one.
     pub fn clocks(&self) -> Vec<(&'static str, Option<&'static str>)> {
         let domains = self.top().map_or(&[][..], |top| &top.domains);
-        domains.iter().map(|(domain, reset)| (domain.clock, reset.then_some(domain.reset))).collect()
+        domains
+            .iter()
+            .map(|(domain, reset)| (domain.clock, reset.then_some(domain.reset)))
+            .collect()
     }
 
     /// The Verilog of each module with its file name, children before parents.
     pub fn files(&self) -> Vec<(String, String)> {
-        let print = |index: usize| (format!("{}.sv", self.modules[index].name), verilog::print(&self.modules, index));
+        let print = |index: usize| {
+            (format!("{}.sv", self.modules[index].name), verilog::print(&self.modules, index))
+        };
         (0..self.modules.len()).map(print).collect()
     }
 

@@ -188,7 +188,9 @@ pub enum ErrorKind {
         what: &'static str,
     },
     /// An address has the wrong width for a memory.
-    #[error("memory `{memory}` of {depth} words needs an address of {expected} bits, found {found}")]
+    #[error(
+        "memory `{memory}` of {depth} words needs an address of {expected} bits, found {found}"
+    )]
     AddressWidth {
         /// The memory.
         memory: String,
@@ -214,7 +216,9 @@ pub enum ErrorKind {
         what: String,
     },
     /// Bundles that should be alike differ.
-    #[error("{what}: the two bundles have different fields or lengths ({expected} and {found} signals)")]
+    #[error(
+        "{what}: the two bundles have different fields or lengths ({expected} and {found} signals)"
+    )]
     ShapeMismatch {
         /// The operation.
         what: String,
@@ -266,18 +270,32 @@ impl ErrorKind {
             Self::SliceOutOfRange { .. } => "bits are numbered from 0 at the least significant end",
             Self::InvalidWidth { .. } => "signals have between 1 and 65536 bits",
             Self::Undriven { .. } => "a signal without driver has no value",
-            Self::PartlyDriven { .. } => "wires and outputs have no memory: each path through `when` and `switch` must drive them",
-            Self::DoubleDriver { .. } => "the second unconditional driver would make the first one dead",
-            Self::CombinationalLoop { .. } => "without a register in the loop the value is not defined",
+            Self::PartlyDriven { .. } => {
+                "wires and outputs have no memory: each path through `when` and `switch` must drive them"
+            }
+            Self::DoubleDriver { .. } => {
+                "the second unconditional driver would make the first one dead"
+            }
+            Self::CombinationalLoop { .. } => {
+                "without a register in the loop the value is not defined"
+            }
             Self::ForeignSignal { .. } => "a module sees other modules through ports only",
             Self::Unbound => "shapes and signals of another elaboration carry a width but no value",
-            Self::DomainMismatch { .. } => "a signal sampled by an unrelated clock can be metastable",
+            Self::DomainMismatch { .. } => {
+                "a signal sampled by an unrelated clock can be metastable"
+            }
             Self::DomainName { .. } => "the clock and reset ports are named after the domain",
-            Self::InvalidName { .. } => "names are kept in the Verilog, where they must be identifiers",
+            Self::InvalidName { .. } => {
+                "names are kept in the Verilog, where they must be identifiers"
+            }
             Self::ReservedName { .. } => "the Verilog would have the name twice",
-            Self::DuplicateName { .. } => "names are kept in the Verilog, where they must be unique in a module",
+            Self::DuplicateName { .. } => {
+                "names are kept in the Verilog, where they must be unique in a module"
+            }
             Self::UnconnectedInput { .. } => "an open input has no value",
-            Self::NotAssignable { .. } => "only wires, outputs of this module and inputs of its instances are driven",
+            Self::NotAssignable { .. } => {
+                "only wires, outputs of this module and inputs of its instances are driven"
+            }
             Self::AddressWidth { .. } => "a memory of 2^n words is addressed by exactly n bits",
             Self::InvalidMemory { .. } => "the memory must map to the FPGA's memories",
             Self::NotConstant { .. } => "it is built into the hardware",
@@ -293,24 +311,40 @@ impl ErrorKind {
     /// What would make it right.
     pub fn remedy(&self) -> &'static str {
         match self {
-            Self::WidthMismatch { .. } => "say what is meant: `.trunc(n)` or `.sat(n)` to narrow, `.zext(n)` or `.sext(n)` to widen",
+            Self::WidthMismatch { .. } => {
+                "say what is meant: `.trunc(n)` or `.sat(n)` to narrow, `.zext(n)` or `.sext(n)` to widen"
+            }
             Self::ConstantDoesNotFit { .. } => "use a wider signal or a smaller constant",
             Self::SliceOutOfRange { .. } => "select within the signal, or widen it first",
             Self::InvalidWidth { .. } => "check the parameter that the width comes from",
             Self::Undriven { .. } => "drive it with `.set(..)`, or remove it",
             Self::PartlyDriven { .. } => "set a default before the `when`, or add `.otherwise(..)`",
-            Self::DoubleDriver { .. } => "remove one driver, or choose between them with `mux` or `when`",
-            Self::CombinationalLoop { .. } => "put a register in the loop; if only different bits feed each other, split the signal",
+            Self::DoubleDriver { .. } => {
+                "remove one driver, or choose between them with `mux` or `when`"
+            }
+            Self::CombinationalLoop { .. } => {
+                "put a register in the loop; if only different bits feed each other, split the signal"
+            }
             Self::ForeignSignal { .. } => "pass it through a port",
-            Self::Unbound => "make a signal of the shape first: `wire(..)`, `reg(..)` or a port; do not keep signals after elaboration",
-            Self::DomainMismatch { .. } => "cross with a synchroniser: `stock::Sync2` for a level, `stock::AsyncFifo` for data",
+            Self::Unbound => {
+                "make a signal of the shape first: `wire(..)`, `reg(..)` or a port; do not keep signals after elaboration"
+            }
+            Self::DomainMismatch { .. } => {
+                "cross with a synchroniser: `stock::Sync2` for a level, `stock::AsyncFifo` for data"
+            }
             Self::DomainName { .. } => "give each `Domain` type a `NAME` of its own",
             Self::InvalidName { .. } => "rename it",
             Self::ReservedName { .. } => "choose another name",
-            Self::DuplicateName { .. } => "rename it, or wrap repeated structure in `scope(\"prefix\", || ..)`",
-            Self::UnconnectedInput { .. } => "drive it with `.set(..)`; tie it to a constant if it is not needed",
+            Self::DuplicateName { .. } => {
+                "rename it, or wrap repeated structure in `scope(\"prefix\", || ..)`"
+            }
+            Self::UnconnectedInput { .. } => {
+                "drive it with `.set(..)`; tie it to a constant if it is not needed"
+            }
             Self::NotAssignable { .. } => "declare a `wire(..)` or use the register's `.next(..)`",
-            Self::AddressWidth { .. } => "use `.address_width()` of the memory for the address signal",
+            Self::AddressWidth { .. } => {
+                "use `.address_width()` of the memory for the address signal"
+            }
             Self::InvalidMemory { .. } => "change the memory's parameters",
             Self::NotConstant { .. } => "use an integer or `lit`",
             Self::ShapeMismatch { .. } => "make both from the same shape",
@@ -318,7 +352,9 @@ impl ErrorKind {
             Self::DuplicateKey { .. } => "remove one of the two branches",
             Self::ModuleClash { .. } => "put every parameter that changes the body into `name()`",
             Self::InvalidParameter { .. } => "change the parameters as the rule says",
-            Self::Recursion { .. } => "give the inner component different parameters and another name",
+            Self::Recursion { .. } => {
+                "give the inner component different parameters and another name"
+            }
         }
     }
 }

@@ -88,7 +88,8 @@ impl<S: State, D: Domain> Fsm<S, D> {
             let module = &mut s.stack.last_mut()?.module;
             let Kind::Reg(index) = module.node(node).kind else { return None };
             let values = S::STATES.iter().map(|&state| state.to_owned()).collect();
-            module.regs[index].states = Some(Rc::new(StateNames { name: S::NAME.to_owned(), values }));
+            module.regs[index].states =
+                Some(Rc::new(StateNames { name: S::NAME.to_owned(), values }));
             Some(())
         });
         Self { register, states: PhantomData }

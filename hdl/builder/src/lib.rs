@@ -39,7 +39,8 @@ pub mod prelude {
     pub use crate::memory::{AsyncMem, SyncMem};
     pub use crate::ports::{Input, Output, Ports, input, output};
     pub use crate::signal::{
-        Bool, SInt, Source, UInt, bits_for, boolean, cat, lookup, mux, one_hot_mux, priority_mux, select, sint, uint,
+        Bool, SInt, Source, UInt, bits_for, boolean, cat, lookup, mux, one_hot_mux, priority_mux,
+        select, sint, uint,
     };
     pub use crate::state::{Reg, Wire, delayed, reg, reg_uninit, reg_zero, wire};
     pub use crate::stock::stream::{StreamIn, StreamOut, connect, stream_in, stream_out};

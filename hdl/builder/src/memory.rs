@@ -51,7 +51,10 @@ macro_rules! memory_common {
             /// A memory of `depth` words of a shape, at least one.
             #[track_caller]
             pub fn new(name: impl AsRef<str>, shape: T, depth: u64) -> Self {
-                Self { memory: Memory::new(name.as_ref(), shape, depth, Location::caller()), domain: PhantomData }
+                Self {
+                    memory: Memory::new(name.as_ref(), shape, depth, Location::caller()),
+                    domain: PhantomData,
+                }
             }
 
             /// The same with contents at power-up, from word 0 on; words that are not given are zero.
@@ -76,7 +79,8 @@ macro_rules! memory_common {
             #[track_caller]
             #[must_use]
             pub fn attribute(self, text: &str) -> Self {
-                self.memory.edit(Location::caller(), |memory| memory.attribute = Some(text.to_owned()));
+                self.memory
+                    .edit(Location::caller(), |memory| memory.attribute = Some(text.to_owned()));
                 self
             }
 
@@ -99,7 +103,8 @@ macro_rules! memory_common {
                 data: impl Source<T>,
             ) {
                 let data = data.source(Some(&self.memory.shape));
-                let (enable, address) = (guarded(enable.source(None)), self.memory.address(address));
+                let (enable, address) =
+                    (guarded(enable.source(None)), self.memory.address(address));
                 self.memory.write::<D>(enable.raw, address.raw, &data, None, Location::caller());
             }
 
@@ -113,9 +118,16 @@ macro_rules! memory_common {
                 lanes: impl Source<UInt<D>>,
             ) {
                 let data = data.source(Some(&self.memory.shape));
-                let (enable, address) = (guarded(enable.source(None)), self.memory.address(address));
+                let (enable, address) =
+                    (guarded(enable.source(None)), self.memory.address(address));
                 let lanes = lanes.source(None).raw;
-                self.memory.write::<D>(enable.raw, address.raw, &data, Some(lanes), Location::caller());
+                self.memory.write::<D>(
+                    enable.raw,
+                    address.raw,
+                    &data,
+                    Some(lanes),
+                    Location::caller(),
+                );
             }
         }
     };
@@ -210,7 +222,9 @@ impl<T: Bundle> Memory<T> {
         if words.len() as u64 > self.depth {
             let problem = format!("{} initial words for a depth of {}", words.len(), self.depth);
             session::fail(invalid(problem), place);
-        } else if let Some((i, word)) = words.iter().enumerate().find(|(_, word)| word.width() != width) {
+        } else if let Some((i, word)) =
+            words.iter().enumerate().find(|(_, word)| word.width() != width)
+        {
             let problem = format!("initial word {i} has {} bits, not {width}", word.width());
             session::fail(invalid(problem), place);
         } else {
@@ -234,12 +248,22 @@ impl<T: Bundle> Memory<T> {
         address
     }
 
-    fn write<D: Domain>(&self, enable: Raw, address: Raw, data: &T, lanes: Option<Raw>, place: Place) {
+    fn write<D: Domain>(
+        &self,
+        enable: Raw,
+        address: Raw,
+        data: &T,
+        lanes: Option<Raw>,
+        place: Place,
+    ) {
         let width = bundle::width(&self.shape);
         let data: UInt<D> = bundle::pack(data.clone());
         if data.width() != width {
             let what = format!("data written to memory `{}`", self.name);
-            session::fail(ErrorKind::WidthMismatch { what, expected: width, found: data.width() }, place);
+            session::fail(
+                ErrorKind::WidthMismatch { what, expected: width, found: data.width() },
+                place,
+            );
             return;
         }
         if let Some(lanes) = lanes
@@ -301,7 +325,12 @@ impl<T: Bundle> Memory<T> {
             if clock.is_some() {
                 module.use_domain(domain, false);
             }
-            module.memories.get_mut(index)?.reads.push(ir::ReadPort { domain: clock, enable, address, node });
+            module.memories.get_mut(index)?.reads.push(ir::ReadPort {
+                domain: clock,
+                enable,
+                address,
+                node,
+            });
             Some(raw)
         });
         match word.flatten() {
@@ -311,7 +340,12 @@ impl<T: Bundle> Memory<T> {
     }
 }
 
-fn check_domain<D: Domain>(s: &mut Session, what: &str, ids: &[NodeId], place: Place) -> Option<()> {
+fn check_domain<D: Domain>(
+    s: &mut Session,
+    what: &str,
+    ids: &[NodeId],
+    place: Place,
+) -> Option<()> {
     let found = s.join_domains(what, ids, place)?;
     let own = DomainInfo::of::<D>();
     if let Some(found) = found

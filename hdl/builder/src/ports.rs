@@ -77,7 +77,10 @@ pub trait Ports: Clone {
 }
 
 /// Binds each port with what `visit` gives for direction, name, comment and shape.
-pub(crate) fn bind<P: Ports>(ports: &P, visit: &mut dyn FnMut(Direction, &str, &str, Leaf) -> Leaf) -> P {
+pub(crate) fn bind<P: Ports>(
+    ports: &P,
+    visit: &mut dyn FnMut(Direction, &str, &str, Leaf) -> Leaf,
+) -> P {
     ports.walk_ports(&mut PortWalk { path: Vec::new(), docs: Vec::new(), visit })
 }
 
@@ -128,12 +131,19 @@ macro_rules! port_common {
     };
 }
 
-port_common!(Input, Direction::Input, "Drives the input of an instance, from the module that holds the instance.");
+port_common!(
+    Input,
+    Direction::Input,
+    "Drives the input of an instance, from the module that holds the instance."
+);
 port_common!(Output, Direction::Output, "Drives the output, from inside the module.");
 
 impl<P: Ports> Ports for Vec<P> {
     fn walk_ports(&self, walk: &mut PortWalk<'_>) -> Self {
-        self.iter().enumerate().map(|(i, element)| walk.field(&i.to_string(), "", element)).collect()
+        self.iter()
+            .enumerate()
+            .map(|(i, element)| walk.field(&i.to_string(), "", element))
+            .collect()
     }
 }
 

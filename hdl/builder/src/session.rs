@@ -261,7 +261,16 @@ impl Session {
             kind = Kind::Const(value);
         }
         let domain = if matches!(kind, Kind::Const(_)) { None } else { domain };
-        self.add(Node { kind, width, signed, boolean: false, domain, name: None, doc: String::new(), place })
+        self.add(Node {
+            kind,
+            width,
+            signed,
+            boolean: false,
+            domain,
+            name: None,
+            doc: String::new(),
+            place,
+        })
     }
 
     /// Appends a node to the innermost frame.
@@ -314,7 +323,13 @@ impl Session {
     }
 
     /// Adds `target = value` to the open block after checking width and domain.
-    pub(crate) fn assign(&mut self, target: Raw, value: Raw, verb: &str, place: Place) -> Option<()> {
+    pub(crate) fn assign(
+        &mut self,
+        target: Raw,
+        value: Raw,
+        verb: &str,
+        place: Place,
+    ) -> Option<()> {
         let target = self.resolve(target, place)?;
         let value = self.resolve(value, place)?;
         let module = &self.stack.last()?.module;

@@ -99,18 +99,28 @@ fn make_reg<T: Bundle>(name: &str, shape: T, reset: Option<&[Leaf]>, place: Plac
     Reg { value }
 }
 
-fn reg_leaf(name: &str, doc: &str, leaf: Leaf, reset: Option<Option<Raw>>, place: Place) -> Option<Raw> {
+fn reg_leaf(
+    name: &str,
+    doc: &str,
+    leaf: Leaf,
+    reset: Option<Option<Raw>>,
+    place: Place,
+) -> Option<Raw> {
     let width = leaf.raw.width;
     let reset = match reset {
         None => None,
         Some(value) => {
             let Some(constant) = value.and_then(session::constant_of) else {
-                session::fail(ErrorKind::NotConstant { what: format!("the reset value of `{name}`") }, place);
+                session::fail(
+                    ErrorKind::NotConstant { what: format!("the reset value of `{name}`") },
+                    place,
+                );
                 return None;
             };
             if constant.width() != width {
                 let what = format!("reset value of `{name}`");
-                let kind = ErrorKind::WidthMismatch { what, expected: width, found: constant.width() };
+                let kind =
+                    ErrorKind::WidthMismatch { what, expected: width, found: constant.width() };
                 session::fail(kind, place);
                 return None;
             }
@@ -123,7 +133,13 @@ fn reg_leaf(name: &str, doc: &str, leaf: Leaf, reset: Option<Option<Raw>>, place
         let module = &mut s.stack.last_mut()?.module;
         let node = (module.nodes.len() - 1) as ir::NodeId;
         module.use_domain(leaf.domain, reset.is_some());
-        module.regs.push(ir::Reg { node, domain: leaf.domain, reset, states: None, attribute: None });
+        module.regs.push(ir::Reg {
+            node,
+            domain: leaf.domain,
+            reset,
+            states: None,
+            attribute: None,
+        });
         Some(raw)
     })
     .flatten()

@@ -102,10 +102,13 @@ fn widths_that_differ() {
         here(line!() + 1);
         when(io.a.as_bool(), || {});
     });
-    fails("width mismatch in extension (the result is narrower than the operand): expected 4 bits, found 3", |io, here| {
-        here(line!() + 1);
-        io.y.set(io.a.zext(3));
-    });
+    fails(
+        "width mismatch in extension (the result is narrower than the operand): expected 4 bits, found 3",
+        |io, here| {
+            here(line!() + 1);
+            io.y.set(io.a.zext(3));
+        },
+    );
     fails("width mismatch in reset value of `r`: expected 4 bits, found 6", |_, here| {
         here(line!() + 1);
         reg("r", uint(4), UInt::lit(1, 6));
@@ -198,7 +201,8 @@ fn signals_without_driver() {
         let w = wire("w", uint(4));
         io.y.set(w);
     });
-    let error = elaborate(Probe(|_: Io, _: &dyn Fn(u32)| {}, Cell::new(0))).expect_err("nothing drives y");
+    let error =
+        elaborate(Probe(|_: Io, _: &dyn Fn(u32)| {}, Cell::new(0))).expect_err("nothing drives y");
     assert_eq!(error.kind().to_string(), "the output `y` is never driven");
     assert_eq!(error.place().file(), file!());
 }
@@ -236,7 +240,9 @@ fn two_drivers() {
         here(line!() + 1);
         io.y.set(io.b);
     });
-    assert!(matches!(error.kind(), ErrorKind::DoubleDriver { first: place, .. } if place.line() == first.get()));
+    assert!(
+        matches!(error.kind(), ErrorKind::DoubleDriver { first: place, .. } if place.line() == first.get())
+    );
     // A default that a `when` overrides is one driver.
     let overridden = |io: Io, _: &dyn Fn(u32)| {
         io.y.set(io.a);
@@ -439,10 +445,13 @@ fn names() {
         here(line!() + 1);
         reg("two words", uint(4), 0);
     });
-    fails("the name `unused` is reserved for the list of bits that a module does not use", |_, here| {
-        here(line!() + 1);
-        wire("unused", uint(4));
-    });
+    fails(
+        "the name `unused` is reserved for the list of bits that a module does not use",
+        |_, here| {
+            here(line!() + 1);
+            wire("unused", uint(4));
+        },
+    );
     fails("the name `clk` is reserved for the clock of domain `main`", |io, here| {
         here(line!() + 1);
         let w = wire("clk", uint(4));
@@ -457,7 +466,9 @@ fn names() {
         here(line!() + 1);
         reg("lane0_r", uint(4), 0);
     });
-    assert!(matches!(error.kind(), ErrorKind::DuplicateName { first: place, .. } if place.line() == first.get()));
+    assert!(
+        matches!(error.kind(), ErrorKind::DuplicateName { first: place, .. } if place.line() == first.get())
+    );
     fails("the name `a` is already used at ", |io, here| {
         here(line!() + 1);
         io.y.set((!io.b).named("a"));
@@ -475,10 +486,13 @@ fn inputs_that_are_not_connected() {
 
 #[test]
 fn signals_that_cannot_be_driven() {
-    fails("`a` cannot be driven here: it is an input of this module; its parent drives it", |io, here| {
-        here(line!() + 1);
-        io.a.set(io.b);
-    });
+    fails(
+        "`a` cannot be driven here: it is an input of this module; its parent drives it",
+        |io, here| {
+            here(line!() + 1);
+            io.a.set(io.b);
+        },
+    );
     fails("`through.output` cannot be driven here: it is an output of the instance", |io, here| {
         let through = instance("through", Through);
         here(line!() + 1);
@@ -529,15 +543,21 @@ fn reset_values_must_be_constant() {
 
 #[test]
 fn bundles_that_differ() {
-    fails("assignment: the two bundles have different fields or lengths (2 and 3 signals)", |io, here| {
-        let w = wire("w", vec![uint(4), uint(4)]);
-        here(line!() + 1);
-        w.set(vec![io.a.value(); 3]);
-    });
-    fails("multiplexer: the two bundles have different fields or lengths (1 and 2 signals)", |io, here| {
-        here(line!() + 1);
-        mux(io.c, vec![io.a.value()], vec![io.a.value(); 2]);
-    });
+    fails(
+        "assignment: the two bundles have different fields or lengths (2 and 3 signals)",
+        |io, here| {
+            let w = wire("w", vec![uint(4), uint(4)]);
+            here(line!() + 1);
+            w.set(vec![io.a.value(); 3]);
+        },
+    );
+    fails(
+        "multiplexer: the two bundles have different fields or lengths (1 and 2 signals)",
+        |io, here| {
+            here(line!() + 1);
+            mux(io.c, vec![io.a.value()], vec![io.a.value(); 2]);
+        },
+    );
 }
 
 #[test]
@@ -591,14 +611,19 @@ impl Component for Nameless {
 #[test]
 fn two_bodies_under_one_name() {
     let first = Cell::new(0);
-    let error = fails("two different modules are called `nameless`; the first was built at ", |io, here| {
-        first.set(line!() + 1);
-        let one = instance("one", Nameless(1));
-        here(line!() + 1);
-        let two = instance("two", Nameless(2));
-        io.y.set(one ^ two);
-    });
-    assert!(matches!(error.kind(), ErrorKind::ModuleClash { first: place, .. } if place.line() == first.get()));
+    let error = fails(
+        "two different modules are called `nameless`; the first was built at ",
+        |io, here| {
+            first.set(line!() + 1);
+            let one = instance("one", Nameless(1));
+            here(line!() + 1);
+            let two = instance("two", Nameless(2));
+            io.y.set(one ^ two);
+        },
+    );
+    assert!(
+        matches!(error.kind(), ErrorKind::ModuleClash { first: place, .. } if place.line() == first.get())
+    );
 }
 
 #[test]
@@ -608,8 +633,7 @@ fn parameters_that_a_component_refuses() {
         require(false, "the number of lanes must be positive");
     });
     use rtl_builder::stock::AsyncFifo;
-    use std::marker::PhantomData;
-    let queue = AsyncFifo::<Main, Other> { width: 8, depth: 6, domains: PhantomData };
+    let queue = AsyncFifo::<Main, Other>::new(8, 6);
     let error = elaborate(queue).expect_err("6 is no power of two");
     assert_eq!(
         error.kind().to_string(),
@@ -656,7 +680,6 @@ fn construction_goes_on_after_an_error_and_keeps_the_first() {
 
 fn fifo_of_nothing() {
     use rtl_builder::stock::Fifo;
-    use std::marker::PhantomData;
-    let io = instance("queue", Fifo::<Main> { width: 0, depth: 0, domain: PhantomData });
+    let io = instance("queue", Fifo::<Main>::new(0, 0));
     io.push.valid.set(false);
 }

@@ -13,7 +13,8 @@ use support::{simulate, tools};
 fn check<C: Component>(component: C) {
     let design = elaborate(&component).expect("the sample is valid");
     let text = design.verilog();
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/{}.sv", design.top_name()));
+    let file = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join(format!("tests/golden/{}.sv", design.top_name()));
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         std::fs::write(&file, &text).expect("the golden file can be written");
     }
@@ -21,8 +22,17 @@ fn check<C: Component>(component: C) {
     for (number, (expected, found)) in golden.lines().zip(text.lines()).enumerate() {
         assert_eq!(expected, found, "{}:{}", file.display(), number + 1);
     }
-    assert_eq!(golden.lines().count(), text.lines().count(), "{} has another length", file.display());
-    assert_eq!(elaborate(&component).expect("the sample is valid").verilog(), text, "output must be deterministic");
+    assert_eq!(
+        golden.lines().count(),
+        text.lines().count(),
+        "{} has another length",
+        file.display()
+    );
+    assert_eq!(
+        elaborate(&component).expect("the sample is valid").verilog(),
+        text,
+        "output must be deterministic"
+    );
     parse(&design);
 }
 
@@ -35,7 +45,8 @@ fn parse(design: &Design) {
     }
     match tools::iverilog() {
         Some(tool) => {
-            let mut arguments = vec!["-g2012", "-Wall", "-o", "parsed.vvp", "-s", design.top_name()];
+            let mut arguments =
+                vec!["-g2012", "-Wall", "-o", "parsed.vvp", "-s", design.top_name()];
             arguments.extend(files.iter().map(String::as_str));
             let said = tools::run(&tool, folder.path(), &arguments);
             let said: Vec<&str> = said.lines().filter(|line| !line.contains("timescale")).collect();

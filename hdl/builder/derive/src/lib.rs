@@ -8,9 +8,16 @@ use syn::{Attribute, Data, DeriveInput, Expr, Fields, Lit, Meta, parse_macro_inp
 #[proc_macro_derive(Bundle)]
 pub fn derive_bundle(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);
-    walk(input, "Bundle", quote!(::rtl_builder::bundle::Bundle), "walk", quote!(::rtl_builder::bundle::Walk<'_>), true)
-        .unwrap_or_else(syn::Error::into_compile_error)
-        .into()
+    walk(
+        input,
+        "Bundle",
+        quote!(::rtl_builder::bundle::Bundle),
+        "walk",
+        quote!(::rtl_builder::bundle::Walk<'_>),
+        true,
+    )
+    .unwrap_or_else(syn::Error::into_compile_error)
+    .into()
 }
 
 /// Implements `Ports` for a struct whose fields all are ports.
@@ -39,7 +46,10 @@ fn walk(
     poison: bool,
 ) -> syn::Result<proc_macro2::TokenStream> {
     let Data::Struct(data) = &input.data else {
-        return Err(syn::Error::new_spanned(&input.ident, format!("`{derive}` can be derived for structs only")));
+        return Err(syn::Error::new_spanned(
+            &input.ident,
+            format!("`{derive}` can be derived for structs only"),
+        ));
     };
     let method = format_ident!("{method}");
     let name = &input.ident;
@@ -55,16 +65,20 @@ fn walk(
     let docs: Vec<String> = data.fields.iter().map(|field| doc_of(&field.attrs)).collect();
     let (walked, poisoned) = match &data.fields {
         Fields::Named(fields) => {
-            let members: Vec<_> = fields.named.iter().filter_map(|field| field.ident.clone()).collect();
-            let names: Vec<String> =
-                members.iter().map(|member| member.to_string().trim_start_matches("r#").to_owned()).collect();
+            let members: Vec<_> =
+                fields.named.iter().filter_map(|field| field.ident.clone()).collect();
+            let names: Vec<String> = members
+                .iter()
+                .map(|member| member.to_string().trim_start_matches("r#").to_owned())
+                .collect();
             (
                 quote!(Self { #(#members: walk.field(#names, #docs, &self.#members),)* }),
                 quote!(Self { #(#members: #trait_path::poison(),)* }),
             )
         }
         Fields::Unnamed(fields) => {
-            let indices: Vec<syn::Index> = (0..fields.unnamed.len()).map(syn::Index::from).collect();
+            let indices: Vec<syn::Index> =
+                (0..fields.unnamed.len()).map(syn::Index::from).collect();
             let names: Vec<String> = indices.iter().map(|index| index.index.to_string()).collect();
             let paths = indices.iter().map(|_| &trait_path);
             (
@@ -98,7 +112,10 @@ fn state(input: DeriveInput) -> syn::Result<proc_macro2::TokenStream> {
         return Err(syn::Error::new_spanned(&input.ident, "`State` can be derived for enums only"));
     };
     if data.variants.is_empty() {
-        return Err(syn::Error::new_spanned(&input.ident, "a state machine needs at least one state"));
+        return Err(syn::Error::new_spanned(
+            &input.ident,
+            "a state machine needs at least one state",
+        ));
     }
     for variant in &data.variants {
         if !matches!(variant.fields, Fields::Unit) || variant.discriminant.is_some() {

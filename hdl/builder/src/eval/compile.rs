@@ -71,14 +71,37 @@ pub(super) struct Operand {
 /// An operation that touches a value of more than 64 bits.
 #[derive(Debug, Clone)]
 pub(super) enum Wide {
-    Unary { op: UnaryOp, a: Operand },
-    Binary { op: BinaryOp, a: Operand, b: Operand },
-    Mux { cond: u32, yes: u32, no: u32 },
+    Unary {
+        op: UnaryOp,
+        a: Operand,
+    },
+    Binary {
+        op: BinaryOp,
+        a: Operand,
+        b: Operand,
+    },
+    Mux {
+        cond: u32,
+        yes: u32,
+        no: u32,
+    },
     /// Most significant first.
-    Concat { parts: Vec<Operand> },
-    Slice { a: Operand, low: u32 },
-    Table { key: Operand, keys: HashMap<Bits, u32>, default: u32 },
-    ReadMemory { memory: usize, address: u32 },
+    Concat {
+        parts: Vec<Operand>,
+    },
+    Slice {
+        a: Operand,
+        low: u32,
+    },
+    Table {
+        key: Operand,
+        keys: HashMap<Bits, u32>,
+        default: u32,
+    },
+    ReadMemory {
+        memory: usize,
+        address: u32,
+    },
 }
 
 #[derive(Debug, Clone)]
@@ -178,14 +201,21 @@ struct Compiler<'m> {
 pub(super) fn compile(modules: &[Module]) -> Program {
     let flat = Flat::new(modules);
     let slots = vec![None; flat.owner.len()];
-    let mut compiler =
-        Compiler { modules, program: Program { flat, slots, ..Program::default() }, constants: HashMap::new() };
+    let mut compiler = Compiler {
+        modules,
+        program: Program { flat, slots, ..Program::default() },
+        constants: HashMap::new(),
+    };
     compiler.sources();
     compiler.operations();
     compiler.clocks();
     let staged = |clock: &ClockPlan| {
         let regs: usize = clock.regs.iter().map(|reg| reg.words as usize).sum();
-        regs + clock.reads.iter().map(|read| compiler.program.memories[read.memory].words()).sum::<usize>()
+        regs + clock
+            .reads
+            .iter()
+            .map(|read| compiler.program.memories[read.memory].words())
+            .sum::<usize>()
     };
     compiler.program.staged_words = compiler.program.clocks.iter().map(staged).sum();
     compiler.program
@@ -239,16 +269,21 @@ impl Compiler<'_> {
             let slot = match node.kind.clone() {
                 Kind::Const(value) => Some(self.constant(&value)),
                 Kind::Reset => domain.map(|domain| self.reset(domain)),
-                Kind::Input(_) if self.program.flat.owner[id as usize] == 0 => Some(self.allocate(width)),
+                Kind::Input(_) if self.program.flat.owner[id as usize] == 0 => {
+                    Some(self.allocate(width))
+                }
                 Kind::Reg(index) => {
                     let slot = self.allocate(width);
                     if let Some(value) = &module.regs[index].reset {
                         let at = slot as usize;
-                        self.program.initial_words[at..at + value.words().len()].copy_from_slice(value.words());
+                        self.program.initial_words[at..at + value.words().len()]
+                            .copy_from_slice(value.words());
                     }
                     Some(slot)
                 }
-                Kind::MemRead { memory, port } if module.memories[memory].reads[port].domain.is_some() => {
+                Kind::MemRead { memory, port }
+                    if module.memories[memory].reads[port].domain.is_some() =>
+                {
                     Some(self.allocate(width))
                 }
                 _ => None,
@@ -343,15 +378,20 @@ impl Compiler<'_> {
                     UnaryOp::ReduceAnd => self.push(Code::ReduceAnd, dst, a.slot, 0, 0, a.width),
                     UnaryOp::ReduceOr => self.push(Code::ReduceOr, dst, a.slot, 0, 0, 1),
                     UnaryOp::ReduceXor => self.push(Code::ReduceXor, dst, a.slot, 0, 0, 1),
-                    UnaryOp::Extend if a.signed => self.push(Code::SignExtend, dst, a.slot, 0, 64 - a.width, width),
+                    UnaryOp::Extend if a.signed => {
+                        self.push(Code::SignExtend, dst, a.slot, 0, 64 - a.width, width)
+                    }
                     UnaryOp::Extend | UnaryOp::Cast | UnaryOp::Cross => {
                         self.push(Code::Copy, dst, a.slot, 0, 0, width);
                     }
                 }
             }
-            Kind::Binary(op, a, b) => self.emit_binary(dst, width, *op, self.operand(base, *a), self.operand(base, *b)),
+            Kind::Binary(op, a, b) => {
+                self.emit_binary(dst, width, *op, self.operand(base, *a), self.operand(base, *b))
+            }
             Kind::Mux { cond, yes, no } => {
-                let (cond, yes, no) = (self.slot(base, *cond), self.slot(base, *yes), self.slot(base, *no));
+                let (cond, yes, no) =
+                    (self.slot(base, *cond), self.slot(base, *yes), self.slot(base, *no));
                 if width > 64 {
                     return self.push_wide(dst, width, Wide::Mux { cond, yes, no });
                 }
@@ -361,7 +401,8 @@ impl Compiler<'_> {
                 }
             }
             Kind::Concat(parts) => {
-                let parts: Vec<Operand> = parts.iter().map(|&part| self.operand(base, part)).collect();
+                let parts: Vec<Operand> =
+                    parts.iter().map(|&part| self.operand(base, part)).collect();
                 if width > 64 {
                     return self.push_wide(dst, width, Wide::Concat { parts });
                 }
@@ -380,8 +421,10 @@ impl Compiler<'_> {
             Kind::Lookup { key, arms, default } => {
                 let key = self.operand(base, *key);
                 let default = self.slot(base, *default);
-                let arms: Vec<(Bits, u32)> =
-                    arms.iter().map(|(value, node)| (value.clone(), self.slot(base, *node))).collect();
+                let arms: Vec<(Bits, u32)> = arms
+                    .iter()
+                    .map(|(value, node)| (value.clone(), self.slot(base, *node)))
+                    .collect();
                 if width > 64 || key.width > 12 {
                     let keys = arms.into_iter().collect();
                     return self.push_wide(dst, width, Wide::Table { key, keys, default });
@@ -457,8 +500,9 @@ impl Compiler<'_> {
             for (i, memory) in module.memories.iter().enumerate() {
                 let number = place.memory_base + i;
                 for write in &memory.writes {
-                    let lanes =
-                        write.lanes.map(|lanes| (self.slot(place.base, lanes), module.node(lanes).width));
+                    let lanes = write
+                        .lanes
+                        .map(|lanes| (self.slot(place.base, lanes), module.node(lanes).width));
                     let plan = WritePlan {
                         memory: number,
                         enable: self.slot(place.base, write.enable),
@@ -485,7 +529,12 @@ impl Compiler<'_> {
     fn clock(&mut self, domain: DomainInfo) -> &mut ClockPlan {
         let clocks = &mut self.program.clocks;
         let index = clocks.iter().position(|clock| clock.domain == domain).unwrap_or_else(|| {
-            clocks.push(ClockPlan { domain, regs: Vec::new(), reads: Vec::new(), writes: Vec::new() });
+            clocks.push(ClockPlan {
+                domain,
+                regs: Vec::new(),
+                reads: Vec::new(),
+                writes: Vec::new(),
+            });
             clocks.len() - 1
         });
         &mut clocks[index]

@@ -35,11 +35,23 @@ impl Flat {
         flat
     }
 
-    fn add(&mut self, modules: &[Module], module: usize, parent: Option<(usize, usize)>, memories: &mut usize) -> usize {
+    fn add(
+        &mut self,
+        modules: &[Module],
+        module: usize,
+        parent: Option<(usize, usize)>,
+        memories: &mut usize,
+    ) -> usize {
         let index = self.places.len();
         let base = self.owner.len() as u32;
         self.owner.extend(std::iter::repeat_n(index as u32, modules[module].nodes.len()));
-        self.places.push(Place { module, base, memory_base: *memories, parent, children: Vec::new() });
+        self.places.push(Place {
+            module,
+            base,
+            memory_base: *memories,
+            parent,
+            children: Vec::new(),
+        });
         *memories += modules[module].memories.len();
         for (i, instance) in modules[module].instances.iter().enumerate() {
             let child = self.add(modules, instance.module, Some((index, i)), memories);
@@ -66,7 +78,9 @@ impl Flat {
             let local = id - place.base;
             let driver = |local: u32| module.drivers.get(local as usize).copied().flatten();
             let next = match &module.nodes[local as usize].kind {
-                Kind::Wire | Kind::Output(_) | Kind::InstInput { .. } => driver(local).map(|node| place.base + node),
+                Kind::Wire | Kind::Output(_) | Kind::InstInput { .. } => {
+                    driver(local).map(|node| place.base + node)
+                }
                 Kind::Unary(UnaryOp::Cast | UnaryOp::Cross, of) => Some(place.base + of),
                 Kind::Input(port) => place.parent.map(|(parent, instance)| {
                     let parent = &self.places[parent];
@@ -91,7 +105,9 @@ fn descend<'p>(modules: &[Module], flat: &Flat, path: &'p str) -> (usize, &'p st
     let (mut place, mut rest) = (0, path);
     while let Some((head, tail)) = rest.split_once('.') {
         let module = &modules[flat.places[place].module];
-        let Some(index) = module.instances.iter().position(|instance| instance.name == head) else { break };
+        let Some(index) = module.instances.iter().position(|instance| instance.name == head) else {
+            break;
+        };
         place = flat.places[place].children[index];
         rest = tail;
     }
@@ -102,8 +118,10 @@ pub(super) fn find(modules: &[Module], program: &Program, path: &str) -> Result<
     let (index, name) = descend(modules, &program.flat, path);
     let unknown = || {
         let module = program.flat.places.get(index).map(|place| &modules[place.module]);
-        let mut known: Vec<&str> =
-            module.iter().flat_map(|module| module.nodes.iter().filter_map(|node| node.name.as_deref())).collect();
+        let mut known: Vec<&str> = module
+            .iter()
+            .flat_map(|module| module.nodes.iter().filter_map(|node| node.name.as_deref()))
+            .collect();
         known.sort_unstable();
         known.dedup();
         let scope = module.map_or(String::new(), |module| module.name.clone());
@@ -119,7 +137,11 @@ pub(super) fn find(modules: &[Module], program: &Program, path: &str) -> Result<
     let id = place.base + local as NodeId;
     let node = &module.nodes[local];
     let slot = program.slots[program.flat.origin(modules, id) as usize].ok_or_else(unknown)?;
-    Ok(Handle { slot, width: node.width, driven: index == 0 && matches!(node.kind, Kind::Input(_)) })
+    Ok(Handle {
+        slot,
+        width: node.width,
+        driven: index == 0 && matches!(node.kind, Kind::Input(_)),
+    })
 }
 
 pub(super) fn find_memory(modules: &[Module], program: &Program, path: &str) -> Option<usize> {
@@ -128,4 +150,3 @@ pub(super) fn find_memory(modules: &[Module], program: &Program, path: &str) -> 
     let local = modules[place.module].memories.iter().position(|memory| memory.name == name)?;
     Some(place.memory_base + local)
 }
-

@@ -171,7 +171,8 @@ impl Simulator {
     /// # Errors
     /// [`SimError::NotAnInput`] or [`SimError::ValueTooWide`].
     pub fn set_u64(&mut self, signal: Handle, value: u64) -> Result<(), SimError> {
-        if signal.driven && signal.width <= 64 && value & !crate::bits::low_mask(signal.width) == 0 {
+        if signal.driven && signal.width <= 64 && value & !crate::bits::low_mask(signal.width) == 0
+        {
             self.dirty |= self.words[signal.slot as usize] != value;
             self.words[signal.slot as usize] = value;
             return Ok(());
@@ -196,7 +197,10 @@ impl Simulator {
     pub fn poke_signed(&mut self, path: &str, value: i64) {
         let width = self.find(path).map_or(64, Handle::width);
         let bits = Bits::from_i128(width, i128::from(value));
-        assert!(bits.to_i128() == i128::from(value), "poke of `{path}`: {value} does not fit {width} bits, signed");
+        assert!(
+            bits.to_i128() == i128::from(value),
+            "poke of `{path}`: {value} does not fit {width} bits, signed"
+        );
         self.poke_bits(path, &bits);
     }
 
@@ -307,7 +311,10 @@ impl Simulator {
     pub fn poke_mem(&mut self, path: &str, word: u64, value: &Bits) {
         match self.memory_word(path, word) {
             Ok((memory, at, width)) => {
-                assert!(value.significant_bits() <= width, "poke_mem: {value} does not fit {width} bits");
+                assert!(
+                    value.significant_bits() <= width,
+                    "poke_mem: {value} does not fit {width} bits"
+                );
                 let count = words_for(width);
                 self.memories[memory][at..at + count].copy_from_slice(value.zext(width).words());
                 self.dirty = true;
@@ -318,7 +325,8 @@ impl Simulator {
 
     fn memory_word(&self, path: &str, word: u64) -> Result<(usize, usize, u32), SimError> {
         let unknown = || SimError::UnknownWord { path: path.to_owned(), word };
-        let memory = flatten::find_memory(&self.modules, &self.program, path).ok_or_else(unknown)?;
+        let memory =
+            flatten::find_memory(&self.modules, &self.program, path).ok_or_else(unknown)?;
         let plan = &self.program.memories[memory];
         if word >= plan.depth {
             return Err(unknown());

@@ -34,8 +34,12 @@ impl Simulator {
                 Code::Ne => u64::from(a != words[op.b as usize]),
                 Code::Lt => u64::from(a < words[op.b as usize]),
                 Code::Le => u64::from(a <= words[op.b as usize]),
-                Code::LtSigned => u64::from(((a << op.shift) as i64) < (words[op.b as usize] << op.shift) as i64),
-                Code::LeSigned => u64::from((a << op.shift) as i64 <= (words[op.b as usize] << op.shift) as i64),
+                Code::LtSigned => {
+                    u64::from(((a << op.shift) as i64) < (words[op.b as usize] << op.shift) as i64)
+                }
+                Code::LeSigned => {
+                    u64::from((a << op.shift) as i64 <= (words[op.b as usize] << op.shift) as i64)
+                }
                 Code::Shl => shifted(words[op.b as usize], |n| a << n, 0),
                 Code::Shr => shifted(words[op.b as usize], |n| a >> n, 0),
                 Code::ShrSigned => {
@@ -47,7 +51,9 @@ impl Simulator {
                 Code::Slice => a >> op.shift,
                 Code::Copy => a,
                 Code::Table => words[program.tables[op.b as usize].slots[a as usize] as usize],
-                Code::ReadMemory => self.memories[op.b as usize].get(a as usize).copied().unwrap_or(0),
+                Code::ReadMemory => {
+                    self.memories[op.b as usize].get(a as usize).copied().unwrap_or(0)
+                }
                 Code::Wide => {
                     self.wide(&program.wide[op.a as usize]);
                     continue;
@@ -133,7 +139,10 @@ impl Simulator {
         self.settle();
         let program = self.program.clone();
         let active = || {
-            program.clocks.iter().filter(|clock| domains.is_none_or(|domains| domains.contains(&clock.domain)))
+            program
+                .clocks
+                .iter()
+                .filter(|clock| domains.is_none_or(|domains| domains.contains(&clock.domain)))
         };
         // Everything samples before anything changes.
         let mut at = 0;
@@ -173,7 +182,8 @@ impl Simulator {
         let mut at = 0;
         for clock in active() {
             let regs = clock.regs.iter().map(|reg| (reg.dst, reg.words as usize));
-            let reads = clock.reads.iter().map(|read| (read.dst, program.memories[read.memory].words()));
+            let reads =
+                clock.reads.iter().map(|read| (read.dst, program.memories[read.memory].words()));
             for (dst, count) in regs.chain(reads) {
                 let dst = dst as usize;
                 self.words[dst..dst + count].copy_from_slice(&self.staged[at..at + count]);
@@ -189,7 +199,10 @@ impl Simulator {
         let (count, width) = (plan.words(), plan.width);
         let word = self.words[write.address as usize] as usize;
         let data = write.data as usize;
-        let Some(target) = self.memories[write.memory].get_mut(word * count..(word + 1) * count) else { return };
+        let Some(target) = self.memories[write.memory].get_mut(word * count..(word + 1) * count)
+        else {
+            return;
+        };
         let Some((lanes, number)) = write.lanes else {
             target.copy_from_slice(&self.words[data..data + count]);
             return;

@@ -45,7 +45,9 @@ pub(crate) fn fold(module: &mut Module) -> Result<(), (ErrorKind, Place)> {
                 return Err((ErrorKind::UnconnectedInput { instance, port }, place));
             }
             (None, _) => return Err((ErrorKind::Undriven { what, name }, node.place)),
-            (Some(Value::Partial), _) => return Err((ErrorKind::PartlyDriven { what, name }, node.place)),
+            (Some(Value::Partial), _) => {
+                return Err((ErrorKind::PartlyDriven { what, name }, node.place));
+            }
         }
     }
     module.drivers = drivers;
@@ -139,7 +141,9 @@ fn fold_block(module: &mut Module, block: BlockId, scopes: &mut Vec<Scope>) {
                     let no = no.get(&target).copied().or(before);
                     let kind = |yes, no| Kind::Mux { cond, yes, no };
                     let joined = match (yes, no) {
-                        (Some(Value::Node(yes)), Some(Value::Node(no))) if yes == no => Value::Node(yes),
+                        (Some(Value::Node(yes)), Some(Value::Node(no))) if yes == no => {
+                            Value::Node(yes)
+                        }
                         (Some(Value::Node(yes)), Some(Value::Node(no))) => {
                             Value::Node(append(module, kind(yes, no), target))
                         }
@@ -162,7 +166,8 @@ fn fold_switch(
     default: BlockId,
     scopes: &mut Vec<Scope>,
 ) {
-    let results: Vec<Scope> = arms.iter().map(|(_, block)| fold_nested(module, *block, scopes)).collect();
+    let results: Vec<Scope> =
+        arms.iter().map(|(_, block)| fold_nested(module, *block, scopes)).collect();
     let otherwise = fold_nested(module, default, scopes);
     let key_width = module.node(key).width;
     let covered: u64 = arms.iter().map(|(keys, _)| keys.len() as u64).sum();
@@ -211,7 +216,8 @@ fn union(scopes: &[&Scope]) -> Vec<NodeId> {
 /// The value that a target has at this point; a register holds.
 fn current(module: &Module, scopes: &[Scope], target: NodeId) -> Option<Value> {
     let found = scopes.iter().rev().find_map(|scope| scope.get(&target).copied());
-    found.or_else(|| matches!(module.node(target).kind, Kind::Reg(_)).then_some(Value::Node(target)))
+    found
+        .or_else(|| matches!(module.node(target).kind, Kind::Reg(_)).then_some(Value::Node(target)))
 }
 
 fn append(module: &mut Module, kind: Kind, target: NodeId) -> NodeId {

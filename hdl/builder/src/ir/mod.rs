@@ -64,18 +64,38 @@ pub(crate) enum Kind {
     Reg(usize),
     /// A domain's reset.
     Reset,
-    InstInput { instance: usize, port: usize },
-    InstOutput { instance: usize, port: usize },
+    InstInput {
+        instance: usize,
+        port: usize,
+    },
+    InstOutput {
+        instance: usize,
+        port: usize,
+    },
     /// Read port `port` of memory `memory`.
-    MemRead { memory: usize, port: usize },
+    MemRead {
+        memory: usize,
+        port: usize,
+    },
     Unary(UnaryOp, NodeId),
     Binary(BinaryOp, NodeId, NodeId),
-    Mux { cond: NodeId, yes: NodeId, no: NodeId },
+    Mux {
+        cond: NodeId,
+        yes: NodeId,
+        no: NodeId,
+    },
     /// Most significant first.
     Concat(Vec<NodeId>),
     /// The node's width of bits from `low` on.
-    Slice { of: NodeId, low: u32 },
-    Lookup { key: NodeId, arms: Vec<(Bits, NodeId)>, default: NodeId },
+    Slice {
+        of: NodeId,
+        low: u32,
+    },
+    Lookup {
+        key: NodeId,
+        arms: Vec<(Bits, NodeId)>,
+        default: NodeId,
+    },
 }
 
 impl Kind {

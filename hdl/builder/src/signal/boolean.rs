@@ -29,7 +29,11 @@ impl<D: Domain> Bool<D> {
     /// A constant.
     #[track_caller]
     pub fn lit(value: bool) -> Self {
-        Self::from_raw(raw::boolean(session::constant(Bits::new(1, u64::from(value)), false, Location::caller())))
+        Self::from_raw(raw::boolean(session::constant(
+            Bits::new(1, u64::from(value)),
+            false,
+            Location::caller(),
+        )))
     }
 
     /// The reset of the domain, active high.

@@ -10,7 +10,11 @@ use std::panic::Location;
 
 /// `yes` if `cond`, else `no`. Works on single signals and, field by field, on bundles.
 #[track_caller]
-pub fn mux<T: Bundle, D: Domain, Y: Source<T>, N: Source<T>>(cond: impl Source<Bool<D>>, yes: Y, no: N) -> T {
+pub fn mux<T: Bundle, D: Domain, Y: Source<T>, N: Source<T>>(
+    cond: impl Source<Bool<D>>,
+    yes: Y,
+    no: N,
+) -> T {
     let place = Location::caller();
     let (yes, no) = if N::ADAPTS {
         let yes = yes.source(None);
@@ -38,11 +42,15 @@ pub fn cat<D: Domain, S: Source<UInt<D>> + Clone>(parts: &[S]) -> UInt<D> {
 ///
 /// The index must be wide enough to reach every element.
 #[track_caller]
-pub fn select<T: Bundle, D: Domain, S: Source<T> + Clone>(index: impl Source<UInt<D>>, elements: &[S]) -> T {
+pub fn select<T: Bundle, D: Domain, S: Source<T> + Clone>(
+    index: impl Source<UInt<D>>,
+    elements: &[S],
+) -> T {
     let place = Location::caller();
     let values: Vec<T> = elements.iter().map(|element| element.clone().source(None)).collect();
     let index = index.source(None);
-    let keyed: Vec<(u64, T)> = values.iter().cloned().enumerate().map(|(i, value)| (i as u64, value)).collect();
+    let keyed: Vec<(u64, T)> =
+        values.iter().cloned().enumerate().map(|(i, value)| (i as u64, value)).collect();
     match keyed.split_last() {
         Some((last, rest)) => lookup_at(index, rest, last.1.clone(), place),
         None => choice_of_nothing("`select`", place),
@@ -51,17 +59,27 @@ pub fn select<T: Bundle, D: Domain, S: Source<T> + Clone>(index: impl Source<UIn
 
 /// The value whose key equals `key`, else `default`. Prints as a `case`.
 #[track_caller]
-pub fn lookup<T: Bundle, D: Domain>(key: impl Source<UInt<D>>, arms: &[(u64, T)], default: impl Source<T>) -> T {
+pub fn lookup<T: Bundle, D: Domain>(
+    key: impl Source<UInt<D>>,
+    arms: &[(u64, T)],
+    default: impl Source<T>,
+) -> T {
     let like = arms.first().map(|(_, value)| value);
     lookup_at(key.source(None), arms, default.source(like), Location::caller())
 }
 
-fn lookup_at<T: Bundle, D: Domain>(key: UInt<D>, arms: &[(u64, T)], default: T, place: crate::error::Place) -> T {
+fn lookup_at<T: Bundle, D: Domain>(
+    key: UInt<D>,
+    arms: &[(u64, T)],
+    default: T,
+    place: crate::error::Place,
+) -> T {
     let width = key.width();
     let mut keys: Vec<u64> = Vec::with_capacity(arms.len());
     for (value, _) in arms {
         if width < 64 && value >> width != 0 {
-            let kind = ErrorKind::ConstantDoesNotFit { value: value.to_string(), width, signed: false };
+            let kind =
+                ErrorKind::ConstantDoesNotFit { value: value.to_string(), width, signed: false };
             session::fail(kind, place);
             return default;
         }
@@ -75,7 +93,8 @@ fn lookup_at<T: Bundle, D: Domain>(key: UInt<D>, arms: &[(u64, T)], default: T, 
     if arms.is_empty() {
         return default;
     }
-    let columns: Vec<Vec<bundle::Leaf>> = arms.iter().map(|(_, value)| bundle::leaves(value)).collect();
+    let columns: Vec<Vec<bundle::Leaf>> =
+        arms.iter().map(|(_, value)| bundle::leaves(value)).collect();
     let count = bundle::leaves(&default).len();
     if let Some(odd) = columns.iter().find(|column| column.len() != count) {
         let what = "lookup".to_owned();
@@ -108,8 +127,11 @@ pub fn priority_mux<T: Bundle, D: Domain>(choices: &[(Bool<D>, T)], default: imp
 #[track_caller]
 pub fn one_hot_mux<T: Bundle, D: Domain>(choices: &[(Bool<D>, T)]) -> T {
     let place = Location::caller();
-    let Some((_, first)) = choices.first() else { return choice_of_nothing("`one_hot_mux`", place) };
-    let columns: Vec<Vec<bundle::Leaf>> = choices.iter().map(|(_, value)| bundle::leaves(value)).collect();
+    let Some((_, first)) = choices.first() else {
+        return choice_of_nothing("`one_hot_mux`", place);
+    };
+    let columns: Vec<Vec<bundle::Leaf>> =
+        choices.iter().map(|(_, value)| bundle::leaves(value)).collect();
     let count = columns[0].len();
     if let Some(odd) = columns.iter().find(|column| column.len() != count) {
         let what = "`one_hot_mux`".to_owned();

@@ -119,6 +119,12 @@ impl<D: Domain> Neg for SInt<D> {
     /// Exact: one bit wider than the operand.
     #[track_caller]
     fn neg(self) -> SInt<D> {
-        SInt::from_raw(raw::unary(UnaryOp::Neg, self.raw, self.width().saturating_add(1), true, Location::caller()))
+        SInt::from_raw(raw::unary(
+            UnaryOp::Neg,
+            self.raw,
+            self.width().saturating_add(1),
+            true,
+            Location::caller(),
+        ))
     }
 }

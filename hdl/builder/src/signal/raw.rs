@@ -51,10 +51,18 @@ pub(crate) fn compare(op: BinaryOp, a: Raw, b: Raw, signed: bool, place: Place) 
 /// Comparisons with the end of the range, which are always true or always false; linters object to them.
 fn trivial_comparison(op: BinaryOp, a: Raw, b: Raw, signed: bool) -> Option<bool> {
     let lowest = |value: &Bits| {
-        if signed { value.slice(0, value.width() - 1).is_zero() && value.bit(value.width() - 1) } else { value.is_zero() }
+        if signed {
+            value.slice(0, value.width() - 1).is_zero() && value.bit(value.width() - 1)
+        } else {
+            value.is_zero()
+        }
     };
     let highest = |value: &Bits| {
-        if signed { value.slice(0, value.width() - 1).is_ones() && !value.bit(value.width() - 1) } else { value.is_ones() }
+        if signed {
+            value.slice(0, value.width() - 1).is_ones() && !value.bit(value.width() - 1)
+        } else {
+            value.is_ones()
+        }
     };
     let (a, b) = (session::constant_of(a), session::constant_of(b));
     match (op, a, b) {
@@ -91,7 +99,10 @@ pub(crate) fn extend(a: Raw, width: u32, signed: bool, place: Place) -> Raw {
 /// `count` bits from `low` on, read with the sign given.
 pub(crate) fn slice(a: Raw, low: u32, count: u32, signed: bool, place: Place) -> Raw {
     if count == 0 {
-        session::fail(ErrorKind::InvalidWidth { what: "selection of bits".into(), width: 0 }, place);
+        session::fail(
+            ErrorKind::InvalidWidth { what: "selection of bits".into(), width: 0 },
+            place,
+        );
         return Raw::poison(1);
     }
     if u64::from(low) + u64::from(count) > u64::from(a.width) {
@@ -101,9 +112,8 @@ pub(crate) fn slice(a: Raw, low: u32, count: u32, signed: bool, place: Place) ->
     if let Some(simpler) = simplify_slice(a, low, count, signed, place) {
         return simpler;
     }
-    session::operation(place, "selection of bits", u64::from(count), signed, &[a], |ids| Kind::Slice {
-        of: ids[0],
-        low,
+    session::operation(place, "selection of bits", u64::from(count), signed, &[a], |ids| {
+        Kind::Slice { of: ids[0], low }
     })
 }
 
@@ -124,12 +134,16 @@ fn simplify_slice(a: Raw, low: u32, count: u32, signed: bool, place: Place) -> O
         return Some(a);
     }
     match (node.kind, operand) {
-        (Kind::Slice { low: inner, .. }, Some(of)) => Some(slice(of, inner + low, count, signed, place)),
+        (Kind::Slice { low: inner, .. }, Some(of)) => {
+            Some(slice(of, inner + low, count, signed, place))
+        }
         (Kind::Unary(UnaryOp::Cast, _), Some(of)) => Some(slice(of, low, count, signed, place)),
         (Kind::Unary(UnaryOp::Extend, _), Some(of)) if low + count <= of.width => {
             Some(slice(of, low, count, signed, place))
         }
-        (Kind::Binary(op @ (BinaryOp::Add | BinaryOp::Sub | BinaryOp::Mul), x, y), _) if low == 0 => {
+        (Kind::Binary(op @ (BinaryOp::Add | BinaryOp::Sub | BinaryOp::Mul), x, y), _)
+            if low == 0 =>
+        {
             let raws = session::with(|s| {
                 let frame = s.stack.last()?;
                 Some((frame.raw(s.id, x), frame.raw(s.id, y)))
@@ -155,10 +169,8 @@ pub(crate) fn mux(cond: Raw, yes: Raw, no: Raw, signed: bool, place: Place) -> R
         Some(_) => yes,
         None => {
             let width = u64::from(yes.width);
-            session::operation(place, "multiplexer", width, signed, &[cond, yes, no], |ids| Kind::Mux {
-                cond: ids[0],
-                yes: ids[1],
-                no: ids[2],
+            session::operation(place, "multiplexer", width, signed, &[cond, yes, no], |ids| {
+                Kind::Mux { cond: ids[0], yes: ids[1], no: ids[2] }
             })
         }
     }
@@ -176,7 +188,9 @@ pub(crate) fn concat(parts: &[Raw], place: Place) -> Raw {
         return cast(parts[0], false, place);
     }
     let width = parts.iter().map(|part| u64::from(part.width)).sum();
-    session::operation(place, "concatenation", width, false, parts, |ids| Kind::Concat(ids.to_vec()))
+    session::operation(place, "concatenation", width, false, parts, |ids| {
+        Kind::Concat(ids.to_vec())
+    })
 }
 
 /// Takes selections that lie side by side in one signal together.
@@ -197,7 +211,9 @@ fn join_neighbours(parts: &[Raw], place: Place) -> Vec<Raw> {
     for &part in parts {
         let found = selection(part);
         match (run, found) {
-            (Some((of, low, width)), Some((same, next))) if of == same && next + part.width == low => {
+            (Some((of, low, width)), Some((same, next)))
+                if of == same && next + part.width == low =>
+            {
                 joined.pop();
                 joined.push(slice(of, next, width + part.width, false, place));
                 run = Some((of, next, width + part.width));
@@ -212,7 +228,13 @@ fn join_neighbours(parts: &[Raw], place: Place) -> Vec<Raw> {
 }
 
 /// `arms` by key, else `default`; all values of one width.
-pub(crate) fn lookup(key: Raw, arms: &[(Bits, Raw)], default: Raw, signed: bool, place: Place) -> Raw {
+pub(crate) fn lookup(
+    key: Raw,
+    arms: &[(Bits, Raw)],
+    default: Raw,
+    signed: bool,
+    place: Place,
+) -> Raw {
     for (_, value) in arms {
         if !same_width("lookup", default, *value, place) {
             return Raw::poison(default.width);

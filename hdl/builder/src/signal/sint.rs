@@ -116,7 +116,14 @@ impl<D: Domain> SInt<D> {
     pub fn wrapping_sub(self, rhs: impl Source<SInt<D>>) -> Self {
         let rhs = rhs.source(None);
         let width = self.width().max(rhs.width());
-        Self::from_raw(raw::binary(BinaryOp::Sub, self.raw, rhs.raw, width, true, Location::caller()))
+        Self::from_raw(raw::binary(
+            BinaryOp::Sub,
+            self.raw,
+            rhs.raw,
+            width,
+            true,
+            Location::caller(),
+        ))
     }
 }
 

@@ -161,7 +161,14 @@ impl<D: Domain> UInt<D> {
     pub fn wrapping_sub(self, rhs: impl Source<UInt<D>>) -> Self {
         let rhs = rhs.source(None);
         let width = self.width().max(rhs.width());
-        Self::from_raw(raw::binary(BinaryOp::Sub, self.raw, rhs.raw, width, false, Location::caller()))
+        Self::from_raw(raw::binary(
+            BinaryOp::Sub,
+            self.raw,
+            rhs.raw,
+            width,
+            false,
+            Location::caller(),
+        ))
     }
 
     /// The same bits in domain `E`, without any synchroniser.
@@ -170,17 +177,19 @@ impl<D: Domain> UInt<D> {
     #[track_caller]
     pub fn cross_domain_unchecked<E: Domain>(self) -> UInt<E> {
         let place = Location::caller();
-        UInt::from_raw(session::with(|s| {
-            let id = s.resolve(self.raw, place)?;
-            let mut node = s.node(self.raw)?.clone();
-            node.kind = crate::ir::Kind::Unary(UnaryOp::Cross, id);
-            node.name = None;
-            node.doc = String::new();
-            node.domain = Some(DomainInfo::of::<E>());
-            s.add(node)
-        })
-        .flatten()
-        .unwrap_or(Raw::poison(self.width())))
+        UInt::from_raw(
+            session::with(|s| {
+                let id = s.resolve(self.raw, place)?;
+                let mut node = s.node(self.raw)?.clone();
+                node.kind = crate::ir::Kind::Unary(UnaryOp::Cross, id);
+                node.name = None;
+                node.doc = String::new();
+                node.domain = Some(DomainInfo::of::<E>());
+                s.add(node)
+            })
+            .flatten()
+            .unwrap_or(Raw::poison(self.width())),
+        )
     }
 }
 
@@ -211,7 +220,13 @@ macro_rules! number_methods {
             /// Bit `index`, counted from the least significant.
             #[track_caller]
             pub fn bit(self, index: u32) -> Bool<D> {
-                Bool::from_raw(raw::boolean(raw::slice(self.raw, index, 1, false, Location::caller())))
+                Bool::from_raw(raw::boolean(raw::slice(
+                    self.raw,
+                    index,
+                    1,
+                    false,
+                    Location::caller(),
+                )))
             }
 
             /// The bits of `range`, counted from the least significant: `a.bits(4..8)` is the second nibble.
@@ -238,7 +253,14 @@ macro_rules! number_methods {
             #[must_use]
             pub fn shift_left(self, amount: impl Source<UInt<D>>) -> Self {
                 let (amount, place) = (amount.source(None), Location::caller());
-                Self::from_raw(raw::binary(BinaryOp::Shl, self.raw, amount.raw, self.width(), $signed, place))
+                Self::from_raw(raw::binary(
+                    BinaryOp::Shl,
+                    self.raw,
+                    amount.raw,
+                    self.width(),
+                    $signed,
+                    place,
+                ))
             }
 
             /// Shifted towards the least significant end, at the same width; zeros follow, or the sign of an `SInt`.
@@ -246,7 +268,14 @@ macro_rules! number_methods {
             #[must_use]
             pub fn shift_right(self, amount: impl Source<UInt<D>>) -> Self {
                 let (amount, place) = (amount.source(None), Location::caller());
-                Self::from_raw(raw::binary(BinaryOp::Shr, self.raw, amount.raw, self.width(), $signed, place))
+                Self::from_raw(raw::binary(
+                    BinaryOp::Shr,
+                    self.raw,
+                    amount.raw,
+                    self.width(),
+                    $signed,
+                    place,
+                ))
             }
 
             /// True if both values are equal; the narrower one is extended.

@@ -14,6 +14,13 @@ pub struct RoundRobinArbiter<D: Domain = Main> {
     pub domain: PhantomData<D>,
 }
 
+impl<D: Domain> RoundRobinArbiter<D> {
+    /// An arbiter of so many requesters.
+    pub fn new(requesters: u32) -> Self {
+        Self { requesters, domain: PhantomData }
+    }
+}
+
 /// Ports of a [`RoundRobinArbiter`].
 #[derive(Clone, Ports)]
 pub struct RoundRobinArbiterIo<D: Domain = Main> {
@@ -56,12 +63,14 @@ impl<D: Domain> Component for RoundRobinArbiter<D> {
         if !require(n > 0, "an arbiter needs at least 1 requester") {
             return;
         }
-        let after_last = reg("after_last", UInt::<D>::of(n), 0).doc("Requesters behind the one served last");
+        let after_last =
+            reg("after_last", UInt::<D>::of(n), 0).doc("Requesters behind the one served last");
         let preferred = (io.request & after_last).named("preferred");
         let candidates = mux(preferred.is_zero(), io.request, preferred).named("candidates");
         let (any, index) = lowest_set(candidates);
         // The lowest set bit of x is x & -x.
-        let grant = (candidates & UInt::lit(0, n).wrapping_sub(candidates)).named("lowest_candidate");
+        let grant =
+            (candidates & UInt::lit(0, n).wrapping_sub(candidates)).named("lowest_candidate");
         io.valid.set(any);
         io.index.set(index);
         io.grant.set(grant);
@@ -81,6 +90,13 @@ pub struct StreamMerge<D: Domain = Main> {
     pub sources: u32,
     /// The clock domain.
     pub domain: PhantomData<D>,
+}
+
+impl<D: Domain> StreamMerge<D> {
+    /// A merge of so many streams of words of `width` bits.
+    pub fn new(width: u32, sources: u32) -> Self {
+        Self { width, sources, domain: PhantomData }
+    }
 }
 
 /// Ports of a [`StreamMerge`].
@@ -118,14 +134,17 @@ impl<D: Domain> Component for StreamMerge<D> {
         if !require(n > 0, "a merge needs at least 1 stream") {
             return;
         }
-        let arbiter = instance("arbiter", RoundRobinArbiter::<D> { requesters: n, domain: PhantomData });
-        let valids: Vec<UInt<D>> = io.sources.iter().rev().map(|source| source.valid.as_uint()).collect();
-        let locked = reg("locked", Bool::<D>::of(), false).doc("A word was offered and not yet taken");
+        let arbiter = instance("arbiter", RoundRobinArbiter::<D>::new(n));
+        let valids: Vec<UInt<D>> =
+            io.sources.iter().rev().map(|source| source.valid.as_uint()).collect();
+        let locked =
+            reg("locked", Bool::<D>::of(), false).doc("A word was offered and not yet taken");
         let locked_index = reg("locked_index", arbiter.index.value(), 0);
         let requests = cat(&valids).named("requests");
         arbiter.request.set(requests);
         let chosen = mux(locked, locked_index, arbiter.index).named("chosen_index");
-        let payloads: Vec<UInt<D>> = io.sources.iter().map(|source| source.payload.value()).collect();
+        let payloads: Vec<UInt<D>> =
+            io.sources.iter().map(|source| source.payload.value()).collect();
         io.sink.valid.set(locked | arbiter.valid);
         io.sink.payload.set(select(chosen, &payloads));
         io.chosen.set(chosen);

@@ -12,6 +12,13 @@ pub struct Counter<D: Domain = Main> {
     pub domain: PhantomData<D>,
 }
 
+impl<D: Domain> Counter<D> {
+    /// A counter of `limit` values.
+    pub fn new(limit: u64) -> Self {
+        Self { limit, domain: PhantomData }
+    }
+}
+
 /// Ports of a [`Counter`].
 #[derive(Clone, Ports)]
 pub struct CounterIo<D: Domain = Main> {
@@ -51,7 +58,8 @@ impl<D: Domain> Component for Counter<D> {
         }
         let count = reg("count", io.value.value(), 0);
         let last = count.eq(self.limit - 1).named("last");
-        when(io.clear, || count.next(0)).elsewhen(io.enable, || count.next(mux(last, 0, count.wrapping_add(1))));
+        when(io.clear, || count.next(0))
+            .elsewhen(io.enable, || count.next(mux(last, 0, count.wrapping_add(1))));
         io.value.set(count);
         io.wraps.set(io.enable & last & !io.clear);
     }

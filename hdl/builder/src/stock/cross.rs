@@ -7,10 +7,18 @@ use std::marker::PhantomData;
 /// Two flip-flops in a row: brings a level from domain `A` to domain `B`, two edges of `B` later.
 ///
 /// The level should come from a register and last longer than a period of `B`; pulses that are shorter may be lost.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub struct Sync2<A: Domain, B: Domain> {
     /// The two domains.
     pub domains: PhantomData<(A, B)>,
+}
+
+impl<A: Domain, B: Domain> Sync2<A, B> {
+    /// A synchroniser from `A` to `B`.
+    #[allow(clippy::new_without_default)]
+    pub fn new() -> Self {
+        Self { domains: PhantomData }
+    }
 }
 
 /// Ports of a [`Sync2`].
@@ -64,6 +72,13 @@ pub struct AsyncFifo<A: Domain, B: Domain> {
     pub domains: PhantomData<(A, B)>,
 }
 
+impl<A: Domain, B: Domain> AsyncFifo<A, B> {
+    /// A queue of `depth` words of `width` bits.
+    pub fn new(width: u32, depth: u32) -> Self {
+        Self { width, depth, domains: PhantomData }
+    }
+}
+
 /// Ports of an [`AsyncFifo`].
 #[derive(Clone, Ports)]
 pub struct AsyncFifoIo<A: Domain, B: Domain> {
@@ -86,7 +101,13 @@ impl<A: Domain, B: Domain> Component for AsyncFifo<A, B> {
     }
 
     fn doc(&self) -> String {
-        format!("Queue of {} words of {} bits from clock domain {} to {}", self.depth, self.width, A::NAME, B::NAME)
+        format!(
+            "Queue of {} words of {} bits from clock domain {} to {}",
+            self.depth,
+            self.width,
+            A::NAME,
+            B::NAME
+        )
     }
 
     fn io(&self) -> AsyncFifoIo<A, B> {
@@ -95,12 +116,19 @@ impl<A: Domain, B: Domain> Component for AsyncFifo<A, B> {
 
     fn build(&self, io: AsyncFifoIo<A, B>) {
         let rule = self.depth >= 4 && self.depth.is_power_of_two();
-        if !require(rule, format!("the depth of a dual-clock queue must be a power of two from 4 on, not {}", self.depth)) {
+        if !require(
+            rule,
+            format!(
+                "the depth of a dual-clock queue must be a power of two from 4 on, not {}",
+                self.depth
+            ),
+        ) {
             return;
         }
         let address = bits_for(u64::from(self.depth));
         let pointer = address + 1;
-        let words = AsyncMem::<UInt<A>, A>::new("words", UInt::of(self.width), u64::from(self.depth));
+        let words =
+            AsyncMem::<UInt<A>, A>::new("words", UInt::of(self.width), u64::from(self.depth));
 
         let write = reg("write_pointer", UInt::<A>::of(pointer), 0);
         let write_gray = reg("write_gray", UInt::<A>::of(pointer), 0);

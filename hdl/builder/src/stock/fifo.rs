@@ -27,6 +27,20 @@ pub struct BlockFifo<D: Domain = Main> {
     pub domain: PhantomData<D>,
 }
 
+impl<D: Domain> Fifo<D> {
+    /// A queue of `depth` words of `width` bits.
+    pub fn new(width: u32, depth: u32) -> Self {
+        Self { width, depth, domain: PhantomData }
+    }
+}
+
+impl<D: Domain> BlockFifo<D> {
+    /// A queue of `depth` words of `width` bits, and one at the output.
+    pub fn new(width: u32, depth: u32) -> Self {
+        Self { width, depth, domain: PhantomData }
+    }
+}
+
 /// Ports of a queue.
 #[derive(Clone, Ports)]
 pub struct FifoIo<D: Domain = Main> {
@@ -41,7 +55,11 @@ pub struct FifoIo<D: Domain = Main> {
 impl<D: Domain> FifoIo<D> {
     fn new(width: u32, depth: u32) -> Self {
         let level = UInt::of(bits_for(u64::from(depth) + 1));
-        Self { push: stream_in(UInt::of(width)), pop: stream_out(UInt::of(width)), level: output(level) }
+        Self {
+            push: stream_in(UInt::of(width)),
+            pop: stream_out(UInt::of(width)),
+            level: output(level),
+        }
     }
 }
 
@@ -95,7 +113,8 @@ impl<D: Domain> Component for Fifo<D> {
         if !require(self.depth > 0, "a queue needs a depth of at least 1") {
             return;
         }
-        let words = AsyncMem::<UInt<D>, D>::new("words", UInt::of(self.width), u64::from(self.depth));
+        let words =
+            AsyncMem::<UInt<D>, D>::new("words", UInt::of(self.width), u64::from(self.depth));
         let pointers = Pointers::new(self.depth);
         io.push.ready.set(pointers.level.ne(u64::from(self.depth)));
         io.pop.valid.set(!pointers.level.is_zero());
@@ -114,7 +133,10 @@ impl<D: Domain> Component for BlockFifo<D> {
     }
 
     fn doc(&self) -> String {
-        format!("Queue of {} words of {} bits in block memory, with a word more at the output", self.depth, self.width)
+        format!(
+            "Queue of {} words of {} bits in block memory, with a word more at the output",
+            self.depth, self.width
+        )
     }
 
     fn io(&self) -> FifoIo<D> {
@@ -125,9 +147,11 @@ impl<D: Domain> Component for BlockFifo<D> {
         if !require(self.depth > 0, "a queue needs a depth of at least 1") {
             return;
         }
-        let words = SyncMem::<UInt<D>, D>::new("words", UInt::of(self.width), u64::from(self.depth));
+        let words =
+            SyncMem::<UInt<D>, D>::new("words", UInt::of(self.width), u64::from(self.depth));
         let pointers = Pointers::new(self.depth);
-        let out_valid = reg("out_valid", Bool::<D>::of(), false).doc("The memory's read data holds a word");
+        let out_valid =
+            reg("out_valid", Bool::<D>::of(), false).doc("The memory's read data holds a word");
         let fetch = (!pointers.level.is_zero() & (!out_valid | io.pop.ready)).named("fetch");
         io.push.ready.set(pointers.level.ne(u64::from(self.depth)));
         io.pop.valid.set(out_valid);
@@ -150,20 +174,32 @@ pub struct Queue<T: Bundle, D: Domain = Main> {
 
 /// Places a [`Fifo`] behind a stream.
 #[track_caller]
-pub fn fifo<T: Bundle, D: Domain>(name: &str, source: &impl Stream<T, D>, depth: u32) -> Queue<T, D> {
+pub fn fifo<T: Bundle, D: Domain>(
+    name: &str,
+    source: &impl Stream<T, D>,
+    depth: u32,
+) -> Queue<T, D> {
     let width = bundle::width(&source.payload());
-    attach(name, source, instance(name, Fifo::<D> { width, depth, domain: PhantomData }))
+    attach(name, source, instance(name, Fifo::<D>::new(width, depth)))
 }
 
 /// Places a [`BlockFifo`] behind a stream.
 #[track_caller]
-pub fn block_fifo<T: Bundle, D: Domain>(name: &str, source: &impl Stream<T, D>, depth: u32) -> Queue<T, D> {
+pub fn block_fifo<T: Bundle, D: Domain>(
+    name: &str,
+    source: &impl Stream<T, D>,
+    depth: u32,
+) -> Queue<T, D> {
     let width = bundle::width(&source.payload());
-    attach(name, source, instance(name, BlockFifo::<D> { width, depth, domain: PhantomData }))
+    attach(name, source, instance(name, BlockFifo::<D>::new(width, depth)))
 }
 
 #[track_caller]
-fn attach<T: Bundle, D: Domain>(name: &str, source: &impl Stream<T, D>, io: FifoIo<D>) -> Queue<T, D> {
+fn attach<T: Bundle, D: Domain>(
+    name: &str,
+    source: &impl Stream<T, D>,
+    io: FifoIo<D>,
+) -> Queue<T, D> {
     io.push.offer(source.valid(), pack(source.payload()));
     source.accept(io.push.ready.value());
     let pop = Channel::from_packed(&format!("{name}_out"), &io.pop, &source.payload());

@@ -18,7 +18,8 @@ macro_rules! multiply {
             let (enable, a, b) = (enable.source(None), a.source(None), b.source(None));
             let a_reg = reg_uninit(format!("{name}_a"), $kind::<D>::of(a.width()));
             let b_reg = reg_uninit(format!("{name}_b"), $kind::<D>::of(b.width()));
-            let product = reg_uninit(format!("{name}_product"), $kind::<D>::of(a.width() + b.width()));
+            let product =
+                reg_uninit(format!("{name}_product"), $kind::<D>::of(a.width() + b.width()));
             when(enable, || {
                 a_reg.next(a);
                 b_reg.next(b);

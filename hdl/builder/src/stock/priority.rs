@@ -34,6 +34,13 @@ pub struct PriorityEncoder<D: Domain = Main> {
     pub domain: PhantomData<D>,
 }
 
+impl<D: Domain> PriorityEncoder<D> {
+    /// An encoder of `width` bits.
+    pub fn new(width: u32) -> Self {
+        Self { width, domain: PhantomData }
+    }
+}
+
 /// Ports of a [`PriorityEncoder`].
 #[derive(Clone, Ports)]
 pub struct PriorityEncoderIo<D: Domain = Main> {

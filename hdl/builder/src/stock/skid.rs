@@ -14,6 +14,13 @@ pub struct SkidBuffer<D: Domain = Main> {
     pub domain: PhantomData<D>,
 }
 
+impl<D: Domain> SkidBuffer<D> {
+    /// A buffer of words of `width` bits.
+    pub fn new(width: u32) -> Self {
+        Self { width, domain: PhantomData }
+    }
+}
+
 /// Ports of a [`SkidBuffer`].
 #[derive(Clone, Ports)]
 pub struct SkidBufferIo<D: Domain = Main> {
@@ -31,11 +38,15 @@ impl<D: Domain> Component for SkidBuffer<D> {
     }
 
     fn doc(&self) -> String {
-        "Stream register: a word at the output, and one that came in while the output was stopped".to_owned()
+        "Stream register: a word at the output, and one that came in while the output was stopped"
+            .to_owned()
     }
 
     fn io(&self) -> SkidBufferIo<D> {
-        SkidBufferIo { push: stream_in(UInt::of(self.width)), pop: stream_out(UInt::of(self.width)) }
+        SkidBufferIo {
+            push: stream_in(UInt::of(self.width)),
+            pop: stream_out(UInt::of(self.width)),
+        }
     }
 
     fn build(&self, io: SkidBufferIo<D>) {
@@ -63,7 +74,7 @@ impl<D: Domain> Component for SkidBuffer<D> {
 #[track_caller]
 pub fn skid<T: Bundle, D: Domain>(name: &str, source: &impl Stream<T, D>) -> Channel<T, D> {
     let shape = source.payload();
-    let io = instance(name, SkidBuffer::<D> { width: bundle::width(&shape), domain: PhantomData });
+    let io = instance(name, SkidBuffer::<D>::new(bundle::width(&shape)));
     io.push.offer(source.valid(), pack(shape.clone()));
     source.accept(io.push.ready.value());
     Channel::from_packed(&format!("{name}_out"), &io.pop, &shape)

@@ -156,7 +156,11 @@ impl<T: Bundle, D: Domain> Stream<T, D> for Channel<T, D> {
 
 /// Lets words of a source pass only while `open`; the word waits otherwise.
 #[track_caller]
-pub fn gate<T: Bundle, D: Domain>(name: &str, source: &impl Stream<T, D>, open: Bool<D>) -> Channel<T, D> {
+pub fn gate<T: Bundle, D: Domain>(
+    name: &str,
+    source: &impl Stream<T, D>,
+    open: Bool<D>,
+) -> Channel<T, D> {
     let gated = Channel::new(name, source.valid() & open, source.payload());
     source.accept(gated.ready() & open);
     gated
@@ -164,7 +168,11 @@ pub fn gate<T: Bundle, D: Domain>(name: &str, source: &impl Stream<T, D>, open: 
 
 /// Sends each word of a source to the sink that `index` names; words for a sink that does not exist are dropped.
 #[track_caller]
-pub fn route<T: Bundle, D: Domain, S: Stream<T, D>>(source: &impl Stream<T, D>, index: UInt<D>, sinks: &[S]) {
+pub fn route<T: Bundle, D: Domain, S: Stream<T, D>>(
+    source: &impl Stream<T, D>,
+    index: UInt<D>,
+    sinks: &[S],
+) {
     let mut ready = Bool::lit(true);
     for (i, sink) in sinks.iter().enumerate() {
         let chosen = index.eq(i);

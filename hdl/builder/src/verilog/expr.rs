@@ -119,7 +119,11 @@ impl Printer<'_> {
         let mut id = id;
         while self.names[id as usize].is_none() {
             match self.m.node(id).kind {
-                Kind::Unary(UnaryOp::Cast | UnaryOp::Cross, inner) if self.m.node(id).name.is_none() => id = inner,
+                Kind::Unary(UnaryOp::Cast | UnaryOp::Cross, inner)
+                    if self.m.node(id).name.is_none() =>
+                {
+                    id = inner
+                }
                 _ => {
                     self.hoist(id);
                     break;
@@ -142,7 +146,9 @@ impl Printer<'_> {
     /// Selections and casts of declared nodes are cheaper to repeat than to name.
     fn is_trivial(&self, id: NodeId) -> bool {
         match self.m.node(id).kind {
-            Kind::Slice { of, .. } => self.names[of as usize].is_some() || self.m.node(of).name.is_some(),
+            Kind::Slice { of, .. } => {
+                self.names[of as usize].is_some() || self.m.node(of).name.is_some()
+            }
             Kind::Unary(UnaryOp::Cast | UnaryOp::Cross, of) => {
                 self.names[of as usize].is_some() || self.is_trivial(of)
             }
@@ -164,7 +170,9 @@ impl Printer<'_> {
             Kind::Unary(UnaryOp::Extend | UnaryOp::Neg, a) => self.in_comb && self.m.node(a).signed,
             Kind::Binary(BinaryOp::Mul, a, b) => position == Position::Part && resizes(a, b),
             Kind::Binary(BinaryOp::Add | BinaryOp::Sub, a, b) => self.in_comb && resizes(a, b),
-            Kind::Binary(BinaryOp::Shr, a, _) => position == Position::Part && self.m.node(a).signed,
+            Kind::Binary(BinaryOp::Shr, a, _) => {
+                position == Position::Part && self.m.node(a).signed
+            }
             _ => false,
         }
     }
@@ -192,7 +200,8 @@ impl Printer<'_> {
         let node = self.m.node(id);
         let name = self.wire_name(id);
         super::text::comment(&mut self.wires, "  ", &node.doc);
-        self.wires.push_str(&format!("  wire{} {name} = {text};\n", range(node.width, node.signed)));
+        self.wires
+            .push_str(&format!("  wire{} {name} = {text};\n", range(node.width, node.signed)));
         self.names[id as usize] = Some(name);
     }
 
@@ -223,7 +232,9 @@ impl Printer<'_> {
             Kind::Binary(BinaryOp::And, ..) => "and",
             Kind::Binary(BinaryOp::Or, ..) => "or",
             Kind::Binary(BinaryOp::Xor, ..) => "xor",
-            Kind::Binary(BinaryOp::Eq | BinaryOp::Ne | BinaryOp::Lt | BinaryOp::Le, ..) => "compare",
+            Kind::Binary(BinaryOp::Eq | BinaryOp::Ne | BinaryOp::Lt | BinaryOp::Le, ..) => {
+                "compare"
+            }
             Kind::Binary(BinaryOp::Shl | BinaryOp::Shr, ..) => "shifted",
             Kind::Mux { .. } => "choice",
             Kind::Concat(_) => "joined",
@@ -252,7 +263,9 @@ impl Printer<'_> {
         body.push_str(&format!("      default: {name} = {value};\n"));
         super::text::comment(&mut self.wires, "  ", &node.doc);
         self.wires.push_str(&format!("  logic{} {name};\n", range(node.width, node.signed)));
-        self.wires.push_str(&format!("  always_comb begin\n    case ({subject})\n{body}    endcase\n  end\n"));
+        self.wires.push_str(&format!(
+            "  always_comb begin\n    case ({subject})\n{body}    endcase\n  end\n"
+        ));
         self.names[id as usize] = Some(name);
     }
 
@@ -297,7 +310,8 @@ impl Printer<'_> {
                     let part = self.expr(parts[0], Position::Part).text;
                     return Text::atom(format!("{{{}{{{part}}}}}", parts.len()));
                 }
-                let parts: Vec<String> = parts.iter().map(|&part| self.expr(part, Position::Part).text).collect();
+                let parts: Vec<String> =
+                    parts.iter().map(|&part| self.expr(part, Position::Part).text).collect();
                 Text::atom(format!("{{{}}}", parts.join(", ")))
             }
             Kind::Slice { of, low } => Text::atom(self.bits(*of, *low, node.width)),
@@ -326,7 +340,10 @@ impl Printer<'_> {
             Some(name) => name,
             None => self.expr(b, Position::Part).operand(),
         };
-        Text { text: format!("{} {operator} {right}", left.operand()), shape: Shape::Binary(operator) }
+        Text {
+            text: format!("{} {operator} {right}", left.operand()),
+            shape: Shape::Binary(operator),
+        }
     }
 
     /// The name of a state, if `reg` holds states and `value` is constant.
@@ -345,7 +362,14 @@ impl Printer<'_> {
         Some(super::text::state_name(&states.name, name))
     }
 
-    fn binary(&mut self, id: NodeId, op: BinaryOp, a: NodeId, b: NodeId, position: Position) -> Text {
+    fn binary(
+        &mut self,
+        id: NodeId,
+        op: BinaryOp,
+        a: NodeId,
+        b: NodeId,
+        position: Position,
+    ) -> Text {
         let node = self.m.node(id);
         match op {
             BinaryOp::Add => self.arithmetic(id, "+", a, b, position),
@@ -383,7 +407,11 @@ impl Printer<'_> {
                     _ if arithmetic => ">>>",
                     _ => ">>",
                 };
-                let a = if arithmetic { self.signed_atom(a) } else { self.expr(a, Position::Part).operand() };
+                let a = if arithmetic {
+                    self.signed_atom(a)
+                } else {
+                    self.expr(a, Position::Part).operand()
+                };
                 let b = self.expr(b, Position::Part).operand();
                 Text { text: format!("{a} {operator} {b}"), shape: Shape::Binary(operator) }
             }
@@ -391,7 +419,14 @@ impl Printer<'_> {
     }
 
     /// Sums and products. Verilog extends the operands itself only where the result is declared with its width.
-    fn arithmetic(&mut self, id: NodeId, operator: &'static str, a: NodeId, b: NodeId, position: Position) -> Text {
+    fn arithmetic(
+        &mut self,
+        id: NodeId,
+        operator: &'static str,
+        a: NodeId,
+        b: NodeId,
+        position: Position,
+    ) -> Text {
         let m = self.m;
         let (node, left, right) = (m.node(id), m.node(a), m.node(b));
         let exact = left.width == node.width && right.width == node.width;
@@ -415,7 +450,9 @@ impl Printer<'_> {
     fn extendable(&mut self, id: NodeId) -> String {
         let node = self.m.node(id);
         match &node.kind {
-            Kind::Const(value) if node.signed && value.bit(node.width - 1) => format!("{}'sh{}", node.width, value.to_hex()),
+            Kind::Const(value) if node.signed && value.bit(node.width - 1) => {
+                format!("{}'sh{}", node.width, value.to_hex())
+            }
             _ => self.comparable(id),
         }
     }
@@ -456,7 +493,11 @@ impl Printer<'_> {
     }
 
     fn resized_operand(&mut self, id: NodeId, width: u32) -> String {
-        if self.m.node(id).width == width { self.expr(id, Position::Part).operand() } else { self.resized(id, width) }
+        if self.m.node(id).width == width {
+            self.expr(id, Position::Part).operand()
+        } else {
+            self.resized(id, width)
+        }
     }
 
     /// A value extended by its own sign, or cut, to `width` bits; an atom.
@@ -480,6 +521,10 @@ impl Printer<'_> {
         }
         let sign = self.bits(id, node.width - 1, 1);
         let value = self.bits(id, 0, node.width);
-        if more == 1 { format!("{{{sign}, {value}}}") } else { format!("{{{{{more}{{{sign}}}}}, {value}}}") }
+        if more == 1 {
+            format!("{{{sign}, {value}}}")
+        } else {
+            format!("{{{{{more}{{{sign}}}}}, {value}}}")
+        }
     }
 }

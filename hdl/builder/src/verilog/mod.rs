@@ -86,8 +86,10 @@ impl<'a> Printer<'a> {
         out.push_str(&format!("module {}", self.m.name));
         out.push_str(&self.header());
         let wires = std::mem::take(&mut self.wires);
-        let sections = [nets, memories, wires, combinational, sequential, memory_ports, instances, unused];
-        let sections: Vec<String> = sections.into_iter().filter(|section| !section.is_empty()).collect();
+        let sections =
+            [nets, memories, wires, combinational, sequential, memory_ports, instances, unused];
+        let sections: Vec<String> =
+            sections.into_iter().filter(|section| !section.is_empty()).collect();
         out.push_str(&sections.join("\n"));
         out.push_str("endmodule\n");
         out
@@ -164,7 +166,11 @@ impl<'a> Printer<'a> {
             comment(&mut out, "  ", &memory.doc);
             let (name, width, depth) = (escape(&memory.name), memory.width, memory.depth);
             let attribute = attribute(memory.attribute.as_deref());
-            out.push_str(&format!("  {attribute}logic{} {name} [0:{}];\n", range(width, false), depth - 1));
+            out.push_str(&format!(
+                "  {attribute}logic{} {name} [0:{}];\n",
+                range(width, false),
+                depth - 1
+            ));
             let Some(words) = &memory.initial else { continue };
             let partial = (words.len() as u64) < depth;
             let index = self.fresh(&format!("{name}_word"));
@@ -173,8 +179,14 @@ impl<'a> Printer<'a> {
             }
             out.push_str("  initial begin\n");
             if partial {
-                out.push_str(&format!("    for ({index} = {}; {index} < {depth}; {index} = {index} + 1)\n", words.len()));
-                out.push_str(&format!("      {name}[{index}] = {};\n", text::constant(&crate::bits::Bits::zero(width), false)));
+                out.push_str(&format!(
+                    "    for ({index} = {}; {index} < {depth}; {index} = {index} + 1)\n",
+                    words.len()
+                ));
+                out.push_str(&format!(
+                    "      {name}[{index}] = {};\n",
+                    text::constant(&crate::bits::Bits::zero(width), false)
+                ));
             }
             for (i, word) in words.iter().enumerate() {
                 out.push_str(&format!("    {name}[{i}] = {};\n", text::constant(word, false)));
@@ -211,7 +223,8 @@ impl<'a> Printer<'a> {
                 out.push_str(&format!("  {} {name} ();\n", module.name));
                 continue;
             }
-            let pins: Vec<String> = pins.iter().map(|(port, net)| format!("    .{port}({net})")).collect();
+            let pins: Vec<String> =
+                pins.iter().map(|(port, net)| format!("    .{port}({net})")).collect();
             out.push_str(&format!("  {} {name} (\n{}\n  );\n", module.name, pins.join(",\n")));
         }
         out
@@ -228,13 +241,20 @@ impl<'a> Printer<'a> {
             }
             let all = text::BitSet::default();
             for (low, count) in self.read.get(&id).unwrap_or(&all).gaps(node.width) {
-                parts.push(if count == node.width { name.clone() } else { text::select(&name, node.width, low, count) });
+                parts.push(if count == node.width {
+                    name.clone()
+                } else {
+                    text::select(&name, node.width, low, count)
+                });
             }
         }
         if parts.is_empty() {
             return String::new();
         }
-        format!("  // Bits that this module does not need\n  wire unused = &{{1'b0, {}}};\n", parts.join(", "))
+        format!(
+            "  // Bits that this module does not need\n  wire unused = &{{1'b0, {}}};\n",
+            parts.join(", ")
+        )
     }
 
     /// True if an instance's input needs no net of its own.
@@ -256,7 +276,9 @@ impl<'a> Printer<'a> {
             codes.extend(reg.reset.iter().map(crate::bits::Bits::to_u64));
             match machines.iter_mut().find(|(known, ..)| known == states.as_ref()) {
                 Some((_, _, known)) => known.extend(codes),
-                None => machines.push((states.as_ref().clone(), self.m.node(reg.node).width, codes)),
+                None => {
+                    machines.push((states.as_ref().clone(), self.m.node(reg.node).width, codes))
+                }
             }
         }
         machines
@@ -271,9 +293,14 @@ impl<'a> Printer<'a> {
         let mut codes = HashSet::new();
         for stmt in self.m.blocks.iter().flatten() {
             match stmt {
-                Stmt::Assign { target, value, .. } if *target == reg => codes.extend(constant(*value)),
+                Stmt::Assign { target, value, .. } if *target == reg => {
+                    codes.extend(constant(*value))
+                }
                 Stmt::Switch { key, arms, .. } if *key == reg => {
-                    codes.extend(arms.iter().flat_map(|(keys, _)| keys.iter().map(crate::bits::Bits::to_u64)));
+                    codes.extend(
+                        arms.iter()
+                            .flat_map(|(keys, _)| keys.iter().map(crate::bits::Bits::to_u64)),
+                    );
                 }
                 _ => {}
             }

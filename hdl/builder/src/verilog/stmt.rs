@@ -57,9 +57,13 @@ impl<'a> Printer<'a> {
             self.hint = self.net(reg.node);
             let relevant = self.relevant(0, &targets);
             let body = match relevant.as_slice() {
-                [only @ Stmt::When { .. }] if reg.reset.is_some() => format!(" {}\n", self.when(only, &targets, 2, "<=")),
+                [only @ Stmt::When { .. }] if reg.reset.is_some() => {
+                    format!(" {}\n", self.when(only, &targets, 2, "<="))
+                }
                 [] => "\n".to_owned(),
-                _ if reg.reset.is_some() => format!(" begin\n{}    end\n", self.block(0, &targets, 3, "<=")),
+                _ if reg.reset.is_some() => {
+                    format!(" begin\n{}    end\n", self.block(0, &targets, 3, "<="))
+                }
                 _ => self.block(0, &targets, 2, "<="),
             };
             out.push_str(&format!("  always @(posedge {}) begin\n", reg.domain.clock));
@@ -69,12 +73,16 @@ impl<'a> Printer<'a> {
                     let reg = &m.regs[index];
                     let (name, node) = (self.net(reg.node), m.node(reg.node));
                     if let Some(value) = &reg.reset {
-                        let value =
-                            self.state_key(reg.node, value).unwrap_or_else(|| constant(value, node.signed));
+                        let value = self
+                            .state_key(reg.node, value)
+                            .unwrap_or_else(|| constant(value, node.signed));
                         out.push_str(&format!("      {name} <= {value};\n"));
                     }
                 }
-                out.push_str(&format!("    end{}{body}", if relevant.is_empty() { "" } else { " else" }));
+                out.push_str(&format!(
+                    "    end{}{body}",
+                    if relevant.is_empty() { "" } else { " else" }
+                ));
             } else {
                 out.push_str(&body);
             }
@@ -87,7 +95,8 @@ impl<'a> Printer<'a> {
     /// happens to them is one unconditional assignment.
     fn register_groups(&self) -> Vec<Vec<usize>> {
         let regs = &self.m.regs;
-        let index_of: BTreeMap<NodeId, usize> = regs.iter().enumerate().map(|(i, reg)| (reg.node, i)).collect();
+        let index_of: BTreeMap<NodeId, usize> =
+            regs.iter().enumerate().map(|(i, reg)| (reg.node, i)).collect();
         let mut leader: Vec<usize> = (0..regs.len()).collect();
         fn find(leader: &mut [usize], mut i: usize) -> usize {
             while leader[i] != i {
@@ -101,12 +110,15 @@ impl<'a> Printer<'a> {
             self.targets_of(stmt, &mut targets);
             targets
         });
-        let plain: Vec<NodeId> = regs.iter().map(|reg| reg.node).filter(|node| self.single.contains_key(node)).collect();
+        let plain: Vec<NodeId> =
+            regs.iter().map(|reg| reg.node).filter(|node| self.single.contains_key(node)).collect();
         for targets in together.chain([plain]) {
-            let members: Vec<usize> = targets.iter().filter_map(|target| index_of.get(target).copied()).collect();
+            let members: Vec<usize> =
+                targets.iter().filter_map(|target| index_of.get(target).copied()).collect();
             for &a in &members {
                 let same = |b: &&usize| {
-                    regs[**b].domain == regs[a].domain && regs[**b].reset.is_some() == regs[a].reset.is_some()
+                    regs[**b].domain == regs[a].domain
+                        && regs[**b].reset.is_some() == regs[a].reset.is_some()
                 };
                 if let Some(&b) = members.iter().find(same) {
                     let (a, b) = (find(&mut leader, a), find(&mut leader, b));
@@ -144,7 +156,13 @@ impl<'a> Printer<'a> {
     }
 
     /// The statements of a block that concern `targets`.
-    fn block(&mut self, block: BlockId, targets: &HashSet<NodeId>, indent: usize, operator: &str) -> String {
+    fn block(
+        &mut self,
+        block: BlockId,
+        targets: &HashSet<NodeId>,
+        indent: usize,
+        operator: &str,
+    ) -> String {
         let m = self.m;
         let mut out = String::new();
         for stmt in &m.blocks[block] {
@@ -181,7 +199,10 @@ impl<'a> Printer<'a> {
                             continue;
                         }
                         let keys: Vec<String> = (keys.iter())
-                            .map(|value| self.state_key(*key, value).unwrap_or_else(|| constant(value, false)))
+                            .map(|value| {
+                                self.state_key(*key, value)
+                                    .unwrap_or_else(|| constant(value, false))
+                            })
                             .collect();
                         let keys = keys.join(", ");
                         out.push_str(&match body.is_empty() {
@@ -201,7 +222,13 @@ impl<'a> Printer<'a> {
     }
 
     /// `if` with its `else if`s, without the first indentation and the last line's end; empty if it assigns no target.
-    fn when(&mut self, stmt: &Stmt, targets: &HashSet<NodeId>, indent: usize, operator: &str) -> String {
+    fn when(
+        &mut self,
+        stmt: &Stmt,
+        targets: &HashSet<NodeId>,
+        indent: usize,
+        operator: &str,
+    ) -> String {
         let Stmt::When { cond, then, otherwise } = stmt else { return String::new() };
         let (in_then, in_else) = (self.touches(*then, targets), self.touches(*otherwise, targets));
         if !in_then && !in_else {
@@ -241,7 +268,8 @@ impl<'a> Printer<'a> {
                 let address = self.index(write.address);
                 let mut lines = Vec::new();
                 match write.lanes {
-                    None => lines.push((None, format!("{name}[{address}] <= {};", self.plain(write.data)))),
+                    None => lines
+                        .push((None, format!("{name}[{address}] <= {};", self.plain(write.data)))),
                     Some(lanes) => {
                         let (count, data) = (m.node(lanes).width, self.data_net(write.data));
                         let lane_width = memory.width / count;
@@ -249,7 +277,10 @@ impl<'a> Printer<'a> {
                             let part = select(&data, memory.width, lane * lane_width, lane_width);
                             let bits = select("", memory.width, lane * lane_width, lane_width);
                             let enable = self.lane_enable(lanes, lane);
-                            lines.push((Some(enable), format!("{name}[{address}]{bits} <= {part};")));
+                            lines.push((
+                                Some(enable),
+                                format!("{name}[{address}]{bits} <= {part};"),
+                            ));
                         }
                     }
                 }
@@ -275,9 +306,15 @@ impl<'a> Printer<'a> {
                         let line = format!("{data} <= {name}[{address}];");
                         let line = match self.is_true(enable) {
                             true => format!("    {line}\n"),
-                            false => format!("    if ({}) begin\n      {line}\n    end\n", self.plain(enable)),
+                            false => format!(
+                                "    if ({}) begin\n      {line}\n    end\n",
+                                self.plain(enable)
+                            ),
                         };
-                        out.push_str(&format!("  always @(posedge {}) begin\n{line}  end\n", domain.clock));
+                        out.push_str(&format!(
+                            "  always @(posedge {}) begin\n{line}  end\n",
+                            domain.clock
+                        ));
                     }
                     _ => out.push_str(&format!("  assign {data} = {name}[{address}];\n")),
                 }

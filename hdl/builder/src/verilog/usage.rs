@@ -92,7 +92,10 @@ impl Printer<'_> {
         for id in 0..self.m.authored {
             let node = &self.m.nodes[id];
             let Some(name) = &node.name else { continue };
-            let derived = matches!(node.kind, Kind::InstInput { .. } | Kind::InstOutput { .. } | Kind::MemRead { .. });
+            let derived = matches!(
+                node.kind,
+                Kind::InstInput { .. } | Kind::InstOutput { .. } | Kind::MemRead { .. }
+            );
             if !derived {
                 self.taken.insert(super::escape(name));
                 if node.kind.is_net() {
@@ -106,7 +109,9 @@ impl Printer<'_> {
                 Kind::InstInput { .. } | Kind::InstOutput { .. } => {
                     node.name.as_ref().map(|name| name.replace('.', "_"))
                 }
-                Kind::MemRead { memory, .. } => Some(format!("{}_data", self.m.memories[*memory].name)),
+                Kind::MemRead { memory, .. } => {
+                    Some(format!("{}_data", self.m.memories[*memory].name))
+                }
                 _ => None,
             };
             // An instance's input that connects to an expression directly needs no name.

@@ -87,11 +87,17 @@ impl Component for RandomGraph {
         };
         let numbers = pool.u.iter().copied().chain(pool.s.iter().map(|value| value.as_uint()));
         let conditions = pool.b.iter().map(|value| value.as_uint());
-        let mut folded: Vec<UInt> =
-            numbers.chain(conditions).enumerate().map(|(i, value)| rotated(fold(value, 40), 7 * i as u32)).collect();
+        let mut folded: Vec<UInt> = numbers
+            .chain(conditions)
+            .enumerate()
+            .map(|(i, value)| rotated(fold(value, 40), 7 * i as u32))
+            .collect();
         // A tree, not a chain: event-driven simulators would see each change as often as the chain is long.
         while folded.len() > 1 {
-            folded = folded.chunks(2).map(|pair| if pair.len() == 2 { pair[0] ^ pair[1] } else { pair[0] }).collect();
+            folded = folded
+                .chunks(2)
+                .map(|pair| if pair.len() == 2 { pair[0] ^ pair[1] } else { pair[0] })
+                .collect();
         }
         let rest = folded[0];
         io.rest.set(rest);
@@ -130,7 +136,11 @@ impl Pool {
     /// Half of the time one of the newest values, so that graphs grow deep.
     fn pick<T: Copy>(&self, from: &[T]) -> T {
         let recent = from.len().saturating_sub(6);
-        if self.below(2) == 0 { from[recent + self.below(from.len() - recent)] } else { from[self.below(from.len())] }
+        if self.below(2) == 0 {
+            from[recent + self.below(from.len() - recent)]
+        } else {
+            from[self.below(from.len())]
+        }
     }
 
     fn uint(&self) -> UInt {
@@ -287,15 +297,21 @@ impl Pool {
         match self.below(4) {
             0 => self.add_u(select(key, &values)),
             1 => {
-                let arms: Vec<(u64, UInt)> = [1, 2, 6].into_iter().zip(values.iter().copied()).collect();
+                let arms: Vec<(u64, UInt)> =
+                    [1, 2, 6].into_iter().zip(values.iter().copied()).collect();
                 self.add_u(lookup(key, &arms, values[4]));
             }
             2 => {
-                let choices: Vec<(Bool, UInt)> = values.iter().map(|&value| (self.bool(), value)).collect();
+                let choices: Vec<(Bool, UInt)> =
+                    values.iter().map(|&value| (self.bool(), value)).collect();
                 self.add_u(priority_mux(&choices, 0));
             }
             _ => {
-                let pair = |this: &Self| Pair { low: this.uint().resize(width), high: this.sint().resize(9), flag: this.bool() };
+                let pair = |this: &Self| Pair {
+                    low: this.uint().resize(width),
+                    high: this.sint().resize(9),
+                    flag: this.bool(),
+                };
                 let chosen = mux(self.bool(), pair(self), pair(self));
                 let packed: UInt = pack(chosen.clone());
                 let again = unpack(&chosen, packed);
@@ -309,7 +325,8 @@ impl Pool {
     fn wires(&mut self) {
         let width = self.width();
         let w = wire(self.name("w"), uint(width));
-        let (x, y, z) = (self.uint().resize(width), self.uint().resize(width), self.uint().resize(width));
+        let (x, y, z) =
+            (self.uint().resize(width), self.uint().resize(width), self.uint().resize(width));
         let (c, d) = (self.bool(), self.bool());
         let key = self.uint().resize(2);
         match self.below(3) {
@@ -320,9 +337,13 @@ impl Pool {
                     when(c ^ d, || w.set(z));
                 });
             }
-            _ => switch(key).is(0, || w.set(x)).any_of(&[1, 2], || w.set(y ^ z)).is(3, || {
-                when(c, || w.set(z)).otherwise(|| w.set(!x));
-            }).default(|| w.set(0)),
+            _ => switch(key)
+                .is(0, || w.set(x))
+                .any_of(&[1, 2], || w.set(y ^ z))
+                .is(3, || {
+                    when(c, || w.set(z)).otherwise(|| w.set(!x));
+                })
+                .default(|| w.set(0)),
         }
         self.add_u(w.value());
     }
@@ -351,8 +372,13 @@ impl Pool {
         let depth = 16;
         let bits = width(&shape);
         let initial = (0..depth).map(|i| Bits::new(bits, i * 37 + 5)).collect();
-        let data = Pair { low: self.uint().resize(shape.low.width()), high: self.sint().resize(7), flag: self.bool() };
-        let (enable, write_at, read_at) = (self.bool(), self.uint().resize(4), self.uint().resize(4));
+        let data = Pair {
+            low: self.uint().resize(shape.low.width()),
+            high: self.sint().resize(7),
+            flag: self.bool(),
+        };
+        let (enable, write_at, read_at) =
+            (self.bool(), self.uint().resize(4), self.uint().resize(4));
         let word = if self.below(2) == 0 {
             let memory = SyncMem::new(self.name("block"), shape, depth).with_initial(initial);
             let running = !Bool::reset();
@@ -487,7 +513,8 @@ impl Component for Closed {
                 Bits::from_words(bits, &words)
             };
             let contents = (0..self.stimulus).map(|_| word()).collect();
-            let memory = AsyncMem::new(format!("stimulus{i}"), shape, self.stimulus).with_initial(contents);
+            let memory =
+                AsyncMem::new(format!("stimulus{i}"), shape, self.stimulus).with_initial(contents);
             let (u, s, c) = memory.read(cycle);
             graph.u.iter().zip(u).for_each(|(port, value)| port.set(value));
             graph.s.iter().zip(s).for_each(|(port, value)| port.set(value));

@@ -3,7 +3,6 @@
 use rtl_builder::prelude::*;
 use rtl_builder::stock::stream::Stream;
 use rtl_builder::stock::{AsyncFifo, BlockFifo, StreamMerge, fifo, multiply_signed, skid};
-use std::marker::PhantomData;
 
 /// A second clock domain.
 #[derive(Clone, Copy, Debug)]
@@ -42,7 +41,8 @@ impl Component for Arithmetic {
     }
 
     fn doc(&self) -> String {
-        "Operators, their widths and signs.\nEvery result keeps all bits unless it says otherwise.".into()
+        "Operators, their widths and signs.\nEvery result keeps all bits unless it says otherwise."
+            .into()
     }
 
     fn io(&self) -> ArithmeticIo {
@@ -64,7 +64,8 @@ impl Component for Arithmetic {
         io.sum.set(io.a + io.b);
         io.difference.set(io.a - io.b);
         io.product.set(io.x * io.y);
-        let biased = (io.x * io.y + io.x).named("biased").doc("Product with the operand added once more");
+        let biased =
+            (io.x * io.y + io.x).named("biased").doc("Product with the operand added once more");
         io.scaled.set((biased >> 4).sat(12));
         io.clipped.set((io.x + io.y).shift_right(io.b.trunc(3)).sat(8));
         let any = io.a.reduce_or() & !io.b.eq(3);
@@ -207,7 +208,12 @@ impl Component for Corners {
     }
 
     fn io(&self) -> CornersIo {
-        CornersIo { buf: input(uint(512)), reg: output(uint(9)), wide: output(uint(300)), parity: output(boolean()) }
+        CornersIo {
+            buf: input(uint(512)),
+            reg: output(uint(9)),
+            wide: output(uint(300)),
+            parity: output(boolean()),
+        }
     }
 
     fn build(&self, io: CornersIo) {
@@ -265,15 +271,15 @@ impl Component for Streams {
     }
 
     fn build(&self, io: StreamsIo) {
-        let merge = instance("merge", StreamMerge::<Main> { width: 12, sources: 2, domain: PhantomData });
+        let merge = instance("merge", StreamMerge::<Main>::new(12, 2));
         let queue = fifo("queue", &io.sources[0], 4);
         let register = skid("register", &io.sources[1]);
         for (source, port) in [queue.pop, register].iter().zip(&merge.sources) {
             port.offer(source.valid(), pack(source.payload()));
             source.accept(port.ready.value());
         }
-        let cross = instance("cross", AsyncFifo::<Main, Link> { width: 12, depth: 8, domains: PhantomData });
-        let store = instance("store", BlockFifo::<Link> { width: 12, depth: 512, domain: PhantomData });
+        let cross = instance("cross", AsyncFifo::<Main, Link>::new(12, 8));
+        let store = instance("store", BlockFifo::<Link>::new(12, 512));
         connect(&merge.sink, &cross.push);
         connect(&cross.pop, &store.push);
         connect(&store.pop, &io.sink);

@@ -13,7 +13,10 @@ pub type Trace = Vec<String>;
 
 fn outputs(design: &Design) -> Vec<(String, u32)> {
     let ports = design.ports();
-    assert!(ports.iter().all(|port| port.direction == Direction::Output), "the design must be closed");
+    assert!(
+        ports.iter().all(|port| port.direction == Direction::Output),
+        "the design must be closed"
+    );
     ports.into_iter().map(|port| (port.name, port.width)).collect()
 }
 
@@ -28,11 +31,14 @@ pub fn evaluator(design: &Design, cycles: u64) -> Trace {
         sim.reset();
     }
     let outputs = outputs(design);
-    let handles: Vec<_> = outputs.iter().map(|(name, _)| sim.find(name).expect("a port is found")).collect();
+    let handles: Vec<_> =
+        outputs.iter().map(|(name, _)| sim.find(name).expect("a port is found")).collect();
     (0..cycles)
         .map(|_| {
-            let line: Vec<String> =
-                handles.iter().map(|&handle| hex(&sim.get(handle).to_hex(), handle.width())).collect();
+            let line: Vec<String> = handles
+                .iter()
+                .map(|&handle| hex(&sim.get(handle).to_hex(), handle.width()))
+                .collect();
             sim.step();
             line.join(" ")
         })
@@ -42,8 +48,10 @@ pub fn evaluator(design: &Design, cycles: u64) -> Trace {
 /// A test bench that clocks the design and displays its outputs.
 fn test_bench(design: &Design, cycles: u64) -> String {
     let outputs = outputs(design);
-    let nets: String = outputs.iter().map(|(name, width)| format!("  wire [{}:0] {name};\n", width - 1)).collect();
-    let mut pins: Vec<String> = outputs.iter().map(|(name, _)| format!(".{name}({name})")).collect();
+    let nets: String =
+        outputs.iter().map(|(name, width)| format!("  wire [{}:0] {name};\n", width - 1)).collect();
+    let mut pins: Vec<String> =
+        outputs.iter().map(|(name, _)| format!(".{name}({name})")).collect();
     for (clock, reset) in design.clocks() {
         pins.extend([Some(clock), reset].into_iter().flatten().map(|pin| {
             let signal = if pin == clock { "clk_tb" } else { "rst_tb" };
@@ -66,13 +74,17 @@ fn test_bench(design: &Design, cycles: u64) -> String {
 /// Writes the design and its test bench; gives the design's files.
 pub fn write(design: &Design, cycles: u64, folder: &Path) -> Vec<String> {
     let files = design.write_to(folder).expect("the folder is writable");
-    std::fs::write(folder.join("tb.v"), test_bench(design, cycles)).expect("the folder is writable");
+    std::fs::write(folder.join("tb.v"), test_bench(design, cycles))
+        .expect("the folder is writable");
     files
 }
 
 fn lines(text: &str, count: usize) -> Trace {
     let is_line = |line: &&str| {
-        !line.is_empty() && line.chars().all(|c| c.is_ascii_hexdigit() || c == ' ' || c == 'x' || c == 'X' || c == 'z')
+        !line.is_empty()
+            && line
+                .chars()
+                .all(|c| c.is_ascii_hexdigit() || c == ' ' || c == 'x' || c == 'X' || c == 'z')
     };
     text.lines().filter(is_line).take(count).map(str::to_owned).collect()
 }
@@ -92,9 +104,15 @@ fn harness(design: &Design, cycles: u64) -> String {
         .iter()
         .map(|(name, width)| format!("        put(top.{name}, {});\n", digits(*width)))
         .collect();
-    let set = |pin: Option<&str>, value: u8| pin.map_or(String::new(), |pin| format!("top.{pin} = {value}; "));
+    let set = |pin: Option<&str>, value: u8| {
+        pin.map_or(String::new(), |pin| format!("top.{pin} = {value}; "))
+    };
     let each = |value: u8, is_clock: bool| -> String {
-        design.clocks().iter().map(|&(clock, reset)| set(if is_clock { Some(clock) } else { reset }, value)).collect()
+        design
+            .clocks()
+            .iter()
+            .map(|&(clock, reset)| set(if is_clock { Some(clock) } else { reset }, value))
+            .collect()
     };
     format!(
         r#"#include "Vdut.h"
@@ -133,10 +151,26 @@ int main() {{
     )
 }
 
-pub fn verilator(tool: &Path, files: &[String], design: &Design, cycles: u64, folder: &Path) -> Trace {
-    std::fs::write(folder.join("main.cpp"), harness(design, cycles)).expect("the folder is writable");
-    let mut arguments =
-        vec!["--cc", "-O3", "-Wno-fatal", "--top-module", design.top_name(), "--prefix", "Vdut", "--Mdir", "obj"];
+pub fn verilator(
+    tool: &Path,
+    files: &[String],
+    design: &Design,
+    cycles: u64,
+    folder: &Path,
+) -> Trace {
+    std::fs::write(folder.join("main.cpp"), harness(design, cycles))
+        .expect("the folder is writable");
+    let mut arguments = vec![
+        "--cc",
+        "-O3",
+        "-Wno-fatal",
+        "--top-module",
+        design.top_name(),
+        "--prefix",
+        "Vdut",
+        "--Mdir",
+        "obj",
+    ];
     arguments.extend(files.iter().map(String::as_str));
     tools::run(tool, folder, &arguments);
     // Compiled here and not by Verilator's makefile, whose precompiled header asks for the compiler it was built with.
@@ -147,14 +181,19 @@ pub fn verilator(tool: &Path, files: &[String], design: &Design, cycles: u64, fo
     let off = ["COVERAGE", "SC", "TIMING", "TRACE", "TRACE_FST", "TRACE_VCD", "TRACE_SAIF"];
     compile.extend(off.map(|feature| format!("-DVM_{feature}=0")));
     compile.extend([format!("-I{include}"), format!("-I{include}/vltstd"), "main.cpp".to_owned()]);
-    let generated = std::fs::read_dir(folder.join("obj")).expect("Verilator made its folder").flatten();
-    let mut sources: Vec<PathBuf> =
-        generated.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|end| end == "cpp")).collect();
+    let generated =
+        std::fs::read_dir(folder.join("obj")).expect("Verilator made its folder").flatten();
+    let mut sources: Vec<PathBuf> = generated
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|end| end == "cpp"))
+        .collect();
     sources.sort();
-    let includes: String = sources.iter().map(|path| format!("#include \"{}\"\n", path.display())).collect();
+    let includes: String =
+        sources.iter().map(|path| format!("#include \"{}\"\n", path.display())).collect();
     std::fs::write(folder.join("all.cpp"), includes).expect("the folder is writable");
     compile.push("all.cpp".to_owned());
-    compile.extend(["verilated.cpp", "verilated_threads.cpp"].map(|file| format!("{include}/{file}")));
+    compile
+        .extend(["verilated.cpp", "verilated_threads.cpp"].map(|file| format!("{include}/{file}")));
     compile.push("-pthread".to_owned());
     tools::run(Path::new("c++"), folder, &compile.iter().map(String::as_str).collect::<Vec<_>>());
     let text = tools::run(&folder.join("obj/Vdut"), folder, &[]);
@@ -170,16 +209,28 @@ pub fn lint(tool: &Path, files: &[String], top: &str, folder: &Path) {
 }
 
 /// yosys' own simulation back end, CXXRTL, on the design after `proc` and `flatten`.
-pub fn yosys(tool: &Path, headers: &Path, files: &[String], design: &Design, cycles: u64, folder: &Path) -> Trace {
+pub fn yosys(
+    tool: &Path,
+    headers: &Path,
+    files: &[String],
+    design: &Design,
+    cycles: u64,
+    folder: &Path,
+) -> Trace {
     let script = format!(
         "read_verilog -sv {}; hierarchy -check -top {top}; proc; check -assert; write_cxxrtl -O3 cxxrtl.cc",
         files.join(" "),
         top = design.top_name(),
     );
     tools::run(tool, folder, &["-q", "-p", &script]);
-    std::fs::write(folder.join("cxxrtl_main.cc"), cxxrtl_harness(design, cycles)).expect("the folder is writable");
+    std::fs::write(folder.join("cxxrtl_main.cc"), cxxrtl_harness(design, cycles))
+        .expect("the folder is writable");
     let headers = format!("-I{}", headers.display());
-    tools::run(Path::new("c++"), folder, &["-std=c++20", "-O0", &headers, "-o", "cxxrtl_sim", "cxxrtl_main.cc"]);
+    tools::run(
+        Path::new("c++"),
+        folder,
+        &["-std=c++20", "-O0", &headers, "-o", "cxxrtl_sim", "cxxrtl_main.cc"],
+    );
     let text = tools::run(&folder.join("cxxrtl_sim"), folder, &[]);
     lines(&text, cycles as usize).iter().map(|line| line.trim_end().to_owned()).collect()
 }
@@ -195,7 +246,11 @@ fn cxxrtl_harness(design: &Design, cycles: u64) -> String {
         pin.map_or(String::new(), |pin| format!("top.{}.set<uint32_t>({value}); ", member(pin)))
     };
     let each = |value: u8, is_clock: bool| -> String {
-        design.clocks().iter().map(|&(clock, reset)| set(if is_clock { Some(clock) } else { reset }, value)).collect()
+        design
+            .clocks()
+            .iter()
+            .map(|&(clock, reset)| set(if is_clock { Some(clock) } else { reset }, value))
+            .collect()
     };
     format!(
         r#"#include "cxxrtl.cc"

