@@ -5,6 +5,7 @@
 //! needed. The analyses (registers, ranges, labels) are [`Domain`]s of this pass.
 
 use rmt_isa::Instruction;
+use rmt_isa::instruction::OperandUse;
 
 use super::control::FlowGraph;
 
@@ -14,13 +15,23 @@ pub(super) trait Domain {
     type State: Clone;
 
     /// Lets the instruction act on `state`, and reports what it must not do.
-    fn step(&mut self, index: usize, instruction: Instruction, state: &mut Self::State);
+    fn step(&mut self, at: &Step<'_>, state: &mut Self::State);
 
     /// What is known besides when the branch at `index` is `taken` or falls through.
     fn refine(&self, _instruction: Instruction, _taken: bool, _state: &mut Self::State) {}
 
     /// Keeps in `state` what holds in `other` too. `meeting` says which paths meet where.
     fn merge(&mut self, state: &mut Self::State, other: &Self::State, meeting: Meeting);
+}
+
+/// The instruction that acts.
+pub(super) struct Step<'a> {
+    /// Its index in the action.
+    pub(super) index: usize,
+    /// The instruction.
+    pub(super) instruction: Instruction,
+    /// Its operands, which would be costly to list anew in each pass.
+    pub(super) operands: &'a [OperandUse],
 }
 
 /// Two edges that lead to the same instruction.
@@ -35,46 +46,49 @@ pub(super) struct Meeting {
 }
 
 /// What is known on arrival, and one edge by which it came.
-struct Pending<S> {
+struct Arrived<S> {
     state: S,
     from: usize,
 }
 
 /// Runs the analysis from `entry` at instruction 0.
 pub(super) fn run<D: Domain>(graph: &FlowGraph<'_>, domain: &mut D, entry: D::State) {
-    let mut pending: Vec<Option<Pending<D::State>>> = Vec::new();
-    pending.resize_with(graph.len(), || None);
-    let Some(first) = pending.first_mut() else { return };
-    *first = Some(Pending { state: entry, from: 0 });
+    // Most code falls through, so only what jumps bring is kept for later.
+    let mut jumped: Vec<Option<Box<Arrived<D::State>>>> = Vec::new();
+    jumped.resize_with(graph.len(), || None);
+    let mut falling = Some(Arrived { state: entry, from: 0 });
     for index in 0..graph.len() {
-        let Some(Pending { mut state, .. }) = pending[index].take() else { continue };
+        let arrived = match (jumped[index].take(), falling.take()) {
+            (Some(first), Some(second)) => Some(meet(domain, *first, second, index)),
+            (first, second) => first.map(|arrived| *arrived).or(second),
+        };
+        let Some(Arrived { mut state, .. }) = arrived else { continue };
         let instruction = graph.code[index];
-        domain.step(index, instruction, &mut state);
+        domain.step(&Step { index, instruction, operands: graph.operands(index) }, &mut state);
         let edges = graph.edges(index);
         if let Some(target) = edges.jump {
-            let mut taken = state.clone();
-            domain.refine(instruction, true, &mut taken);
-            arrive(domain, &mut pending[target], taken, target, index);
+            let mut state = state.clone();
+            domain.refine(instruction, true, &mut state);
+            let arrived = Arrived { state, from: index };
+            jumped[target] = Some(Box::new(match jumped[target].take() {
+                Some(first) => meet(domain, *first, arrived, target),
+                None => arrived,
+            }));
         }
-        if let Some(target) = edges.next {
+        if edges.next.is_some() {
             domain.refine(instruction, false, &mut state);
-            arrive(domain, &mut pending[target], state, target, index);
+            falling = Some(Arrived { state, from: index });
         }
     }
 }
 
-fn arrive<D: Domain>(
+fn meet<D: Domain>(
     domain: &mut D,
-    place: &mut Option<Pending<D::State>>,
-    state: D::State,
+    mut first: Arrived<D::State>,
+    second: Arrived<D::State>,
     at: usize,
-    from: usize,
-) {
-    match place {
-        None => *place = Some(Pending { state, from }),
-        Some(pending) => {
-            let meeting = Meeting { at, from: pending.from, other_from: from };
-            domain.merge(&mut pending.state, &state, meeting);
-        }
-    }
+) -> Arrived<D::State> {
+    let meeting = Meeting { at, from: first.from, other_from: second.from };
+    domain.merge(&mut first.state, &second.state, meeting);
+    first
 }

@@ -173,6 +173,10 @@ impl<'p> Findings<'p> {
             Operand::ScaleId(id) => &program.scales.get(id.index())?.name,
             Operand::ForestId(id) => &program.forests.get(id.index())?.name,
             Operand::WindowId(id) => &program.windows.get(id.index())?.name,
+            Operand::EventOffset(offset) => {
+                let mut fields = program.hook.fields.iter();
+                &fields.find(|field| u16::from(field.offset) == offset.number())?.name
+            }
             Operand::OutputIndex(id) => &program.outputs.get(id.index())?.name,
             Operand::ParameterIndex(id) => {
                 &program.actions.get(action)?.parameters.get(id.index())?.name

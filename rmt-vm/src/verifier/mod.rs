@@ -86,7 +86,7 @@ pub fn verify_entry(program: &Program, table: usize, entry: &Entry) -> Result<()
         None => findings.refuse(
             Rule::UnknownIndex,
             findings.whole(),
-            format!("table {table} is named, the program has {}", program.tables.len()),
+            format!("table {table} is named, the program has {} tables", program.tables.len()),
             "name a table that exists; indices count from 0",
         ),
     }
@@ -192,4 +192,59 @@ fn check_whole(
             .collect(),
         warnings: Vec::new(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use rmt_isa::program::{ActionCall, Matcher};
+
+    use super::testing::Fixture;
+    use super::*;
+
+    #[test]
+    fn entries_are_checked_at_run_time_too() {
+        let program = Fixture::new("exit decided").program;
+        let entry = |key, action, parameters: &[u64]| Entry {
+            matcher: Matcher::Exact { key },
+            priority: 0,
+            call: ActionCall { action, parameters: parameters.into() },
+        };
+        let rules = |table, entry: &Entry| {
+            let violations = verify_entry(&program, table, entry).err().unwrap_or_default();
+            violations.iter().map(|violation| violation.rule).collect::<Vec<_>>()
+        };
+        assert_eq!(rules(0, &entry(7, 0, &[1])), []);
+        assert_eq!(rules(0, &entry(7, 0, &[256])), [Rule::EntryParameters]);
+        assert_eq!(rules(0, &entry(7, 1, &[])), [Rule::EntryAction]);
+        assert_eq!(rules(1, &entry(1 << 32, 1, &[])), [Rule::EntryRange]);
+        assert_eq!(rules(9, &entry(7, 0, &[1])), [Rule::UnknownIndex]);
+        let mut keyless = program.clone();
+        keyless.tables[0].key.clear();
+        let violations = verify_entry(&keyless, 0, &entry(0, 0, &[1])).unwrap_err();
+        assert_eq!(violations[0].rule, Rule::KeylessTable);
+    }
+
+    #[test]
+    fn vector_types_are_known_to_compilers() {
+        let code =
+            "RMT_VECTOR_FILL v0, x8, i16, 1\nRMT_MAT_MUL v1, v0, tensor0, none\nexit decided";
+        let mut fixture = Fixture::new(code);
+        let types = vector_types(&fixture.program, 0).unwrap();
+        let of = |element, lanes| Some(VectorType { element, lanes });
+        assert_eq!(types[1].before[0], of(rmt_isa::Element::I16, 8));
+        assert_eq!(types[1].result, of(rmt_isa::Element::I32, 4));
+        assert_eq!(types[2].before[1], types[1].result);
+        fixture.set_code(0, "RMT_VECTOR_RELU v1, v0\nexit decided");
+        assert_eq!(vector_types(&fixture.program, 0), None);
+        assert_eq!(vector_types(&fixture.program, 99), None);
+    }
+
+    #[test]
+    fn all_violations_of_a_stage_are_reported() {
+        let mut fixture = Fixture::new("add r1, r2, r3\nRMT_VECTOR_RELU v1, v0\nexit decided");
+        fixture.set_code(1, "movi r1, 1\nout out0, r9\nexit decided");
+        let rules: Vec<_> = fixture.refused().iter().map(|violation| violation.rule).collect();
+        let scalar = Rule::UninitialisedScalar;
+        assert_eq!(rules, [scalar, scalar, Rule::UninitialisedVector, scalar]);
+    }
 }

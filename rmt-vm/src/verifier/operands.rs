@@ -85,7 +85,7 @@ fn check_operand_exists(
             length - 1
         ),
     };
-    let remedy = format!("declare it, or name a {list} that exists; numbers count from 0");
+    let remedy = "declare it, or name one that exists; numbers count from 0";
     findings.refuse(Rule::UnknownOperand, place, reason, remedy);
 }
 

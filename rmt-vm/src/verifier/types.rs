@@ -12,7 +12,7 @@ use rmt_isa::program::KeySource;
 use serde::Serialize;
 
 use super::control::FlowGraph;
-use super::dataflow::{self, Domain, Meeting};
+use super::dataflow::{self, Domain, Meeting, Step};
 use super::findings::{Findings, quote};
 use super::rules::Rule;
 use super::shapes::check_shape;
@@ -49,6 +49,9 @@ pub struct Typing {
     pub result: Option<VectorType>,
 }
 
+/// Index of an instruction, small: states are copied at every jump.
+type Index = u16;
+
 /// What is known of one register or record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Known<T> {
@@ -57,9 +60,9 @@ enum Known<T> {
     /// It has this type on all paths.
     Yes(T),
     /// The path that comes over this instruction has not written it.
-    LostFrom(usize),
+    LostFrom(Index),
     /// Two paths that meet at `at` have left different types.
-    Differ { at: usize, one: (usize, T), other: (usize, T) },
+    Differ { at: Index, one: (Index, T), other: (Index, T) },
     /// A violation was already reported: no further ones follow from it.
     Reported,
 }
@@ -70,12 +73,12 @@ impl<T: Copy + PartialEq> Known<T> {
             (Self::Reported, _) | (_, Self::Reported) => Self::Reported,
             (Self::Yes(one), Self::Yes(other)) if one == other => self,
             (Self::Yes(one), Self::Yes(other)) => Self::Differ {
-                at: meeting.at,
-                one: (meeting.from, one),
-                other: (meeting.other_from, other),
+                at: meeting.at as Index,
+                one: (meeting.from as Index, one),
+                other: (meeting.other_from as Index, other),
             },
-            (Self::Yes(_), Self::Never) => Self::LostFrom(meeting.other_from),
-            (Self::Never, Self::Yes(_)) => Self::LostFrom(meeting.from),
+            (Self::Yes(_), Self::Never) => Self::LostFrom(meeting.other_from as Index),
+            (Self::Never, Self::Yes(_)) => Self::LostFrom(meeting.from as Index),
             (Self::Yes(_) | Self::Never, lost) => lost,
             (lost, _) => lost,
         }
@@ -121,12 +124,12 @@ pub(super) fn check_types(
 impl Domain for Types<'_, '_> {
     type State = State;
 
-    fn step(&mut self, index: usize, instruction: Instruction, state: &mut State) {
+    fn step(&mut self, at: &Step<'_>, state: &mut State) {
         if self.findings.full() {
             return;
         }
-        let operands = instruction.operands();
-        for operand in &operands {
+        let &Step { index, instruction, operands } = at;
+        for operand in operands {
             self.check_read(index, instruction, operand, state);
         }
         if let Instruction::TailCall { table } = instruction {
@@ -138,7 +141,7 @@ impl Domain for Types<'_, '_> {
         });
         let result = check_shape(self.findings, (self.action, index), instruction, &vectors);
         self.typings[index] = Typing { before: vectors, result };
-        for operand in &operands {
+        for operand in operands {
             if matches!(operand.info.role, Role::Write | Role::Modify) {
                 match operand.value {
                     Operand::Scalar(register) => state.scalars[register.index()] = Known::Yes(()),
@@ -198,8 +201,8 @@ impl Types<'_, '_> {
                 match *known {
                     Known::Yes(_) | Known::Reported => return,
                     Known::Differ { at, one, other } => {
-                        let from = |(from, vector): (usize, VectorType)| {
-                            let from = self.findings.instruction_text(self.action, from);
+                        let from = |(from, vector): (Index, VectorType)| {
+                            let from = self.findings.instruction_text(self.action, from.into());
                             format!("{vector} coming from {from}")
                         };
                         let reason = format!(
@@ -243,7 +246,7 @@ impl Types<'_, '_> {
     fn loss<T>(&self, known: Known<T>, what: &str, does: &str) -> String {
         match known {
             Known::LostFrom(from) => {
-                let from = self.findings.instruction_text(self.action, from);
+                let from = self.findings.instruction_text(self.action, from.into());
                 format!("{what} is used, but nothing {does} on the path through {from}")
             }
             _ => format!("{what} is used, but no instruction before {does}"),

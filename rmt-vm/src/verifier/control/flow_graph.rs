@@ -1,8 +1,9 @@
 //! The instructions of one action as a graph. All jumps go forward, so the order of the
 //! instructions is a topological order, and one pass suffices for everything.
 
-use rmt_isa::instruction::{Class, Instruction};
+use rmt_isa::instruction::{Class, Instruction, OperandUse};
 use rmt_isa::limits::MAX_ACTION_INSTRUCTIONS;
+use rmt_isa::operand::Operand;
 
 use crate::verifier::findings::{Findings, group_digits, plural};
 use crate::verifier::rules::Rule;
@@ -14,6 +15,29 @@ pub(in crate::verifier) struct FlowGraph<'p> {
     pub(in crate::verifier) code: &'p [Instruction],
     edges: Vec<Edges>,
     reachable: Vec<bool>,
+    operands: OperandLists,
+}
+
+/// The operands of all instructions in one list; those of instruction i end where those of
+/// the next begin.
+struct OperandLists {
+    list: Vec<OperandUse>,
+    starts: Vec<usize>,
+}
+
+impl OperandLists {
+    fn new(code: &[Instruction]) -> Self {
+        let mut lists = Self { list: Vec::with_capacity(code.len() * 3), starts: vec![0] };
+        for instruction in code {
+            lists.list.extend(instruction.operands());
+            lists.starts.push(lists.list.len());
+        }
+        lists
+    }
+
+    fn get(&self, index: usize) -> &[OperandUse] {
+        &self.list[self.starts[index]..self.starts[index + 1]]
+    }
 }
 
 /// Where control goes after one instruction.
@@ -26,16 +50,15 @@ pub(in crate::verifier) struct Edges {
 }
 
 impl Edges {
-    fn of(code: &[Instruction], index: usize) -> Self {
-        let instruction = code[index];
-        let falls = !instruction.ends_action() && !matches!(instruction, Instruction::Jump { .. });
-        let jumps = falls && instruction.info().class == Class::Branch
-            || matches!(instruction, Instruction::Jump { .. });
-        let target = if jumps { instruction.jump_target() } else { None };
-        Self {
-            next: falls.then_some(index + 1),
-            jump: target.map(|skipped| index + 1 + usize::from(skipped)),
-        }
+    fn of(instruction: Instruction, index: usize, operands: &[OperandUse]) -> Self {
+        let jumps = matches!(instruction, Instruction::Jump { .. });
+        let branches = instruction.info().class == Class::Branch;
+        let falls = !instruction.ends_action() && !jumps;
+        let target = operands.iter().find_map(|operand| match operand.value {
+            Operand::Jump(skipped) => Some(index + 1 + skipped.index()),
+            _ => None,
+        });
+        Self { next: falls.then_some(index + 1), jump: target.filter(|_| jumps || branches) }
     }
 
     /// Both, the next instruction first.
@@ -48,6 +71,11 @@ impl<'p> FlowGraph<'p> {
     /// Number of instructions.
     pub(in crate::verifier) fn len(&self) -> usize {
         self.code.len()
+    }
+
+    /// The operands of an instruction.
+    pub(in crate::verifier) fn operands(&self, index: usize) -> &[OperandUse] {
+        self.operands.get(index)
     }
 
     /// Where control goes after the instruction.
@@ -112,7 +140,10 @@ pub(in crate::verifier) fn check_control_flow<'p>(
         findings.refuse(Rule::EmptyAction, findings.action(action), reason, remedy);
         return None;
     }
-    let edges: Vec<_> = (0..code.len()).map(|index| Edges::of(code, index)).collect();
+    let operands = OperandLists::new(code);
+    let edges: Vec<_> = (code.iter().enumerate())
+        .map(|(index, &instruction)| Edges::of(instruction, index, operands.get(index)))
+        .collect();
     let mut reachable = vec![false; code.len()];
     reachable[0] = true;
     for index in 0..code.len() {
@@ -129,7 +160,7 @@ pub(in crate::verifier) fn check_control_flow<'p>(
         return None;
     }
     warn_unreachable(findings, action, &reachable);
-    Some(FlowGraph { code, edges, reachable })
+    Some(FlowGraph { code, edges, reachable, operands })
 }
 
 fn refuse_edge(

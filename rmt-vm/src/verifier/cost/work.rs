@@ -1,7 +1,7 @@
 //! The cost of one instruction.
 
 use rmt_isa::Program;
-use rmt_isa::instruction::Instruction;
+use rmt_isa::instruction::{Class, Instruction};
 use rmt_isa::limits::WAYS;
 use rmt_isa::operand::{FieldRef, MapId, Operand, Role, TensorId, WindowId};
 use rmt_isa::program::{Map, MapKind, Window};
@@ -101,6 +101,10 @@ pub(super) fn instruction_work(
 
 /// Lanes of the widest vector that the instruction reads or makes.
 fn lanes(instruction: Instruction, typing: &Typing) -> u32 {
+    let class = instruction.info().class;
+    if !matches!(class, Class::Vector | Class::Model) {
+        return 0;
+    }
     let operands = instruction.operands();
     let read = operands.iter().filter_map(|operand| match operand.value {
         Operand::Vector(register) if operand.info.role != Role::Write => {

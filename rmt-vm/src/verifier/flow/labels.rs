@@ -5,7 +5,7 @@
 //! was taken, so every value written there is private too (implicit flow).
 
 use rmt_isa::event::event_layout;
-use rmt_isa::instruction::{Class, Instruction};
+use rmt_isa::instruction::{Class, Instruction, OperandUse};
 use rmt_isa::limits::{MAX_ARGUMENTS, MAX_CONTEXTS, SCALAR_REGISTERS, VECTOR_REGISTERS};
 use rmt_isa::operand::{FieldRef, Operand, Role, Scalar};
 
@@ -13,7 +13,7 @@ use super::sinks::{PrivateEnd, Sinks};
 use super::taint::{Origin, Record, Taint, Value, join};
 use super::{Arrival, EventLabels, FlowFacts, Open};
 use crate::verifier::control::{FlowGraph, join_points};
-use crate::verifier::dataflow::{self, Domain, Meeting};
+use crate::verifier::dataflow::{self, Domain, Meeting, Step};
 use crate::verifier::findings::Findings;
 
 #[derive(Clone)]
@@ -83,21 +83,10 @@ impl<'f, 'p> Labels<'f, 'p> {
         std::mem::take(&mut self.outcome)
     }
 
-    /// Private if any register that the instruction reads is.
-    fn operands_taint(&self, instruction: Instruction, state: &State) -> Taint {
-        let reads = |role| matches!(role, Role::Read | Role::Modify);
-        let operands = instruction.operands();
-        operands.iter().filter(|operand| reads(operand.info.role)).find_map(|o| match o.value {
-            Operand::Scalar(register) => state.scalar(register).taint,
-            Operand::Vector(register) => state.vectors[register.index()],
-            _ => None,
-        })
-    }
-
     /// The label of what the instruction computes, beside that of its operands.
     fn source_taint(&mut self, index: usize, instruction: Instruction, state: &State) -> Taint {
         use Instruction as I;
-        let here = Some(Origin::Load(index));
+        let here = Some(Origin::Load(index as u16));
         match instruction {
             I::LoadEvent { offset, kind, .. } => {
                 self.event.any_private(offset.index(), kind.bytes()).then_some(here)?
@@ -178,12 +167,23 @@ impl<'f, 'p> Labels<'f, 'p> {
     }
 }
 
+/// Private if any register that the instruction reads is.
+fn operands_taint(operands: &[OperandUse], state: &State) -> Taint {
+    let reads = |role| matches!(role, Role::Read | Role::Modify);
+    operands.iter().filter(|operand| reads(operand.info.role)).find_map(|o| match o.value {
+        Operand::Scalar(register) => state.scalar(register).taint,
+        Operand::Vector(register) => state.vectors[register.index()],
+        _ => None,
+    })
+}
+
 impl Domain for Labels<'_, '_> {
     type State = State;
 
-    fn step(&mut self, index: usize, instruction: Instruction, state: &mut State) {
+    fn step(&mut self, at: &Step<'_>, state: &mut State) {
+        let &Step { index, instruction, .. } = at;
         let control = state.control(index);
-        let operands = self.operands_taint(instruction, state);
+        let operands = operands_taint(at.operands, state);
         let data = join(operands, control);
         let source = self.source_taint(index, instruction, state);
         self.check_sinks(index, instruction, state, data);
@@ -211,14 +211,14 @@ impl Domain for Labels<'_, '_> {
             _ if instruction.info().class == Class::Branch && operands.is_some() => {
                 state.decided_by = match control {
                     Some(origin) => origin,
-                    None => Origin::Branch(index),
+                    None => Origin::Branch(index as u16),
                 };
                 state.private_until = state.private_until.max(self.joins[index]);
             }
             _ => {}
         }
         let event_key = self.gives_event_key(instruction, state);
-        for operand in instruction.operands() {
+        for operand in at.operands {
             if matches!(operand.info.role, Role::Write | Role::Modify) {
                 match operand.value {
                     Operand::Scalar(register) => {

@@ -6,7 +6,7 @@ use rmt_isa::program::{ContextField, Label, MapKind};
 use super::taint::{Origin, Record, Taint};
 use crate::verifier::findings::{Findings, quote};
 use crate::verifier::rules::Rule;
-use crate::verifier::violation::Place;
+use crate::verifier::violation::{InstructionPlace, Place};
 
 pub(super) struct Sinks<'f, 'p> {
     pub(super) findings: &'f mut Findings<'p>,
@@ -21,12 +21,15 @@ impl Sinks<'_, '_> {
 
     /// Where private data came from, in words.
     fn origin(&self, origin: Origin) -> String {
-        let at = |index| self.findings.instruction_text(self.action, index);
+        let at = |index: u16| self.findings.instruction_text(self.action, index.into());
         match origin {
             Origin::Load(index) => {
-                let place = self.findings.instruction(self.action, index);
-                let text = place.instruction.map(|i| i.text).unwrap_or_default();
-                format!("private data that {} loads with `{text}`", at(index))
+                let place = self.findings.instruction(self.action, index.into());
+                let Some(InstructionPlace { text, names, .. }) = place.instruction else {
+                    return "private data".into();
+                };
+                let names = if names.is_empty() { names } else { format!(" ({names})") };
+                format!("private data that {} loads with `{text}`{names}", at(index))
             }
             Origin::Branch(index) => {
                 format!("private data that the branch at {} looks at", at(index))
@@ -260,7 +263,7 @@ mod tests {
     fn outputs_carry_what_their_label_allows() {
         with(START, "out out1, r2").accepted();
         with(START, "out out0, r3").accepted();
-        let origin = "private data that instruction 1 loads with `ld_event r2, event+16, u64`";
+        let origin = "private data that instruction 1 loads with `ld_event r2, event+16, u64` (event+16 = page)";
         refused_by(&with(START, "out out0, r2"), Rule::PrivateOutput, origin);
         let code = "RMT_LD_CTXT r5, ctxt0.1\nadd r5, r5, r3\nout out0, r5";
         refused_by(&with(START, code), Rule::PrivateOutput, "RMT_LD_CTXT r5, ctxt0.1");

@@ -7,9 +7,9 @@ pub(super) type Taint = Option<Origin>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Origin {
     /// This instruction loaded it.
-    Load(usize),
+    Load(u16),
     /// A branch at this instruction looked at it.
-    Branch(usize),
+    Branch(u16),
     /// It is an argument of the tail call, or it chose the table's entry.
     Caller,
 }

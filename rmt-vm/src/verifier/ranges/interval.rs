@@ -105,8 +105,7 @@ impl Interval {
     }
 
     /// Every value times a constant: what weights do, and they are many.
-    pub(super) fn scale(self, by: i32) -> Self {
-        let by = i64::from(by);
+    pub(super) fn scale(self, by: i64) -> Self {
         let (low, high) = if by < 0 { (self.high, self.low) } else { (self.low, self.high) };
         match (low.checked_mul(by), high.checked_mul(by)) {
             (Some(low), Some(high)) => Self { low, high },

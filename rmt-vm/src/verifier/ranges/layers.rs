@@ -96,10 +96,9 @@ impl Layer<'_> {
 
 /// `bias + Σ weight * x` for every x of one range, given the sums of the weights.
 fn uniform_sum(bias: i64, (positive, negative): (i64, i64), x: Interval) -> Sum {
-    let constant = Interval::constant;
-    let product = constant(positive).mul(x).add(constant(negative).mul(x));
-    let with_zero = x.join(constant(0));
-    let any = constant(positive).mul(with_zero).add(constant(negative).mul(with_zero));
+    let product = x.scale(positive).add(x.scale(negative));
+    let with_zero = x.join(Interval::constant(0));
+    let any = with_zero.scale(positive).add(with_zero.scale(negative));
     let start = Sum::starting_with(bias);
     Sum { result: start.result.add(product), partial: start.partial.add(any) }
 }
@@ -118,7 +117,7 @@ pub(super) fn mat_mul(
             rows.map(|(output, row)| {
                 let mut sum = Sum::starting_with(layer.bias(output));
                 for (&weight, &lane) in row.iter().zip(lanes.iter()) {
-                    sum.add(lane.scale(weight));
+                    sum.add(lane.scale(weight.into()));
                 }
                 sum
             })
@@ -181,7 +180,7 @@ pub(super) fn conv_2d(
             let mut sum = Sum::starting_with(layer.bias(output));
             for (tap, lane) in taps(window, place) {
                 for c in 0..channels {
-                    sum.add(input.lane(lane + c).scale(weights[tap * channels + c]));
+                    sum.add(input.lane(lane + c).scale(weights[tap * channels + c].into()));
                 }
             }
             sums.push(sum);

@@ -13,13 +13,13 @@ use super::layers::{self, AccumulatorBounds, Layer, RowSums, Sum, fits};
 use super::scalars::{self, Scalars};
 use super::vectors::{self, Columns};
 use crate::verifier::control::FlowGraph;
-use crate::verifier::dataflow::{self, Domain, Meeting};
+use crate::verifier::dataflow::{self, Domain, Meeting, Step};
 use crate::verifier::findings::{Findings, group_digits, quote};
 use crate::verifier::rules::Rule;
 use crate::verifier::types::Typing;
 
 /// Operations on lanes that one verification spends before it bounds lanes together.
-const LANE_OPERATIONS: u64 = 1 << 22;
+const LANE_OPERATIONS: u64 = 1 << 21;
 
 /// What is kept between actions: facts of the constants, and the effort that is left.
 pub(in crate::verifier) struct RangeCache {
@@ -53,9 +53,11 @@ pub(super) struct Ranges<'f, 'p> {
     typings: &'f [Typing],
     cache: &'f mut RangeCache,
     bounds: Vec<AccumulatorBounds>,
-    /// The states before each instruction, for tests.
+    /// The states before each instruction, for tests that ask for them.
     #[cfg(test)]
     pub(super) states: Vec<Option<State>>,
+    #[cfg(test)]
+    pub(super) keep_states: bool,
 }
 
 /// No accumulator of the action overflows. Gives the bounds that prove it.
@@ -86,6 +88,8 @@ impl<'f, 'p> Ranges<'f, 'p> {
             bounds: Vec::new(),
             #[cfg(test)]
             states: vec![None; typings.len()],
+            #[cfg(test)]
+            keep_states: false,
         }
     }
 
@@ -290,12 +294,13 @@ fn results(sums: &[Sum]) -> LaneRanges {
 impl Domain for Ranges<'_, '_> {
     type State = State;
 
-    fn step(&mut self, index: usize, instruction: Instruction, state: &mut State) {
+    fn step(&mut self, at: &Step<'_>, state: &mut State) {
+        let &Step { index, instruction, operands } = at;
         #[cfg(test)]
-        {
+        if self.keep_states {
             self.states[index] = Some(state.clone());
         }
-        for operand in instruction.operands() {
+        for operand in operands {
             if !matches!(operand.info.role, Role::Write | Role::Modify) {
                 continue;
             }

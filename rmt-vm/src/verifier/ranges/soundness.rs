@@ -162,6 +162,7 @@ fn registers_hold_what_is_claimed() {
         let typings = check_types(&mut findings, 0, &graph);
         let mut cache = RangeCache::new();
         let mut pass = Ranges::new(&mut findings, 0, &typings, &mut cache);
+        pass.keep_states = true;
         dataflow::run(&graph, &mut pass, Ranges::entry());
         let states = std::mem::take(&mut pass.states);
         let mut machine = Machine::new(&fixture.program).expect("a verified program loads");

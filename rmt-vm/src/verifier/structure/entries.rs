@@ -142,21 +142,34 @@ fn fault_of_range(fields: &[KeyField], low: &[u64], high: &[u64]) -> Fault {
     for ((field, &low), &high) in fields.iter().zip(low).zip(high) {
         let name = quote(&field.name);
         if let Some(bound) = [low, high].into_iter().find(|&bound| !fits(field.kind, bound)) {
-            let reason = format!("bound {bound:#x} of `{name}` is no {}", field.kind);
-            let remedy = format!("use a value of {}, extended to 64 bits", field.kind);
-            return Some((reason, remedy));
+            let reason =
+                format!("bound {} of `{name}` is no {}", decimal(field.kind, bound), field.kind);
+            return Some((reason, format!("use {}, extended to 64 bits", range_text(field.kind))));
         }
         let empty = if field.kind.signed() { (low as i64) > high as i64 } else { low > high };
         if empty {
-            let show = |bound: u64| match field.kind.signed() {
-                true => (bound as i64).to_string(),
-                false => bound.to_string(),
+            let reason = {
+                let show = |bound| decimal(field.kind, bound);
+                format!("`{name}` from {} to {} holds no value", show(low), show(high))
             };
-            let reason = format!("`{name}` from {} to {} holds no value", show(low), show(high));
             return Some((reason, "swap the bounds; both are included".into()));
         }
     }
     None
+}
+
+/// A value as its type writes it.
+fn decimal(kind: IntType, value: u64) -> String {
+    if kind.signed() { (value as i64).to_string() } else { value.to_string() }
+}
+
+/// The values of a type: `0 to 255`.
+fn range_text(kind: IntType) -> String {
+    let (most, bits) = (u64::MAX >> (64 - kind.bits()), kind.bits());
+    match kind.signed() {
+        true => format!("{} to {}", -1_i128 << (bits - 1), most >> 1),
+        false => format!("0 to {most}"),
+    }
 }
 
 /// Whether a 64-bit value is one of the type, extended.
@@ -186,15 +199,12 @@ fn check_parameters(findings: &mut Findings<'_>, place: &Place, call: &ActionCal
     for (parameter, &value) in action.parameters.iter().zip(&call.parameters) {
         if !fits(parameter.kind, value) {
             let reason = format!(
-                "{value:#x} for parameter `{}` of `{name}` is no {}",
+                "{} for parameter `{}` of `{name}` is no {}",
+                decimal(parameter.kind, value),
                 quote(&parameter.name),
                 parameter.kind
             );
-            let remedy = format!(
-                "use a value of {}, such as {:#x}",
-                parameter.kind,
-                parameter.kind.wrap(value)
-            );
+            let remedy = format!("use {}", range_text(parameter.kind));
             findings.refuse(Rule::EntryParameters, place.clone(), reason, remedy);
         }
     }
@@ -293,7 +303,7 @@ mod tests {
                 "outside the key",
             ),
             (range(&[0], &[0, 0]), "1 lower and 2 upper bounds for 2 key fields"),
-            (range(&[1 << 32, 0], &[1 << 32, 0]), "bound 0x100000000 of `a` is no u32"),
+            (range(&[1 << 32, 0], &[1 << 32, 0]), "bound 4294967296 of `a` is no u32"),
             (range(&[0, 5], &[0, -5_i64 as u64]), "`b` from 5 to -5 holds no value"),
         ];
         for (fixture, reason) in cases {
@@ -319,11 +329,7 @@ mod tests {
         let mut fixture = Fixture::new("exit decided");
         let default = fixture.program.tables[0].default.as_mut().unwrap();
         default.parameters = vec![256];
-        refused_by(
-            &fixture,
-            Rule::EntryParameters,
-            "0x100 for parameter `level` of `act` is no u8",
-        );
+        refused_by(&fixture, Rule::EntryParameters, "256 for parameter `level` of `act` is no u8");
         fixture.program.tables[0].default.as_mut().unwrap().parameters = vec![1, 2];
         refused_by(&fixture, Rule::EntryParameters, "2 values for `act`, which has 1 parameter");
     }

@@ -12,7 +12,10 @@ use crate::verifier::violation::Place;
 pub(super) fn check_model(findings: &mut Findings<'_>, place: &Place, model: u16) {
     let count = findings.program.models.len();
     if usize::from(model) >= count {
-        let reason = format!("it belongs to model {model}, the program has {count}");
+        let reason = format!(
+            "it belongs to model {model}, the program has {}",
+            plural(count as u64, "model")
+        );
         let remedy = "name a model that exists; indices count from 0";
         findings.refuse(Rule::UnknownIndex, place.clone(), reason, remedy);
     }
@@ -221,7 +224,7 @@ mod tests {
     fn objects_belong_to_a_model() {
         let mut fixture = Fixture::new("exit decided");
         fixture.program.tensors[1].model = 7;
-        refused_by(&fixture, Rule::UnknownIndex, "it belongs to model 7, the program has 1");
+        refused_by(&fixture, Rule::UnknownIndex, "it belongs to model 7, the program has 1 model");
         let mut fixture = Fixture::new("exit decided");
         fixture.program.scales[0].model = 1;
         refused_by(&fixture, Rule::UnknownIndex, "it belongs to model 1");

@@ -4,7 +4,7 @@ use rmt_isa::event::EVENT_BYTES;
 use rmt_isa::limits::{MAX_ARGUMENTS, MAX_CAPACITY, MAX_KEY_BITS, MAX_KEY_FIELDS};
 use rmt_isa::program::{KeyField, KeySource, Table};
 
-use crate::verifier::findings::{Findings, group_digits, quote};
+use crate::verifier::findings::{Findings, group_digits, plural, quote};
 use crate::verifier::rules::Rule;
 
 /// Keys, capacities, and the actions that entries and the default may name.
@@ -84,7 +84,11 @@ fn check_table_capacity(findings: &mut Findings<'_>, index: usize, table: &Table
         let remedy = format!("use at most {}", group_digits(MAX_CAPACITY as u32));
         findings.refuse(Rule::BadCapacity, findings.table(index), reason, remedy);
     } else if table.entries.len() > table.capacity as usize {
-        let reason = format!("{} entries, the capacity is {}", table.entries.len(), table.capacity);
+        let reason = format!(
+            "{} entries, the capacity is {}",
+            group_digits(table.entries.len() as u64),
+            group_digits(table.capacity)
+        );
         let remedy = format!("raise the capacity to {} or more", table.entries.len());
         findings.refuse(Rule::TooManyEntries, findings.table(index), reason, remedy);
     }
@@ -96,7 +100,8 @@ fn check_actions(findings: &mut Findings<'_>, index: usize, table: &Table) {
     let unknown =
         table.actions.iter().copied().chain(default).find(|&action| usize::from(action) >= count);
     if let Some(action) = unknown {
-        let reason = format!("action {action} is named, the program has {count}");
+        let reason =
+            format!("action {action} is named, the program has {}", plural(count as u64, "action"));
         let remedy = "name an action that exists; indices count from 0";
         findings.refuse(Rule::UnknownIndex, findings.table(index), reason, remedy);
     }
@@ -113,7 +118,7 @@ fn check_first_table(findings: &mut Findings<'_>) {
             let reason = format!(
                 "`{}` wants {} in r1 and up, but an event begins here and none are handed over",
                 quote(&action.name),
-                crate::verifier::findings::plural(action.arguments.into(), "argument")
+                plural(action.arguments.into(), "argument")
             );
             let remedy = "reach this action by `TAIL_CALL` from another table, or load its inputs \
                           with `ld_event`";
@@ -194,7 +199,7 @@ mod tests {
     fn unknown_actions_are_refused() {
         let mut fixture = Fixture::new("exit decided");
         fixture.program.tables[1].actions.push(9);
-        refused_by(&fixture, Rule::UnknownIndex, "action 9 is named, the program has 2");
+        refused_by(&fixture, Rule::UnknownIndex, "action 9 is named, the program has 2 actions");
         let mut fixture = Fixture::new("exit decided");
         fixture.program.tables[0].default.as_mut().unwrap().action = u16::MAX;
         refused_by(&fixture, Rule::UnknownIndex, "action 65535 is named");
