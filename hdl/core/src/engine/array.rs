@@ -77,7 +77,10 @@ impl Component for MacArray {
 
     fn doc(&self) -> String {
         let n = self.size;
-        format!("Weight-stationary array of {n} x {n} cells; sums come {} cycles after their wave.", self.latency())
+        format!(
+            "Weight-stationary array of {n} x {n} cells; sums come {} cycles after their wave.",
+            self.latency()
+        )
     }
 
     fn io(&self) -> MacArrayIo {
@@ -105,7 +108,9 @@ impl Component for MacArray {
 
         let zero = SInt::lit(0, SUM_BITS);
         let mut sums = vec![zero; self.size as usize];
-        for (row, activation) in split(io.activations.value(), ACTIVATION_BITS).into_iter().enumerate() {
+        for (row, activation) in
+            split(io.activations.value(), ACTIVATION_BITS).into_iter().enumerate()
+        {
             let row_number = row as u32;
             let load = io.load & io.load_row.eq(u64::from(row_number));
             let load = delay_line(&format!("load_row{row}"), load, hops - 1);

@@ -335,8 +335,12 @@ impl Component for Decoder {
         let tensor = EngineRegion::TensorDescriptors;
         let context_tensor = self.descriptor(&io, "tensor_descriptors", tensor, coming.object);
         let context_bias = self.descriptor(&io, "bias_descriptors", tensor, coming.bias);
-        let context_scale =
-            self.descriptor(&io, "scale_descriptors", EngineRegion::ScaleDescriptors, coming.object);
+        let context_scale = self.descriptor(
+            &io,
+            "scale_descriptors",
+            EngineRegion::ScaleDescriptors,
+            coming.object,
+        );
         let context_forest = self.descriptor(
             &io,
             "forest_descriptors",

@@ -88,45 +88,85 @@ struct Units {
     tree: TreeEngineIo,
 }
 
-/// The steps of the last five cycles; entry 1 is the step of one cycle before.
+/// What is left of a step once its operands are on their way.
+#[derive(Clone, Copy, Bundle)]
+struct Pending {
+    unit: UInt,
+    function: UInt,
+    element: UInt,
+    one_lane: Bool,
+    lane: UInt,
+    last_lane: UInt,
+    zero_point: SInt,
+    group: UInt,
+    thread: UInt,
+    register: UInt,
+    word: UInt,
+    last: Bool,
+}
+
+impl Pending {
+    fn of(step: &Step) -> Self {
+        let operation = &step.operation;
+        Self {
+            unit: operation.unit,
+            function: operation.function,
+            element: operation.element,
+            one_lane: operation.one_lane,
+            lane: operation.lane,
+            last_lane: operation.last_lane,
+            zero_point: operation.value,
+            group: step.group,
+            thread: step.thread,
+            register: operation.d,
+            word: step.word,
+            last: step.last,
+        }
+    }
+}
+
+/// The steps of the last five cycles: entry i is the step of i cycles before.
 struct Steps {
-    stages: Vec<Step>,
+    /// The step of one cycle before, in full.
+    operands: Step,
+    stages: Vec<(Bool, Pending)>,
 }
 
 impl Steps {
     fn new(step: Step) -> Self {
-        let mut stages = vec![step];
+        let operands = delayed("operands", step);
+        let mut stages = vec![(step.valid, Pending::of(&step))];
         for cycle in 1..=5 {
-            let before = stages[cycle - 1];
+            let (before_valid, before) = stages[cycle - 1];
             stages.push(scope(format!("cycle{cycle}"), || {
                 let valid = reg("valid", boolean(), false);
-                valid.next(before.valid);
-                Step { valid: valid.value(), ..delayed("step", before) }
+                valid.next(before_valid);
+                let pending = match cycle {
+                    1 => Pending::of(&operands),
+                    _ => delayed("step", before),
+                };
+                (valid.value(), pending)
             }));
         }
-        Self { stages }
+        Self { operands, stages }
+    }
+
+    fn at(&self, cycle: usize) -> &Pending {
+        &self.stages[cycle].1
     }
 
     fn is_unit(&self, cycle: usize, unit: Unit) -> Bool {
-        let step = &self.stages[cycle];
-        step.valid & step.operation.unit.eq(unit as u64)
+        self.stages[cycle].0 & self.at(cycle).unit.eq(unit as u64)
     }
 
     fn is_function(&self, cycle: usize, function: Function) -> Bool {
-        let step = &self.stages[cycle];
-        self.is_unit(cycle, Unit::Vector) & step.operation.function.eq(function as u64)
+        self.is_unit(cycle, Unit::Vector) & self.at(cycle).function.eq(function as u64)
     }
 
     /// Where the result of a step goes.
     fn tag(&self, cycle: usize, valid: Bool) -> WordTag {
-        let step = &self.stages[cycle];
-        WordTag {
-            valid,
-            thread: step.thread,
-            register: step.operation.d,
-            word: step.word,
-            last: step.last,
-        }
+        let Pending { thread, register, word, last, .. } = *self.at(cycle);
+        WordTag { valid, thread, register, word, last }
     }
 }
 
@@ -156,7 +196,7 @@ impl Engine {
         row: UInt,
     ) -> Vec<VectorLaneIo> {
         let events = instance("event_copy", EventCopy { shape: self.shape.clone() });
-        let step = &steps.stages[1];
+        let step = &steps.operands;
         events.start.set(&io.start);
         events.thread.set(step.thread);
         // Byte of the word's first element: words advance by N elements.
@@ -177,7 +217,7 @@ impl Engine {
         .named("operand_a");
         let zero = self.in_all_lanes(SInt::lit(0, 32));
         let b = mux(step.operation.b_zero, zero, registers.b_lanes.value()).named("operand_b");
-        let now = &steps.stages[2].operation;
+        let now = steps.at(2);
         split(a, 32)
             .into_iter()
             .zip(split(b, 32))
@@ -193,20 +233,26 @@ impl Engine {
             .collect()
     }
 
-    fn requantiser(&self, host: HostRequest, steps: &Steps, registers: &VectorRegistersIo) -> Write {
+    fn requantiser(
+        &self,
+        host: HostRequest,
+        scale_word: UInt,
+        steps: &Steps,
+        registers: &VectorRegistersIo,
+    ) -> Write {
         let requantiser = instance("requantiser", Requantiser { shape: self.shape.clone() });
         let groups = self.shape.array / self.shape.requantise_lanes;
         let bits = self.shape.requantise_lanes * 32;
         requantiser.host.set(host);
         requantiser.enable.set(steps.is_unit(0, Unit::Requantise));
-        requantiser.address.set(steps.stages[0].scale_word);
+        requantiser.address.set(scale_word);
         let word = registers.a_lanes.value();
         let chosen: Vec<UInt> = (0..groups).map(|g| word.bits(g * bits..(g + 1) * bits)).collect();
-        requantiser.lanes.set(select(steps.stages[1].group, &chosen));
-        requantiser.zero_point.set(steps.stages[4].operation.value);
-        requantiser.element.set(steps.stages[4].operation.element);
+        requantiser.lanes.set(select(steps.at(1).group, &chosen));
+        requantiser.zero_point.set(steps.at(4).zero_point);
+        requantiser.element.set(steps.at(4).element);
 
-        let group = one_hot(steps.stages[5].group, groups);
+        let group = one_hot(steps.at(5).group, groups);
         let mask: Vec<Bool> = (0..self.shape.array)
             .map(|lane| group[(lane / self.shape.requantise_lanes) as usize])
             .collect();
@@ -338,7 +384,8 @@ impl Component for Engine {
         // One register between the host and the memories.
         let host_valid = reg("access", boolean(), false);
         host_valid.next(io.host.valid);
-        let host = HostRequest { valid: host_valid.value(), ..delayed("host_held", io.host.value()) };
+        let host =
+            HostRequest { valid: host_valid.value(), ..delayed("host_held", io.host.value()) };
 
         let decoder = instance("decoder", Decoder { shape: shape.clone() });
         decoder.host.set(host);
@@ -380,16 +427,15 @@ impl Component for Engine {
         issuer.unit_ready.set(join_bools(&ready));
 
         // Steps, and what each unit gets one cycle later.
-        let steps = Steps::new(sequencer.step.value());
-        let constants =
-            HostMemory::new("constants", EngineRegion::Constants, 64, &shape, host);
-        let step = &steps.stages[0];
+        let step = sequencer.step.value();
+        let steps = Steps::new(step);
+        let constants = HostMemory::new("constants", EngineRegion::Constants, 64, &shape, host);
         let row_address = step.operation.base.wrapping_add(step.word);
         let row = constants.read(step.valid, row_address);
         let lanes = self.vector_lanes(&io, &steps, &units.registers, row);
-        let requantised = self.requantiser(host, &steps, &units.registers);
+        let requantised = self.requantiser(host, step.scale_word, &steps, &units.registers);
 
-        let arrived = &steps.stages[1];
+        let arrived = steps.at(1);
         product.host.set(host);
         product.issue.set(issued(Unit::Product));
         product.operation.set(operation);
@@ -397,7 +443,9 @@ impl Component for Engine {
         product.word_valid.set(steps.is_unit(1, Unit::Product));
         product.word_index.set(arrived.word);
         product.word.set(&units.registers.a_lanes);
-        product.bias_word.set(constants.read(product.bias_enable.value(), product.bias_address.value()));
+        product
+            .bias_word
+            .set(constants.read(product.bias_enable.value(), product.bias_address.value()));
         tree.host.set(host);
         tree.issue.set(issued(Unit::Tree));
         tree.operation.set(operation);
@@ -414,15 +462,11 @@ impl Component for Engine {
         let is_reduced = |cycle: usize| {
             steps.is_function(cycle, Function::Sum) | steps.is_function(cycle, Function::ArgMax)
         };
-        let done = &steps.stages[2];
+        let done = steps.at(2);
         let vector = Write {
             tag: steps.tag(2, steps.is_unit(2, Unit::Vector) & !is_lane & !is_reduced(2)),
             lanes: join(&results),
-            mask: mux(
-                done.operation.one_lane,
-                lane_mask(&shape, done.operation.lane),
-                self.all_lanes(),
-            ),
+            mask: mux(done.one_lane, lane_mask(&shape, done.lane), self.all_lanes()),
         };
         let product_write = Write {
             tag: product.write.value(),
@@ -469,17 +513,17 @@ impl Component for Engine {
         reducer.lanes.set(join(&held));
         reducer.word.set(done.word);
         reducer.last.set(done.last);
-        reducer.last_lane.set(done.operation.last_lane);
+        reducer.last_lane.set(done.last_lane);
         let lane_answer = is_lane & done.last;
-        let reduced = &steps.stages[4];
+        let reduced = steps.at(4);
         let sum_answer = (is_reduced(4) & reduced.last).named("sum_answer");
         let tree_answer = (tree.done & !sequencer.answers_now).named("tree_answer");
         tree.take.set(tree_answer);
         issuer.answer_free.set(!sequencer.answers_now & !tree.done);
         let early_answer = (issuer.issue & operation.early).named("early_answer");
-        let chosen_lane = select(done.operation.lane.trunc(shape.array.trailing_zeros()), &held);
+        let chosen_lane = select(done.lane.trunc(shape.array.trailing_zeros()), &held);
         let reduced_value = mux(
-            reduced.operation.function.eq(Function::Sum as u64),
+            reduced.function.eq(Function::Sum as u64),
             reducer.sum.as_uint(),
             reducer.largest.zext(64),
         );

@@ -57,7 +57,8 @@ impl Component for EventCopy {
         let event = events.read(io.thread);
         let aligned = event.shift_right(io.byte.concat(UInt::lit(0, 3))).named("aligned");
         let of_width = |width: u32| -> Vec<SInt> {
-            let mut lanes: Vec<SInt> = split(aligned, width).iter().map(|lane| lane.sext(32)).collect();
+            let mut lanes: Vec<SInt> =
+                split(aligned, width).iter().map(|lane| lane.sext(32)).collect();
             lanes.resize(self.shape.array as usize, SInt::lit(0, 32));
             lanes
         };

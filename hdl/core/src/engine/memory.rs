@@ -21,8 +21,8 @@ impl HostMemory {
         host: HostRequest,
     ) -> Self {
         let extent = shape.extent(region);
-        let memory =
-            SyncMem::new(name, uint(part_bits * extent.stride), extent.words.into()).doc(region.doc());
+        let memory = SyncMem::new(name, uint(part_bits * extent.stride), extent.words.into())
+            .doc(region.doc());
         let offset_bits = shape.offset_bits();
         let chosen = host.address.bits(offset_bits..offset_bits + REGION_BITS).eq(region as u64);
         let part_index_bits = extent.stride.trailing_zeros();

@@ -75,6 +75,15 @@ struct Wave {
     bias: UInt,
 }
 
+/// A wave on its way.
+struct Tag {
+    valid: Bool,
+    /// Its sums end a word of the result.
+    ends: Bool,
+    /// The packed [`Wave`].
+    wave: UInt,
+}
+
 /// The tile that a step needs and where it is.
 struct Step {
     /// The step happens in this cycle.
@@ -137,7 +146,8 @@ impl ProductUnit {
         let tiles = [0, 1].map(|p| reg_uninit(format!("plane{p}_tile"), uint(tile.width())));
         let valid = [0, 1].map(|p| reg(format!("plane{p}_valid"), boolean(), false));
         let used = reg("plane_used", boolean(), false).doc("The plane of the last wave");
-        let hit: [Bool; 2] = [0, 1].map(|p| (valid[p] & tiles[p].eq(tile)).named(format!("plane{p}_hit")));
+        let hit: [Bool; 2] =
+            [0, 1].map(|p| (valid[p] & tiles[p].eq(tile)).named(format!("plane{p}_hit")));
         let load = !(hit[0] | hit[1]);
         let plane = mux(load, !used, hit[1]).named("step_plane");
         let fires = (runs & !(load & loader_busy)).named("step_fires");
@@ -159,19 +169,18 @@ impl ProductUnit {
         Step { fires, load, plane, tile }
     }
 
-    /// Delays a wave's tag; gives whether it is valid and the tag at each of some cycles.
-    fn tags(&self, fires: Bool, last: Bool, wave: Wave) -> Vec<(Bool, Bool, Wave)> {
-        let cycles = Self::latency(&self.shape);
-        let mut line = vec![(fires, fires & last, wave)];
-        for cycle in 1..=cycles {
-            let (valid, ends, wave) = line[line.len() - 1];
-            line.push(scope(format!("wave{cycle}"), || {
-                let valid_q = reg("valid", boolean(), false);
-                valid_q.next(valid);
-                let ends_q = reg("ends", boolean(), false);
-                ends_q.next(ends);
-                (valid_q.value(), ends_q.value(), delayed("tag", wave))
-            }));
+    /// A wave in each cycle from its step to its sums, delayed as one word.
+    fn tags(&self, fires: Bool, last: Bool, wave: Wave) -> Vec<Tag> {
+        let mut line = vec![Tag { valid: fires, ends: fires & last, wave: pack(wave) }];
+        for cycle in 1..=Self::latency(&self.shape) as usize {
+            let before = &line[cycle - 1];
+            let tag = scope(format!("wave{cycle}"), || {
+                let (valid, ends) = (reg("valid", boolean(), false), reg("ends", boolean(), false));
+                valid.next(before.valid);
+                ends.next(before.ends);
+                Tag { valid: valid.value(), ends: ends.value(), wave: delayed("tag", before.wave) }
+            });
+            line.push(tag);
         }
         line
     }
@@ -182,7 +191,10 @@ impl Component for ProductUnit {
 
     fn name(&self) -> String {
         let s = &self.shape;
-        format!("product_unit_n{}_h{}_l{}_t{}", s.array, s.hop_columns, s.vector_lanes, s.weight_tiles)
+        format!(
+            "product_unit_n{}_h{}_l{}_t{}",
+            s.array, s.hop_columns, s.vector_lanes, s.weight_tiles
+        )
     }
 
     fn doc(&self) -> String {
@@ -279,12 +291,13 @@ impl Component for ProductUnit {
         };
         let tags = self.tags(step.fires, last_input, wave);
         let out = tags.len() - 1;
-        io.announce.set(tags[out - ANNOUNCE_CYCLES as usize].1);
-        let (before_valid, _, before) = tags[out - 1];
-        io.bias_enable.set(before_valid & before.first & before.biased);
+        io.announce.set(tags[out - ANNOUNCE_CYCLES as usize].ends);
+        let before = unpack(&wave, tags[out - 1].wave);
+        io.bias_enable.set(tags[out - 1].valid & before.first & before.biased);
         io.bias_address.set(before.bias);
 
-        let (valid, ends, wave) = tags[out];
+        let Tag { valid, ends, .. } = tags[out];
+        let wave = unpack(&wave, tags[out].wave);
         let total = reg_uninit("total", uint(n * SUM_BITS)).doc("Sums of the tiles so far");
         let none = UInt::lit(0, 1).repeat((n * SUM_BITS) as usize);
         let bias = mux(wave.biased, io.bias_word.value(), none);

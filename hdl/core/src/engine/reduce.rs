@@ -76,16 +76,14 @@ impl Component for Reducer {
     fn build(&self, io: ReducerIo) {
         let lane_bits = lane_bits(&self.shape);
         let lanes = split(io.lanes.value(), 32);
-        let counts: Vec<Bool> = (0..lanes.len())
-            .map(|lane| !io.last | io.last_lane.ge(lane as u64))
-            .collect();
+        let counts: Vec<Bool> =
+            (0..lanes.len()).map(|lane| !io.last | io.last_lane.ge(lane as u64)).collect();
         // A register after half of the levels, so that 32 lanes keep up with 4.
         let half = 1 << (lane_bits / 2);
 
         let add = |a: &SInt, b: &SInt| *a + *b;
-        let terms = lanes.iter().zip(&counts).map(|(lane, counts)| {
-            mux(*counts, *lane, SInt::lit(0, 32))
-        });
+        let terms =
+            lanes.iter().zip(&counts).map(|(lane, counts)| mux(*counts, *lane, SInt::lit(0, 32)));
         let partial: Vec<SInt> = fold(terms.collect(), half, add)
             .into_iter()
             .enumerate()

@@ -30,11 +30,7 @@ pub struct WordAddress {
 impl WordAddress {
     /// The shape for an engine.
     pub fn shape(shape: &EngineShape) -> Self {
-        Self {
-            thread: uint(thread_bits(shape)),
-            register: uint(3),
-            word: uint(word_bits(shape)),
-        }
+        Self { thread: uint(thread_bits(shape)), register: uint(3), word: uint(word_bits(shape)) }
     }
 }
 
@@ -125,7 +121,8 @@ impl VectorType {
 /// has not written.
 pub struct VectorTypes {
     types: AsyncMem<UInt>,
-    defined: Vec<Vec<Reg<Bool>>>,
+    /// For each thread: bit v is set when register v is defined.
+    defined: Vec<Reg<UInt>>,
 }
 
 impl VectorTypes {
@@ -133,15 +130,8 @@ impl VectorTypes {
     #[track_caller]
     pub fn new(shape: &EngineShape) -> Self {
         let types = AsyncMem::new("vector_types", uint(11), u64::from(shape.threads) * 8);
-        let defined = (0..shape.threads)
-            .map(|thread| {
-                (0..8)
-                    .map(|register| {
-                        reg(format!("defined_t{thread}_v{register}"), boolean(), false)
-                    })
-                    .collect()
-            })
-            .collect();
+        let defined =
+            (0..shape.threads).map(|t| reg(format!("defined_t{t}"), uint(8), 0)).collect();
         Self { types, defined }
     }
 
@@ -149,12 +139,8 @@ impl VectorTypes {
     #[track_caller]
     pub fn read(&self, thread: UInt, register: UInt) -> VectorType {
         let word = self.types.read(thread.concat(register));
-        let of_thread: Vec<Bool> = (self.defined.iter())
-            .map(|registers| {
-                select(register, &registers.iter().map(|r| r.value()).collect::<Vec<_>>())
-            })
-            .collect();
-        let defined = select(thread, &of_thread);
+        let of_threads: Vec<UInt> = self.defined.iter().map(|defined| defined.value()).collect();
+        let defined = select(thread, &of_threads).bit_at(register);
         VectorType { defined, lanes: word.bits(2..11), element: word.bits(0..2) }
     }
 
@@ -162,20 +148,17 @@ impl VectorTypes {
     #[track_caller]
     pub fn write(&self, enable: Bool, thread: UInt, register: UInt, lanes: UInt, element: UInt) {
         self.types.write(enable, thread.concat(register), lanes.concat(element));
-        for (t, registers) in self.defined.iter().enumerate() {
-            for (r, defined) in registers.iter().enumerate() {
-                when(enable & thread.eq(t as u64) & register.eq(r as u64), || defined.next(true));
-            }
+        let bit = UInt::lit(1, 8).shift_left(register);
+        for (t, defined) in self.defined.iter().enumerate() {
+            when(enable & thread.eq(t as u64), || defined.next(defined.value() | bit));
         }
     }
 
     /// Makes all registers of a thread undefined.
     #[track_caller]
     pub fn clear(&self, enable: Bool, thread: UInt) {
-        for (t, registers) in self.defined.iter().enumerate() {
-            when(enable & thread.eq(t as u64), || {
-                registers.iter().for_each(|defined| defined.next(false));
-            });
+        for (t, defined) in self.defined.iter().enumerate() {
+            when(enable & thread.eq(t as u64), || defined.next(0));
         }
     }
 }

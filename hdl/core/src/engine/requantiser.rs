@@ -76,25 +76,75 @@ impl Component for Requantiser {
             .into_iter()
             .zip(split(channels, channel_bits))
             .enumerate()
-            .map(|(lane, (accumulator, channel))| {
-                scope(format!("lane{lane}"), || {
-                    let channel = channel.as_uint();
-                    // One bit more keeps the multiplier's sign positive.
-                    let multiplier = field(channel, CHANNEL_MULTIPLIER).zext(32).as_sint();
-                    let accumulator = delayed("accumulator", accumulator);
-                    let multiplier = delayed("multiplier", multiplier);
-                    let shift = delayed("shift", field(channel, CHANNEL_SHIFT));
-                    let product = delayed("product", accumulator * multiplier);
-                    let shift = delayed("shift_q", shift.wrapping_sub(UInt::lit(1, 6)));
-                    let shifted = delayed("shifted", product.shift_right(shift));
-                    let rounded = (shifted >> 1) + shifted.bit(0).as_uint().zext(2).as_sint();
-                    let scaled = (rounded + io.zero_point.value()).named("scaled");
-                    let zero_point_added = delayed("scaled_q", scaled);
-                    let element = delayed("element_q", io.element.value());
-                    saturate(zero_point_added, element)
-                })
+            .map(|(i, (accumulator, channel))| {
+                let lane = instance(format!("lane{i}"), RequantiserLane);
+                let channel = channel.as_uint();
+                lane.accumulator.set(accumulator);
+                lane.multiplier.set(field(channel, CHANNEL_MULTIPLIER));
+                lane.shift.set(field(channel, CHANNEL_SHIFT));
+                lane.zero_point.set(&io.zero_point);
+                lane.element.set(&io.element);
+                lane.result.value()
             })
             .collect();
         io.results.set(join(&results));
+    }
+}
+
+/// One lane of the requantiser.
+#[derive(Clone, Copy, Debug)]
+pub struct RequantiserLane;
+
+/// Ports of [`RequantiserLane`].
+#[derive(Clone, Ports)]
+pub struct RequantiserLaneIo {
+    /// What is scaled
+    pub accumulator: Input<SInt>,
+    /// Multiplier of the lane's channel
+    pub multiplier: Input<UInt>,
+    /// Shift of the lane's channel, 1 to 62
+    pub shift: Input<UInt>,
+    /// Three cycles later: what is added after scaling
+    pub zero_point: Input<SInt>,
+    /// With `zero_point`: number of the element type
+    pub element: Input<UInt>,
+    /// Four cycles after the accumulator: the result
+    pub result: Output<SInt>,
+}
+
+impl Component for RequantiserLane {
+    type Io = RequantiserLaneIo;
+
+    fn name(&self) -> String {
+        "requantiser_lane".into()
+    }
+
+    fn doc(&self) -> String {
+        "One lane of the requantiser: product, shift, rounding, zero point, saturation.".into()
+    }
+
+    fn io(&self) -> RequantiserLaneIo {
+        RequantiserLaneIo {
+            accumulator: input(sint(32)),
+            multiplier: input(uint(CHANNEL_MULTIPLIER.bits)),
+            shift: input(uint(CHANNEL_SHIFT.bits)),
+            zero_point: input(sint(32)),
+            element: input(uint(2)),
+            result: output(sint(32)),
+        }
+    }
+
+    fn build(&self, io: RequantiserLaneIo) {
+        // One bit more keeps the multiplier's sign positive.
+        let multiplier = delayed("multiplier_q", io.multiplier.zext(32).as_sint());
+        let accumulator = delayed("accumulator_q", io.accumulator);
+        let product = delayed("product", accumulator * multiplier);
+        let places = io.shift.wrapping_sub(UInt::lit(1, CHANNEL_SHIFT.bits));
+        let places = delayed("places_q", delayed("places", places));
+        let shifted = delayed("shifted", product.shift_right(places));
+        let rounded = (shifted >> 1) + shifted.bit(0).as_uint().zext(2).as_sint();
+        let scaled = delayed("scaled", rounded + io.zero_point);
+        let element = delayed("element_q", io.element);
+        io.result.set(saturate(scaled, element));
     }
 }

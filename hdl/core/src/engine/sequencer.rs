@@ -123,10 +123,7 @@ impl Component for Sequencer {
 
     fn name(&self) -> String {
         let s = &self.shape;
-        format!(
-            "sequencer_t{}_n{}_l{}_r{}",
-            s.threads, s.array, s.vector_lanes, s.requantise_lanes
-        )
+        format!("sequencer_t{}_n{}_l{}_r{}", s.threads, s.array, s.vector_lanes, s.requantise_lanes)
     }
 
     fn doc(&self) -> String {
@@ -171,7 +168,8 @@ impl Component for Sequencer {
         let requantises = is_unit(Unit::Requantise).named("requantises");
         let lane_result = is_function(Function::Lane).named("lane_result");
         let reduces = (is_function(Function::Sum) | is_function(Function::ArgMax)).named("reduces");
-        let vector_result = (is_unit(Unit::Vector) & !lane_result & !reduces).named("vector_result");
+        let vector_result =
+            (is_unit(Unit::Vector) & !lane_result & !reduces).named("vector_result");
 
         // Where the step stands in its vector.
         let groups = shape.array / shape.requantise_lanes;

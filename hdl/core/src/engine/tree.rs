@@ -4,11 +4,11 @@ use super::lanes::{field, split};
 use super::memory::HostMemory;
 use super::operation::{Operation, lane_bits, word_bits};
 use super::ports::{HostRequest, thread_bits};
+use rmt_isa::Status;
 use rmt_isa::card::engine::{
     EngineRegion, EngineShape, NODE_CHILDREN, NODE_FEATURE, NODE_LEAF, NODE_VALUE,
 };
 use rmt_isa::limits::MAX_TREE_DEPTH;
-use rmt_isa::Status;
 use rtl_builder::prelude::*;
 
 /// Evaluates a forest: tree after tree, their leaves summed or counted as votes.

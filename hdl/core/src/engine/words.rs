@@ -107,16 +107,15 @@ fn has_operand(opcode: UInt, kind: OperandKind) -> Bool {
 /// Whether a word is an instruction of the engine; equals `Instruction::decode`.
 #[track_caller]
 pub fn decodes(fields: &InstructionFields) -> Bool {
-    let zero: Vec<(u64, UInt)> = instructions()
-        .map(|info| (info.opcode.into(), UInt::lit(zero_bits(info), 64)))
-        .collect();
+    let zero: Vec<(u64, UInt)> =
+        instructions().map(|info| (info.opcode.into(), UInt::lit(zero_bits(info), 64))).collect();
     let known: Vec<(u64, Bool)> =
         instructions().map(|info| (info.opcode.into(), Bool::lit(true))).collect();
     let opcode = fields.opcode;
     let reserved = fields.word & lookup(opcode, &zero, UInt::lit(0, 64));
     let element_wrong = has_operand(opcode, OperandKind::Element) & fields.element.eq(3);
-    let lanes_wrong = has_operand(opcode, OperandKind::Lanes)
-        & (fields.lanes.is_zero() | fields.lanes.gt(256));
+    let lanes_wrong =
+        has_operand(opcode, OperandKind::Lanes) & (fields.lanes.is_zero() | fields.lanes.gt(256));
     let tensor_wrong = has_operand(opcode, OperandKind::TensorId) & fields.object.eq(0xffff);
     lookup(opcode, &known, Bool::lit(false))
         & reserved.is_zero()
@@ -132,8 +131,11 @@ mod tests {
     #[test]
     fn every_name_that_the_decoder_uses_is_an_instruction_of_the_engine() {
         let source = include_str!("decode.rs");
-        let names: Vec<&str> =
-            source.split("opcode_of(\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+        let names: Vec<&str> = source
+            .split("opcode_of(\"")
+            .skip(1)
+            .filter_map(|rest| rest.split('"').next())
+            .collect();
         for name in &names {
             let opcode = opcode_of(name);
             assert!(OPCODES.iter().any(|&known| u64::from(known) == opcode), "{name}");

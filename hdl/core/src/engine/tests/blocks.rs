@@ -18,9 +18,7 @@ fn pack(values: &[i32], bits: u32) -> Bits {
 
 fn unpack(word: &Bits, bits: u32) -> Vec<i32> {
     let lanes = word.width() / bits;
-    (0..lanes)
-        .map(|lane| word.slice(lane * bits, bits).to_u64() as u32 as i32)
-        .collect()
+    (0..lanes).map(|lane| word.slice(lane * bits, bits).to_u64() as u32 as i32).collect()
 }
 
 /// Loads a tile in each plane in turn while waves of the other one pass.
@@ -100,7 +98,11 @@ fn the_requantiser_equals_its_integer_definition() {
     for word in 0..words {
         for lane in 0..4 {
             let multiplier = random.value(32) & i32::MAX;
-            let shift = if random.one_in(4) { random.pick(&[1, 2, 31, 61, 62]) } else { 1 + random.below(62) };
+            let shift = if random.one_in(4) {
+                random.pick(&[1, 2, 31, 61, 62])
+            } else {
+                1 + random.below(62)
+            };
             sim.poke("host_valid", 1);
             sim.poke("host_write", 1);
             sim.poke("host_address", shape.host_address(EngineRegion::Scales, word, lane).into());
@@ -152,7 +154,9 @@ fn the_requantiser_equals_its_integer_definition() {
 
 #[test]
 fn the_reducer_finds_sums_and_the_first_largest_lane() {
-    for shape in [EngineShape::tiny(), EngineShape { array: 8, vector_lanes: 8, ..EngineShape::tiny() }] {
+    for shape in
+        [EngineShape::tiny(), EngineShape { array: 8, vector_lanes: 8, ..EngineShape::tiny() }]
+    {
         let n = shape.array as usize;
         let random = &mut Random::new(3);
         let mut sim = elaborate(Reducer { shape: shape.clone() }).unwrap().simulator();

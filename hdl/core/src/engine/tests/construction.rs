@@ -17,5 +17,8 @@ fn the_tiny_and_the_small_engine_pass_all_checks_of_the_builder() {
 fn an_engine_that_cannot_be_built_is_refused_with_the_rule() {
     let shape = EngineShape { vector_lanes: 2, ..EngineShape::tiny() };
     let error = elaborate(Engine { shape }).map(|_| ()).unwrap_err().to_string();
-    assert!(error.contains("`vector_lanes` is 2; it must be a power of two from 4 to 256"), "{error}");
+    assert!(
+        error.contains("`vector_lanes` is 2; it must be a power of two from 4 to 256"),
+        "{error}"
+    );
 }

@@ -6,7 +6,14 @@ use rmt_isa::operand::{Element, Lanes, Vector};
 use rmt_isa::{Event, Instruction, Status};
 
 /// Sends a history ring into a register, at random speed.
-fn send(bench: &mut Bench, random: &mut Random, thread: u64, register: u64, element: Element, values: &[i64]) {
+fn send(
+    bench: &mut Bench,
+    random: &mut Random,
+    thread: u64,
+    register: u64,
+    element: Element,
+    values: &[i64],
+) {
     for (lane, value) in values.iter().enumerate() {
         while random.one_in(3) {
             bench.sim.poke("lanes_in_valid", 0);

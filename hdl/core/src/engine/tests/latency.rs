@@ -3,12 +3,12 @@
 use super::bench::{Bench, Random};
 use super::models::forest;
 use crate::engine::product::ProductUnit;
-use rmt_isa::card::engine::{ARRAY_WAVES, ENGINE_COUNTERS, EngineRegion, EngineShape, WEIGHT_LOADS};
+use rmt_isa::card::engine::{
+    ARRAY_WAVES, ENGINE_COUNTERS, EngineRegion, EngineShape, WEIGHT_LOADS,
+};
 use rmt_isa::card::models::lower_models;
 use rmt_isa::operand::*;
-use rmt_isa::program::{
-    Action, ChannelScale, ForestMode, Program, Scale, Tensor, TreeNode,
-};
+use rmt_isa::program::{Action, ChannelScale, ForestMode, Program, Scale, Tensor, TreeNode};
 use rmt_isa::{Event, Instruction};
 
 fn v(number: u16) -> Vector {
@@ -37,7 +37,12 @@ fn network() -> (Program, Vec<Instruction>) {
     let (lanes, i16) = (Lanes::new(15).unwrap(), Element::I16);
     let scale_id = ScaleId::new(0).unwrap();
     let code = vec![
-        Instruction::VectorLoadEvent { d: v(0), lanes, element: i16, offset: EventOffset::new(16).unwrap() },
+        Instruction::VectorLoadEvent {
+            d: v(0),
+            lanes,
+            element: i16,
+            offset: EventOffset::new(16).unwrap(),
+        },
         Instruction::MatMul { d: v(1), a: v(0), weights: w1, bias: Bias(Some(b1)) },
         Instruction::Requantise { d: v(1), a: v(1), element: i16, scale: scale_id },
         Instruction::VectorRelu { d: v(1), a: v(1) },
@@ -51,13 +56,8 @@ fn network() -> (Program, Vec<Instruction>) {
         tensor(Element::I32, &[1]),
     ];
     let lines = vec![0; code.len()];
-    let action = Action {
-        name: "a".into(),
-        parameters: vec![],
-        arguments: 0,
-        code: code.clone(),
-        lines,
-    };
+    let action =
+        Action { name: "a".into(), parameters: vec![], arguments: 0, code: code.clone(), lines };
     let program = Program {
         models: vec!["m".into()],
         tensors,
@@ -92,7 +92,9 @@ fn a_lone_network_leaves_time_for_the_core_within_100_cycles() {
     bench.start(0, &Event::new(0, 0, 0));
     let cold = cycles_of(&mut bench, &code);
     let warm = cycles_of(&mut bench, &code);
-    println!("15-10-1 network: {cold} cycles with cold weights, {warm} with loaded ones, {layer} a layer");
+    println!(
+        "15-10-1 network: {cold} cycles with cold weights, {warm} with loaded ones, {layer} a layer"
+    );
     assert_eq!(cold, warm, "loading follows the wave and costs nothing");
     assert!(warm <= 80, "{warm}");
     // The array's own bound: 16 rows, a multiplier of three cycles, one hop.
@@ -127,8 +129,7 @@ fn a_tree_takes_a_cycle_a_level() {
         let mut chain = forest(&mut Random::new(0), ForestMode::Sum, 8, 1, 0);
         chain.nodes = nodes;
         program.forests.push(chain);
-        let eval =
-            Instruction::ForestEval { d: r(0), a: v(0), forest: ForestId::new(0).unwrap() };
+        let eval = Instruction::ForestEval { d: r(0), a: v(0), forest: ForestId::new(0).unwrap() };
         let action = Action {
             name: "a".into(),
             parameters: vec![],
@@ -158,8 +159,13 @@ fn nodes_that_never_end_are_ended_with_a_status() {
     let mut program = Program { models: vec!["m".into()], ..Program::default() };
     program.forests.push(forest(&mut Random::new(0), ForestMode::Sum, 4, 1, 0));
     let eval = Instruction::ForestEval { d: r(0), a: v(0), forest: ForestId::new(0).unwrap() };
-    let action =
-        Action { name: "a".into(), parameters: vec![], arguments: 0, code: vec![eval], lines: vec![0] };
+    let action = Action {
+        name: "a".into(),
+        parameters: vec![],
+        arguments: 0,
+        code: vec![eval],
+        lines: vec![0],
+    };
     program.actions.push(action);
     bench.write(&lower_models(&program, &shape).unwrap());
     // Node 0 becomes its own child.

@@ -3,9 +3,7 @@
 use super::bench::Random;
 use rmt_isa::card::engine::EngineShape;
 use rmt_isa::operand::Element;
-use rmt_isa::program::{
-    ChannelScale, Forest, ForestMode, Program, Scale, Tensor, TreeNode,
-};
+use rmt_isa::program::{ChannelScale, Forest, ForestMode, Program, Scale, Tensor, TreeNode};
 
 fn tensor(random: &mut Random, name: &str, element: Element, shape: &[u32]) -> Tensor {
     let count = shape.iter().product();
@@ -23,7 +21,13 @@ fn scale(random: &mut Random, channels: usize) -> Scale {
 }
 
 /// A forest of trees that grow at random to at most a depth.
-pub fn forest(random: &mut Random, mode: ForestMode, features: u16, trees: usize, depth: u32) -> Forest {
+pub fn forest(
+    random: &mut Random,
+    mode: ForestMode,
+    features: u16,
+    trees: usize,
+    depth: u32,
+) -> Forest {
     let mut nodes = vec![TreeNode::Leaf { value: 0 }; trees];
     let roots = (0..trees as u16).collect();
     let mut open: Vec<(usize, u32)> = (0..trees).map(|root| (root, depth)).collect();

@@ -57,7 +57,8 @@ fn instruction(
     match opcode {
         0xa0 => Instruction::VectorFill { d, lanes, element, imm: random.value(32) },
         0xa1 => {
-            let offset = EventOffset::new(random.below(64) as u16 & !(element.bytes() as u16 - 1)).unwrap();
+            let offset =
+                EventOffset::new(random.below(64) as u16 & !(element.bytes() as u16 - 1)).unwrap();
             Instruction::VectorLoadEvent { d, lanes, element, offset }
         }
         0xa4 => Instruction::VectorLoadTensor { d, a: s, tensor },
@@ -90,7 +91,12 @@ fn instruction(
 }
 
 /// Instructions that fit each other; once in a while one that does not is the last.
-fn code(random: &mut Random, program: &Program, shape: &EngineShape, length: usize) -> Vec<Instruction> {
+fn code(
+    random: &mut Random,
+    program: &Program,
+    shape: &EngineShape,
+    length: usize,
+) -> Vec<Instruction> {
     let mut probe = Probe::new(program).unwrap();
     let mut shapes: [VectorShape; 8] = [None; 8];
     let mut code = Vec::new();
@@ -154,10 +160,11 @@ impl Work {
         match self.trace.get(self.next + 1) {
             Some(after) => {
                 assert_eq!(status, 0, "{context}");
-                let d = instruction.operands().into_iter().find_map(|o| match (o.value, o.info.role) {
-                    (Operand::Scalar(d), Role::Write) => Some(after.thread.scalar(d)),
-                    _ => None,
-                });
+                let d =
+                    instruction.operands().into_iter().find_map(|o| match (o.value, o.info.role) {
+                        (Operand::Scalar(d), Role::Write) => Some(after.thread.scalar(d)),
+                        _ => None,
+                    });
                 assert_eq!(value, d.unwrap_or(0), "{context}");
             }
             None => assert_eq!(status, self.status as u8, "{context}"),
@@ -203,8 +210,7 @@ fn run_round(bench: &mut Bench, seed: u64, length: usize, coverage: &mut Coverag
     for _ in 0..shape.threads {
         let code = code(random, &program, &shape, length);
         let lines = vec![0; code.len()];
-        let action =
-            Action { name: "a".into(), parameters: vec![], arguments: 0, code, lines };
+        let action = Action { name: "a".into(), parameters: vec![], arguments: 0, code, lines };
         program.actions.push(action);
     }
     bench.write(&lower_models(&program, &shape).unwrap());
