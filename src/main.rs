@@ -7,7 +7,15 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod build;
+mod check;
+mod cosim;
+mod demo;
+mod dis;
 mod docs;
+mod r#gen;
+mod program;
+mod run;
 
 /// Learned decisions for the operating system's kernel, in reconfigurable hardware.
 #[derive(Parser)]
@@ -19,11 +27,25 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    Demo(demo::Demo),
+    Build(build::Build),
+    Check(check::Check),
+    Dis(dis::Dis),
+    Run(run::Run),
+    Gen(r#gen::Gen),
+    Cosim(cosim::Cosim),
     Docs(docs::Docs),
 }
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
+        Command::Demo(demo) => demo.run(),
+        Command::Build(build) => build.run(),
+        Command::Check(check) => check.run(),
+        Command::Dis(dis) => dis.run(),
+        Command::Run(run) => run.run(),
+        Command::Gen(r#gen) => r#gen.run(),
+        Command::Cosim(cosim) => cosim.run(),
         Command::Docs(docs) => docs.run(),
     };
     match result {

@@ -457,3 +457,14 @@ pub enum Ordering {
     /// Shared state is written: events run one after the other.
     Total,
 }
+
+impl Ordering {
+    /// The word used in reports.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Pure => "in any order",
+            Self::PerKey => "in order for each key",
+            Self::Total => "one after the other",
+        }
+    }
+}

@@ -1,5 +1,9 @@
 //! Simulation of the RMT core.
 //!
+//! - [`cosim`] runs events on the interpreter and on the RTL and compares every bit.
+//! - [`card`] is the core as software sees it, over the pins of whatever simulates it.
 //! - [`verilated`] turns Verilog into a model that Rust can drive, at the speed of a C++ test bench.
 
+pub mod card;
+pub mod cosim;
 pub mod verilated;

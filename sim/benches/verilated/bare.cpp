@@ -1,10 +1,10 @@
 // The peer: drives the same design as main.rs does, with the same stimulus, directly in C++.
-// Prints the checksum of all outputs and the seconds that the cycles took.
+// Prints the checksum of all outputs and the seconds of processor time that the cycles took.
 
-#include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 
 #include "Vbare.h"
 #include "verilated.h"
@@ -27,7 +27,7 @@ int main(int, char** argv) {
     constexpr int kInputWords = SIZE / 4;
     uint64_t random = 0x9e3779b97f4a7c15;
     uint64_t checksum = 0;
-    const auto start = std::chrono::steady_clock::now();
+    const std::clock_t start = std::clock();
     for (uint64_t number = 0; number < cycles; ++number) {
         model.load = number % 64 < SIZE;
         for (int word = 0; word < kInputWords; ++word) {
@@ -40,8 +40,8 @@ int main(int, char** argv) {
         cycle();
         for (int word = 0; word < SIZE; ++word) checksum = checksum * 31 + model.sums[word];
     }
-    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
-    std::printf("%016llx %.9f\n", static_cast<unsigned long long>(checksum), took.count());
+    const double took = static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
+    std::printf("%016llx %.9f\n", static_cast<unsigned long long>(checksum), took);
     model.final();
     return 0;
 }

@@ -1,0 +1,206 @@
+//! The core as software sees it: events in, decisions out, host words read and written.
+//!
+//! [`pins`] is the boundary: what the ports of the generated module do in one clock cycle,
+//! whatever simulates it. [`verilated`] drives a Verilated model, [`evaluated`] the Rust
+//! evaluator of `rtl-builder`. [`Card`] speaks the protocols above the pins: handshakes,
+//! installing a program, reading the state back. Every wait has a bound in clock cycles.
+
+mod card_error;
+mod evaluated;
+mod pins;
+mod ports;
+mod verilated;
+
+use std::collections::VecDeque;
+
+use rmt_core::CoreConfig;
+use rmt_isa::card::{CardImage, CardShape, HostWrite};
+use rmt_isa::event::{DECISION_BYTES, EVENT_BYTES};
+use rmt_isa::{Decision, Event};
+
+pub use card_error::CardError;
+pub use evaluated::EvaluatedPins;
+pub use pins::{HostRequest, Pins};
+pub use verilated::VerilatedPins;
+
+/// Cycles within which the card must answer a host request, take an event when it is idle,
+/// and end an event: far above its own watchdog.
+pub const PATIENCE_CYCLES: u64 = 1 << 20;
+
+/// A decision with the cycles at which its event went in and it came out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimedDecision {
+    /// The decision.
+    pub decision: Decision,
+    /// Cycle in which the card took the event.
+    pub accepted_cycle: u64,
+    /// Cycle in which the decision left the card.
+    pub decided_cycle: u64,
+}
+
+/// An event inside the card.
+#[derive(Clone, Copy, Debug)]
+struct Pending {
+    tag: u32,
+    accepted_cycle: u64,
+}
+
+/// A core in simulation, with a program or none.
+pub struct Card<P> {
+    pins: P,
+    shape: CardShape,
+    cycle: u64,
+    pending: VecDeque<Pending>,
+}
+
+impl<P: Pins> Card<P> {
+    /// Resets the core and reads what it was built with.
+    ///
+    /// # Errors
+    /// [`CardError::WrongCard`] when the capability words are not those of `config`, and
+    /// those of the pins.
+    pub fn reset(mut pins: P, config: &CoreConfig) -> Result<Self, CardError> {
+        pins.reset()?;
+        let shape = config.shape().clone();
+        let mut card = Self { pins, shape, cycle: 0, pending: VecDeque::new() };
+        let expected = card.shape.capability_words();
+        let mut found = Vec::with_capacity(expected.len());
+        for index in 0..expected.len() as u32 {
+            found.push(card.read(rmt_isa::card::regions::CAPABILITIES.base() + index)?);
+        }
+        let read = CardShape::from_capability_words(&found)?;
+        if read != card.shape {
+            return Err(CardError::WrongCard { expected: expected.to_vec(), found });
+        }
+        Ok(card)
+    }
+
+    /// What the core was built with.
+    pub fn shape(&self) -> &CardShape {
+        &self.shape
+    }
+
+    /// Clock cycles since reset.
+    pub fn cycle(&self) -> u64 {
+        self.cycle
+    }
+
+    /// The pins, for waveforms.
+    pub fn pins_mut(&mut self) -> &mut P {
+        &mut self.pins
+    }
+
+    /// Events inside the card.
+    pub fn in_flight(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// Writes the words that install a program. Only while no event is inside.
+    ///
+    /// # Errors
+    /// Those of [`Card::write`].
+    pub fn install(&mut self, image: &CardImage) -> Result<(), CardError> {
+        image.writes.iter().try_for_each(|&HostWrite { address, value }| self.write(address, value))
+    }
+
+    /// Reads a word through the host port.
+    ///
+    /// # Errors
+    /// [`CardError::HostTimeout`], and those of the pins.
+    pub fn read(&mut self, address: u32) -> Result<u64, CardError> {
+        self.host(HostRequest { address, write: None })
+    }
+
+    /// Writes a word through the host port.
+    ///
+    /// # Errors
+    /// [`CardError::HostTimeout`], and those of the pins.
+    pub fn write(&mut self, address: u32, value: u64) -> Result<(), CardError> {
+        self.host(HostRequest { address, write: Some(value) }).map(|_| ())
+    }
+
+    /// One request and its answer; the port takes one at a time.
+    fn host(&mut self, request: HostRequest) -> Result<u64, CardError> {
+        let begun = self.cycle;
+        self.pins.set_host(Some(request))?;
+        self.tick()?;
+        self.pins.set_host(None)?;
+        loop {
+            if let Some(value) = self.pins.host_answer()? {
+                self.tick()?;
+                return Ok(value);
+            }
+            if self.cycle - begun > PATIENCE_CYCLES {
+                return Err(CardError::HostTimeout {
+                    address: request.address,
+                    cycles: PATIENCE_CYCLES,
+                });
+            }
+            self.tick()?;
+        }
+    }
+
+    /// One cycle with an event offered (or none) and decisions taken.
+    ///
+    /// The first result says whether the card took the event. The second is the decision
+    /// that left in this cycle.
+    ///
+    /// # Errors
+    /// [`CardError::BadDecision`] when bytes come out that are no decision,
+    /// [`CardError::StrayDecision`] when no event of that tag is inside, and those of the pins.
+    pub fn exchange(
+        &mut self,
+        offered: Option<&Event>,
+    ) -> Result<(bool, Option<TimedDecision>), CardError> {
+        let bytes: Option<&[u8; EVENT_BYTES]> = offered.map(|event| &event.bytes);
+        self.pins.set_event(bytes)?;
+        self.pins.set_decision_ready(true)?;
+        self.pins.settle()?;
+        let accepted = offered.is_some() && self.pins.event_ready()?;
+        let decision = self.pins.decision()?;
+        if let (true, Some(event)) = (accepted, offered) {
+            self.pending.push_back(Pending { tag: event.tag(), accepted_cycle: self.cycle });
+        }
+        let timed = decision.map(|bytes| self.take_decision(&bytes)).transpose()?;
+        self.tick()?;
+        if accepted {
+            self.pins.set_event(None)?;
+        }
+        Ok((accepted, timed))
+    }
+
+    fn take_decision(&mut self, bytes: &[u8; DECISION_BYTES]) -> Result<TimedDecision, CardError> {
+        let decided_cycle = self.cycle;
+        let (decision, _phase) = Decision::from_bytes(bytes)
+            .map_err(|source| CardError::BadDecision { cycle: decided_cycle, source })?;
+        let position = self.pending.iter().position(|pending| pending.tag == decision.tag);
+        let stray = CardError::StrayDecision { cycle: decided_cycle, tag: decision.tag };
+        let pending = position.and_then(|n| self.pending.remove(n)).ok_or(stray)?;
+        Ok(TimedDecision { decision, accepted_cycle: pending.accepted_cycle, decided_cycle })
+    }
+
+    /// Runs one event alone, from an idle card to its decision.
+    ///
+    /// # Errors
+    /// [`CardError::EventTimeout`], and those of [`Card::exchange`].
+    pub fn run_alone(&mut self, event: &Event) -> Result<TimedDecision, CardError> {
+        let begun = self.cycle;
+        let mut offered = Some(event);
+        while self.cycle - begun <= PATIENCE_CYCLES {
+            let (accepted, decision) = self.exchange(offered)?;
+            if accepted {
+                offered = None;
+            }
+            if let Some(decision) = decision {
+                return Ok(decision);
+            }
+        }
+        Err(CardError::EventTimeout { tag: event.tag(), cycles: PATIENCE_CYCLES })
+    }
+
+    fn tick(&mut self) -> Result<(), CardError> {
+        self.pins.cycle()?;
+        self.cycle += 1;
+        Ok(())
+    }
+}

@@ -1,0 +1,150 @@
+//! The pins of a Verilated core.
+
+use std::path::Path;
+
+use rmt_isa::event::{DECISION_BYTES, EVENT_BYTES};
+
+use super::ports::{CLOCK, DECISION, EVENT, HOST, HOST_ANSWER, RESET, RESET_CYCLES, model_ports};
+use super::{CardError, HostRequest, Pins};
+use crate::verilated::{
+    Clock, InitialState, Input, Instance, Output, Source, Toolchain, Trace, VerilatedBuild,
+    VerilatedModel,
+};
+
+/// A Verilated core.
+pub struct VerilatedPins {
+    instance: Instance,
+    clock: Clock,
+    reset: Input,
+    event_valid: Input,
+    event_payload: Input,
+    event_ready: Output,
+    decision_ready: Input,
+    decision_valid: Output,
+    decision_payload: Output,
+    host_valid: Input,
+    host_write: Input,
+    host_address: Input,
+    host_wdata: Input,
+    answer_valid: Output,
+    answer_data: Output,
+}
+
+impl VerilatedPins {
+    /// Builds the model of a core from its Verilog, or takes it from the cache.
+    ///
+    /// # Errors
+    /// When Verilator or the compiler is missing or refuses the design.
+    pub fn model(
+        sources: Vec<Source>,
+        top: &str,
+        trace: Trace,
+        toolchain: &Toolchain,
+        cache: &Path,
+    ) -> Result<VerilatedModel, CardError> {
+        let build = VerilatedBuild { trace, ..VerilatedBuild::new(top, sources, model_ports()) };
+        Ok(build.build(toolchain, cache)?)
+    }
+
+    /// A new core of a model.
+    ///
+    /// Memories begin with random bits: a core that reads what nobody wrote then shows it.
+    ///
+    /// # Errors
+    /// When memory runs out or the model has other ports.
+    pub fn new(model: &VerilatedModel) -> Result<Self, CardError> {
+        let instance = model.instantiate(InitialState::Random { seed: 1 })?;
+        Ok(Self {
+            clock: model.clock(CLOCK)?,
+            reset: model.input(RESET)?,
+            event_valid: model.input(EVENT.valid)?,
+            event_payload: model.input(EVENT.payload)?,
+            event_ready: model.output(EVENT.ready)?,
+            decision_ready: model.input(DECISION.ready)?,
+            decision_valid: model.output(DECISION.valid)?,
+            decision_payload: model.output(DECISION.payload)?,
+            host_valid: model.input(HOST.valid)?,
+            host_write: model.input(HOST.write)?,
+            host_address: model.input(HOST.address)?,
+            host_wdata: model.input(HOST.wdata)?,
+            answer_valid: model.output(HOST_ANSWER.valid)?,
+            answer_data: model.output(HOST_ANSWER.data)?,
+            instance,
+        })
+    }
+
+    /// Starts to write all signals to an FST file.
+    ///
+    /// # Errors
+    /// When the model was built without waveforms, or the file cannot be written.
+    pub fn open_waveform(&mut self, path: &Path) -> Result<(), CardError> {
+        Ok(self.instance.open_waveform(path)?)
+    }
+}
+
+impl Pins for VerilatedPins {
+    fn reset(&mut self) -> Result<(), CardError> {
+        self.set_event(None)?;
+        self.set_decision_ready(false)?;
+        self.set_host(None)?;
+        self.instance.poke(self.reset, 1)?;
+        self.instance.cycles(self.clock, RESET_CYCLES)?;
+        self.instance.poke(self.reset, 0)?;
+        self.settle()
+    }
+
+    fn set_event(&mut self, event: Option<&[u8; EVENT_BYTES]>) -> Result<(), CardError> {
+        self.instance.poke(self.event_valid, event.is_some().into())?;
+        if let Some(event) = event {
+            let mut words = [0; EVENT_BYTES / 4];
+            for (word, bytes) in words.iter_mut().zip(event.chunks_exact(4)) {
+                *word = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+            }
+            self.instance.poke_words(self.event_payload, &words)?;
+        }
+        Ok(())
+    }
+
+    fn event_ready(&mut self) -> Result<bool, CardError> {
+        Ok(self.instance.peek(self.event_ready)? != 0)
+    }
+
+    fn set_decision_ready(&mut self, ready: bool) -> Result<(), CardError> {
+        Ok(self.instance.poke(self.decision_ready, ready.into())?)
+    }
+
+    fn decision(&mut self) -> Result<Option<[u8; DECISION_BYTES]>, CardError> {
+        if self.instance.peek(self.decision_valid)? == 0 {
+            return Ok(None);
+        }
+        let mut bytes = [0; DECISION_BYTES];
+        let words = self.instance.words(self.decision_payload)?;
+        for (place, word) in bytes.chunks_exact_mut(4).zip(words) {
+            place.copy_from_slice(&word.to_le_bytes());
+        }
+        Ok(Some(bytes))
+    }
+
+    fn set_host(&mut self, request: Option<HostRequest>) -> Result<(), CardError> {
+        self.instance.poke(self.host_valid, request.is_some().into())?;
+        if let Some(HostRequest { address, write }) = request {
+            self.instance.poke(self.host_write, write.is_some().into())?;
+            self.instance.poke(self.host_address, address.into())?;
+            self.instance.poke(self.host_wdata, write.unwrap_or(0))?;
+        }
+        Ok(())
+    }
+
+    fn host_answer(&mut self) -> Result<Option<u64>, CardError> {
+        let valid = self.instance.peek(self.answer_valid)? != 0;
+        Ok(if valid { Some(self.instance.peek(self.answer_data)?) } else { None })
+    }
+
+    fn settle(&mut self) -> Result<(), CardError> {
+        Ok(self.instance.eval()?)
+    }
+
+    fn cycle(&mut self) -> Result<(), CardError> {
+        Ok(self.instance.cycle(self.clock)?)
+    }
+}

@@ -1,0 +1,99 @@
+//! The state of a core, read through its host port, in the interpreter's terms.
+
+use rmt_isa::card::read_back::{FieldContent, Record, read_store};
+use rmt_isa::card::regions::{MATCH, PARAMETERS, PROGRAM, REGIONS, Region, TABLES};
+use rmt_isa::card::{CardImage, HostWrite};
+use rmt_vm::State;
+use rmt_vm::state::FieldValue;
+use rmt_vm::state::dump::{ContextDump, Difference, SetDump, WayDump};
+
+use crate::card::{Card, CardError, Pins};
+
+/// Regions whose words events cannot change: they must hold what the loader wrote.
+const FIXED_REGIONS: [Region; 4] = [PROGRAM, TABLES, MATCH, PARAMETERS];
+
+/// The first difference between the state of the interpreter and that of the core: context
+/// records with their order of eviction, then tables, parameters and code.
+///
+/// # Errors
+/// When the core does not answer.
+pub fn first_difference<P: Pins>(
+    state: &State,
+    card: &mut Card<P>,
+    image: &CardImage,
+) -> Result<Option<Difference>, CardError> {
+    let mut expected = state.dump();
+    // The rest of the dump is either fixed, compared below, or not on the card.
+    let mut found = expected.clone();
+    found.contexts = read_contexts(&expected.contexts, card, image)?;
+    expected.maps.clear();
+    found.maps.clear();
+    match expected.first_difference(&found) {
+        None => first_changed_word(card, image),
+        difference => Ok(difference),
+    }
+}
+
+fn read_contexts<P: Pins>(
+    declared: &[ContextDump],
+    card: &mut Card<P>,
+    image: &CardImage,
+) -> Result<Vec<ContextDump>, CardError> {
+    let mut contexts = Vec::new();
+    for (plan, dump) in image.contexts.iter().zip(declared) {
+        let records = read_store(plan, |address| card.read(address))?;
+        contexts.push(ContextDump { sets: sets_of(records), ..dump.clone() });
+    }
+    Ok(contexts)
+}
+
+/// Groups records, which come set by set with the most recently matched first.
+fn sets_of(records: Vec<Record>) -> Vec<SetDump<Vec<FieldValue>>> {
+    let mut sets: Vec<SetDump<Vec<FieldValue>>> = Vec::new();
+    for Record { set, way, key, fields } in records {
+        if sets.last().is_none_or(|last| last.set != set) {
+            sets.push(SetDump { set, ways: Vec::new(), order: Vec::new() });
+        }
+        let Some(last) = sets.last_mut() else { continue };
+        let value = fields.into_iter().map(field_value).collect();
+        last.order.push(way as u8);
+        last.ways.push(WayDump { way: way as u8, key, value });
+        last.ways.sort_by_key(|way| way.way);
+    }
+    sets
+}
+
+fn field_value(content: FieldContent) -> FieldValue {
+    match content {
+        FieldContent::Scalar(value) => FieldValue::Scalar(value),
+        FieldContent::Ring(values) => FieldValue::Ring(values),
+    }
+}
+
+/// The first word that the loader wrote and that has changed since.
+fn first_changed_word<P: Pins>(
+    card: &mut Card<P>,
+    image: &CardImage,
+) -> Result<Option<Difference>, CardError> {
+    for &HostWrite { address, value } in &image.writes {
+        let Some(region) = region_of(address) else { continue };
+        if !FIXED_REGIONS.contains(&region) || !region.readable {
+            continue;
+        }
+        let found = card.read(address)?;
+        if found != value {
+            return Ok(Some(Difference {
+                place: format!("card.{}[{}]", region.name, address - region.base()),
+                left: format!("{value:#018x}"),
+                right: format!("{found:#018x}"),
+            }));
+        }
+    }
+    Ok(None)
+}
+
+fn region_of(address: u32) -> Option<Region> {
+    let inside =
+        |region: &&Region| (region.base()..region.base() + region.words()).contains(&address);
+    REGIONS.iter().find(inside).copied()
+}

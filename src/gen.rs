@@ -1,0 +1,88 @@
+//! `rmt gen`: the Verilog of a core.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+use rmt_core::CoreConfig;
+use rmt_sim::verilated::Toolchain;
+use serde_json::json;
+
+/// Generate the Verilog of a core from a configuration.
+///
+/// Example: rmt gen --preset small --lint -o build/core
+#[derive(Args)]
+pub struct Gen {
+    #[command(flatten)]
+    config: ConfigArguments,
+    /// Folder for the Verilog; it is made if it is missing
+    #[arg(short, long, default_value = "build/core")]
+    output: PathBuf,
+    /// Check the result with `verilator --lint-only -Wall`
+    #[arg(long)]
+    lint: bool,
+    /// Print the configuration as TOML and generate nothing
+    #[arg(long)]
+    print_config: bool,
+    /// Print the files as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Which core: shared by all subcommands that generate one.
+#[derive(Args)]
+pub struct ConfigArguments {
+    /// A ready configuration: tiny (4x4 array), small (8x8) or default (16x16)
+    #[arg(long, default_value = "default", conflicts_with = "config")]
+    preset: String,
+    /// A configuration file (TOML); `--print-config` shows what it may hold
+    #[arg(long)]
+    config: Option<PathBuf>,
+}
+
+impl ConfigArguments {
+    /// The configuration, checked.
+    pub fn load(&self) -> Result<CoreConfig> {
+        let config = match &self.config {
+            Some(path) => {
+                let text = fs::read_to_string(path)
+                    .with_context(|| format!("cannot read {}", path.display()))?;
+                toml::from_str(&text).with_context(|| path.display().to_string())?
+            }
+            None => CoreConfig::preset(&self.preset).with_context(|| {
+                let presets = CoreConfig::PRESETS.join(", ");
+                format!("there is no preset `{}`; the presets are: {presets}", self.preset)
+            })?,
+        };
+        config.check()?;
+        Ok(config)
+    }
+}
+
+impl Gen {
+    pub fn run(self) -> Result<()> {
+        let config = self.config.load()?;
+        if self.print_config {
+            print!("{}", toml::to_string_pretty(&config)?);
+            return Ok(());
+        }
+        let design = rmt_core::elaborate(&config)?;
+        if self.lint {
+            Toolchain::locate()?.lint(&design.files(), design.top_name())?;
+        }
+        let names = design
+            .write_to(&self.output)
+            .with_context(|| format!("cannot write to {}", self.output.display()))?;
+        if self.json {
+            println!(
+                "{}",
+                json!({ "top": design.top_name(), "folder": self.output, "files": names })
+            );
+        } else {
+            let linted = if self.lint { ", clean under verilator --lint-only -Wall" } else { "" };
+            println!("{} modules in {}{linted}", names.len(), self.output.display());
+        }
+        Ok(())
+    }
+}
