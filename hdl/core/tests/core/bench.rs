@@ -30,10 +30,20 @@ impl Bench {
         let sim = rmt_core::elaborate(&CoreConfig::new(shape.clone())).unwrap().simulator();
         let mut bench = Self { sim, image };
         bench.sim.poke("decision_ready", 1);
-        for write in bench.image.writes.clone() {
-            bench.write(write.address, write.value);
-        }
+        bench.write_image();
         bench
+    }
+
+    /// Puts another program in place of the one that is there.
+    pub fn install(&mut self, shape: &CardShape, program: &Program, ordering: Ordering) {
+        self.image = lower(program, ordering, shape).unwrap();
+        self.write_image();
+    }
+
+    fn write_image(&mut self) {
+        for write in self.image.writes.clone() {
+            self.write(write.address, write.value);
+        }
     }
 
     pub fn step(&mut self) {
@@ -120,7 +130,11 @@ pub fn compare(
     ordering: Ordering,
     events: &[Event],
 ) -> Vec<Decision> {
-    let mut bench = Bench::new(shape, program, ordering);
+    compare_on(&mut Bench::new(shape, program, ordering), program, events)
+}
+
+/// The same on a core that has the program.
+pub fn compare_on(bench: &mut Bench, program: &Program, events: &[Event]) -> Vec<Decision> {
     let mut outcomes = bench.run(events);
     let mut machine = Machine::new(program).unwrap();
     let mut in_order = Vec::new();

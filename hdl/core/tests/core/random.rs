@@ -5,7 +5,7 @@ use rmt_isa::program::MatchKind;
 use rmt_vm::generate::{Options, Step, verified_case};
 use rmt_vm::verifier::{Limits, verify};
 
-use super::bench::compare;
+use super::bench::{Bench, compare_on};
 
 /// What a card of a shape can run.
 fn options(shape: &CardShape) -> Options {
@@ -22,6 +22,7 @@ fn options(shape: &CardShape) -> Options {
 
 fn run(shape: &CardShape, seeds: std::ops::Range<u64>) {
     let (mut ran, all) = (0, seeds.end - seeds.start);
+    let mut bench: Option<Bench> = None;
     for seed in seeds {
         let case = verified_case(seed, &options(shape));
         let report = verify(&case.program, &Limits::default()).unwrap();
@@ -38,8 +39,16 @@ fn run(shape: &CardShape, seeds: std::ops::Range<u64>) {
                 events.push(event);
             }
         }
+        // One core for all: what a program leaves behind must not disturb the next one.
+        let bench = match &mut bench {
+            Some(bench) => {
+                bench.install(shape, &case.program, ordering);
+                bench
+            }
+            None => bench.insert(Bench::new(shape, &case.program, ordering)),
+        };
         eprintln!("seed {seed}: {} events, {ordering:?}", events.len());
-        compare(shape, &case.program, ordering, &events);
+        compare_on(bench, &case.program, &events);
         ran += 1;
     }
     assert!(2 * ran >= all, "only {ran} of {all} programs fit the card");

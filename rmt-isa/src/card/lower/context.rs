@@ -118,7 +118,7 @@ impl Lowering<'_> {
         );
         let fields = CONTEXT_FIELD_BASE + number * MAX_CONTEXT_FIELDS as u32;
         for index in 0..MAX_CONTEXT_FIELDS {
-            let word = plan.fields.get(index).map_or(0, FieldPlan::to_word);
+            let word = plan.fields.get(index).map_or(0, |field| field.to_word());
             self.write(CONTEXTS.word(fields + index as u32), word);
         }
         for set in plan.first_set..plan.first_set + plan.sets {
@@ -129,7 +129,7 @@ impl Lowering<'_> {
 
 impl FieldPlan {
     /// The field's descriptor.
-    fn to_word(&self) -> u64 {
+    fn to_word(self) -> u64 {
         let depth = self.ring.unwrap_or(1).max(1);
         context_field::PRESENT.insert(1)
             | context_field::RING.insert(self.ring.is_some().into())
