@@ -110,7 +110,7 @@ impl Decoder {
         let count = self.shape.extent(region).words;
         let inside = delayed(format!("{name}_inside"), index.lt(u64::from(count)));
         let word = memory.read(io.valid.value(), index.resize(memory.address_width()));
-        mux(inside, word, UInt::lit(0, 64))
+        mux(inside, word, UInt::lit(0, 64)).named(name.trim_end_matches('s'))
     }
 
     fn vector_instructions(&self, c: &Context, out: &Outcome) {
@@ -129,25 +129,29 @@ impl Decoder {
             out.lanes.set(1);
         };
         let like_a = || out.lanes.set(c.a.lanes);
-        let same_length = c.a.defined & c.b.defined & c.a.lanes.eq(c.b.lanes);
-        let same_type = same_length & c.a.element.eq(c.b.element);
+        let same_length =
+            (c.a.defined & c.b.defined & c.a.lanes.eq(c.b.lanes)).named("same_length");
+        let same_type = (same_length & c.a.element.eq(c.b.element)).named("same_type");
         let below = |index: UInt, lanes: UInt| index.lt(lanes);
 
         let start_byte = c.fields.event_byte;
         let element = c.fields.element;
         let bytes = c.fields.lanes.zext(11).shift_left(element);
-        let inside_event = (start_byte.zext(11) + bytes).le(64);
+        let inside_event = (start_byte.zext(11) + bytes).le(64).named("inside_event");
         let misaligned = lookup(
             element,
             &[(1, start_byte.bit(0)), (2, start_byte.bits(0..2).ne(0))],
             Bool::lit(false),
-        );
+        )
+        .named("misaligned");
 
         let columns = field(c.tensor, TENSOR_COLUMNS);
         let row = c.scalar_a.trunc(16);
-        let words_per_row = (columns + (self.shape.array - 1)) >> self.shape.array.trailing_zeros();
-        let row_exists = c.scalar_a.lt(field(c.tensor, TENSOR_ROWS));
-        let row_base = field(c.tensor, TENSOR_ROW_BASE) + row * words_per_row;
+        let words_per_row = ((columns + (self.shape.array - 1))
+            >> self.shape.array.trailing_zeros())
+        .named("words_per_row");
+        let row_exists = c.scalar_a.lt(field(c.tensor, TENSOR_ROWS)).named("row_exists");
+        let row_base = (field(c.tensor, TENSOR_ROW_BASE) + row * words_per_row).named("row_base");
 
         let key = c.fields.opcode;
         let arithmetic = |f: Function| {
@@ -258,11 +262,13 @@ impl Decoder {
             & field(c.tensor, TENSOR_ELEMENT).is_zero()
             & field(c.tensor, TENSOR_COLUMNS).eq(c.a.lanes)
             & c.a.element.ne(2);
+        let weights_fit = weights_fit.named("weights_fit");
         let bias_fits = flag(c.bias, TENSOR_VALID)
             & flag(c.bias, TENSOR_IN_ROWS)
             & field(c.bias, TENSOR_ELEMENT).eq(2)
             & field(c.bias, TENSOR_ROWS).eq(1)
             & field(c.bias, TENSOR_COLUMNS).eq(outputs);
+        let bias_fits = bias_fits.named("bias_fits");
         let last_output = outputs.trunc(9).wrapping_sub(UInt::lit(1, 9));
 
         switch(c.fields.opcode)

@@ -180,3 +180,120 @@ fn nodes_that_never_end_are_ended_with_a_status() {
     assert_eq!((answer.status, answer.value), (rmt_isa::Status::OutOfRange as u8, 0));
     assert!(cycles < 50);
 }
+
+#[test]
+fn networks_of_all_threads_overlap() {
+    let shape = EngineShape::default_card();
+    let mut bench = Bench::new(shape.clone());
+    let (program, code) = network();
+    bench.write(&lower_models(&program, &shape).unwrap());
+    let threads = u64::from(shape.threads);
+    (0..threads).for_each(|thread| bench.start(thread, &Event::new(0, 0, 0)));
+
+    // For each thread: commands answered, and the cycle from which it may give the next one.
+    let rounds = 5;
+    let all = rounds * code.len();
+    let mut state = vec![(0, Some(0)); threads as usize];
+    let mut turn = 0;
+    let mut cycle = 0_u64;
+    while state.iter().any(|(answered, _)| *answered < all) {
+        bench.withdraw();
+        let able = |&thread: &u64| {
+            let (answered, from) = state[thread as usize];
+            answered < all && from.is_some_and(|from| from <= cycle)
+        };
+        if let Some(thread) = (0..threads).map(|i| (turn + i) % threads).find(able) {
+            turn = thread + 1;
+            let (answered, from) = &mut state[thread as usize];
+            *from = None;
+            bench.offer(thread, code[*answered % code.len()].encode(), 0, 0);
+        }
+        if let Some(answer) = bench.answer() {
+            assert_eq!(answer.status, 0);
+            let thread = &mut state[answer.thread as usize];
+            *thread = (thread.0 + 1, Some(cycle + 2));
+        }
+        bench.sim.step();
+        cycle += 1;
+        assert!(cycle < 5000, "the threads do not come to their end");
+    }
+    let networks = threads * rounds as u64;
+    println!(
+        "{networks} networks on {threads} threads: {cycle} cycles, {:.1} each",
+        cycle as f64 / networks as f64
+    );
+    assert!(cycle < networks * 20, "a network of six commands took more than 20 cycles");
+}
+
+/// Cycles from the issue of an operation to the first cycle in which the thread's next one can
+/// be issued.
+fn occupation(bench: &mut Bench, instruction: Instruction) -> u64 {
+    let (answer, _) = bench.run(0, instruction, 0, 0);
+    assert_eq!(answer.status, 0, "{instruction}");
+    // `run` has stepped behind the answer, which came in the cycle of the issue.
+    let mut busy = 0;
+    while bench.sim.peek("busy_t0") == 1 {
+        busy += 1;
+        bench.sim.step();
+    }
+    busy + 1
+}
+
+#[test]
+fn operations_take_the_cycles_that_the_documentation_gives() {
+    let shape = EngineShape::tiny();
+    let n = u64::from(shape.array);
+    let groups = n / u64::from(shape.requantise_lanes);
+    let mut bench = Bench::new(shape.clone());
+    let (mut program, _) = network();
+    let weights = |number| Instruction::MatMul {
+        d: v(3),
+        a: v(1),
+        weights: TensorId::new(number).unwrap(),
+        bias: Bias(None),
+    };
+    program.tensors = vec![
+        tensor(Element::I8, &[4, 4]),
+        tensor(Element::I8, &[8, 4]),
+        tensor(Element::I8, &[12, 8]),
+    ];
+    program.actions[0].code = vec![weights(0), weights(1), weights(2)];
+    let requantise = Instruction::Requantise {
+        d: v(4),
+        a: v(2),
+        element: Element::I16,
+        scale: ScaleId::new(0).unwrap(),
+    };
+    program.actions[0].code.push(requantise);
+    bench.write(&lower_models(&program, &shape).unwrap());
+    for words in 1..=shape.words_per_register() {
+        bench.start(0, &Event::new(0, 0, 0));
+        let lanes = Lanes::new((words * shape.array) as u16).unwrap();
+        let words = u64::from(words);
+        let fill = |d, element| Instruction::VectorFill { d, lanes, element, imm: 3 };
+        assert_eq!(occupation(&mut bench, fill(v(0), Element::I16)), words + 2);
+        assert_eq!(occupation(&mut bench, fill(v(2), Element::I32)), words + 2);
+        assert_eq!(occupation(&mut bench, requantise), words * groups + 5);
+        let (_, cycles) = bench.run(0, Instruction::VectorSum { d: r(0), a: v(0) }, 0, 0);
+        assert_eq!(cycles, words + 5);
+        let lane = Lane::new(0).unwrap();
+        let (_, cycles) = bench.run(0, Instruction::ScalarValue { d: r(0), a: v(0), lane }, 0, 0);
+        assert_eq!(cycles, 4);
+    }
+
+    let pipeline = n + 3 + u64::from(shape.array / shape.hop_columns);
+    let fill = |lanes| Instruction::VectorFill {
+        d: v(1),
+        lanes: Lanes::new(lanes).unwrap(),
+        element: Element::I16,
+        imm: 3,
+    };
+    bench.run(0, fill(4), 0, 0);
+    bench.drain();
+    assert_eq!(occupation(&mut bench, weights(0)), pipeline + 1, "one tile");
+    assert_eq!(occupation(&mut bench, weights(1)), pipeline + 1 + n, "two tiles, both loaded now");
+    assert_eq!(occupation(&mut bench, weights(1)), pipeline + 2, "two tiles that are there");
+    bench.run(0, fill(8), 0, 0);
+    bench.drain();
+    assert_eq!(occupation(&mut bench, weights(2)), pipeline + 1 + 5 * n, "six tiles, all loaded");
+}
