@@ -14,6 +14,14 @@ pub fn flag(word: UInt, field: BitField) -> Bool {
     word.bit(field.low)
 }
 
+/// A word of `bits` bits with some fields; values are cut to their fields.
+pub fn word_of(parts: &[(BitField, UInt)], bits: u32) -> UInt {
+    parts.iter().fold(UInt::lit(0, bits), |word, (field, value)| {
+        let value = value.resize(field.bits).zext(bits - field.low);
+        word | if field.low == 0 { value } else { value.concat(UInt::lit(0, field.low)) }
+    })
+}
+
 /// The bits of an operand of an instruction word.
 pub fn slot(word: UInt, slot: Slot) -> UInt {
     word.bits(slot.low..slot.low + slot.bits)

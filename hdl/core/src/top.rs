@@ -103,12 +103,12 @@ impl Component for Core {
             arguments: UInt::lit(0, 256),
         };
         let visit = mux(tail_call.valid, tail_call, first);
-        matching.visit.set(visit.clone());
+        matching.visit.set(visit);
         engine.start.set(Start { valid: visit.valid, thread: visit.thread, event: visit.event });
 
         // Actions begin and run.
         let start = matching.start.value();
-        fetch.start.set(start.clone());
+        fetch.start.set(start);
         context.begins.set(ThreadPulse { valid: start.valid, thread: start.thread });
         pipeline.parameters.set(matching.parameters);
         fetch.redirect.set(pipeline.redirect);

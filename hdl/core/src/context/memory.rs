@@ -2,7 +2,7 @@
 //! turn at them.
 
 use rmt_isa::card::CardShape;
-use rmt_isa::card::fields::context_set;
+use rmt_isa::card::fields::{context_set, ring_head};
 use rmt_isa::card::regions::{
     CONTEXT_DATA, CONTEXT_KEYS, CONTEXT_SETS, CONTEXT_WRITTEN, RING_HEADS,
 };
@@ -13,7 +13,8 @@ use crate::config::Widths;
 use crate::signals::{HostAccess, HostReply};
 
 const STATE_BITS: u32 = context_set::RANKS.low + context_set::RANKS.bits;
-const HEAD_BITS: u32 = 24;
+/// Bits of a ring head.
+pub(super) const HEAD_BITS: u32 = ring_head::NEWEST.low + ring_head::NEWEST.bits;
 const FIELDS: u32 = MAX_CONTEXT_FIELDS as u32;
 
 /// What is read of one set.

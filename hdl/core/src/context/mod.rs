@@ -25,12 +25,12 @@ use rmt_isa::operand::IntType;
 use rtl_builder::prelude::*;
 use rtl_builder::stock::stream::Stream;
 
-use crate::bits::{any, crc32c, wrap};
+use crate::bits::{any, crc32c, field, word_of, wrap};
 use crate::config::Widths;
 use crate::control::decode::ContextFunction;
 use crate::engine::ports::{LanesIn, LanesOut, LanesRequest};
 use crate::signals::{Completion, HostAccess, HostReply, ThreadPulse};
-use memory::{Memories, Ports as MemoryPorts};
+use memory::{HEAD_BITS, Memories, Ports as MemoryPorts};
 use record::{Access, OpenRecord, Records};
 
 /// A request to the context unit.
@@ -197,8 +197,9 @@ impl Component for ContextUnit {
 
         // Rings: the head is there in the second cycle.
         let head = memories.head;
-        let length = mux(access.written, head.bits(0..9), UInt::lit(0, 9)).named("length");
-        let newest = head.bits(16..24);
+        let length =
+            mux(access.written, field(head, ring_head::LENGTH), UInt::lit(0, 9)).named("length");
+        let newest = field(head, ring_head::NEWEST);
         let depth = access.last_place + UInt::lit(1, 8);
         let age = access.request.value;
         let remembered = age.lt(length).named("remembered");
@@ -285,8 +286,9 @@ impl Component for ContextUnit {
         ports.head_write_address.set(access.head);
         let new_length = mux(first, longer, incoming.lane.zext(9).wrapping_add(1));
         let new_place = mux(first, pushed_place, access.last_place);
-        debug_assert!(ring_head::LENGTH.low == 0 && ring_head::NEWEST.low == 16);
-        ports.head_write_value.set(cat(&[new_place, UInt::lit(0, 7), new_length]));
+        let head_after =
+            word_of(&[(ring_head::LENGTH, new_length), (ring_head::NEWEST, new_place)], HEAD_BITS);
+        ports.head_write_value.set(head_after);
         ports.state_write.set(matches);
         ports.state_write_value.set(set.matched);
         ports.key_write.set(creates);

@@ -46,3 +46,97 @@ pub fn look_up(state: UInt, keys: &[UInt], key: UInt) -> SetLookUp {
     }
     SetLookUp { found, way, evicts: !found & !room, matched: cat(&state) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rmt_isa::arithmetic::split_mix_64;
+    use rmt_vm::state::sets::Sets;
+
+    struct Probe;
+
+    #[derive(Clone, Ports)]
+    struct ProbeIo {
+        state: Input<UInt>,
+        keys: Vec<Input<UInt>>,
+        key: Input<UInt>,
+        found: Output<Bool>,
+        way: Output<UInt>,
+        evicts: Output<Bool>,
+        matched: Output<UInt>,
+    }
+
+    impl Component for Probe {
+        type Io = ProbeIo;
+        fn name(&self) -> String {
+            "probe".into()
+        }
+        fn io(&self) -> ProbeIo {
+            ProbeIo {
+                state: input(uint(12)),
+                keys: (0..WAYS).map(|_| input(uint(64))).collect(),
+                key: input(uint(64)),
+                found: output(boolean()),
+                way: output(uint(2)),
+                evicts: output(boolean()),
+                matched: output(uint(12)),
+            }
+        }
+        fn build(&self, io: ProbeIo) {
+            let keys: Vec<UInt> = io.keys.iter().map(Input::value).collect();
+            let set = look_up(io.state.value(), &keys, io.key.value());
+            io.found.set(set.found);
+            io.way.set(set.way);
+            io.evicts.set(set.evicts);
+            io.matched.set(set.matched);
+        }
+    }
+
+    /// Matches and removals at random, in one set.
+    #[test]
+    fn a_set_equals_the_interpreters() {
+        let mut sim = elaborate(Probe).unwrap().simulator();
+        let mut sets = Sets::new(WAYS as u32);
+        let (mut state, mut keys) = (0_u64, [0_u64; WAYS]);
+        for step in 0..3000 {
+            let random = split_mix_64(step);
+            let key = random >> 8 & 7;
+            if random % 16 == 0 {
+                // The control plane removes a key: younger ranks close the gap.
+                if let Some(way) = sets.remove(key) {
+                    state &= !(1 << way);
+                    let rank = state >> (4 + 2 * way) & 3;
+                    for other in 0..WAYS {
+                        let occupied = state >> other & 1 == 1;
+                        if occupied && state >> (4 + 2 * other) & 3 > rank {
+                            state -= 1 << (4 + 2 * other);
+                        }
+                    }
+                }
+                continue;
+            }
+            sim.poke("state", state);
+            (0..WAYS).for_each(|way| sim.poke(&format!("keys_{way}"), keys[way]));
+            sim.poke("key", key);
+            let (expected, evicted) = match sets.find(key) {
+                Some(slot) => {
+                    sets.touch(slot);
+                    assert_eq!(sim.peek("found"), 1, "step {step}");
+                    (slot, None)
+                }
+                None => {
+                    assert_eq!(sim.peek("found"), 0, "step {step}");
+                    let inserted = sets.insert(key, true).unwrap();
+                    (inserted.slot, inserted.evicted)
+                }
+            };
+            assert_eq!(sim.peek("way"), expected as u64, "step {step}");
+            assert_eq!(sim.peek("evicts") == 1, evicted.is_some(), "step {step}");
+            state = sim.peek("matched");
+            keys[expected] = key;
+            for (rank, &way) in sets.sets()[0].order().iter().enumerate() {
+                assert_eq!(state >> (4 + 2 * way) & 3, rank as u64, "step {step}");
+            }
+        }
+    }
+}

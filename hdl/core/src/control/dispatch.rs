@@ -131,3 +131,99 @@ impl Component for Dispatcher {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rmt_isa::arithmetic::hash_key;
+
+    struct Bench {
+        sim: Simulator,
+    }
+
+    impl Bench {
+        fn new(ordering: u64) -> Self {
+            let widths = Widths::of(&rmt_isa::card::CardShape::small());
+            let mut sim = elaborate(Dispatcher { widths }).unwrap().simulator();
+            let control = control_enable::ENABLE.insert(1)
+                | control_enable::ORDERING.insert(ordering)
+                | control_enable::HOOK.insert(3)
+                | control_enable::LOCK_MASK.insert(7);
+            sim.poke("control", control);
+            Self { sim }
+        }
+
+        /// Offers an event of hook 3 for one cycle; the thread that takes it.
+        fn offer(&mut self, key: u64) -> Option<u64> {
+            self.sim.poke("event_valid", 1);
+            self.sim
+                .poke_bits("event_payload", &Bits::from_words(512, &[3, key, 0, 0, 0, 0, 0, 0]));
+            let taken = self.sim.peek("accept_valid") == 1;
+            assert_eq!(taken, self.sim.peek("event_ready") == 1);
+            let thread = taken.then(|| self.sim.peek("accept_thread"));
+            self.sim.step();
+            self.sim.poke("event_valid", 0);
+            thread
+        }
+
+        fn free(&mut self, thread: u64) {
+            self.sim.poke("free_valid", 1);
+            self.sim.poke("free_thread", thread);
+            self.sim.step();
+            self.sim.poke("free_valid", 0);
+        }
+    }
+
+    #[test]
+    fn pure_events_take_all_threads_at_once() {
+        let mut bench = Bench::new(0);
+        assert_eq!(
+            [1, 1, 1, 1, 1].map(|key| bench.offer(key)),
+            [Some(0), Some(1), Some(2), Some(3), None]
+        );
+        bench.free(2);
+        assert_eq!(bench.offer(1), Some(2));
+    }
+
+    #[test]
+    fn events_of_one_lock_wait_and_others_pass() {
+        let mut bench = Bench::new(1);
+        let lock = |key: u64| hash_key(key) & 7;
+        let mate = (2..).find(|&key| lock(key) == lock(1)).unwrap();
+        let other = (2..).find(|&key| lock(key) != lock(1)).unwrap();
+        assert_eq!(bench.offer(1), Some(0));
+        assert_eq!(bench.offer(1), None);
+        assert_eq!(bench.offer(mate), None);
+        assert_eq!(bench.offer(other), Some(1));
+        // The event has ended, its decision has not left: the lock is free, the thread not.
+        bench.sim.poke("ended", 1);
+        assert_eq!(bench.offer(mate), Some(2));
+        bench.sim.poke("ended", 0);
+        bench.free(0);
+        assert_eq!(bench.offer(1), None, "the mate runs now");
+        bench.free(2);
+        assert_eq!(bench.offer(1), Some(0));
+    }
+
+    #[test]
+    fn total_order_runs_one_event_at_a_time() {
+        let mut bench = Bench::new(2);
+        assert_eq!(bench.offer(1), Some(0));
+        assert_eq!(bench.offer(2), None);
+        bench.free(0);
+        assert_eq!(bench.offer(2), Some(0));
+    }
+
+    #[test]
+    fn events_for_nobody_end_at_once() {
+        let mut bench = Bench::new(0);
+        bench.sim.poke("event_valid", 1);
+        for (word, status) in [(4, Status::NoProgram), (3 | 1 << 16, Status::BadEvent)] {
+            bench
+                .sim
+                .poke_bits("event_payload", &Bits::from_words(512, &[word, 0, 0, 0, 0, 0, 0, 0]));
+            assert_eq!(bench.sim.peek("refuse_valid"), 1);
+            assert_eq!(bench.sim.peek("refuse_status"), status as u64);
+        }
+    }
+}

@@ -6,7 +6,7 @@ use rmt_isa::card::regions::MATCH;
 use rmt_isa::card::shape::{MATCH_CHOICES, MATCH_PLACES};
 use rtl_builder::prelude::*;
 
-use crate::bits::{any, crc32c, field, flag};
+use crate::bits::{any, crc32c, field, flag, word_of};
 use crate::config::Widths;
 use crate::signals::{HostAccess, HostReply};
 
@@ -181,9 +181,5 @@ fn pack_slot(slot: &Slot) -> UInt {
         (match_slot::START, slot.content.start),
         (match_slot::PARAMETERS, slot.content.row),
     ];
-    parts.into_iter().fold(UInt::lit(0, 64), |word, (field, value)| {
-        let value = value.zext(64 - field.low);
-        let placed = if field.low == 0 { value } else { value.concat(UInt::lit(0, field.low)) };
-        word | placed
-    })
+    word_of(&parts, 64)
 }

@@ -185,3 +185,6 @@ impl Component for MatchUnit {
         });
     }
 }
+
+#[cfg(test)]
+mod tests;

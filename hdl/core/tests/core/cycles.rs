@@ -55,8 +55,7 @@ impl Stopwatch {
 }
 
 fn store() -> Context {
-    let fields =
-        vec![field("last", IntType::I64, None), field("deltas", IntType::I16, Some(4))];
+    let fields = vec![field("last", IntType::I64, None), field("deltas", IntType::I16, Some(4))];
     Context { name: "c".into(), capacity: 16, fields }
 }
 
@@ -86,8 +85,7 @@ fn exit_only() -> Program {
 }
 
 fn tail_call() -> Program {
-    let actions =
-        vec![action("go", 0, 0, "TAIL_CALL table1"), action("act", 0, 0, "exit decided")];
+    let actions = vec![action("go", 0, 0, "TAIL_CALL table1"), action("act", 0, 0, "exit decided")];
     program(vec![always("t", 0), always("u", 1)], actions, vec![])
 }
 
