@@ -331,7 +331,7 @@ impl Image<'_> {
             return Err(ModelLowerError::EmptyScale { scale: scale.name.clone() });
         }
         let whole_vector = self.shape.vector_lanes as usize / lanes;
-        let period = (1..whole_vector).find(|words| words * lanes % channels == 0);
+        let period = (1..whole_vector).find(|words| (words * lanes).is_multiple_of(channels));
         let words = period.unwrap_or(whole_vector);
         let base = self.allocate(object, EngineRegion::Scales, words)?;
         for lane in 0..words * lanes {

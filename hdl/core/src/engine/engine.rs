@@ -200,7 +200,7 @@ impl Engine {
         events.start.set(&io.start);
         events.thread.set(step.thread);
         // Byte of the word's first element: words advance by N elements.
-        let elements = step.word.zext(6).shift_left(u64::from(self.shape.array.trailing_zeros()));
+        let elements = (step.word.zext(6) << self.shape.array.trailing_zeros()).trunc(6);
         let byte = step.operation.base.trunc(6);
         events.byte.set(byte.wrapping_add(elements.shift_left(step.operation.element)));
         events.element.set(step.operation.element);

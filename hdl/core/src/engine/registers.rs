@@ -168,7 +168,7 @@ impl VectorTypes {
 pub fn word_of_lane(shape: &EngineShape, lane: UInt) -> UInt {
     match shape.words_per_register() {
         1 => UInt::lit(0, 1),
-        _ => lane.shift_right(u64::from(lane_bits(shape))).resize(word_bits(shape)),
+        _ => (lane >> lane_bits(shape)).resize(word_bits(shape)),
     }
 }
 

@@ -175,10 +175,8 @@ impl Component for Sequencer {
         let groups = shape.array / shape.requantise_lanes;
         let last_group_of_vector = match groups {
             1 => UInt::lit(0, 1),
-            _ => operation
-                .last_lane
-                .shift_right(u64::from(shape.requantise_lanes.trailing_zeros()))
-                .trunc(group_bits(shape)),
+            _ => (operation.last_lane >> shape.requantise_lanes.trailing_zeros())
+                .resize(group_bits(shape)),
         };
         let last_word = word.eq(operation.last_word);
         let word_done = !requantises | group.eq(u64::from(groups - 1));

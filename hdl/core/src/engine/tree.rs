@@ -171,7 +171,7 @@ impl Component for TreeEngine {
         let lane_bits = lane_bits(shape);
         let word = match shape.words_per_register() {
             1 => UInt::lit(0, features.address_width()),
-            _ => index.shift_right(u64::from(lane_bits)).resize(features.address_width()),
+            _ => (index >> lane_bits).resize(features.address_width()),
         };
         let feature = select(index.trunc(lane_bits), &split(features.read(word), 32));
         let goes_high = feature.gt(field(node, NODE_VALUE).as_sint()).named("goes_high");

@@ -4,7 +4,7 @@ use crate::engine::Engine;
 use rmt_isa::Instruction;
 use rmt_isa::arithmetic::split_mix_64;
 use rmt_isa::card::HostWrite;
-use rmt_isa::card::engine::EngineShape;
+use rmt_isa::card::engine::{EngineRegion, EngineShape};
 use rmt_isa::event::Event;
 use rtl_builder::prelude::*;
 
@@ -75,7 +75,37 @@ impl Bench {
             elaborate(Engine { shape: shape.clone() }).unwrap_or_else(|error| panic!("{error}"));
         let mut bench = Self { sim: design.simulator(), shape };
         bench.sim.poke("lanes_out_ready", 1);
+        bench.fill_memories();
         bench
+    }
+
+    /// Memories hold anything at power-up: what nobody wrote must not matter.
+    fn fill_memories(&mut self) {
+        let (shape, random) = (self.shape.clone(), &mut Random::new(77));
+        let n = shape.array;
+        let extent = |region| shape.extent(region).words.into();
+        let memories: [(&str, u64, u32); 9] = [
+            (
+                "registers.lanes_memory",
+                (shape.threads * 8 * shape.words_per_register()).into(),
+                n * 32,
+            ),
+            ("constants", extent(EngineRegion::Constants), n * 32),
+            ("product.weights", extent(EngineRegion::Weights), n * 8),
+            ("product.vector", shape.words_per_register().into(), n * 16),
+            ("requantiser.scales", extent(EngineRegion::Scales), shape.requantise_lanes * 37),
+            ("forest_unit.features", shape.words_per_register().into(), n * 32),
+            ("forest_unit.votes", 256, 16),
+            ("decoder.vector_types", (shape.threads * 8).into(), 11),
+            ("event_copy.events", shape.threads.into(), 512),
+        ];
+        for (memory, words, bits) in memories {
+            for word in 0..words {
+                let garbage: Vec<u64> = (0..16).map(|_| random.bits()).collect();
+                let garbage = Bits::from_words(1024, &garbage).slice(0, bits);
+                self.sim.poke_mem(memory, word, &garbage);
+            }
+        }
     }
 
     pub fn write(&mut self, writes: &[HostWrite]) {
