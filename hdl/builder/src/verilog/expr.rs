@@ -412,9 +412,25 @@ impl Printer<'_> {
                 } else {
                     self.expr(a, Position::Part).operand()
                 };
-                let b = self.expr(b, Position::Part).operand();
+                let b = self.shift_amount(b);
                 Text { text: format!("{a} {operator} {b}"), shape: Shape::Binary(operator) }
             }
+        }
+    }
+
+    /// The amount of a shift, 32 bits wide or without a width.
+    ///
+    /// Verilator 5.048 joins nested shifts and adds their amounts in the width of the amounts: `(x << 2'd3) << e` with an `e`
+    /// of 2 bits becomes `x << (2'd3 + e)`, which loses the carry. In 32 bits the sum cannot overflow.
+    fn shift_amount(&mut self, amount: NodeId) -> String {
+        let node = self.m.node(amount);
+        match &node.kind {
+            Kind::Const(value) if value.significant_bits() <= 31 => value.to_u64().to_string(),
+            _ if node.width < 32 => {
+                let unused = 32 - node.width;
+                format!("{{{unused}'d0, {}}}", self.expr(amount, Position::Part).text)
+            }
+            _ => self.expr(amount, Position::Part).operand(),
         }
     }
 

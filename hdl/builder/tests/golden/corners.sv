@@ -18,7 +18,7 @@ module arithmetic (
   // Product with the operand added once more
   wire signed [24:0] biased = {biased_product[23], biased_product} + {{17{x[7]}}, x};
   wire signed [16:0] clipped_sum = {{9{x[7]}}, x} + {y[15], y};
-  wire signed [16:0] clipped_shifted = clipped_sum >>> b[2:0];
+  wire signed [16:0] clipped_shifted = clipped_sum >>> {29'd0, b[2:0]};
   wire [9:0] clipped_shifted_16_7 = clipped_shifted[16:7];
   wire signed [15:0] flags_wide = {{8{x[7]}}, x};
 
@@ -63,7 +63,7 @@ module corners (
     if (rst) begin
       case_ <= 300'd0;
     end else begin
-      case_ <= buf_[299:0] + (case_ >> 3'd7);
+      case_ <= buf_[299:0] + (case_ >> 7);
     end
   end
 
