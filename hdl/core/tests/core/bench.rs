@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 
+use rmt_isa::arithmetic::split_mix_64;
 use rmt_isa::card::read_back::{FieldContent, Record, read_store};
 use rmt_isa::card::{CardImage, CardShape, lower};
 use rmt_isa::event::{DECISION_BYTES, EVENT_BYTES};
@@ -21,6 +22,8 @@ const PATIENCE: u32 = 20_000;
 pub struct Bench {
     pub sim: Simulator,
     pub image: CardImage,
+    /// `Some`: events come and decisions are taken at random times, from this state on.
+    pub jitter: Option<u64>,
 }
 
 impl Bench {
@@ -28,7 +31,7 @@ impl Bench {
     pub fn new(shape: &CardShape, program: &Program, ordering: Ordering) -> Self {
         let image = lower(program, ordering, shape).unwrap();
         let sim = rmt_core::elaborate(&CoreConfig::new(shape.clone())).unwrap().simulator();
-        let mut bench = Self { sim, image };
+        let mut bench = Self { sim, image, jitter: None };
         bench.sim.poke("decision_ready", 1);
         bench.write_image();
         bench
@@ -80,8 +83,13 @@ impl Bench {
         let mut waiting: VecDeque<&Event> = events.iter().collect();
         let mut outcomes = Vec::new();
         let mut quiet = 0;
+        let mut offered = false;
         while outcomes.len() < events.len() {
-            self.sim.poke("event_valid", (!waiting.is_empty()).into());
+            // Once offered, an event stays until it is taken.
+            offered = !waiting.is_empty() && (offered || self.by_chance());
+            let ready = self.by_chance();
+            self.sim.poke("decision_ready", ready.into());
+            self.sim.poke("event_valid", offered.into());
             if let Some(event) = waiting.front() {
                 self.sim.poke_bits("event_payload", &bits_of(event));
             }
@@ -89,16 +97,24 @@ impl Bench {
                 outcomes.push(self.decision());
                 quiet = 0;
             }
-            let taken = !waiting.is_empty() && self.sim.peek("event_ready") == 1;
-            if taken {
+            if offered && self.sim.peek("event_ready") == 1 {
                 waiting.pop_front();
+                offered = false;
             }
             self.step();
             quiet += 1;
             assert!(quiet < PATIENCE, "no decision: {} of {} came", outcomes.len(), events.len());
         }
         self.sim.poke("event_valid", 0);
+        self.sim.poke("decision_ready", 1);
         outcomes
+    }
+
+    /// Always, or one time in three when there is jitter.
+    fn by_chance(&mut self) -> bool {
+        let Some(state) = &mut self.jitter else { return true };
+        *state = split_mix_64(*state);
+        *state % 3 == 0
     }
 
     fn decision(&mut self) -> Decision {
