@@ -2,6 +2,7 @@
 //!
 //! - [`state`]: what a running program changes: tables, context records, maps, models.
 //! - [`interpreter`]: runs events, one instruction at a time. It is the specification.
+//! - `jit` (a feature): the same as machine code, as fast as the CPU allows.
 //! - [`verifier`]: refuses programs that could misbehave, and bounds what the others cost.
 //! - [`engine`]: the interface that interpreter, JIT, RTL and card share.
 //! - [`conformance`]: test vectors that run on every engine.
@@ -17,6 +18,8 @@ pub mod engine;
 pub mod events;
 pub mod generate;
 pub mod interpreter;
+#[cfg(feature = "jit")]
+pub mod jit;
 pub mod state;
 pub mod verifier;
 

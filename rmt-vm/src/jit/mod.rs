@@ -1,0 +1,293 @@
+//! The JIT: verified programs as machine code.
+//!
+//! [`Jit`] is an [`Engine`] over the same [`State`] as the interpreter, and equals it bit for
+//! bit: decisions, state, number of instructions. `docs/jit.md` says how fast it is.
+//!
+//! - `compile`: a program to [Cranelift](https://cranelift.dev) functions, one for each
+//!   action; `action` walks the instructions, `scalars`, `records`, `vectors`, `rings`,
+//!   `layers` and `trees` translate them by class.
+//! - `operation`, `window`: what code calls for vectors too long for machine registers.
+//! - [`kernels`]: large integer products on the widest vector unit.
+//! - [`differential`]: compares it with the interpreter.
+//! - `runtime`: the frame that code works on and the functions that it calls. `runtime` and
+//!   `kernels` hold all unsafe code.
+//!
+//! An event enters [`Jit::run`]: the table is looked up (at no cost when it has no entries),
+//! the code of the action runs, and a tail call comes back here with the next table.
+//!
+//! Weights, scales and trees are constants of the code. A commit that swaps a model compiles
+//! first, with the new objects, and commits after; when one of both fails, nothing happened.
+
+mod action;
+mod compile;
+pub mod differential;
+pub mod kernels;
+mod layers;
+mod operation;
+mod records;
+mod rings;
+mod runtime;
+mod scalars;
+mod trees;
+mod vectors;
+mod window;
+
+use std::sync::Arc;
+
+use cranelift_codegen::isa::OwnedTargetIsa;
+use rmt_isa::event::event_layout;
+use rmt_isa::limits::{MAX_ARGUMENTS, MAX_OUTPUTS, MAX_PARAMETERS, MAX_TABLE_VISITS};
+use rmt_isa::{Decision, Event, Program, Status};
+
+use crate::Engine;
+use crate::state::table::BoundAction;
+use crate::state::{Applied, Change, CommitError, LoadError, Models, State, StateDump};
+use crate::verifier::{self, Limits, Violation};
+use action::{End, Verb};
+use compile::Objects;
+use runtime::{ActionCode, Code, Runtime};
+
+/// Why the JIT refuses.
+#[derive(Debug, thiserror::Error)]
+pub enum JitError {
+    /// The verifier refuses the program; only verified programs are compiled.
+    #[error("the program is not verified: {}{}", first(.0), more(.0))]
+    Unverified(Vec<Violation>),
+    /// The program's declarations are outside the limits.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// A change was refused.
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+    /// There is no program.
+    #[error("no program is loaded; load one before events, commits and dumps")]
+    NoProgram,
+    /// The code generator failed, or does not know this machine.
+    #[error("the code generator failed: {reason}; run the program in the interpreter")]
+    Backend {
+        /// What it said.
+        reason: String,
+    },
+}
+
+fn first(violations: &[Violation]) -> String {
+    violations.first().map_or_else(String::new, ToString::to_string)
+}
+
+fn more(violations: &[Violation]) -> String {
+    match violations.len() {
+        0 | 1 => String::new(),
+        count => format!(" (and {} more)", count - 1),
+    }
+}
+
+/// The JIT as an engine.
+#[derive(Debug)]
+pub struct Jit {
+    limits: Limits,
+    loaded: Option<Loaded>,
+}
+
+impl Default for Jit {
+    fn default() -> Self {
+        Self::new(Limits::default())
+    }
+}
+
+impl Jit {
+    /// A JIT that verifies programs with these limits.
+    pub fn new(limits: Limits) -> Self {
+        Self { limits, loaded: None }
+    }
+
+    fn loaded(&mut self) -> Result<&mut Loaded, JitError> {
+        self.loaded.as_mut().ok_or(JitError::NoProgram)
+    }
+}
+
+impl Engine for Jit {
+    type Error = JitError;
+
+    fn load(&mut self, program: &Program) -> Result<(), JitError> {
+        self.loaded = None;
+        verifier::verify(program, &self.limits).map_err(JitError::Unverified)?;
+        self.loaded = Some(Loaded::new(program)?);
+        Ok(())
+    }
+
+    #[inline]
+    fn run(&mut self, event: &Event) -> Result<Decision, JitError> {
+        Ok(self.loaded()?.run(event))
+    }
+
+    fn commit(&mut self, changes: &[Change]) -> Result<Vec<Applied>, JitError> {
+        self.loaded()?.commit(changes)
+    }
+
+    fn state(&mut self) -> Result<StateDump, JitError> {
+        Ok(self.loaded()?.runtime.state().dump())
+    }
+
+    fn steps(&self) -> Option<u64> {
+        self.loaded.as_ref().map(|loaded| loaded.steps)
+    }
+}
+
+/// Machine code of each action of a verified program for a named machine, such as
+/// `aarch64-unknown-linux-gnu`: to look at, not to run here.
+///
+/// # Errors
+/// [`JitError`] when the program is refused or the machine is unknown.
+pub fn machine_code(program: &Program, triple: &str) -> Result<Vec<Vec<u8>>, JitError> {
+    verifier::verify(program, &Limits::default()).map_err(JitError::Unverified)?;
+    let isa = compile::foreign(triple)?;
+    let state = State::new(Arc::new(program.clone()))?;
+    let objects = Objects { program, contexts: state.contexts(), models: state.models() };
+    compile::compile_bytes(objects, &*isa)
+}
+
+/// An action with its data, ready to run.
+#[derive(Clone, Copy)]
+struct Call {
+    code: ActionCode,
+    parameters: [u64; MAX_PARAMETERS],
+}
+
+/// How a table is looked up.
+#[derive(Clone, Copy)]
+enum Lookup {
+    /// It has no entries: the default action always runs, or there is none.
+    Default(Option<Call>),
+    /// Ask the table.
+    Search,
+}
+
+/// A program that runs.
+struct Loaded {
+    hook: u32,
+    runtime: Runtime,
+    code: Code,
+    /// By table; made anew after each commit.
+    lookups: Vec<Lookup>,
+    steps: u64,
+    isa: OwnedTargetIsa,
+}
+
+impl std::fmt::Debug for Loaded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let name = &self.runtime.state().program().name;
+        f.debug_struct("Loaded").field("program", name).finish_non_exhaustive()
+    }
+}
+
+impl Loaded {
+    fn new(program: &Program) -> Result<Self, JitError> {
+        let state = State::new(Arc::new(program.clone()))?;
+        let isa = compile::native()?;
+        let objects = Objects { program, contexts: state.contexts(), models: state.models() };
+        let code = compile::compile(objects, &isa)?;
+        let runtime = Runtime::new(state);
+        let hook = u32::from(program.hook.number);
+        let mut loaded = Self { hook, runtime, code, lookups: Vec::new(), steps: 0, isa };
+        loaded.make_lookups();
+        Ok(loaded)
+    }
+
+    fn make_lookups(&mut self) {
+        let Self { runtime, code, .. } = self;
+        let lookup = |table: &crate::state::Table| match table.is_empty() {
+            true => Lookup::Default(table.default_action().and_then(|call| bind(code, call))),
+            false => Lookup::Search,
+        };
+        self.lookups = runtime.state().tables().iter().map(lookup).collect();
+    }
+
+    fn run(&mut self, event: &Event) -> Decision {
+        self.steps = 0;
+        self.runtime.frame_mut().outputs = [0; MAX_OUTPUTS];
+        let mut written = 0;
+        let status = self.decide(event, &mut written);
+        Decision {
+            tag: event.tag(),
+            status,
+            written,
+            cycles: 0,
+            outputs: self.runtime.frame().outputs,
+        }
+    }
+
+    /// Walks from table to table until an action exits.
+    #[inline]
+    fn decide(&mut self, event: &Event, written: &mut u8) -> Status {
+        const HOOK_AND_FLAGS: usize = event_layout::HOOK.bytes + event_layout::FLAGS.bytes;
+        // Hook and reserved flags side by side: one comparison for both.
+        if event.load(event_layout::HOOK.offset, HOOK_AND_FLAGS) != u64::from(self.hook) {
+            let flags = event.load(event_layout::FLAGS.offset, event_layout::FLAGS.bytes);
+            return if flags != 0 { Status::BadEvent } else { Status::NoProgram };
+        }
+        let mut number = 0;
+        for visit in 0..MAX_TABLE_VISITS {
+            let call = match self.lookups.get(number) {
+                Some(Lookup::Default(call)) => *call,
+                Some(Lookup::Search) => self.search(number, event, visit == 0),
+                None => return Status::OutOfRange,
+            };
+            let Some(call) = call else { return Status::Missed };
+            self.runtime.frame_mut().parameters = call.parameters;
+            // SAFETY: the code is that of this runtime's program, verified before it was
+            // compiled (`Jit::load`).
+            let end = End(unsafe { self.runtime.run(call.code, event) });
+            *written |= end.written();
+            self.steps += end.steps();
+            match end.verb() {
+                Verb::Decided => return Status::Decided,
+                Verb::Abstained => return Status::Abstained,
+                Verb::TailCall { table } => number = table,
+            }
+        }
+        Status::Watchdog
+    }
+
+    fn search(&self, number: usize, event: &Event, first: bool) -> Option<Call> {
+        let table = self.runtime.state().tables().get(number)?;
+        let none = [0; MAX_ARGUMENTS];
+        let arguments = if first { &none } else { &self.runtime.frame().arguments };
+        bind(&self.code, table.look_up(&table.key(event, arguments))?)
+    }
+
+    fn commit(&mut self, changes: &[Change]) -> Result<Vec<Applied>, JitError> {
+        let code = self.code_for(changes)?;
+        let applied = self.runtime.commit(changes)?;
+        if let Some(code) = code {
+            self.code = code;
+        }
+        self.make_lookups();
+        Ok(applied)
+    }
+
+    /// Code for the models as they will be when the changes are done, if they swap any.
+    fn code_for(&self, changes: &[Change]) -> Result<Option<Code>, JitError> {
+        let state = self.runtime.state();
+        let program = state.program();
+        let mut models: Option<Models> = None;
+        for change in changes {
+            if let Change::SwapModel { model, objects } = change {
+                let models = models.get_or_insert_with(|| state.models().clone());
+                if models.swap(&program.models, model, objects.clone()).is_err() {
+                    // The commit will say why.
+                    return Ok(None);
+                }
+            }
+        }
+        let Some(models) = models else { return Ok(None) };
+        let objects = Objects { program, contexts: state.contexts(), models: &models };
+        compile::compile(objects, &self.isa).map(Some)
+    }
+}
+
+fn bind(code: &Code, call: &BoundAction) -> Option<Call> {
+    let mut parameters = [0; MAX_PARAMETERS];
+    let given = call.parameters();
+    parameters[..given.len()].copy_from_slice(given);
+    Some(Call { code: code.action(call.action())?, parameters })
+}
