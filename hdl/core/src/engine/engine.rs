@@ -12,7 +12,8 @@ use super::product::{ProductUnit, ProductUnitIo};
 use super::reduce::Reducer;
 use super::registers::{VectorRegisters, VectorRegistersIo, WordAddress, lane_mask};
 use super::requantiser::Requantiser;
-use super::sequencer::{Sequencer, SequencerIo, Step};
+use super::sequencer::{Sequencer, SequencerIo};
+use super::steps::Steps;
 use super::tree::{TreeEngine, TreeEngineIo};
 use super::vector_lane::{VectorLane, VectorLaneIo};
 use rmt_isa::card::engine::*;
@@ -88,88 +89,6 @@ struct Units {
     tree: TreeEngineIo,
 }
 
-/// What is left of a step once its operands are on their way.
-#[derive(Clone, Copy, Bundle)]
-struct Pending {
-    unit: UInt,
-    function: UInt,
-    element: UInt,
-    one_lane: Bool,
-    lane: UInt,
-    last_lane: UInt,
-    zero_point: SInt,
-    group: UInt,
-    thread: UInt,
-    register: UInt,
-    word: UInt,
-    last: Bool,
-}
-
-impl Pending {
-    fn of(step: &Step) -> Self {
-        let operation = &step.operation;
-        Self {
-            unit: operation.unit,
-            function: operation.function,
-            element: operation.element,
-            one_lane: operation.one_lane,
-            lane: operation.lane,
-            last_lane: operation.last_lane,
-            zero_point: operation.value,
-            group: step.group,
-            thread: step.thread,
-            register: operation.d,
-            word: step.word,
-            last: step.last,
-        }
-    }
-}
-
-/// The steps of the last five cycles: entry i is the step of i cycles before.
-struct Steps {
-    /// The step of one cycle before, in full.
-    operands: Step,
-    stages: Vec<(Bool, Pending)>,
-}
-
-impl Steps {
-    fn new(step: Step) -> Self {
-        let operands = delayed("operands", step);
-        let mut stages = vec![(step.valid, Pending::of(&step))];
-        for cycle in 1..=5 {
-            let (before_valid, before) = stages[cycle - 1];
-            stages.push(scope(format!("cycle{cycle}"), || {
-                let valid = reg("valid", boolean(), false);
-                valid.next(before_valid);
-                let pending = match cycle {
-                    1 => Pending::of(&operands),
-                    _ => delayed("step", before),
-                };
-                (valid.value(), pending)
-            }));
-        }
-        Self { operands, stages }
-    }
-
-    fn at(&self, cycle: usize) -> &Pending {
-        &self.stages[cycle].1
-    }
-
-    fn is_unit(&self, cycle: usize, unit: Unit) -> Bool {
-        self.stages[cycle].0 & self.at(cycle).unit.eq(unit as u64)
-    }
-
-    fn is_function(&self, cycle: usize, function: Function) -> Bool {
-        self.is_unit(cycle, Unit::Vector) & self.at(cycle).function.eq(function as u64)
-    }
-
-    /// Where the result of a step goes.
-    fn tag(&self, cycle: usize, valid: Bool) -> WordTag {
-        let Pending { thread, register, word, last, .. } = *self.at(cycle);
-        WordTag { valid, thread, register, word, last }
-    }
-}
-
 /// A result on its way to the registers.
 struct Write {
     tag: WordTag,
@@ -197,7 +116,7 @@ impl Engine {
     ) -> Vec<VectorLaneIo> {
         let events = instance("event_copy", EventCopy { shape: self.shape.clone() });
         let step = &steps.operands;
-        events.start.set(&io.start);
+        events.start.set(io.start);
         events.thread.set(step.thread);
         // Byte of the word's first element: words advance by N elements.
         let elements = (step.word.zext(6) << self.shape.array.trailing_zeros()).trunc(6);
@@ -303,13 +222,13 @@ impl Engine {
         let address = sender.address.value();
         decoder.query_thread.set(address.thread);
         decoder.query_register.set(address.register);
-        sender.register_type.set(&decoder.query_type);
+        sender.register_type.set(decoder.query_type);
         sender.busy.set(busy.of(address.thread));
 
         let step = units.sequencer.step.value();
         let reads = (sender.wants_read & !step.valid).named("sender_reads");
         sender.read.set(reads);
-        sender.word.set(&units.registers.a_lanes);
+        sender.word.set(units.registers.a_lanes);
         let own = |register: UInt| WordAddress { thread: step.thread, register, word: step.word };
         units.registers.read.set(step.valid | reads);
         units.registers.a.set(mux(step.valid, own(step.operation.a), address));
@@ -389,15 +308,15 @@ impl Component for Engine {
 
         let decoder = instance("decoder", Decoder { shape: shape.clone() });
         decoder.host.set(host);
-        decoder.start.set(&io.start);
+        decoder.start.set(io.start);
         decoder.valid.set(io.command.valid);
-        decoder.command.set(&io.command.payload);
+        decoder.command.set(io.command.payload);
         io.command.ready.set(true);
 
         let issuer = instance("issuer", Issuer { shape: shape.clone() });
         issuer.valid.set(decoder.operation_valid);
         issuer.thread.set(decoder.operation_thread);
-        issuer.operation.set(&decoder.operation);
+        issuer.operation.set(decoder.operation);
         let busy = Busy::new(&shape);
         issuer.busy.set(busy.all());
         let operation = issuer.issue_operation.value();
@@ -442,7 +361,7 @@ impl Component for Engine {
         product.thread.set(thread);
         product.word_valid.set(steps.is_unit(1, Unit::Product));
         product.word_index.set(arrived.word);
-        product.word.set(&units.registers.a_lanes);
+        product.word.set(units.registers.a_lanes);
         product
             .bias_word
             .set(constants.read(product.bias_enable.value(), product.bias_address.value()));
@@ -452,7 +371,7 @@ impl Component for Engine {
         tree.thread.set(thread);
         tree.word_valid.set(steps.is_unit(1, Unit::Tree));
         tree.word_index.set(arrived.word);
-        tree.word.set(&units.registers.a_lanes);
+        tree.word.set(units.registers.a_lanes);
         tree.word_last.set(arrived.last);
 
         // Writes: the calendar lets one happen a cycle, lanes from outside take what is left.

@@ -12,7 +12,7 @@
 //! - [`ports`]: what passes between the engine and the core. [`operation`]: what passes inside.
 //! - [`decode`] and [`words`]: checks of instruction words, lengths and types. Every error ends here.
 //! - [`issue`]: waiting operations, one a thread.
-//! - [`sequencer`]: reads a register word by word; says who writes when.
+//! - [`sequencer`]: reads a register word by word; says who writes when. [`steps`]: its steps, delayed.
 //! - [`registers`], [`event_copy`], [`memory`]: where data stand.
 //! - [`vector_lane`], [`reduce`], [`requantiser`], [`product`] with [`array`](mod@array) and [`cell`](mod@cell),
 //!   [`tree`]: the units.
@@ -40,6 +40,7 @@ pub mod reduce;
 pub mod registers;
 pub mod requantiser;
 pub mod sequencer;
+pub mod steps;
 pub mod tree;
 pub mod vector_lane;
 pub mod words;

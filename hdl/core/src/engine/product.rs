@@ -234,7 +234,7 @@ impl Component for ProductUnit {
         let held = reg_uninit("held", Operation::shape(shape));
         let held_thread = reg_uninit("held_thread", uint(thread_bits(shape)));
         when(io.issue, || {
-            held.next(&io.operation);
+            held.next(io.operation);
             held_thread.next(io.thread);
         });
         let operation = mux(io.issue, io.operation.value(), held.value());

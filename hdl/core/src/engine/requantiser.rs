@@ -82,8 +82,8 @@ impl Component for Requantiser {
                 lane.accumulator.set(accumulator);
                 lane.multiplier.set(field(channel, CHANNEL_MULTIPLIER));
                 lane.shift.set(field(channel, CHANNEL_SHIFT));
-                lane.zero_point.set(&io.zero_point);
-                lane.element.set(&io.element);
+                lane.zero_point.set(io.zero_point);
+                lane.element.set(io.element);
                 lane.result.value()
             })
             .collect();
