@@ -33,8 +33,8 @@ pub struct Gen {
 /// Which core: shared by all subcommands that generate one.
 #[derive(Args)]
 pub struct ConfigArguments {
-    /// A ready configuration: tiny (4x4 array), small (8x8) or default (16x16)
-    #[arg(long, default_value = "default", conflicts_with = "config")]
+    /// A ready configuration: tiny (4x4 array), small (8x8) or large (16x16)
+    #[arg(long, default_value = "small", conflicts_with = "config")]
     preset: String,
     /// A configuration file (TOML); `--print-config` shows what it may hold
     #[arg(long)]

@@ -28,7 +28,7 @@ use crate::program;
 /// Run both programs of firmware/ over recorded kernel events, on the interpreter and on the
 /// simulated RTL, and write a report with plots.
 ///
-/// Example: rmt demo --preset small
+/// Example: rmt demo
 #[derive(Args)]
 pub struct Demo {
     #[command(flatten)]

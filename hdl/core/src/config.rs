@@ -17,7 +17,7 @@ pub struct CoreConfig {
 
 impl CoreConfig {
     /// Names of the presets.
-    pub const PRESETS: &[&str] = &["tiny", "small", "default"];
+    pub const PRESETS: &[&str] = &["tiny", "small", "large"];
 
     /// A configuration for a shape; [`Self::check`] says whether it can be built.
     pub fn new(shape: CardShape) -> Self {
@@ -25,12 +25,12 @@ impl CoreConfig {
     }
 
     /// The preset of a name: `tiny` (4 × 4 array, 2 threads), `small` (8 × 8, 4 threads) or
-    /// `default` (16 × 16, 8 threads).
+    /// `large` (16 × 16, 8 threads).
     pub fn preset(name: &str) -> Option<Self> {
         Some(Self::new(match name {
             "tiny" => CardShape::tiny(),
             "small" => CardShape::small(),
-            "default" => CardShape::default_card(),
+            "large" => CardShape::default_card(),
             _ => return None,
         }))
     }
