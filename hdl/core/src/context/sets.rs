@@ -101,7 +101,7 @@ mod tests {
         for step in 0..3000 {
             let random = split_mix_64(step);
             let key = random >> 8 & 7;
-            if random % 16 == 0 {
+            if random.is_multiple_of(16) {
                 // The control plane removes a key: younger ranks close the gap.
                 if let Some(way) = sets.remove(key) {
                     state &= !(1 << way);

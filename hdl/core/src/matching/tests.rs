@@ -57,7 +57,7 @@ fn one_look_up_each_cycle_is_sustained() {
             let entry = table.entries.iter().find(|entry| entry.matcher == matcher);
             entry.map_or(table.default.clone().unwrap(), |entry| entry.call.clone())
         };
-        if cycle >= 2 && cycle < 122 {
+        if (2..122).contains(&cycle) {
             let call = entry(cycle - 2);
             assert_eq!(sim.peek("start_valid"), 1, "cycle {cycle}");
             assert_eq!(sim.peek("start_thread"), cycle % 2);
