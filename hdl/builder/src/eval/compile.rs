@@ -491,10 +491,8 @@ impl Compiler<'_> {
                 let dst = self.slot(place.base, reg.node);
                 let driver = module.drivers[reg.node as usize].unwrap_or(reg.node);
                 let src = self.slot(place.base, driver);
-                let reset = match &reg.reset {
-                    Some(value) => Some((self.reset(reg.domain), self.constant(value))),
-                    None => None,
-                };
+                let reset = (reg.reset.as_ref())
+                    .map(|value| (self.reset(reg.domain), self.constant(value)));
                 self.clock(reg.domain).regs.push(RegPlan { dst, src, words, reset });
             }
             for (i, memory) in module.memories.iter().enumerate() {
