@@ -121,24 +121,31 @@ enum Storage {
 pub(super) struct RawInstance {
     handle: NonNull<c_void>,
     ports: Box<[Storage]>,
-    /// Last, so that the object goes before its code.
-    library: Arc<Library>,
+    /// The library's table: a call in every cycle should not go through two pointers to find it.
+    abi: NonNull<Abi>,
+    /// Keeps `abi` valid. Last, so that the object goes before its code.
+    _library: Arc<Library>,
 }
 
-// SAFETY: the object has no tie to the thread that made it: Verilator passes its context
-// explicitly, and sets the thread-local pointer to it at the start of each evaluation. It is not
-// `Sync`: pointers make it so.
+// SAFETY: the object has no tie to the thread that made it: the shim points Verilator's thread-local
+// context at the instance's own before each evaluation. It is not `Sync`: pointers make it so.
 unsafe impl Send for RawInstance {}
 
 impl Drop for RawInstance {
     fn drop(&mut self) {
         // SAFETY: `handle` came from `create` of this library and is destroyed once; nothing
         // borrows from it any more.
-        unsafe { (self.library.abi().destroy)(self.handle.as_ptr()) }
+        unsafe { (self.abi().destroy)(self.handle.as_ptr()) }
     }
 }
 
 impl RawInstance {
+    #[inline]
+    fn abi(&self) -> &Abi {
+        // SAFETY: as in `Library::abi`; `_library` stays as long as `self`.
+        unsafe { self.abi.as_ref() }
+    }
+
     /// Constructs an instance; with a seed, everything without an initial value starts at random.
     /// The error is the C++ side's reason.
     pub(super) fn create(
@@ -146,19 +153,21 @@ impl RawInstance {
         ports: &[Port],
         seed: Option<u32>,
     ) -> Result<Self, String> {
-        let abi = library.abi();
+        let table = library.abi();
         // SAFETY: any arguments will do; a null result means that the thread's error text is set.
-        let handle = unsafe { (abi.create)(u32::from(seed.is_some()), seed.unwrap_or(0)) };
+        let handle = unsafe { (table.create)(u32::from(seed.is_some()), seed.unwrap_or(0)) };
         let Some(handle) = NonNull::new(handle) else {
             // SAFETY: the function returns a string that lives until this thread's next `create`.
-            return Err(unsafe { text((abi.construct_error)()) });
+            return Err(unsafe { text((table.construct_error)()) });
         };
         // From here on `instance` frees the object, also on an error.
-        let mut instance = RawInstance { handle, ports: Box::default(), library: library.clone() };
+        let (ports_later, abi) = (Box::default(), library.abi);
+        let mut instance =
+            RawInstance { handle, ports: ports_later, abi, _library: library.clone() };
         let mut addresses = vec![std::ptr::null_mut::<u8>(); ports.len()];
         // SAFETY: the function writes `port_count` pointers, and `load` checked that this is the
         // length of `ports`.
-        unsafe { (abi.addresses)(handle.as_ptr(), addresses.as_mut_ptr()) };
+        unsafe { (table.addresses)(handle.as_ptr(), addresses.as_mut_ptr()) };
         let storage = |(port, address): (&Port, &*mut u8)| {
             let address = NonNull::new(*address)
                 .ok_or_else(|| format!("port `{}` has no storage", port.name))?;
@@ -238,8 +247,13 @@ impl RawInstance {
     #[inline]
     pub(super) fn write_words(&mut self, port: usize, words: &[u32]) -> bool {
         let Storage::Words(at, count) = self.ports[port] else { return false };
+        assert_eq!(words.len(), count, "the caller checks the length");
         // SAFETY: as in `words`, with `self` borrowed for writing.
-        unsafe { std::slice::from_raw_parts_mut(at.as_ptr(), count) }.copy_from_slice(words);
+        let storage = unsafe { std::slice::from_raw_parts_mut(at.as_ptr(), count) };
+        // Ports are short: a loop takes less time than the call of `memcpy` that `copy_from_slice` is.
+        for (storage, word) in storage.iter_mut().zip(words) {
+            *storage = *word;
+        }
         true
     }
 
@@ -247,7 +261,7 @@ impl RawInstance {
     #[inline]
     pub(super) fn eval(&mut self) -> Status {
         // SAFETY: `handle` is alive, and `self` is borrowed for writing.
-        Status::from_code(unsafe { (self.library.abi().eval)(self.handle.as_ptr()) })
+        Status::from_code(unsafe { (self.abi().eval)(self.handle.as_ptr()) })
     }
 
     /// Gives `count` rising and falling edges to the clock at index `clock`.
@@ -259,39 +273,39 @@ impl RawInstance {
         let Storage::Bits8(clock) = self.ports[clock] else { panic!("a clock has one bit") };
         // SAFETY: as in `eval`; `clock` is a member of the same object.
         Status::from_code(unsafe {
-            (self.library.abi().cycles)(self.handle.as_ptr(), clock.as_ptr(), count)
+            (self.abi().cycles)(self.handle.as_ptr(), clock.as_ptr(), count)
         })
     }
 
     /// Lets time pass, then lets the design settle.
     pub(super) fn advance(&mut self, ticks: u64) -> Status {
         // SAFETY: as in `eval`.
-        Status::from_code(unsafe { (self.library.abi().advance)(self.handle.as_ptr(), ticks) })
+        Status::from_code(unsafe { (self.abi().advance)(self.handle.as_ptr(), ticks) })
     }
 
     /// The present time in ticks.
     pub(super) fn time(&self) -> u64 {
         // SAFETY: `handle` is alive; the function only reads.
-        unsafe { (self.library.abi().time)(self.handle.as_ptr()) }
+        unsafe { (self.abi().time)(self.handle.as_ptr()) }
     }
 
     /// Why the design finished or stopped; empty while it runs.
     pub(super) fn message(&self) -> String {
         // SAFETY: the string is a member of the living object, and is copied before anything can
         // change it.
-        unsafe { text((self.library.abi().message)(self.handle.as_ptr())) }
+        unsafe { text((self.abi().message)(self.handle.as_ptr())) }
     }
 
     /// Opens a waveform; false if the model was built without. No other one is open.
     pub(super) fn trace_open(&mut self, path: &CString) -> bool {
         // SAFETY: as in `eval`; the string lives for the call, and the C++ side copies it.
-        unsafe { (self.library.abi().trace_open)(self.handle.as_ptr(), path.as_ptr()) != 0 }
+        unsafe { (self.abi().trace_open)(self.handle.as_ptr(), path.as_ptr()) != 0 }
     }
 
     /// Completes and closes the waveform, if one is open.
     pub(super) fn trace_close(&mut self) {
         // SAFETY: as in `eval`.
-        unsafe { (self.library.abi().trace_close)(self.handle.as_ptr()) }
+        unsafe { (self.abi().trace_close)(self.handle.as_ptr()) }
     }
 }
 

@@ -82,6 +82,9 @@ struct Instance {
     template <typename Body>
     Status guarded(Body body) {
         if (VL_UNLIKELY(status != kOk)) return status;
+        // The runtime's $finish and $stop act on the thread's context; left alone, that is the one of
+        // whichever instance was constructed last.
+        Verilated::threadContextp(&context);
         try {
             body();
         } catch (const DesignStopped& stop) {
@@ -112,6 +115,7 @@ const char* construct_error() { return t_construct_error.c_str(); }
 
 void destroy(void* handle) {
     Instance* const self = cast(handle);
+    Verilated::threadContextp(&self->context);
     try {
         // `final` blocks must not run after a stop: the state they would see is half of an
         // evaluation.

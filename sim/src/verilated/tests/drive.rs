@@ -231,6 +231,25 @@ fn a_design_that_ends_itself_says_where_and_stays_ended() {
 }
 
 #[test]
+fn an_end_concerns_only_the_instance_that_reached_it() {
+    let ports = vec![Port::input("clk", 1), Port::input("end_", 1), Port::output("n", 8)];
+    let body = "always @(posedge clk) begin n <= n + 8'd1; if (end_) $finish; end";
+    let build = small("ends_when_told", ports, body);
+    let model = build.build(&toolchain(), &default_cache_dir()).unwrap();
+    let (clk, end) = (model.clock("clk").unwrap(), model.input("end_").unwrap());
+    let mut first = model.instantiate(InitialState::Zero).unwrap();
+    let mut second = model.instantiate(InitialState::Zero).unwrap();
+    first.poke(end, 1).unwrap();
+    assert!(matches!(first.cycle(clk), Err(Error::Finished { .. })));
+    second.cycles(clk, 5).unwrap();
+    // An instance that is dropped must not leave its context to the others either.
+    drop(first);
+    second.poke(end, 1).unwrap();
+    assert!(matches!(second.cycle(clk), Err(Error::Finished { .. })));
+    assert_eq!(second.peek(model.output("n").unwrap()).unwrap(), 6);
+}
+
+#[test]
 fn names_that_cpp_reserves_or_cannot_spell_work() {
     let names = ["template", "a__b", "model", "namespace", "status", "final_"];
     let mut ports: Vec<_> = names.iter().map(|name| Port::input(*name, 4)).collect();
