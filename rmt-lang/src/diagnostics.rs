@@ -49,6 +49,14 @@ impl Diagnostic {
         }
     }
 
+    pub(crate) fn warning(
+        span: Span,
+        message: impl Into<String>,
+        reason: impl Into<String>,
+    ) -> Self {
+        Self { severity: Severity::Warning, ..Self::error(span, message, reason) }
+    }
+
     pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
@@ -76,7 +84,9 @@ impl Diagnostics {
     /// Adds a message, unless the same was said before: unrolled loops and inlined functions
     /// meet one mistake many times.
     pub(crate) fn push(&mut self, diagnostic: Diagnostic) {
-        if self.list.len() < MAX_DIAGNOSTICS && !self.list.contains(&diagnostic) {
+        let same = |other: &&Diagnostic| other.severity == diagnostic.severity;
+        let room = self.list.iter().filter(same).count() < MAX_DIAGNOSTICS;
+        if room && !self.list.contains(&diagnostic) {
             self.list.push(diagnostic);
         }
     }
@@ -86,6 +96,12 @@ impl Diagnostics {
         let mut list: Vec<_> = self.list.iter().collect();
         list.sort_by_key(|diagnostic| diagnostic.span);
         list
+    }
+
+    /// The errors alone.
+    pub(crate) fn errors(mut self) -> Self {
+        self.list.retain(|diagnostic| diagnostic.severity == Severity::Error);
+        self
     }
 
     /// Whether there is an error among the messages.
@@ -207,7 +223,8 @@ pub(crate) fn closest<'a>(
         .into_iter()
         .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
         .filter(|&(distance, candidate)| {
-            distance <= allowed || (name.len() >= 3 && candidate.starts_with(name))
+            let near = distance <= allowed && distance < name.chars().count();
+            near || (name.len() >= 3 && candidate.starts_with(name))
         })
         .min_by_key(|&(distance, _)| distance)
         .map(|(_, candidate)| candidate)
@@ -227,4 +244,9 @@ pub(crate) fn suggest<'a>(
         1..=11 => Some(format!("there is {}", all.join(", "))),
         _ => Some(format!("there is {}, ...", all.join(", "))),
     }
+}
+
+/// `1 argument`, `2 arguments`.
+pub(crate) fn plural(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }

@@ -18,6 +18,7 @@ mod allocate;
 mod declare;
 mod diagnostics;
 mod emit;
+mod format;
 mod ir;
 mod lexer;
 mod loader;
@@ -29,6 +30,7 @@ mod source;
 mod syntax;
 
 pub use diagnostics::{Diagnostic, Diagnostics, Severity};
+pub use format::format;
 pub use loader::{DirectoryLoader, FileLoader, MemoryLoader};
 pub use source::Span;
 
@@ -66,14 +68,21 @@ pub fn compile(
     text: &str,
     loader: &dyn FileLoader,
 ) -> Result<Program, Diagnostics> {
+    compile_with_warnings(source_name, text, loader).map(|(program, _)| program)
+}
+
+/// As [`compile`], and gives the warnings of a program that is right as well.
+///
+/// # Errors
+/// As [`compile`].
+pub fn compile_with_warnings(
+    source_name: &str,
+    text: &str,
+    loader: &dyn FileLoader,
+) -> Result<(Program, Diagnostics), Diagnostics> {
     let mut diagnostics = Diagnostics::new(source_name, text);
     if text.len() > MAX_SOURCE_BYTES {
-        let message =
-            format!("the text has {} bytes, at most {MAX_SOURCE_BYTES} are read", text.len());
-        diagnostics.push(
-            Diagnostic::error(Span::new(0, 0), message, "too long")
-                .help("constants of models belong into model files"),
-        );
+        diagnostics.push(too_long(text));
         return Err(diagnostics);
     }
     let lexed = lexer::lex(text, &mut diagnostics);
@@ -91,7 +100,12 @@ pub fn compile(
     for index in 0..file.actions.len() {
         compile_action(&mut symbols, index, &lines, &mut diagnostics);
     }
-    if diagnostics.has_errors() { Err(diagnostics) } else { Ok(symbols.program) }
+    if diagnostics.has_errors() {
+        // Mistakes leave names unused; only they are to be looked at now.
+        return Err(diagnostics.errors());
+    }
+    symbols.warn_of_unused(&mut diagnostics);
+    Ok((symbols.program, diagnostics))
 }
 
 /// Fills in the code of one action.
@@ -144,4 +158,10 @@ fn emit_error(name: &source::Name, error: &EmitError) -> Diagnostic {
             Diagnostic::error(name.span, message, "a defect of the compiler, please report it")
         }
     }
+}
+
+fn too_long(text: &str) -> Diagnostic {
+    let message = format!("the text has {} bytes, at most {MAX_SOURCE_BYTES} are read", text.len());
+    Diagnostic::error(Span::new(0, 0), message, "too long")
+        .help("constants of models belong into model files")
 }

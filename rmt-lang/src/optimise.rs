@@ -205,15 +205,17 @@ fn thread_jumps(code: &mut Code) {
         }
     }
     // A jump to the next step does nothing.
-    let mut keep = vec![true; code.steps.len()];
-    for index in 0..code.steps.len() {
-        let Some(target) = code.steps[index].target() else { continue };
-        let labels = code.steps[index + 1..].iter().map_while(|step| match step.kind {
+    let next_labels = |index: usize| {
+        code.steps[index + 1..].iter().map_while(|step| match step.kind {
             StepKind::Label(label) => Some(label),
             _ => None,
-        });
-        keep[index] = !labels.into_iter().any(|label| label == target);
-    }
+        })
+    };
+    let leads_on = |index: usize| {
+        let target = code.steps[index].target();
+        target.is_some_and(|target| next_labels(index).any(|label| label == target))
+    };
+    let keep: Vec<bool> = (0..code.steps.len()).map(|index| !leads_on(index)).collect();
     let mut keep = keep.into_iter();
     code.steps.retain(|_| keep.next().unwrap_or(true));
 }

@@ -230,6 +230,21 @@ pub(crate) enum StatementKind {
     Expression(Expression),
 }
 
+impl StatementKind {
+    /// Whether nothing after the statement is run.
+    pub(crate) fn leaves(&self) -> bool {
+        matches!(
+            self,
+            Self::Return(_)
+                | Self::Break
+                | Self::Continue
+                | Self::Decide
+                | Self::Abstain
+                | Self::Goto { .. }
+        )
+    }
+}
+
 /// `1 | 2 => ...` of a `match` statement.
 #[derive(Debug)]
 pub(crate) struct MatchArm {

@@ -25,10 +25,13 @@ fn every_mistake_is_explained_as_expected() {
         let text = std::fs::read_to_string(&path).unwrap();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         let loader = DirectoryLoader::beside(&path);
-        let found = match rmt_lang::compile(&name, &text, &loader) {
-            Ok(_) => "no mistake was found\n".to_owned(),
+        let found = match rmt_lang::compile_with_warnings(&name, &text, &loader) {
+            Ok((_, warnings)) if warnings.is_empty() => "no mistake was found\n".to_owned(),
+            Ok((_, warnings)) => warnings.render(false),
             // The path of this checkout stands in messages about missing files.
-            Err(diagnostics) => diagnostics.render(false).replace(&*folder().to_string_lossy(), "DIR"),
+            Err(diagnostics) => {
+                diagnostics.render(false).replace(&*folder().to_string_lossy(), "DIR")
+            }
         };
         let expect = path.with_extension("expect");
         if update {
@@ -52,7 +55,10 @@ fn json_has_the_places_in_lines_and_columns() {
     assert_eq!(json[0]["severity"], "error");
     assert_eq!(json[0]["file"], "p.rmt");
     let label = &json[0]["labels"][0];
-    assert_eq!((&label["line"], &label["column"], &label["end_column"]), (&6.into(), &13.into(), &17.into()));
+    assert_eq!(
+        (&label["line"], &label["column"], &label["end_column"]),
+        (&6.into(), &13.into(), &17.into())
+    );
     assert!(diagnostics.render(true).contains("\u{1b}["));
     assert!(!diagnostics.render(false).contains('\u{1b}'));
 }

@@ -34,9 +34,7 @@ fn compile(name: &str) -> Program {
 fn tree_of(program: &Program) -> DecisionTree {
     let forest = &program.forests[0];
     let nodes = forest.nodes.iter().map(|node| match *node {
-        TreeNode::Branch { feature, threshold, left } => {
-            Node::Split { feature: feature.into(), threshold, left }
-        }
+        TreeNode::Branch { feature, threshold, left } => Node::Split { feature, threshold, left },
         TreeNode::Leaf { value } => Node::Leaf { value },
     });
     DecisionTree::new(forest.features.into(), nodes.collect()).unwrap()

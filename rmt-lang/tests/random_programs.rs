@@ -116,8 +116,8 @@ impl Generator {
         let choice = if depth == 0 { self.random.below(4) } else { self.random.below(14) };
         match choice {
             0 => Expr::Constant(self.random.value(kind), kind),
-            1..=2 if !locals.is_empty() => Expr::Local(locals[self.random.below(locals.len())]),
-            0..=3 => Expr::Event(kind),
+            1 | 2 if !locals.is_empty() => Expr::Local(locals[self.random.below(locals.len())]),
+            1..=3 => Expr::Event(kind),
             4..=7 => {
                 let operator = OPERATORS[self.random.below(8)];
                 let a = self.expr(kind, depth - 1, scope);
@@ -131,8 +131,12 @@ impl Generator {
             8 => {
                 let operator = ["<<", ">>"][self.random.below(2)];
                 let distance = match self.random.below(2) {
-                    0 => Expr::Constant(self.random.below(kind.bits() as usize) as i128, IntType::U8),
-                    _ => Expr::Event([IntType::U8, IntType::U64, IntType::I8][self.random.below(3)]),
+                    0 => {
+                        Expr::Constant(self.random.below(kind.bits() as usize) as i128, IntType::U8)
+                    }
+                    _ => {
+                        Expr::Event([IntType::U8, IntType::U64, IntType::I8][self.random.below(3)])
+                    }
                 };
                 let value = self.expr(kind, depth - 1, scope);
                 Expr::Shift(operator, Box::new(value), Box::new(distance), kind)
@@ -167,7 +171,8 @@ impl Generator {
             }
             IntType::U32 => {
                 let name = ["clz", "ctz", "popcount"][self.random.below(3)];
-                let of = [IntType::U8, IntType::U16, IntType::U32, IntType::U64][self.random.below(4)];
+                let of =
+                    [IntType::U8, IntType::U16, IntType::U32, IntType::U64][self.random.below(4)];
                 Expr::Call(name, vec![self.expr(of, depth - 1, scope)], of)
             }
             IntType::I16 => {
@@ -193,8 +198,14 @@ impl Generator {
                 let b = self.expr(kind, depth.min(1), scope);
                 Cond::Compare(operator, Box::new(a), Box::new(b))
             }
-            2 => Cond::And(Box::new(self.cond(depth - 1, scope)), Box::new(self.cond(depth - 1, scope))),
-            3 => Cond::Or(Box::new(self.cond(depth - 1, scope)), Box::new(self.cond(depth - 1, scope))),
+            2 => Cond::And(
+                Box::new(self.cond(depth - 1, scope)),
+                Box::new(self.cond(depth - 1, scope)),
+            ),
+            3 => Cond::Or(
+                Box::new(self.cond(depth - 1, scope)),
+                Box::new(self.cond(depth - 1, scope)),
+            ),
             _ => Cond::Not(Box::new(self.cond(depth - 1, scope))),
         }
     }
@@ -216,7 +227,11 @@ impl Generator {
                     let local = scope[self.random.below(scope.len())];
                     let value = self.expr(self.locals[local], 3, &scope);
                     match self.random.below(3) {
-                        0 => Statement::Compound(["+", "-", "^", "&"][self.random.below(4)], local, value),
+                        0 => Statement::Compound(
+                            ["+", "-", "^", "&"][self.random.below(4)],
+                            local,
+                            value,
+                        ),
                         _ => Statement::Assign(local, value),
                     }
                 }
@@ -234,9 +249,10 @@ impl Generator {
                     self.loops -= 1;
                     Statement::For(rounds, counter, inner)
                 }
-                7 if self.loops > 0 => {
-                    Statement::Leave(self.cond(1, &scope), ["break", "continue"][self.random.below(2)])
-                }
+                7 if self.loops > 0 => Statement::Leave(
+                    self.cond(1, &scope),
+                    ["break", "continue"][self.random.below(2)],
+                ),
                 _ => {
                     let kind = self.random.kind();
                     let value = self.expr(kind, 2, &scope);
@@ -275,9 +291,19 @@ fn expr_text(expr: &Expr) -> String {
             if let Expr::Binary("-", y, one, IntType::I16) = &**b
                 && matches!(**one, Expr::Constant(1, _))
             {
-                return format!("pick({}, {}, {})", cond_text(condition), expr_text(a), expr_text(y));
+                return format!(
+                    "pick({}, {}, {})",
+                    cond_text(condition),
+                    expr_text(a),
+                    expr_text(y)
+                );
             }
-            format!("(if {} {{ {} }} else {{ {} }})", cond_text(condition), expr_text(a), expr_text(b))
+            format!(
+                "(if {} {{ {} }} else {{ {} }})",
+                cond_text(condition),
+                expr_text(a),
+                expr_text(b)
+            )
         }
     }
 }
@@ -301,7 +327,9 @@ fn statement_text(statement: &Statement, text: &mut String) {
         Statement::Let(local, value) => {
             text.push_str(&format!("let mut l{local} = {};\n", expr_text(value)));
         }
-        Statement::Assign(local, value) => text.push_str(&format!("l{local} = {};\n", expr_text(value))),
+        Statement::Assign(local, value) => {
+            text.push_str(&format!("l{local} = {};\n", expr_text(value)))
+        }
         Statement::Compound(operator, local, value) => {
             text.push_str(&format!("l{local} {operator}= {};\n", expr_text(value)));
         }
@@ -375,7 +403,11 @@ impl Env {
             Expr::Complement(a, kind) => wrap(!self.expr(a), *kind),
             Expr::Cast(a, kind) => wrap(self.expr(a), *kind),
             Expr::If(condition, a, b) => {
-                if self.cond(condition) { self.expr(a) } else { self.expr(b) }
+                if self.cond(condition) {
+                    self.expr(a)
+                } else {
+                    self.expr(b)
+                }
             }
         }
     }
@@ -488,8 +520,11 @@ fn random_programs_compute_what_their_text_says() {
             let values: Vec<_> =
                 IntType::ALL.iter().map(|&kind| generator.random.value(kind)).collect();
             let names: Vec<_> = IntType::ALL.iter().map(|kind| format!("e{kind}")).collect();
-            let fields: Vec<_> =
-                names.iter().zip(&values).map(|(name, value)| (name.as_str(), *value as u64)).collect();
+            let fields: Vec<_> = names
+                .iter()
+                .zip(&values)
+                .map(|(name, value)| (name.as_str(), *value as u64))
+                .collect();
             let mut env = Env { event: values.clone(), locals: vec![0; generator.locals.len()] };
             env.run(&body, &generator.locals);
             let expected = results.each_ref().map(|result| env.expr(result) as u64);

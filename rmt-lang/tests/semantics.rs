@@ -43,6 +43,14 @@ fn helpers_are_those_of_the_machine() {
 }
 
 #[test]
+fn flipped_bits_take_the_type_of_their_place() {
+    let body = "let mask: u16 = ~0xff; out.r0 = event.a & ~3; out.r1 = if ~event.t == ~7 { -1 } else { 1 };
+        out.r2 = (mask as u32) | (~(event.x as u8) as u32);";
+    let expected = [0xfffc, -1_i64 as u64, 0xff00 | 0xfa];
+    assert_eq!(outputs(body, &[("a", 0xffff), ("t", 7), ("x", 5)]), expected);
+}
+
+#[test]
 fn loops_unroll_with_break_and_continue() {
     let body = "let mut sum: u64 = 0;
         for i in 0..10 {
@@ -153,8 +161,7 @@ fn find_makes_no_record() {
         r.count = 5;
         if event.a == 1 { let made = records.match(event.k); made.count = 9; out.r1 = made.count as i64; }";
     let program = compile(&with_body(body));
-    let events: &[&[(&str, u64)]] =
-        &[&[("k", 1)], &[("k", 1), ("a", 1)], &[("k", 1)], &[("k", 2)]];
+    let events: &[&[(&str, u64)]] = &[&[("k", 1)], &[("k", 1), ("a", 1)], &[("k", 1)], &[("k", 2)]];
     assert_eq!(run_all(&program, events), [[0, 0, 0], [0, 9, 0], [1, 0, 0], [0, 0, 0]]);
 }
 
@@ -198,7 +205,8 @@ fn maps_do_what_their_kind_does() {
 
 #[test]
 fn ring_buffers_and_histograms_record() {
-    let body = "log.push(event.x as u16); log.push(9); sizes.record(event.a); sizes.add(event.a, 2);
+    let body =
+        "log.push(event.x as u16); log.push(9); sizes.record(event.a); sizes.add(event.a, 2);
         recent[event.k] = event.x; recent.update(event.k + 1, -4);
         out.r0 = (log[0] as u64) * 1000 + (log.lookup(1) as u64);
         out.r1 = (recent[event.k] + recent.lookup(event.k + 1)) as i64;
@@ -221,13 +229,7 @@ fn vectors_load_set_and_read_lanes() {
     let broken = rmt_lang::compile("t.rmt", &with_body(body), &rmt_lang::MemoryLoader::default());
     assert!(broken.unwrap_err().to_string().contains("-40000 is no i16"));
     let body = body.replace("-40000", "event.x");
-    let values = [
-        ("v[0]", 5),
-        ("v[3]", 30),
-        ("a", 1 << 40),
-        ("x", -100_000_i64 as u64),
-        ("t", 3),
-    ];
+    let values = [("v[0]", 5), ("v[3]", 30), ("a", 1 << 40), ("x", -100_000_i64 as u64), ("t", 3)];
     let (v, w) = ([1000, 32767, -32768, 30, 0, 0], [5, 32767, -32768, 30, 0, 0]);
     let added: i64 = v.iter().zip(w).map(|(a, b): (&i64, i64)| (a + b).clamp(-32768, 32767)).sum();
     let expected = [5, (32767_i64 * 100_000 - 32768) as u64, (30 + added + 1) as u64 & 0xffff_ffff];
@@ -437,23 +439,22 @@ fn source_lines_follow_the_instructions() {
     let lines = &program.actions[0].lines;
     assert_eq!(lines.len(), program.actions[0].code.len());
     let text = with_body("out.r0 = event.a;\nif event.b > 0 {\n  abstain;\n}");
-    let line_of = |needle: &str| text.lines().position(|line| line.contains(needle)).unwrap() as u32 + 1;
+    let line_of =
+        |needle: &str| text.lines().position(|line| line.contains(needle)).unwrap() as u32 + 1;
     assert!(lines.contains(&line_of("out.r0")) && lines.contains(&line_of("abstain")));
     assert!(lines.is_sorted());
 }
 
 #[test]
 fn values_that_are_wanted_twice_are_computed_once_unless_registers_are_short() {
-    let twice = compile(&with_body("out.r0 = event.a * event.b; out.r1 = (event.a * event.b) as i64;"));
+    let twice =
+        compile(&with_body("out.r0 = event.a * event.b; out.r1 = (event.a * event.b) as i64;"));
     assert_eq!(twice.actions[0].code.len(), 6);
     // Twenty values that are all wanted at the end: computed again where they are wanted.
     let sums: Vec<_> = (0..20).map(|i| format!("(event.a ^ {i})")).collect();
     let body = format!("out.r0 = {}; out.r1 = ({}) as i64;", sums.join(" + "), sums.join(" | "));
     let values = [("a", 12345)];
-    let expected = [
-        (0..20).map(|i| 12345 ^ i).sum(),
-        (0..20).fold(0, |joined, i| joined | (12345 ^ i)),
-        0,
-    ];
+    let expected =
+        [(0..20).map(|i| 12345 ^ i).sum(), (0..20).fold(0, |joined, i| joined | (12345 ^ i)), 0];
     assert_eq!(outputs(&body, &values), expected);
 }

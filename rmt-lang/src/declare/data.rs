@@ -161,7 +161,7 @@ impl Symbols<'_> {
         let Some(place) = &field.offset else { return Some(next.next_multiple_of(width)) };
         let range = (event_layout::ARGUMENTS.offset as i128, EVENT_BYTES as i128 - 1);
         let offset = self.number(place, range, "the first byte of a field", diagnostics)? as usize;
-        if offset % width != 0 {
+        if !offset.is_multiple_of(width) {
             let message = format!("byte {offset} is no place for `{kind}`");
             let reason = format!("it must be a multiple of {width}");
             diagnostics.push(Diagnostic::error(place.span, message, reason));

@@ -2,18 +2,21 @@
 //!
 //! - this file: constants and the table of names;
 //! - [`data`]: hook, decision, contexts, maps and models;
-//! - [`tables`]: heads of actions, tables and entries.
+//! - [`tables`]: heads of actions and tables; [`entries`]: what tables begin with.
 //!
 //! The order is fixed by need: constants first (capacities are constants), tables last (their
 //! entries name actions and their keys name fields).
 
 mod data;
+mod entries;
 mod tables;
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rmt_isa::Program;
 use rmt_isa::operand::IntType;
+use rmt_isa::program::Table;
 
 use crate::FileLoader;
 use crate::diagnostics::{Diagnostic, Diagnostics};
@@ -70,6 +73,8 @@ pub(crate) struct Symbols<'a> {
     pub(crate) file: &'a File,
     pub(crate) program: Program,
     pub(crate) names: BTreeMap<String, (Global, Span)>,
+    /// Names that somebody asked for, to warn of the others.
+    pub(crate) used: RefCell<BTreeSet<String>>,
     pub(crate) event: BTreeMap<String, EventItem>,
     /// Index of each output in [`Program::outputs`]; with a count where several have one name.
     pub(crate) outputs: BTreeMap<String, (usize, Option<usize>)>,
@@ -90,6 +95,7 @@ pub(crate) fn declare<'a>(
         file,
         program,
         names: BTreeMap::new(),
+        used: RefCell::default(),
         event: BTreeMap::new(),
         outputs: BTreeMap::new(),
         model_items: Vec::new(),
@@ -167,6 +173,30 @@ impl Symbols<'_> {
             let value = lower::constant(self, diagnostics, &constant.value, expected);
             let global = Global::Constant(value.unwrap_or(Value::Mistake));
             self.add_name(&constant.name, global, diagnostics);
+        }
+    }
+
+    /// Warns of what is declared and never used.
+    pub(crate) fn warn_of_unused(&self, diagnostics: &mut Diagnostics) {
+        let used = self.used.borrow();
+        for (name, (global, span)) in &self.names {
+            let (is_used, remedy) = match global {
+                Global::Table(index) => {
+                    (*index == 0 || used.contains(name), "reach it with `goto`")
+                }
+                Global::Action(index) => {
+                    let listed = |table: &Table| table.actions.contains(&(*index as u16));
+                    (self.program.tables.iter().any(listed), "list it in a table")
+                }
+                _ => (used.contains(name), "use it"),
+            };
+            if !is_used && !name.starts_with('_') {
+                let message = format!("`{name}` is never used");
+                diagnostics.push(
+                    Diagnostic::warning(*span, message, "declared here")
+                        .help(format!("{remedy}, or leave it out")),
+                );
+            }
         }
     }
 }

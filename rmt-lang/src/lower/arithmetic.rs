@@ -8,7 +8,7 @@ use rmt_isa::operand::IntType;
 
 use super::Lowerer;
 use super::fold;
-use super::value::{Operand, Type, Value, fits, range_of, wrap};
+use super::value::{Operand, Type, Value, range_of};
 use crate::diagnostics::Diagnostic;
 use crate::ir::{R, Reg, immediate_form};
 use crate::source::Span;
@@ -147,7 +147,7 @@ impl Lowerer<'_> {
                     .help("give it one: `1 as u64`"),
                 );
             }
-            _ => return self.mixed(operator, (a, a_span), (b, b_span), span),
+            _ => return self.mixed(operator, (a, a_span), (b, b_span)),
         };
         let Value::Int(_, x) = self.coerce(a, Type::Int(kind), a_span) else {
             return Value::Mistake;
@@ -189,16 +189,10 @@ impl Lowerer<'_> {
         operator: BinaryOperator,
         (a, a_span): (Value, Span),
         (b, b_span): (Value, Span),
-        span: Span,
     ) -> Value {
         let (left, right) = (self.describe(a.kind()), self.describe(b.kind()));
-        let mut diagnostic = Diagnostic::error(
-            span,
-            format!("`{}` cannot join {left} and {right}", operator.text()),
-            "types are never mixed",
-        )
-        .related(a_span, left.clone())
-        .related(b_span, right.clone());
+        let message = format!("`{}` cannot join {left} and {right}", operator.text());
+        let mut diagnostic = Diagnostic::error(b_span, message, right).related(a_span, left);
         if let (Value::Int(x, _), Value::Int(y, _)) = (a, b) {
             let wider = if x.bits() >= y.bits() { x } else { y };
             diagnostic = diagnostic.help(format!("cast one side, for instance `... as {wider}`"));
@@ -394,75 +388,6 @@ impl Lowerer<'_> {
         let range =
             if largest { (x.0.max(y.0), x.1.max(y.1)) } else { (x.0.min(y.0), x.1.min(y.1)) };
         Operand::Register(self.compute_two(template, a, b, range))
-    }
-
-    /// `value as kind` for an integer.
-    pub(super) fn cast_int(&mut self, from: IntType, operand: Operand, kind: IntType) -> Value {
-        let cast = match operand {
-            Operand::Constant(value) => Operand::Constant(wrap(value, kind)),
-            Operand::Register(register) => {
-                let range = self.range(operand, from);
-                self.cut(register, range, kind)
-            }
-        };
-        Value::Int(kind, cast)
-    }
-
-    /// `value` as a value of type `expected`; a bare number takes that type.
-    pub(super) fn coerce(&mut self, value: Value, expected: Type, span: Span) -> Value {
-        let found = value.kind();
-        match (value, expected) {
-            (Value::Mistake, _) | (_, Type::Mistake) => Value::Mistake,
-            (Value::Number(number), Type::Int(kind)) if fits(number, kind) => {
-                Value::Int(kind, Operand::Constant(number))
-            }
-            (Value::Number(number), Type::Int(kind)) => {
-                let (low, high) = range_of(kind);
-                self.value_error(
-                    Diagnostic::error(
-                        span,
-                        format!("{number} is no {kind}"),
-                        format!("{kind} goes from {low} to {high}"),
-                    )
-                    .help(format!("to cut it to the width on purpose, write `... as {kind}`")),
-                )
-            }
-            _ if found == expected => value,
-            _ => self.mismatch(found, expected, span),
-        }
-    }
-
-    fn mismatch(&mut self, found: Type, expected: Type, span: Span) -> Value {
-        let (found_text, expected_text) = (self.describe(found), self.describe(expected));
-        let mut diagnostic = Diagnostic::error(
-            span,
-            format!("expected {expected_text}, found {found_text}"),
-            format!("this is {found_text}"),
-        );
-        diagnostic.help = match (found, expected) {
-            (Type::Int(_) | Type::Bool, Type::Int(kind)) => {
-                Some(format!("cast it: `... as {kind}`"))
-            }
-            (Type::Int(_) | Type::Number, Type::Bool) => Some("compare it: `... != 0`".to_owned()),
-            (Type::Vector(_, n), Type::Vector(element, m)) if n == m => {
-                Some(format!("cast it, lanes saturate: `... as {element}`"))
-            }
-            _ => None,
-        };
-        self.error(diagnostic)
-    }
-
-    /// A type in words.
-    pub(super) fn describe(&self, kind: Type) -> String {
-        match kind {
-            Type::Number => "a number".to_owned(),
-            Type::Record(context) => {
-                let name = self.symbols.program.contexts.get(context).map(|c| c.name.as_str());
-                format!("a record of `{}`", name.unwrap_or("?"))
-            }
-            Type::Nothing => "nothing".to_owned(),
-            other => format!("`{other}`"),
-        }
     }
 }
 

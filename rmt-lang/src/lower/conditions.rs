@@ -82,8 +82,7 @@ impl Lowerer<'_> {
         sense: bool,
         target: Label,
     ) -> Option<bool> {
-        let a = self.expression(left);
-        let b = self.expression(right);
+        let (a, b) = self.sides(left, right, None);
         let kind = match (a, b) {
             (Value::Int(kind, _), Value::Int(other, _)) if kind == other => kind,
             (Value::Int(kind, _), Value::Number(_)) | (Value::Number(_), Value::Int(kind, _)) => {

@@ -6,11 +6,9 @@ use rmt_isa::operand::IntType;
 use super::value::{Operand, Type, Value, range_of, wrap};
 use super::{Lowerer, places::Entity};
 use crate::diagnostics::Diagnostic;
-use crate::ir::{Class, R, Reg, V};
-use crate::source::{Span, Spanned};
-use crate::syntax::{
-    BinaryOperator, Expression, ExpressionKind, TypeName, UnaryOperator, element_of,
-};
+use crate::ir::{R, Reg};
+use crate::source::Span;
+use crate::syntax::{BinaryOperator, Expression, ExpressionKind, UnaryOperator};
 
 impl Lowerer<'_> {
     /// The value of an expression, of whatever type.
@@ -32,7 +30,11 @@ impl Lowerer<'_> {
     }
 
     /// The value; `expected` helps those expressions that have no type of their own.
-    fn expression_toward(&mut self, expression: &Expression, expected: Option<Type>) -> Value {
+    pub(super) fn expression_toward(
+        &mut self,
+        expression: &Expression,
+        expected: Option<Type>,
+    ) -> Value {
         self.depth += 1;
         let value = if self.tick(expression.span) {
             self.expression_inner(expression, expected)
@@ -59,7 +61,13 @@ impl Lowerer<'_> {
             ExpressionKind::Unary(operator, inner) => {
                 let inner_expected = expected.filter(|_| *operator != UnaryOperator::Not);
                 let value = self.expression_toward(inner, inner_expected);
-                self.unary(*operator, value, span)
+                match (operator, value, expected) {
+                    // `x & ~3`: the bits above are those of the type that is wanted.
+                    (UnaryOperator::Complement, Value::Number(number), Some(Type::Int(kind))) => {
+                        Value::Int(kind, Operand::Constant(wrap(!number, kind)))
+                    }
+                    _ => self.unary(*operator, value, span),
+                }
             }
             ExpressionKind::Binary(
                 operator @ (BinaryOperator::And | BinaryOperator::Or),
@@ -80,7 +88,7 @@ impl Lowerer<'_> {
         }
     }
 
-    /// Both sides of an operator. A literal without a type of its own takes that of the other
+    /// Both sides of an operator. A side without a type of its own takes that of the other
     /// side, else what is wanted of the whole.
     pub(super) fn sides(
         &mut self,
@@ -88,12 +96,12 @@ impl Lowerer<'_> {
         right: &Expression,
         expected: Option<Type>,
     ) -> (Value, Value) {
-        if is_literal(left) && !is_literal(right) {
+        if takes_type(left) && !takes_type(right) {
             let b = self.expression_toward(right, expected);
-            return (self.expression_toward(left, vector_type(b).or(expected)), b);
+            return (self.expression_toward(left, own_type(b).or(expected)), b);
         }
         let a = self.expression_toward(left, expected);
-        let wanted = if is_literal(right) { vector_type(a).or(expected) } else { expected };
+        let wanted = if takes_type(right) { own_type(a).or(expected) } else { expected };
         (a, self.expression_toward(right, wanted))
     }
 
@@ -171,112 +179,6 @@ impl Lowerer<'_> {
         Value::Int(kind, self.cut(flipped, exact, kind))
     }
 
-    fn cast(&mut self, inner: &Expression, kind: &Spanned<TypeName>, span: Span) -> Value {
-        let Some(target) = self.type_of(kind) else {
-            self.expression(inner);
-            return Value::Mistake;
-        };
-        if let Some(value) = self.cast_history(inner, target, span) {
-            return value;
-        }
-        // `requant(x, s) as i16` and `[0; 4] as i16` take their element type from the cast.
-        let expected = match (target, &inner.kind) {
-            (Type::Int(_), ExpressionKind::List(_) | ExpressionKind::Fill(..)) => Some(target),
-            (Type::Int(_) | Type::Vector(..), ExpressionKind::Call(callee, _)) => {
-                matches!(&callee.kind, ExpressionKind::Name(name) if name == "requant")
-                    .then_some(target)
-            }
-            (Type::Vector(..), ExpressionKind::List(_) | ExpressionKind::Fill(..)) => Some(target),
-            _ => None,
-        };
-        let value = self.expression_toward(inner, expected);
-        self.cast_loaded(value, target, span)
-    }
-
-    pub(super) fn cast_loaded(&mut self, value: Value, target: Type, span: Span) -> Value {
-        match (value, target) {
-            (Value::Mistake, _) | (_, Type::Mistake) => Value::Mistake,
-            (Value::Number(number), Type::Int(kind)) => {
-                Value::Int(kind, Operand::Constant(wrap(number, kind)))
-            }
-            (Value::Int(from, operand), Type::Int(kind)) => self.cast_int(from, operand, kind),
-            (Value::Bool(operand), Type::Int(kind)) => Value::Int(kind, operand),
-            (Value::Bool(_), Type::Bool) => value,
-            (Value::Vector(from, lanes, register), Type::Int(kind)) => match element_of(kind) {
-                Some(element) if element == from => value,
-                Some(element) => {
-                    let converted = self.new_register(Class::Vector, (0, 0), span);
-                    let template = Instruction::VectorConvert { d: V, a: V, element };
-                    self.emit(template, Some(converted), Some(register), None);
-                    Value::Vector(element, lanes, converted)
-                }
-                None => self.no_element(kind, span),
-            },
-            (Value::Vector(_, lanes, _), Type::Vector(element, wanted)) => {
-                if lanes != wanted {
-                    return self.error(Diagnostic::error(
-                        span,
-                        format!("a vector of {lanes} lanes cannot become one of {wanted}"),
-                        "the number of lanes differs",
-                    ));
-                }
-                let kind = crate::syntax::int_of(element);
-                self.cast_loaded(value, Type::Int(kind), span)
-            }
-            (_, Type::Bool) => self.error(
-                Diagnostic::error(span, "nothing is cast to `bool`", "a comparison is needed")
-                    .help("write `x != 0`"),
-            ),
-            _ => {
-                let (from, to) = (self.describe(value.kind()), self.describe(target));
-                self.error(Diagnostic::error(
-                    span,
-                    format!("{from} cannot become {to}"),
-                    "no such cast",
-                ))
-            }
-        }
-    }
-
-    pub(super) fn no_element(&mut self, kind: IntType, span: Span) -> Value {
-        self.error(
-            Diagnostic::error(span, format!("lanes cannot be `{kind}`"), "not a type of lanes")
-                .help("lanes are `i8`, `i16` or `i32`"),
-        )
-    }
-
-    /// A type as written; `None` when it has been reported as wrong.
-    pub(super) fn type_of(&mut self, kind: &Spanned<TypeName>) -> Option<Type> {
-        match &kind.node {
-            TypeName::Int(int) => Some(Type::Int(*int)),
-            TypeName::Bool => Some(Type::Bool),
-            TypeName::Array(int, count) => {
-                let Some(element) = element_of(*int) else {
-                    self.no_element(*int, kind.span);
-                    return None;
-                };
-                let lanes = self.lane_count(count)?;
-                Some(Type::Vector(element, lanes))
-            }
-            TypeName::Record(name) => match self.global(name) {
-                Some(crate::declare::Global::Context(context)) => Some(Type::Record(context)),
-                _ => {
-                    let types = rmt_isa::operand::IntType::ALL.iter().map(|kind| kind.text());
-                    let contexts = self.symbols.program.contexts.iter().map(|c| c.name.as_str());
-                    let all: Vec<_> = types.chain(["bool"]).chain(contexts).collect();
-                    let mut diagnostic = Diagnostic::error(
-                        kind.span,
-                        format!("there is no type `{name}`"),
-                        "not a type",
-                    );
-                    diagnostic.help = crate::diagnostics::suggest(name, all);
-                    self.error(diagnostic);
-                    None
-                }
-            },
-        }
-    }
-
     /// Writes a value into the register of a variable.
     pub(super) fn assign_register(&mut self, register: Reg, value: Value) {
         match value {
@@ -304,11 +206,16 @@ impl Lowerer<'_> {
     }
 }
 
-/// A vector written down: its lanes have no type of their own.
-fn is_literal(expression: &Expression) -> bool {
-    matches!(expression.kind, ExpressionKind::List(_) | ExpressionKind::Fill(..))
+/// A vector written down or flipped bits, which have no type of their own.
+fn takes_type(expression: &Expression) -> bool {
+    matches!(
+        expression.kind,
+        ExpressionKind::List(_)
+            | ExpressionKind::Fill(..)
+            | ExpressionKind::Unary(UnaryOperator::Complement, _)
+    )
 }
 
-fn vector_type(value: Value) -> Option<Type> {
-    Some(value.kind()).filter(|kind| matches!(kind, Type::Vector(..)))
+fn own_type(value: Value) -> Option<Type> {
+    Some(value.kind()).filter(|kind| matches!(kind, Type::Vector(..) | Type::Int(_)))
 }

@@ -1,20 +1,27 @@
 //! Bodies to intermediate code: names and types are checked and code is emitted in one walk.
 //!
 //! - [`value`]: what an expression gives: a constant, a register, an opened record.
-//! - [`statements`], [`expressions`], [`conditions`]: the walk itself.
-//! - [`arithmetic`], [`vectors`], [`calls`], [`places`]: what the parts mean.
+//! - [`statements`], [`assignment`], [`expressions`], [`conditions`]: the walk itself.
+//! - [`types`], [`places`], [`arithmetic`], [`vectors`], [`models`]: what the parts mean.
+//! - [`calls`], [`builtins`], [`methods`]: functions of the program, of the language, and of
+//!   contexts and maps.
 //! - [`fold`]: arithmetic on constants, exactly as the machine does it.
 //!
 //! Functions are inlined and loops unrolled by walking their bodies again. Code that cannot be
 //! reached is walked for its mistakes, but emits nothing.
 
 mod arithmetic;
+mod assignment;
+mod builtins;
 mod calls;
 mod conditions;
 mod expressions;
 pub(crate) mod fold;
+mod methods;
+mod models;
 mod places;
 mod statements;
+mod types;
 pub(crate) mod value;
 mod vectors;
 
@@ -45,6 +52,8 @@ struct Local {
     place: LocalPlace,
     mutable: bool,
     span: Span,
+    /// Its value was asked for, or it need not be.
+    used: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -186,7 +195,7 @@ pub(crate) fn constant_in(
 
 /// Whether `name` is a function of the language or of the machine.
 pub(crate) fn calls_builtins(name: &str) -> bool {
-    calls::BUILTINS.iter().any(|row| row.0 == name)
+    builtins::BUILTINS.iter().any(|row| row.0 == name)
         || rmt_isa::Helper::ALL.iter().any(|helper| helper.text() == name)
 }
 
@@ -300,7 +309,20 @@ impl<'a> Lowerer<'a> {
     // Names.
 
     fn declare(&mut self, name: &str, span: Span, place: LocalPlace, mutable: bool) {
-        self.locals.push(Local { name: name.to_owned(), place, mutable, span });
+        self.locals.push(Local { name: name.to_owned(), place, mutable, span, used: true });
+    }
+
+    /// Ends the scopes of all names but the first `kept`, and warns of those without use.
+    fn end_scope(&mut self, kept: usize) {
+        for local in self.locals.drain(kept..) {
+            if !local.used && !local.name.starts_with('_') && !self.exhausted {
+                let message = format!("`{}` is never read", local.name);
+                self.diagnostics.push(
+                    Diagnostic::warning(local.span, message, "declared here")
+                        .help(format!("leave it out, or call it `_{}`", local.name)),
+                );
+            }
+        }
     }
 
     /// Names that the current function sees, the innermost last.
@@ -314,6 +336,7 @@ impl<'a> Lowerer<'a> {
     }
 
     fn global(&self, name: &str) -> Option<Global> {
+        self.symbols.used.borrow_mut().insert(name.to_owned());
         self.symbols.names.get(name).map(|(global, _)| *global)
     }
 

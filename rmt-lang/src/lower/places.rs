@@ -79,7 +79,10 @@ impl Lowerer<'_> {
         if name == "out" {
             return Entity::Out;
         }
-        if let Some(local) = self.local(name) {
+        let first = self.frames.last().map_or(0, |frame| frame.first_local);
+        let mut visible = self.locals[first..].iter_mut().rev();
+        if let Some(local) = visible.find(|local| local.name == name) {
+            local.used = true;
             return match local.place {
                 LocalPlace::Value(value) => Entity::Value(value),
                 LocalPlace::Parameter(index, kind) => {
@@ -115,7 +118,8 @@ impl Lowerer<'_> {
         }
         let locals = self.visible_locals().iter().map(|local| local.name.as_str());
         let globals = symbols.names.keys().map(String::as_str);
-        let close = crate::diagnostics::closest(name, locals.chain(globals));
+        let close =
+            crate::diagnostics::closest(name, locals.chain(globals).chain(["event", "out"]));
         let mut diagnostic =
             Diagnostic::error(span, format!("there is no `{name}` here"), "not declared");
         diagnostic.help = close.map(|close| format!("did you mean `{close}`?"));

@@ -40,28 +40,16 @@ impl Parser<'_> {
         };
         let span = self.since(start);
         if height > MAX_EXPRESSION_HEIGHT {
-            return Err(self.too_deep(span));
+            return Err(self.report(too_deep(span)));
         }
         Ok(Expression { kind, span, height })
-    }
-
-    fn too_deep(&mut self, span: Span) -> super::Reported {
-        self.report(
-            Diagnostic::error(
-                span,
-                format!("this expression is nested more than {MAX_EXPRESSION_HEIGHT} deep"),
-                "too deep",
-            )
-            .help("give its parts names with `let`; a sum of n terms is n deep"),
-        )
     }
 
     fn binary(&mut self, weakest: u8) -> Parsed<Expression> {
         self.nesting += 1;
         let result = if self.nesting > 2 * MAX_EXPRESSION_HEIGHT {
-            let span = self.span();
-            self.at = self.lexemes.len() - 1;
-            Err(self.too_deep(span))
+            let diagnostic = too_deep(self.span());
+            Err(self.stop(diagnostic))
         } else {
             self.binary_inner(weakest)
         };
@@ -129,9 +117,8 @@ impl Parser<'_> {
     fn nested_unary(&mut self) -> Parsed<Expression> {
         self.nesting += 1;
         let result = if self.nesting > 2 * MAX_EXPRESSION_HEIGHT {
-            let span = self.span();
-            self.at = self.lexemes.len() - 1;
-            Err(self.too_deep(span))
+            let diagnostic = too_deep(self.span());
+            Err(self.stop(diagnostic))
         } else if matches!(self.current(), "-" | "!" | "~") {
             self.unary()
         } else {
@@ -278,4 +265,10 @@ impl Parser<'_> {
         // Through `binary`, which bounds the nesting.
         self.binary(PATTERN_STRENGTH)
     }
+}
+
+fn too_deep(span: Span) -> Diagnostic {
+    let message = format!("this expression is nested more than {MAX_EXPRESSION_HEIGHT} deep");
+    Diagnostic::error(span, message, "too deep")
+        .help("give its parts names with `let`; a sum of n terms is n deep")
 }

@@ -14,6 +14,8 @@ mod expressions;
 mod statements;
 mod tables;
 
+pub(crate) use declarations::MAP_KINDS;
+
 use crate::diagnostics::{Diagnostic, Diagnostics};
 use crate::lexer::{Lexed, Lexeme, Token};
 use crate::source::{Name, Span};
@@ -46,13 +48,22 @@ struct Parser<'a> {
     depth: u16,
     /// Expressions around the current place.
     nesting: u16,
+    /// Reading was given up: what is still said would be an echo.
+    stopped: bool,
     diagnostics: &'a mut Diagnostics,
 }
 
 /// Reads a whole file. What has mistakes is reported and left out.
 pub(crate) fn parse(text: &str, lexed: &Lexed, diagnostics: &mut Diagnostics) -> File {
-    let mut parser =
-        Parser { text, lexemes: &lexed.lexemes, at: 0, depth: 0, nesting: 0, diagnostics };
+    let mut parser = Parser {
+        text,
+        lexemes: &lexed.lexemes,
+        at: 0,
+        depth: 0,
+        nesting: 0,
+        stopped: false,
+        diagnostics,
+    };
     parser.file()
 }
 
@@ -118,8 +129,18 @@ impl<'a> Parser<'a> {
     }
 
     fn report(&mut self, diagnostic: Diagnostic) -> Reported {
-        self.diagnostics.push(diagnostic);
+        if !self.stopped {
+            self.diagnostics.push(diagnostic);
+        }
         Reported
+    }
+
+    /// Reports a mistake after which nothing more can be read.
+    fn stop(&mut self, diagnostic: Diagnostic) -> Reported {
+        let reported = self.report(diagnostic);
+        self.stopped = true;
+        self.at = self.lexemes.len() - 1;
+        reported
     }
 
     /// Reports that something else was expected at the current token.
@@ -215,29 +236,24 @@ impl<'a> Parser<'a> {
         start == 0 || self.text.as_bytes().get(start - 1) == Some(&b'\n')
     }
 
-    /// Skips the rest of a broken item in braces: past the next `;`, or to the `}` that closes
-    /// the braces around it.
-    fn skip_item(&mut self) {
-        let mut open = 0_u32;
-        while !self.at_end() {
-            if self.is_mark("{") || self.is_mark("(") || self.is_mark("[") {
-                open += 1;
-            } else if self.is_mark("}") {
-                if open == 0 {
-                    return;
-                }
-                open -= 1;
-                if open == 0 {
-                    self.advance();
-                    return;
-                }
-            } else if self.is_mark(")") || self.is_mark("]") {
-                open = open.saturating_sub(1);
-            } else if self.is_mark(";") && open == 0 {
-                self.advance();
+    /// Skips the rest of an item that broke at the current token and began at token `first`:
+    /// past its `;`, or to the `}` that closes the braces around it.
+    fn skip_item(&mut self, first: usize) {
+        // Only braces count: a missing `)` shall not swallow the lines after it.
+        let change = |token: Token| match token {
+            Token::Mark("{") => 1,
+            Token::Mark("}") => -1,
+            _ => 0,
+        };
+        let read = &self.lexemes[first..self.at];
+        let mut open: i32 = read.iter().map(|lexeme| change(lexeme.token)).sum::<i32>().max(0);
+        while !(self.at_end() || open == 0 && self.is_mark("}")) {
+            let token = self.advance().token;
+            open = (open + change(token)).max(0);
+            if open == 0 && matches!(token, Token::Mark(";" | "}")) {
+                self.eat_mark(";");
                 return;
             }
-            self.advance();
         }
     }
 
@@ -253,7 +269,7 @@ impl<'a> Parser<'a> {
             match item(self) {
                 Ok(found) => items.push(found),
                 Err(Reported) => {
-                    self.skip_item();
+                    self.skip_item(before);
                     if self.at == before {
                         self.advance();
                     }

@@ -18,17 +18,9 @@ impl Parser<'_> {
 
     fn block_items(&mut self) -> Parsed<Block> {
         if self.depth > MAX_BLOCK_DEPTH {
-            let span = self.span();
-            // The rest is as deep: without it there is one message, not hundreds.
-            self.at = self.lexemes.len() - 1;
-            return Err(self.report(
-                Diagnostic::error(
-                    span,
-                    format!("blocks are nested more than {MAX_BLOCK_DEPTH} deep"),
-                    "this block is too deep",
-                )
-                .help("move the inner part into a function"),
-            ));
+            let message = format!("blocks are nested more than {MAX_BLOCK_DEPTH} deep");
+            let diagnostic = Diagnostic::error(self.span(), message, "this block is too deep");
+            return Err(self.stop(diagnostic.help("move the inner part into a function")));
         }
         let statements = self.items(Self::statement)?;
         let end = self.lexemes[self.at - 1].span;

@@ -123,7 +123,7 @@ impl Parser<'_> {
         Ok((name, Spanned { node, span: word.span }))
     }
 
-    fn action_call(&mut self) -> Parsed<ActionCall> {
+    pub(super) fn action_call(&mut self) -> Parsed<ActionCall> {
         let action = self.name("an action")?;
         let values: Vec<Expression> =
             if self.eat_mark("(") { self.list(")", Self::expression)? } else { Vec::new() };
