@@ -1,5 +1,28 @@
 //! A small hardware description language in Rust: typed signals in, readable Verilog and a cycle-accurate evaluator out.
+//!
+//! Start with the [`tutorial`]. In short: a [`Component`](component::Component) is a Rust struct of parameters whose
+//! `build` makes a module from typed signals; [`elaborate`](component::elaborate) builds and checks it; the
+//! [`Design`](design::Design) prints as Verilog and runs in a [`Simulator`](eval::Simulator).
+//!
+//! ```text
+//!  Rust structs ──build──► graph ──check──► Design ──┬─► verilog: one module per component and parameter set
+//!  (signal, state, ports,  (ir, session)             └─► eval: operations on words, cycle by cycle
+//!   control, memory, fsm)
+//! ```
+//!
+//! | module | what is in it |
+//! | --- | --- |
+//! | [`signal`] | [`UInt`](signal::UInt), [`SInt`](signal::SInt), [`Bool`](signal::Bool): widths at run time, signs and clock domains as types; choosing and joining |
+//! | [`state`], [`memory`] | registers and wires; block RAM and distributed RAM |
+//! | [`control`], [`fsm`] | `when`, `switch`, name prefixes; state machines from enums |
+//! | [`bundle`], [`ports`] | structs of signals, structs of ports: derived |
+//! | [`component`], [`design`] | components, instances, elaboration; what comes out |
+//! | [`stock`] | streams, queues, buffers, arbiters, synchronisers, multipliers |
+//! | [`eval`] | the evaluator that test benches drive |
+//! | [`error`] | every mistake that construction finds, with its Rust line and what to do |
+//! | [`bits`], [`domain`] | constants of any width; clock domains |
 
+// The derive macros name this crate by its outside name.
 extern crate self as rtl_builder;
 
 mod arith;
@@ -21,6 +44,7 @@ mod session;
 pub mod signal;
 pub mod state;
 pub mod stock;
+pub mod tutorial;
 mod verilog;
 
 pub use ir::Direction;
@@ -45,3 +69,8 @@ pub mod prelude {
     pub use crate::state::{Reg, Wire, delayed, reg, reg_uninit, reg_zero, wire};
     pub use crate::stock::stream::{StreamIn, StreamOut, connect, stream_in, stream_out};
 }
+
+/// The examples of the README, compiled and run with the other documentation tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -302,6 +302,26 @@ impl Module {
         }
     }
 
+    /// Blocks that some path of the body leads to; branches of constant conditions are not among them.
+    pub(crate) fn live_blocks(&self) -> Vec<BlockId> {
+        let mut live = vec![0];
+        let mut next = 0;
+        while next < live.len() {
+            for stmt in &self.blocks[live[next]] {
+                match stmt {
+                    Stmt::Assign { .. } => {}
+                    Stmt::When { then, otherwise, .. } => live.extend([*then, *otherwise]),
+                    Stmt::Switch { arms, default, .. } => {
+                        live.extend(arms.iter().map(|(_, block)| *block));
+                        live.push(*default);
+                    }
+                }
+            }
+            next += 1;
+        }
+        live
+    }
+
     /// A name for messages: the author's, or the operation.
     pub(crate) fn describe(&self, id: NodeId) -> String {
         let node = self.node(id);

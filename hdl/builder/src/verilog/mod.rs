@@ -291,7 +291,7 @@ impl<'a> Printer<'a> {
             _ => None,
         };
         let mut codes = HashSet::new();
-        for stmt in self.m.blocks.iter().flatten() {
+        for stmt in self.m.live_blocks().into_iter().flat_map(|block| &self.m.blocks[block]) {
             match stmt {
                 Stmt::Assign { target, value, .. } if *target == reg => {
                     codes.extend(constant(*value))

@@ -8,8 +8,8 @@ impl Printer<'_> {
     pub(super) fn count_uses(&mut self) {
         let mut roots: Vec<NodeId> = Vec::new();
         let mut assigned: Vec<(NodeId, NodeId, usize)> = Vec::new();
-        for (block, stmts) in self.m.blocks.iter().enumerate() {
-            for stmt in stmts {
+        for block in self.m.live_blocks() {
+            for stmt in &self.m.blocks[block] {
                 match stmt {
                     Stmt::Assign { target, value, .. } => {
                         roots.push(*value);
