@@ -370,14 +370,14 @@ impl Component for MacArray {
         let mut activations: Vec<SInt> = io.activations.iter().map(|port| port.value()).collect();
         let mut weights: Vec<SInt> = io.weights.iter().map(|port| port.value()).collect();
         let mut sums: Vec<SInt> = vec![SInt::lit(0, 32); self.size];
-        for row in 0..self.size {
+        for (row, activation) in activations.iter_mut().enumerate() {
             for column in 0..self.size {
                 let cell = instance(format!("cell_{row}_{column}"), MacCell);
                 cell.load.set(io.load);
                 cell.weight.set(weights[column]);
-                cell.activation.set(activations[row]);
+                cell.activation.set(*activation);
                 cell.sum.set(sums[column]);
-                activations[row] = cell.activation_out.value();
+                *activation = cell.activation_out.value();
                 weights[column] = cell.weight_out.value();
                 sums[column] = cell.sum_out.value();
             }
