@@ -68,9 +68,6 @@
 //!       count <= count + 4'd1;
 //!     end
 //!   end
-//!
-//!   // Bits that this module does not need
-//!   wire unused = &{1'b0, count[2:0]};
 //! endmodule
 //! "
 //! );

@@ -286,10 +286,9 @@ fn a_systolic_array_multiplies_matrices() {
         sim.step();
         for column in 0..N {
             // Two cycles for operands and product, then one a row, and one a column to the right.
-            if let Some(v) = (cycle + 1).checked_sub(2 + N + column)
-                && v < vectors.len()
-            {
-                seen[v][column] = sim.peek_signed(&format!("sums_{column}"));
+            let vector = (cycle + 1).checked_sub(2 + N + column);
+            if let Some(sums) = vector.and_then(|vector| seen.get_mut(vector)) {
+                sums[column] = sim.peek_signed(&format!("sums_{column}"));
             }
         }
     }

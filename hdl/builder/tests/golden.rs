@@ -85,3 +85,46 @@ fn streams() {
 fn mac_array() {
     check(MacArray { size: 2 });
 }
+
+/// The component of the README, whose Verilog stands there too.
+struct Mac;
+
+#[derive(Clone, Ports)]
+struct MacIo {
+    /// Start a new sum
+    clear: Input<Bool>,
+    a: Input<SInt>,
+    b: Input<SInt>,
+    sum: Output<SInt>,
+}
+
+impl Component for Mac {
+    type Io = MacIo;
+
+    fn name(&self) -> String {
+        "mac_w16".into()
+    }
+
+    fn io(&self) -> MacIo {
+        MacIo {
+            clear: input(boolean()),
+            a: input(sint(16)),
+            b: input(sint(16)),
+            sum: output(sint(32)),
+        }
+    }
+
+    fn build(&self, io: MacIo) {
+        let acc = reg("acc", sint(32), 0);
+        let product = (io.a * io.b).named("product");
+        when(io.clear, || acc.next(product.sext(32)))
+            .otherwise(|| acc.next((acc + product).trunc(32)));
+        io.sum.set(acc);
+    }
+}
+
+#[test]
+fn the_readme_shows_what_is_printed() {
+    let text = elaborate(Mac).expect("the component is valid").verilog();
+    assert!(include_str!("../README.md").contains(&text), "the README should show:\n{text}");
+}
