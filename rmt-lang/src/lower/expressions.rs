@@ -75,8 +75,19 @@ impl Lowerer<'_> {
                 right,
             ) => self.joined(*operator, left, right, span),
             ExpressionKind::Binary(operator, left, right) => {
-                let side = expected.filter(|_| !operator.is_comparison());
-                let (a, b) = self.sides(left, right, side);
+                let (a, b) = match operator {
+                    // The distance has a type of its own.
+                    BinaryOperator::ShiftLeft | BinaryOperator::ShiftRight => {
+                        (self.expression_toward(left, expected), self.expression(right))
+                    }
+                    _ => {
+                        // Comparisons and products of vectors give another type than they take.
+                        let widens = *operator == BinaryOperator::Multiply
+                            && matches!(expected, Some(Type::Vector(..)));
+                        let same = !operator.is_comparison() && !widens;
+                        self.sides(left, right, expected.filter(|_| same))
+                    }
+                };
                 self.binary(*operator, (a, left.span), (b, right.span), span)
             }
             ExpressionKind::Cast(inner, kind) => self.cast(inner, kind, span),
