@@ -100,9 +100,6 @@ fn a_broken_adder_is_found_and_the_first_event_field_and_cycle_named() {
         verilog,
     ])
     .fails();
-    assert!(
-        message.contains("the RTL differs from the interpreter: event "),
-        "{message}"
-    );
+    assert!(message.contains("the RTL differs from the interpreter: event "), "{message}");
     assert!(message.contains("field ") && message.contains("cycle "), "{message}");
 }

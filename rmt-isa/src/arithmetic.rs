@@ -32,9 +32,9 @@ pub fn requantise(
 /// no inversion before or after. Same as the `crc32` instructions of x86 and the `crc32c`
 /// instructions of Arm.
 pub fn crc32c(state: u32, bytes: &[u8]) -> u32 {
-    bytes.iter().fold(state, |state, &byte| {
-        (state >> 8) ^ CRC32C_OF_BYTE[usize::from(state as u8 ^ byte)]
-    })
+    bytes
+        .iter()
+        .fold(state, |state, &byte| (state >> 8) ^ CRC32C_OF_BYTE[usize::from(state as u8 ^ byte)])
 }
 
 /// What one byte adds to a CRC-32C: the definition bit by bit, as a table since every context

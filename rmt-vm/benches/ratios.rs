@@ -10,11 +10,11 @@
 mod common;
 
 use std::hint::black_box;
-use std::time::Instant;
 
 use common::firmware::{Firmware, can_migrate_task, page_prefetch};
 use common::timing::{Candidate, interleaved, median, ratio};
 use common::{product, scalar};
+use cpu_time::ThreadTime;
 use rmt_isa::program::{ActionCall, Entry, Matcher};
 use rmt_isa::{Event, Instruction, Program};
 use rmt_vm::engine::InterpreterEngine;
@@ -64,7 +64,12 @@ fn on_firmware(firmware: &Firmware) {
         ROUNDS,
     );
     let found = ratio(&times[0], &times[1]);
-    line(&format!("{name}: JIT against interpreter"), format!("{found:.1} x"), ">= 20 x", found >= 20.0);
+    line(
+        &format!("{name}: JIT against interpreter"),
+        format!("{found:.1} x"),
+        ">= 20 x",
+        found >= 20.0,
+    );
     let (slow, fast) = (median(&times[0]), median(&times[1]));
     println!("    interpreter {slow:.0} ns, JIT {fast:.1} ns for one event");
     if *name == "can_migrate_task" {
@@ -78,7 +83,9 @@ fn against_rbpf() {
     let program = scalar::rmt_program();
     let code = scalar::ebpf_code();
     let events: Vec<Event> = (0..EVENTS as u64)
-        .map(|i| scalar::event(rmt_isa::arithmetic::split_mix_64(i), i.wrapping_mul(0x1234_5678_9abc)))
+        .map(|i| {
+            scalar::event(rmt_isa::arithmetic::split_mix_64(i), i.wrapping_mul(0x1234_5678_9abc))
+        })
         .collect();
     let mut packets: Vec<_> = events.iter().map(|event| event.bytes).collect();
     let mut jit = Jit::default();
@@ -121,7 +128,9 @@ fn against_rbpf() {
     let met = found >= 1.0;
     line("scalar work: interpreter against rbpf's", format!("{found:.2} x"), ">= 1.0 x", met);
     let [jit, rbpf_jit, interpreter, rbpf] = [0, 1, 2, 3].map(|i| median(&times[i]));
-    println!("    JIT {jit:.0} ns, rbpf's {rbpf_jit:.0} ns, interpreter {interpreter:.0} ns, rbpf's {rbpf:.0} ns");
+    println!(
+        "    JIT {jit:.0} ns, rbpf's {rbpf_jit:.0} ns, interpreter {interpreter:.0} ns, rbpf's {rbpf:.0} ns"
+    );
 }
 
 fn integer_product() {
@@ -149,7 +158,11 @@ fn integer_product() {
         found >= 50.0,
     );
     let rate = |times: &[f64]| 1.0 / median(times);
-    println!("    {:.1} of {:.1} billion multiply-accumulates a second", rate(&times[0]), rate(&times[1]));
+    println!(
+        "    {:.1} of {:.1} billion multiply-accumulates a second",
+        rate(&times[0]),
+        rate(&times[1])
+    );
 }
 
 /// A program of 4,096 instructions: the scalar work ten times over.
@@ -170,11 +183,11 @@ fn verified_load() {
     let mut verified = Vec::new();
     let mut compiled = Vec::new();
     for _ in 0..ROUNDS {
-        let start = Instant::now();
+        let start = ThreadTime::now();
         verify(black_box(&program), &Limits::default()).unwrap();
         State::new(std::sync::Arc::new(program.clone())).unwrap();
         verified.push(start.elapsed().as_secs_f64() * 1e3);
-        let start = Instant::now();
+        let start = ThreadTime::now();
         Jit::default().load(black_box(&program)).unwrap();
         compiled.push(start.elapsed().as_secs_f64() * 1e3);
     }

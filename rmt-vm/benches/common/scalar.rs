@@ -3,9 +3,7 @@
 //! Both are written from one list of operations that both instruction sets have. Ten
 //! registers are set from two words of input, worked on, and folded into the result.
 
-use rmt_isa::operand::{
-    EventOffset, IntType, Jump, OutputIndex, Scalar, Verdict,
-};
+use rmt_isa::operand::{EventOffset, IntType, Jump, OutputIndex, Scalar, Verdict};
 use rmt_isa::program::{Action, ActionCall, Hook, MatchKind, Output, Table};
 use rmt_isa::{Event, Instruction, Program};
 
@@ -84,12 +82,30 @@ pub fn rmt_program() -> Program {
     for operation in operations() {
         let of = |d: u8, a: u8| (register(d), register(d), register(a));
         code.push(match operation {
-            Operation::Add(d, a) => { let (d, a, b) = of(d, a); I::Add { d, a, b } }
-            Operation::Sub(d, a) => { let (d, a, b) = of(d, a); I::Sub { d, a, b } }
-            Operation::Mul(d, a) => { let (d, a, b) = of(d, a); I::Mul { d, a, b } }
-            Operation::Xor(d, a) => { let (d, a, b) = of(d, a); I::Xor { d, a, b } }
-            Operation::Or(d, a) => { let (d, a, b) = of(d, a); I::Or { d, a, b } }
-            Operation::And(d, a) => { let (d, a, b) = of(d, a); I::And { d, a, b } }
+            Operation::Add(d, a) => {
+                let (d, a, b) = of(d, a);
+                I::Add { d, a, b }
+            }
+            Operation::Sub(d, a) => {
+                let (d, a, b) = of(d, a);
+                I::Sub { d, a, b }
+            }
+            Operation::Mul(d, a) => {
+                let (d, a, b) = of(d, a);
+                I::Mul { d, a, b }
+            }
+            Operation::Xor(d, a) => {
+                let (d, a, b) = of(d, a);
+                I::Xor { d, a, b }
+            }
+            Operation::Or(d, a) => {
+                let (d, a, b) = of(d, a);
+                I::Or { d, a, b }
+            }
+            Operation::And(d, a) => {
+                let (d, a, b) = of(d, a);
+                I::And { d, a, b }
+            }
             Operation::AddConstant(d, imm) => I::AddImm { d: register(d), a: register(d), imm },
             Operation::XorConstant(d, imm) => I::XorImm { d: register(d), a: register(d), imm },
             Operation::ShiftLeft(d, imm) => I::ShlImm { d: register(d), a: register(d), imm },
@@ -107,8 +123,7 @@ pub fn rmt_program() -> Program {
     code.push(I::Out { index: OutputIndex::new(0).unwrap(), a: register(0) });
     code.push(I::Exit { verdict: Verdict::Decided });
     let lines = vec![0; code.len()];
-    let action =
-        Action { name: "work".into(), parameters: vec![], arguments: 0, code, lines };
+    let action = Action { name: "work".into(), parameters: vec![], arguments: 0, code, lines };
     let table = Table {
         name: "work".into(),
         kind: MatchKind::Exact,

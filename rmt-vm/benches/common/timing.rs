@@ -1,7 +1,8 @@
-//! Timing on a machine that others use as well: candidates take turns, and medians count.
+//! Timing on a machine that others use as well: candidates take turns, medians count, and
+//! time is that of the thread, not of the clock on the wall.
 
+use cpu_time::ThreadTime;
 use std::hint::black_box;
-use std::time::Instant;
 
 /// One thing to time: what it runs and how many units of work one run is.
 pub struct Candidate<'a> {
@@ -23,7 +24,7 @@ pub fn interleaved(mut candidates: Vec<Candidate<'_>>, rounds: usize) -> Vec<Vec
         .iter_mut()
         .map(|candidate| {
             (candidate.run)();
-            let start = Instant::now();
+            let start = ThreadTime::now();
             (candidate.run)();
             let once = start.elapsed().as_secs_f64().max(1e-9);
             ((SLICE_SECONDS / once) as usize).clamp(1, 1_000_000)
@@ -31,8 +32,10 @@ pub fn interleaved(mut candidates: Vec<Candidate<'_>>, rounds: usize) -> Vec<Vec
         .collect();
     let mut results = vec![Vec::new(); candidates.len()];
     for _ in 0..rounds {
-        for ((candidate, &repeats), results) in candidates.iter_mut().zip(&repeats).zip(&mut results) {
-            let start = Instant::now();
+        for ((candidate, &repeats), results) in
+            candidates.iter_mut().zip(&repeats).zip(&mut results)
+        {
+            let start = ThreadTime::now();
             for _ in 0..repeats {
                 black_box(&mut candidate.run)();
             }

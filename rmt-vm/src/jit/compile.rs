@@ -49,7 +49,8 @@ pub(super) fn native() -> Result<OwnedTargetIsa, JitError> {
 
 /// A machine by its name, such as `aarch64-unknown-linux-gnu`.
 pub(super) fn foreign(triple: &str) -> Result<OwnedTargetIsa, JitError> {
-    isa::lookup_by_name(triple).map_err(backend)?.finish(flags()?).map_err(backend)
+    let triple = triple.parse().map_err(backend)?;
+    isa::lookup(triple).map_err(backend)?.finish(flags()?).map_err(backend)
 }
 
 /// Code for this machine, ready to run.

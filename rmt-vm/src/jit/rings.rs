@@ -4,7 +4,7 @@
 //! one shuffle: its order is looked up by the place of the newest value and the length. Other
 //! rings are walked in memory.
 
-use cranelift_codegen::ir::types::{I32X4, I64, I64X2, I8X16};
+use cranelift_codegen::ir::types::{I8X16, I32X4, I64, I64X2};
 use cranelift_codegen::ir::{InstBuilder, Value};
 use rmt_isa::operand::{Element, FieldRef, IntType, Vector};
 
@@ -102,8 +102,7 @@ impl ActionCompiler<'_, '_> {
             })
             .collect();
         // Values are extended to 64 bits: their low halves say all.
-        let low_halves =
-            std::array::from_fn(|byte| (8 * (byte / 4) + byte % 4) as u8);
+        let low_halves = std::array::from_fn(|byte| (8 * (byte / 4) + byte % 4) as u8);
         let chunks = pairs
             .chunks(2)
             .map(|pair| self.shuffle(pair[0], pair[pair.len() - 1], low_halves))

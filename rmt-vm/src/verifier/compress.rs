@@ -87,7 +87,8 @@ pub fn verify_with(
                 let report = Report { warnings, ..report };
                 return Ok(Verified { compressed, steps, report });
             }
-            (Ok(_), None) => return Err(Vec::new()),
+            // Every stage that gives up has said why; should one not, nothing is accepted.
+            (Ok(_), None) => return Err(vec![Findings::new(current, 1).unexplained()]),
             (Err(violations), _) => violations,
         };
         let only_budgets = violations.iter().all(|violation| is_budget(violation.rule));

@@ -91,6 +91,17 @@ impl<'p> Findings<'p> {
         Err(self.violations)
     }
 
+    /// What is said when a check gives up without a reason, which none should.
+    pub(super) fn unexplained(&self) -> Violation {
+        Violation {
+            rule: Rule::NotShown,
+            title: Rule::NotShown.title(),
+            place: self.whole(),
+            reason: "the verifier gave up without a reason: a defect of the verifier".into(),
+            remedy: "report the program to the project".into(),
+        }
+    }
+
     /// The program as a whole.
     pub(super) fn whole(&self) -> Place {
         Place {

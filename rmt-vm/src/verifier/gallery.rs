@@ -178,6 +178,9 @@ fn example(rule: Rule) -> Fixture {
         )),
         Rule::ForeignMapSlot => ending(&format!("{LOADS}map_ld r4, map5, r3")),
         Rule::PrivateStatus => ending(&format!("{LOADS}jeqi r2, 0, +1\nexit abstain")),
+        Rule::PrivateExistence => ending(&format!(
+            "{LOADS}jeqi r2, 0, +1\nRMT_MATCH_CTXT r4, ctxt0, r1\nRMT_FIND_CTXT r5, ctxt0, r3"
+        )),
         Rule::InstructionBudget => changed(|f| f.limits.event.instructions = 1),
         Rule::MacBudget => {
             let mut fixture = ending(product);

@@ -198,6 +198,8 @@ rules! {
         "In a private map the value of a key belongs to that key. Private ring buffers take data of all keys for the control plane, and actions do not read them back.";
     PrivateStatus = "V-FLW-07", "private data decides the status that others see",
         "Decided, abstained and missed are seen by whoever sees the outputs. Private data does not decide between them, unless all outputs are private.";
+    PrivateExistence = "V-FLW-08", "private data decides whether a record exists that others look up",
+        "An event may open its own record as its private data says only while no instruction of the program looks for records of other keys in that store.";
 
     // Cost.
     InstructionBudget = "V-CST-01", "too many instructions for one event",

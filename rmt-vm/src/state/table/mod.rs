@@ -2,13 +2,15 @@
 //! events run.
 //!
 //! - [`Table`] holds the entries by handle and answers look-ups.
-//! - `search` has one structure for each match kind, from key to entry.
+//! - `search` has one structure for each match kind, from key to entry; `pool` keeps what
+//!   entries run.
 //! - [`check`] says whether an entry fits its table.
 //!
 //! A look-up builds the [`Key`] from the event (or from the arguments of the tail call),
 //! asks the structure, and falls back to the default action.
 
 pub mod check;
+mod pool;
 mod search;
 #[cfg(test)]
 mod tests;
@@ -20,6 +22,7 @@ use rmt_isa::operand::IntType;
 use rmt_isa::program::{self, ActionCall, Entry, KeySource, MatchKind, Program};
 
 pub use check::TableError;
+use pool::ActionPool;
 use search::Search;
 
 /// Names an entry for as long as it is in its table: entries are numbered from 0 in the
@@ -30,7 +33,7 @@ use search::Search;
 pub struct EntryHandle(pub u64);
 
 /// An action and its parameters, ready to run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct BoundAction {
     parameters: [u64; MAX_PARAMETERS],
     action: u16,
@@ -76,6 +79,8 @@ pub struct Table {
     default: Option<BoundAction>,
     entries: HashMap<EntryHandle, Entry>,
     search: Search,
+    /// What the entries run, by the numbers in `search`.
+    actions: ActionPool,
     next_handle: u64,
 }
 
@@ -90,6 +95,8 @@ impl Table {
             .get(number)
             .ok_or(TableError::NoSuchTable { table: number, tables: program.tables.len() })?;
         let mut table = Self::empty(declaration);
+        table.entries.reserve(declaration.entries.len());
+        table.search.reserve(declaration.entries.len());
         table.set_default(program, declaration, declaration.default.clone())?;
         for entry in &declaration.entries {
             table.add(program, declaration, entry.clone())?;
@@ -106,6 +113,7 @@ impl Table {
             default: None,
             entries: HashMap::new(),
             search: Search::new(declaration.kind, &kinds),
+            actions: ActionPool::default(),
             next_handle: 0,
         }
     }
@@ -164,12 +172,16 @@ impl Table {
 
     /// The entry that wins for a key: its handle and what it runs.
     pub fn find(&self, key: &Key) -> Option<(EntryHandle, &BoundAction)> {
-        self.search.find(key)
+        self.search.find(key).map(|&(handle, action)| (handle, self.actions.get(action)))
     }
 
     /// What runs for a key: the action of the entry that wins, else the default action.
+    #[inline]
     pub fn look_up(&self, key: &Key) -> Option<&BoundAction> {
-        self.search.find(key).map(|(_, bound)| bound).or(self.default.as_ref())
+        match self.search.find(key) {
+            Some(&(_, action)) => Some(self.actions.get(action)),
+            None => self.default.as_ref(),
+        }
     }
 
     /// Adds an entry.
@@ -225,6 +237,7 @@ impl Table {
             handle: handle.0,
         })?;
         self.search.remove(handle, &entry);
+        self.actions.release(&BoundAction::new(&entry.call));
         Ok(entry)
     }
 
@@ -246,7 +259,8 @@ impl Table {
     }
 
     fn put(&mut self, handle: EntryHandle, entry: Entry) {
-        self.search.add(handle, &entry, BoundAction::new(&entry.call));
+        let action = self.actions.acquire(BoundAction::new(&entry.call));
+        self.search.add(handle, &entry, action);
         self.entries.insert(handle, entry);
     }
 

@@ -15,10 +15,11 @@ use hashbrown::HashMap;
 use rmt_isa::operand::IntType;
 use rmt_isa::program::{Entry, MatchKind, Matcher};
 
-use super::{BoundAction, EntryHandle, Key};
+use super::pool::ActionNumber;
+use super::{EntryHandle, Key};
 
-/// What a structure finds.
-type Found = (EntryHandle, BoundAction);
+/// What a structure finds: the entry and what it runs.
+type Found = (EntryHandle, ActionNumber);
 
 /// Order among matching entries: the least wins, that is the highest priority, then the
 /// entry that was added first.
@@ -27,7 +28,9 @@ type Rank = (Reverse<u32>, EntryHandle);
 /// The search structure of one table.
 #[derive(Clone, Debug)]
 pub(super) enum Search {
-    Exact(HashMap<u128, Found>),
+    /// Keys of at most 64 bits, which most are.
+    ExactNarrow(HashMap<u64, Found>),
+    ExactWide(HashMap<u128, Found>),
     Prefix(PrefixSearch),
     Ternary(TernarySearch),
     Range(RangeSearch),
@@ -35,31 +38,55 @@ pub(super) enum Search {
 
 impl Search {
     pub(super) fn new(kind: MatchKind, key: &[IntType]) -> Self {
+        let key_bits = key.iter().map(|kind| kind.bits()).sum();
         match kind {
-            MatchKind::Exact => Self::Exact(HashMap::new()),
-            MatchKind::LongestPrefix => Self::Prefix(PrefixSearch {
-                key_bits: key.iter().map(|kind| kind.bits()).sum(),
-                lengths: Vec::new(),
-            }),
+            MatchKind::Exact if key_bits <= 64 => Self::ExactNarrow(HashMap::new()),
+            MatchKind::Exact => Self::ExactWide(HashMap::new()),
+            MatchKind::LongestPrefix => {
+                Self::Prefix(PrefixSearch { key_bits, lengths: Vec::new() })
+            }
             MatchKind::Ternary => Self::Ternary(TernarySearch::default()),
             MatchKind::Range => Self::Range(RangeSearch { key: key.to_vec(), entries: Vec::new() }),
         }
     }
 
-    pub(super) fn find(&self, key: &Key) -> Option<(EntryHandle, &BoundAction)> {
-        let (handle, bound) = match self {
-            Self::Exact(entries) => entries.get(&key.packed)?,
-            Self::Prefix(search) => search.find(key.packed)?,
-            Self::Ternary(search) => search.find(key.packed)?,
-            Self::Range(search) => search.find(key)?,
-        };
-        Some((*handle, bound))
+    /// Makes room for so many entries, to load a large table at once.
+    pub(super) fn reserve(&mut self, entries: usize) {
+        match self {
+            Self::ExactNarrow(map) => map.reserve(entries),
+            Self::ExactWide(map) => map.reserve(entries),
+            Self::Prefix(_) | Self::Ternary(_) | Self::Range(_) => {}
+        }
+    }
+
+    /// The entry that wins. Small, so that it is inlined: many look-ups are then under way
+    /// in the processor at once, each waiting for its own memory.
+    #[inline]
+    pub(super) fn find(&self, key: &Key) -> Option<&Found> {
+        match self {
+            Self::ExactNarrow(entries) => entries.get(&(key.packed as u64)),
+            _ => self.find_in_others(key),
+        }
+    }
+
+    #[inline(never)]
+    fn find_in_others(&self, key: &Key) -> Option<&Found> {
+        match self {
+            Self::ExactNarrow(entries) => entries.get(&(key.packed as u64)),
+            Self::ExactWide(entries) => entries.get(&key.packed),
+            Self::Prefix(search) => search.find(key.packed),
+            Self::Ternary(search) => search.find(key.packed),
+            Self::Range(search) => search.find(key),
+        }
     }
 
     /// The entry with the same matcher and the same priority.
     pub(super) fn same(&self, entry: &Entry) -> Option<EntryHandle> {
         match (self, &entry.matcher) {
-            (Self::Exact(entries), Matcher::Exact { key }) => Some(entries.get(key)?.0),
+            (Self::ExactNarrow(entries), Matcher::Exact { key }) => {
+                Some(entries.get(&(*key as u64))?.0)
+            }
+            (Self::ExactWide(entries), Matcher::Exact { key }) => Some(entries.get(key)?.0),
             (Self::Prefix(search), Matcher::LongestPrefix { key, length }) => {
                 let (_, group) = search.lengths.iter().find(|(found, _)| found == length)?;
                 Some(group.get(key)?.0)
@@ -80,22 +107,25 @@ impl Search {
         }
     }
 
-    pub(super) fn add(&mut self, handle: EntryHandle, entry: &Entry, bound: BoundAction) {
+    pub(super) fn add(&mut self, handle: EntryHandle, entry: &Entry, action: ActionNumber) {
         let rank = (Reverse(entry.priority), handle);
         match (self, &entry.matcher) {
-            (Self::Exact(entries), Matcher::Exact { key }) => {
-                entries.insert(*key, (handle, bound));
+            (Self::ExactNarrow(entries), Matcher::Exact { key }) => {
+                entries.insert(*key as u64, (handle, action));
+            }
+            (Self::ExactWide(entries), Matcher::Exact { key }) => {
+                entries.insert(*key, (handle, action));
             }
             (Self::Prefix(search), Matcher::LongestPrefix { key, length }) => {
-                search.add(*key, *length, (handle, bound));
+                search.add(*key, *length, (handle, action));
             }
             (Self::Ternary(search), Matcher::Ternary { value, mask }) => {
-                search.add(*value, *mask, rank, bound);
+                search.add(*value, *mask, rank, action);
             }
             (Self::Range(search), matcher) => {
                 let place = search.entries.partition_point(|other| other.rank < rank);
                 let matcher = matcher.clone();
-                search.entries.insert(place, RangeEntry { rank, matcher, found: (handle, bound) });
+                search.entries.insert(place, RangeEntry { rank, matcher, found: (handle, action) });
             }
             // The check of entries lets no other matcher in.
             _ => {}
@@ -104,7 +134,10 @@ impl Search {
 
     pub(super) fn remove(&mut self, handle: EntryHandle, entry: &Entry) {
         match (self, &entry.matcher) {
-            (Self::Exact(entries), Matcher::Exact { key }) => {
+            (Self::ExactNarrow(entries), Matcher::Exact { key }) => {
+                entries.remove(&(*key as u64));
+            }
+            (Self::ExactWide(entries), Matcher::Exact { key }) => {
                 entries.remove(key);
             }
             (Self::Prefix(search), Matcher::LongestPrefix { key, length }) => {
@@ -205,8 +238,8 @@ impl TernarySearch {
         winner.map(|entry| &entry.found)
     }
 
-    fn add(&mut self, value: u128, mask: u128, rank: Rank, bound: BoundAction) {
-        let entry = TernaryEntry { rank, found: (rank.1, bound) };
+    fn add(&mut self, value: u128, mask: u128, rank: Rank, action: ActionNumber) {
+        let entry = TernaryEntry { rank, found: (rank.1, action) };
         if !self.groups.iter().any(|group| group.mask == mask) {
             self.groups.push(MaskGroup { mask, best: rank, values: HashMap::new() });
         }

@@ -77,31 +77,45 @@ fn naive_find(
 }
 
 /// A random matcher over a small space, so that entries overlap and meet keys often.
-fn random_matcher(kind: MatchKind, random: u64) -> Matcher {
+///
+/// `bits` is 8 for a key of one i8, 72 for one with a u64 in front of it: the bits in use are
+/// then the highest and the lowest.
+fn random_matcher(kind: MatchKind, bits: u32, random: u64) -> Matcher {
     let byte = |shift: u32| random >> shift & 0xff;
-    let key = u128::from(byte(0) & 0x0f | (byte(8) & 3) << 6);
+    let low = u128::from(byte(0) & 0x0f | (byte(8) & 3) << 6);
+    let high = if bits > 64 { u128::from(byte(24) & 1) << (bits - 1) } else { 0 };
+    let key = low | high;
     match kind {
         MatchKind::Exact => Matcher::Exact { key },
         MatchKind::LongestPrefix => {
-            let length = (byte(16) % 9) as u8;
-            Matcher::LongestPrefix { key: key & search::prefix_mask(length, 8), length }
+            let length = (byte(16) % 9) as u8 + if byte(32) & 1 == 0 { 0 } else { bits as u8 - 8 };
+            Matcher::LongestPrefix { key: key & search::prefix_mask(length, bits), length }
         }
         MatchKind::Ternary => {
             let mask = u128::from([0xff, 0xf0, 0x0f, 0xc3, 0x00][byte(16) as usize % 5] as u8);
+            let mask = if byte(32) & 1 == 0 { mask } else { mask | 1 << (bits - 1) };
             Matcher::Ternary { value: key & mask, mask }
         }
         MatchKind::Range => {
             let kind = IntType::I8;
             let (a, b) = (kind.wrap(byte(0)) as i64, kind.wrap(byte(8)) as i64);
-            Matcher::Range { low: vec![a.min(b) as u64], high: vec![a.max(b) as u64] }
+            let (mut low, mut high) = (vec![a.min(b) as u64], vec![a.max(b) as u64]);
+            if bits > 64 {
+                low.insert(0, byte(24) & 1);
+                high.insert(0, u64::MAX);
+            }
+            Matcher::Range { low, high }
         }
     }
 }
 
 #[test]
 fn every_kind_equals_a_linear_scan_under_random_changes() {
-    for kind in [MatchKind::Exact, MatchKind::LongestPrefix, MatchKind::Ternary, MatchKind::Range] {
-        let program = program(kind, &[IntType::I8], 24);
+    let kinds = [MatchKind::Exact, MatchKind::LongestPrefix, MatchKind::Ternary, MatchKind::Range];
+    let keys: [&[IntType]; 2] = [&[IntType::I8], &[IntType::U64, IntType::I8]];
+    for (kind, fields) in kinds.into_iter().flat_map(|kind| keys.map(|fields| (kind, fields))) {
+        let program = program(kind, fields, 24);
+        let bits = program.tables[0].key_bits();
         let declaration = &program.tables[0];
         let mut table = Table::new(&program, 0).unwrap();
         let mut list: Vec<(EntryHandle, Entry)> = vec![];
@@ -109,7 +123,7 @@ fn every_kind_equals_a_linear_scan_under_random_changes() {
         for step in 0..6_000_u64 {
             let random = split_mix_64(step);
             let priority = if has_priority(kind) { (random >> 40 & 3) as u32 } else { 0 };
-            let new = entry(random_matcher(kind, random), priority, random >> 50);
+            let new = entry(random_matcher(kind, bits, random), priority, random >> 50);
             let same = |(_, e): &(EntryHandle, Entry)| {
                 e.matcher == new.matcher && e.priority == new.priority
             };
@@ -138,7 +152,11 @@ fn every_kind_equals_a_linear_scan_under_random_changes() {
                 _ => {}
             }
             let mut event = Event::new(0, 0, 0);
-            event.store(16, 1, random >> 3);
+            let low_place = 16 + 8 * (fields.len() - 1);
+            event.store(low_place, 1, random >> 3 & 0x0f | (random >> 9 & 3) << 6);
+            if fields.len() > 1 {
+                event.store(16, 8, (random >> 20) << 63);
+            }
             let key = table.key(&event, &[0; 4]);
             let found = table.find(&key);
             assert_eq!(

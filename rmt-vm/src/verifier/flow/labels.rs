@@ -107,7 +107,9 @@ impl<'f, 'p> Labels<'f, 'p> {
             I::MatchContext { context, a, .. } | I::FindContext { context, a, .. } => {
                 let own = state.scalar(a).event_key;
                 let (action, context) = (self.action, context.index());
-                self.facts.opens.push(Open { action, index, context, own });
+                let matches = matches!(instruction, I::MatchContext { .. });
+                let creates = state.control(index).filter(|_| own && matches);
+                self.facts.opens.push(Open { action, index, context, own, creates });
                 None
             }
             I::MapLoad { map, .. }

@@ -37,6 +37,8 @@ pub(super) struct Open {
     pub(super) context: usize,
     /// The key is exactly the event's key on all paths.
     pub(super) own: bool,
+    /// Private data decides whether the record comes to exist.
+    creates: Taint,
 }
 
 /// What reaches a table or an action from its callers.
@@ -121,6 +123,7 @@ pub(super) fn check_flow(
         }
     }
     sinks::check_status(findings, &ends);
+    sinks::check_existence(findings, &facts.opens);
     facts
 }
 

@@ -1,8 +1,10 @@
 //! Where private data must not arrive.
 
+use rmt_isa::limits::MAX_CONTEXTS;
 use rmt_isa::operand::{FieldRef, MapId, OutputIndex, Verdict};
 use rmt_isa::program::{ContextField, Label, MapKind};
 
+use super::Open;
 use super::taint::{Origin, Record, Taint};
 use crate::verifier::findings::{Findings, quote};
 use crate::verifier::rules::Rule;
@@ -201,6 +203,34 @@ impl Sinks<'_, '_> {
         let remedy = "use the key as loaded by `ld_event rN, event+8, u64`, or declare the map \
                       public and keep private data out of it";
         self.refuse(Rule::ForeignMapSlot, index, reason, remedy);
+    }
+}
+
+/// Where other keys look whether a record is there, private data does not decide on that.
+pub(super) fn check_existence(findings: &mut Findings<'_>, opens: &[Open]) {
+    let mut foreign: [Option<&Open>; MAX_CONTEXTS] = [None; MAX_CONTEXTS];
+    for open in opens.iter().filter(|open| !open.own) {
+        if let Some(place) = foreign.get_mut(open.context) {
+            place.get_or_insert(open);
+        }
+    }
+    for open in opens {
+        let Some(origin) = open.creates else { continue };
+        let Some(other) = foreign.get(open.context).copied().flatten() else { continue };
+        let action = findings.program.actions.get(other.action);
+        let looks = format!(
+            "{} of action `{}`",
+            findings.instruction_text(other.action, other.index),
+            action.map(|action| quote(&action.name)).unwrap_or_default()
+        );
+        let mut sinks = Sinks { findings, action: open.action };
+        let reason = format!(
+            "the record exists or not as told by {}, and {looks} looks for records of any key",
+            sinks.origin(origin)
+        );
+        let remedy = "open the record before the branch, or keep what other keys look up in \
+                      another context store";
+        sinks.refuse(Rule::PrivateExistence, open.index, reason, remedy);
     }
 }
 
@@ -416,6 +446,20 @@ mod tests {
         // Without any output the status is all that others see.
         fixture.program.outputs.clear();
         refused_by(&fixture, Rule::PrivateStatus, reason);
+    }
+
+    #[test]
+    fn private_data_does_not_decide_on_records_that_others_look_for() {
+        let code = "ld_event r1, event+8, u64\nld_event r2, event+16, u64\n\
+                    ld_event r3, event+24, u32\njeqi r2, 0, +1\nRMT_MATCH_CTXT r4, ctxt0, r1";
+        with(code, "").accepted();
+        with(code, "RMT_FIND_CTXT r5, ctxt0, r1").accepted();
+        with(code, "RMT_FIND_CTXT r5, ctxt1, r3").accepted();
+        let fixture = with(code, "RMT_FIND_CTXT r5, ctxt0, r3");
+        let reason = "instruction 5 of action `act` looks for records of any key";
+        refused_by(&fixture, Rule::PrivateExistence, reason);
+        let public = code.replace("jeqi r2", "jeqi r3");
+        with(&public, "RMT_FIND_CTXT r5, ctxt0, r3").accepted();
     }
 
     #[test]
