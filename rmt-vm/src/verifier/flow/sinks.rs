@@ -451,7 +451,7 @@ mod tests {
     #[test]
     fn private_data_does_not_decide_on_records_that_others_look_for() {
         let code = "ld_event r1, event+8, u64\nld_event r2, event+16, u64\n\
-                    ld_event r3, event+24, u32\njeqi r2, 0, +1\nRMT_MATCH_CTXT r4, ctxt0, r1";
+                    ld_event r3, event+24, u32\njeqi r2, 0, +1\nRMT_MATCH_CTXT r4, ctxt0, r1\n";
         with(code, "").accepted();
         with(code, "RMT_FIND_CTXT r5, ctxt0, r1").accepted();
         with(code, "RMT_FIND_CTXT r5, ctxt1, r3").accepted();
