@@ -30,6 +30,8 @@ macro_rules! wire_fields {
     };
 }
 
+pub(crate) use wire_fields;
+
 /// Layout of the event.
 pub mod event_layout {
     use super::WireField;
@@ -126,6 +128,8 @@ statuses! {
     NoProgram = 19, "no-program";
     /// The event is malformed: reserved bits set.
     BadEvent = 20, "bad-event";
+    /// The queue pair may not send events of this hook.
+    HookRefused = 21, "hook-refused";
 }
 
 /// One firing of a hook.

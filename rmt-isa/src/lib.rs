@@ -9,6 +9,7 @@
 //! - [`event`]: the 64-byte event and the 32-byte decision.
 //! - [`program`]: tables, actions, contexts, maps and models; [`image`] is its file.
 //! - [`card`]: a card's shape, its memory map, and how a program gets onto it.
+//! - [`device`]: the card as a PCIe device: registers, queue pairs, admin commands.
 //! - [`reference`](mod@reference): the pages under `docs/` that are made from the tables.
 //!
 //! Data flows from here outwards: the crates above use these types, this one uses none of
@@ -17,6 +18,7 @@
 pub mod arithmetic;
 pub mod assembly;
 pub mod card;
+pub mod device;
 pub mod event;
 pub mod helper;
 pub mod image;

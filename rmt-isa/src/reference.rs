@@ -13,7 +13,7 @@ use crate::operand::SLOTS;
 pub struct Page {
     /// Path, with `/`.
     pub path: &'static str,
-    /// Content in Markdown.
+    /// Content: Markdown, or C.
     pub content: String,
 }
 
@@ -23,6 +23,8 @@ pub fn pages() -> Vec<Page> {
         Page { path: "docs/reference/instructions.md", content: instructions() },
         Page { path: "docs/reference/wire.md", content: wire() },
         Page { path: "docs/reference/card.md", content: crate::card::page(GENERATED) },
+        Page { path: "docs/reference/device.md", content: crate::device::page(GENERATED) },
+        Page { path: "driver/kernel/rmt_device.h", content: crate::device::c_header() },
     ]
 }
 

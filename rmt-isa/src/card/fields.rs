@@ -53,12 +53,14 @@ macro_rules! words {
                 pub const FIELDS: &[BitField] = &[$($name),*];
             }
         )*
-        /// All words.
+        /// All words of this table.
         pub const WORDS: &[WordLayout] = &[
             $(WordLayout { title: concat!($($doc),*), fields: $module::FIELDS },)*
         ];
     };
 }
+
+pub(crate) use words;
 
 words! {
     /// Control word 0: starts and stops the taking of events.

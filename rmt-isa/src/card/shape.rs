@@ -105,6 +105,12 @@ card_shape! { {
     context_words;
     /// Heads of history rings, one for each ring and record: 16 to 131072, a power of two.
     ring_heads;
+    /// Queue pairs for events: 1 to 16, a power of two. Costs a doorbell page in the BAR, about 150 flip-flops and `inline_slots` rows of block RAM each.
+    queues;
+    /// Inline events that wait for the core, of each queue pair: 4 to 64, a power of two. Costs 512 bits of block RAM each.
+    inline_slots;
+    /// Width of the streams of PCIe transactions: 64 or 128 bits.
+    stream_bits;
 } engine: threads, array, hop_columns, vector_lanes, requantise_lanes, weight_tiles,
         constant_words, scale_words, tree_pairs, tensors, scales, forests,
 }
@@ -169,6 +175,9 @@ impl CardShape {
             context_sets: 64,
             context_words: 4096,
             ring_heads: 1024,
+            queues: 2,
+            inline_slots: 16,
+            stream_bits: 64,
             engine: EngineShape::tiny(),
         }
     }
@@ -184,6 +193,9 @@ impl CardShape {
             context_sets: 128,
             context_words: 16384,
             ring_heads: 2048,
+            queues: 4,
+            inline_slots: 32,
+            stream_bits: 64,
             engine: EngineShape::small(),
         }
     }
@@ -199,6 +211,9 @@ impl CardShape {
             context_sets: 256,
             context_words: 32768,
             ring_heads: 4096,
+            queues: 8,
+            inline_slots: 32,
+            stream_bits: 128,
             engine: EngineShape::default_card(),
         }
     }
@@ -217,6 +232,9 @@ impl CardShape {
                 "parameter_rows" => (16, PARAMETERS.words() / 4),
                 "context_sets" => (16, CONTEXT_KEYS.words() / WAYS as u32),
                 "context_words" => (64, CONTEXT_DATA.words()),
+                "queues" => (1, crate::device::MAX_QUEUES),
+                "inline_slots" => (4, 64),
+                "stream_bits" => (64, 128),
                 _ => (16, RING_HEADS.words()),
             };
             if !found.is_power_of_two() || !(low..=high).contains(&found) {

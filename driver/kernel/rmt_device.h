@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/* Made by `rmt docs` from the tables of rmt-isa. Do not edit. */
+#ifndef RMT_DEVICE_H
+#define RMT_DEVICE_H
+
+#include <linux/types.h>
+
+/* Identity */
+#define RMT_VENDOR_ID 0x1af4
+#define RMT_DEVICE_ID 0x10f5
+#define RMT_CLASS_CODE 0x120000
+#define RMT_DEVICE_VERSION 1
+#define RMT_REGISTER_BAR 0
+#define RMT_MSIX_BAR 2
+#define RMT_PAIR_PAGE_BYTES 4096
+#define RMT_INLINE_LINES 32
+#define RMT_PHASE_BIT 7
+#define RMT_RING_ALIGNMENT 4096
+
+/* Blocks of registers: first byte in the BAR, bytes from a copy to the next */
+#define RMT_IDENTITY_BASE 0x0
+#define RMT_FUNCTION_BASE 0x40
+#define RMT_COUNTERS_BASE 0x80
+#define RMT_ADMIN_PAIR_BASE 0xc0
+#define RMT_ADMIN_PAGE_BASE 0x100
+#define RMT_CORE_WINDOW_BASE 0x800
+#define RMT_PAIR_BASE 0x1000
+#define RMT_PAIR_STRIDE 0x40
+#define RMT_PAGE_BASE 0x10000
+#define RMT_PAGE_STRIDE 0x1000
+#define RMT_INLINE_BASE 0x10800
+#define RMT_INLINE_STRIDE 0x1000
+#define RMT_MSIX_TABLE_BASE 0x0
+#define RMT_MSIX_TABLE_STRIDE 0x10
+#define RMT_MSIX_PENDING_BASE 0x800
+
+/* Registers: first byte in their block */
+#define RMT_IDENTITY_MAGIC 0x0
+#define RMT_IDENTITY_VERSION 0x8
+#define RMT_IDENTITY_QUEUES 0xc
+#define RMT_IDENTITY_INLINE_SLOTS 0x10
+#define RMT_IDENTITY_VECTORS 0x14
+#define RMT_IDENTITY_STREAM_BITS 0x18
+#define RMT_FUNCTION_CONTROL 0x0
+#define RMT_FUNCTION_STATUS 0x4
+#define RMT_FUNCTION_ERRORS 0x8
+#define RMT_FUNCTION_FAILED_PAIRS 0xc
+#define RMT_FUNCTION_READ_TIMEOUT 0x10
+#define RMT_FUNCTION_CORE_PAGE 0x14
+#define RMT_FUNCTION_CYCLES 0x18
+#define RMT_COUNTERS_RX_TLPS 0x0
+#define RMT_COUNTERS_TX_TLPS 0x4
+#define RMT_COUNTERS_INLINE_EVENTS 0x8
+#define RMT_COUNTERS_RING_EVENTS 0xc
+#define RMT_COUNTERS_DECISIONS 0x10
+#define RMT_COUNTERS_DECISIONS_DROPPED 0x14
+#define RMT_COUNTERS_HOOKS_REFUSED 0x18
+#define RMT_COUNTERS_INTERRUPTS 0x1c
+#define RMT_COUNTERS_READ_REQUESTS 0x20
+#define RMT_COUNTERS_ADMIN_COMMANDS 0x24
+#define RMT_COUNTERS_UNSUPPORTED 0x28
+#define RMT_COUNTERS_POISONED 0x2c
+#define RMT_COUNTERS_UNEXPECTED 0x30
+#define RMT_COUNTERS_TIMEOUTS 0x34
+#define RMT_COUNTERS_MALFORMED 0x38
+#define RMT_COUNTERS_READS_REFUSED 0x3c
+#define RMT_PAIR_EVENT_RING 0x0
+#define RMT_PAIR_COMPLETION_RING 0x8
+#define RMT_PAIR_RINGS 0x10
+#define RMT_PAIR_INTERRUPT 0x14
+#define RMT_PAIR_MODERATION 0x18
+#define RMT_PAIR_DOMAIN 0x1c
+#define RMT_PAIR_HOOKS 0x20
+#define RMT_PAIR_PAIR_CONTROL 0x28
+#define RMT_PAGE_EVENT_TAIL 0x0
+#define RMT_PAGE_COMPLETION_HEAD 0x4
+#define RMT_PAGE_PAIR_STATUS 0x8
+#define RMT_PAGE_EVENT_HEAD 0xc
+#define RMT_PAGE_COMPLETION_TAIL 0x10
+#define RMT_PAGE_OUTSTANDING 0x14
+#define RMT_MSIX_TABLE_MSIX_ADDRESS 0x0
+#define RMT_MSIX_TABLE_MSIX_DATA 0x8
+#define RMT_MSIX_TABLE_MSIX_CONTROL 0xc
+#define RMT_MSIX_PENDING_MSIX_PENDING_BITS 0x0
+
+/* Register `CONTROL` */
+#define RMT_CONTROL_RESET_SHIFT 0
+#define RMT_CONTROL_RESET_MASK 0x1ULL
+
+/* Register `STATUS` */
+#define RMT_STATUS_READY_SHIFT 0
+#define RMT_STATUS_READY_MASK 0x1ULL
+#define RMT_STATUS_BUS_MASTER_SHIFT 1
+#define RMT_STATUS_BUS_MASTER_MASK 0x2ULL
+#define RMT_STATUS_MSIX_ENABLED_SHIFT 2
+#define RMT_STATUS_MSIX_ENABLED_MASK 0x4ULL
+#define RMT_STATUS_IDLE_SHIFT 3
+#define RMT_STATUS_IDLE_MASK 0x8ULL
+
+/* Register `ERRORS`: what happened since the bits were last cleared */
+#define RMT_ERRORS_PAIR_SHIFT 0
+#define RMT_ERRORS_PAIR_MASK 0x1ULL
+#define RMT_ERRORS_ADMIN_SHIFT 1
+#define RMT_ERRORS_ADMIN_MASK 0x2ULL
+#define RMT_ERRORS_UNSUPPORTED_SHIFT 2
+#define RMT_ERRORS_UNSUPPORTED_MASK 0x4ULL
+#define RMT_ERRORS_POISONED_SHIFT 3
+#define RMT_ERRORS_POISONED_MASK 0x8ULL
+#define RMT_ERRORS_UNEXPECTED_SHIFT 4
+#define RMT_ERRORS_UNEXPECTED_MASK 0x10ULL
+#define RMT_ERRORS_TIMEOUT_SHIFT 5
+#define RMT_ERRORS_TIMEOUT_MASK 0x20ULL
+#define RMT_ERRORS_MALFORMED_SHIFT 6
+#define RMT_ERRORS_MALFORMED_MASK 0x40ULL
+#define RMT_ERRORS_CORE_TIMEOUT_SHIFT 7
+#define RMT_ERRORS_CORE_TIMEOUT_MASK 0x80ULL
+
+/* Register `RINGS` of a queue pair */
+#define RMT_PAIR_RINGS_EVENT_LOG2_SHIFT 0
+#define RMT_PAIR_RINGS_EVENT_LOG2_MASK 0xfULL
+#define RMT_PAIR_RINGS_COMPLETION_LOG2_SHIFT 8
+#define RMT_PAIR_RINGS_COMPLETION_LOG2_MASK 0xf00ULL
+
+/* Register `INTERRUPT` of a queue pair */
+#define RMT_PAIR_INTERRUPT_VECTOR_SHIFT 0
+#define RMT_PAIR_INTERRUPT_VECTOR_MASK 0xffULL
+#define RMT_PAIR_INTERRUPT_ENABLE_SHIFT 31
+#define RMT_PAIR_INTERRUPT_ENABLE_MASK 0x80000000ULL
+
+/* Register `MODERATION` of a queue pair: an interrupt is raised when either bound is reached */
+#define RMT_PAIR_MODERATION_DECISIONS_SHIFT 0
+#define RMT_PAIR_MODERATION_DECISIONS_MASK 0xffffULL
+#define RMT_PAIR_MODERATION_TIME_SHIFT 16
+#define RMT_PAIR_MODERATION_TIME_MASK 0xffff0000ULL
+
+/* Register `DOMAIN` of a queue pair */
+#define RMT_PAIR_DOMAIN_DOMAIN_SHIFT 0
+#define RMT_PAIR_DOMAIN_DOMAIN_MASK 0xffffULL
+
+/* Register `HOOKS` of a queue pair: hooks whose events the pair may send */
+#define RMT_PAIR_HOOKS_HOOK0_SHIFT 0
+#define RMT_PAIR_HOOKS_HOOK0_MASK 0xffffULL
+#define RMT_PAIR_HOOKS_HOOK1_SHIFT 16
+#define RMT_PAIR_HOOKS_HOOK1_MASK 0xffff0000ULL
+#define RMT_PAIR_HOOKS_HOOK2_SHIFT 32
+#define RMT_PAIR_HOOKS_HOOK2_MASK 0xffff00000000ULL
+#define RMT_PAIR_HOOKS_HOOK3_SHIFT 48
+#define RMT_PAIR_HOOKS_HOOK3_MASK 0xffff000000000000ULL
+
+/* Register `PAIR_CONTROL` */
+#define RMT_PAIR_CONTROL_ENABLE_SHIFT 0
+#define RMT_PAIR_CONTROL_ENABLE_MASK 0x1ULL
+#define RMT_PAIR_CONTROL_HOOK_COUNT_SHIFT 8
+#define RMT_PAIR_CONTROL_HOOK_COUNT_MASK 0x700ULL
+
+/* Register `PAIR_STATUS` */
+#define RMT_PAIR_STATUS_RUNNING_SHIFT 0
+#define RMT_PAIR_STATUS_RUNNING_MASK 0x1ULL
+#define RMT_PAIR_STATUS_DRAINING_SHIFT 1
+#define RMT_PAIR_STATUS_DRAINING_MASK 0x2ULL
+#define RMT_PAIR_STATUS_ERROR_SHIFT 8
+#define RMT_PAIR_STATUS_ERROR_MASK 0xff00ULL
+#define RMT_PAIR_STATUS_DOMAIN_SHIFT 16
+#define RMT_PAIR_STATUS_DOMAIN_MASK 0xffff0000ULL
+
+/* Word 3 of an entry of the MSI-X table */
+#define RMT_MSIX_CONTROL_MASK_SHIFT 0
+#define RMT_MSIX_CONTROL_MASK_MASK 0x1ULL
+
+/* Status of a decision */
+#define RMT_STATUS_DECIDED 0
+#define RMT_STATUS_ABSTAINED 1
+#define RMT_STATUS_MISSED 2
+#define RMT_STATUS_BAD_INSTRUCTION 16
+#define RMT_STATUS_OUT_OF_RANGE 17
+#define RMT_STATUS_WATCHDOG 18
+#define RMT_STATUS_NO_PROGRAM 19
+#define RMT_STATUS_BAD_EVENT 20
+#define RMT_STATUS_HOOK_REFUSED 21
+
+/* Errors of a queue pair */
+#define RMT_ERROR_NONE 0
+#define RMT_ERROR_BAD_CONFIGURATION 1
+#define RMT_ERROR_EVENT_OVERRUN 2
+#define RMT_ERROR_BAD_COMPLETION_HEAD 3
+#define RMT_ERROR_INLINE_OVERRUN 4
+#define RMT_ERROR_INLINE_PARTIAL 5
+#define RMT_ERROR_READ_REFUSED 6
+#define RMT_ERROR_READ_POISONED 7
+#define RMT_ERROR_READ_TIMEOUT 8
+
+/* Admin opcodes */
+#define RMT_ADMIN_NOP 0
+#define RMT_ADMIN_WRITE_BLOCK 1
+#define RMT_ADMIN_WRITE_LIST 2
+#define RMT_ADMIN_READ_BLOCK 3
+#define RMT_ADMIN_COMMIT 4
+#define RMT_ADMIN_READ_COUNTERS 5
+#define RMT_ADMIN_RESET_QUEUE 6
+#define RMT_ADMIN_HEALTH 7
+
+/* Status of an admin command */
+#define RMT_ADMIN_STATUS_DONE 0
+#define RMT_ADMIN_STATUS_BAD_COMMAND 1
+#define RMT_ADMIN_STATUS_BAD_ARGUMENT 2
+#define RMT_ADMIN_STATUS_HOST_READ_FAILED 3
+#define RMT_ADMIN_STATUS_CORE_TIMEOUT 4
+#define RMT_ADMIN_STATUS_PAIR_TIMEOUT 5
+
+struct rmt_event {
+	__le16 hook;
+	__le16 flags;
+	__le32 tag;
+	__le64 key;
+	__u8 arguments[48];
+};
+_Static_assert(sizeof(struct rmt_event) == 64, "rmt_event has 64 bytes");
+
+struct rmt_decision {
+	__le32 tag;
+	__u8 status;
+	__u8 flags;
+	__le16 cycles;
+	__le64 output0;
+	__le64 output1;
+	__le64 output2;
+};
+_Static_assert(sizeof(struct rmt_decision) == 32, "rmt_decision has 32 bytes");
+
+struct rmt_admin_command {
+	__le16 opcode;
+	__le16 reserved;
+	__le32 tag;
+	__le64 host_address;
+	__le32 core_word;
+	__le32 count;
+	__le64 value;
+	__u8 reserved_tail[32];
+};
+_Static_assert(sizeof(struct rmt_admin_command) == 64, "rmt_admin_command has 64 bytes");
+
+#endif
