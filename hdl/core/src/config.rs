@@ -24,8 +24,8 @@ impl CoreConfig {
         Self { shape }
     }
 
-    /// The preset of a name: `tiny` (4 × 4 array, 2 threads), `small` (8 × 8, 4 threads) or
-    /// `large` (16 × 16, 8 threads).
+    /// The preset of a name: `tiny` (4 × 4 array, 1 stage), `small` (8 × 8, 2 stages) or
+    /// `large` (16 × 16, 4 stages).
     pub fn preset(name: &str) -> Option<Self> {
         Some(Self::new(match name {
             "tiny" => CardShape::tiny(),
@@ -52,7 +52,9 @@ impl CoreConfig {
 /// Widths that follow from a configuration, bits.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Widths {
-    /// Number of threads, not a width.
+    /// Number of stages, not a width.
+    pub stages: u32,
+    /// Number of threads, not a width: of all stages, or of one in [`Self::of_stage`].
     pub threads: u32,
     /// Thread number.
     pub thread: u32,
@@ -77,9 +79,17 @@ pub(crate) struct Widths {
 }
 
 impl Widths {
+    /// Widths inside a stage, where threads are counted from the stage's first.
+    pub(crate) fn of_stage(shape: &CardShape) -> Self {
+        let threads = shape.threads_of_stage();
+        Self { threads, thread: bits_for(threads), ..Self::of(shape) }
+    }
+
+    /// Widths between units, where threads have their number among all.
     pub(crate) fn of(shape: &CardShape) -> Self {
         let bits = |values: u32| bits_for(values).max(1);
         Self {
+            stages: shape.stages,
             threads: shape.threads(),
             thread: bits(shape.threads()),
             pc: bits(shape.program_words),

@@ -17,6 +17,9 @@ use crate::signals::{HostAccess, HostReply};
 /// Bits of a counter of the control side.
 pub const COUNTER_BITS: u32 = 48;
 
+/// Bits of what a counter can go up by in one cycle: one for each of 4 stages.
+pub const AMOUNT_BITS: u32 = 3;
+
 /// Takes an access in a cycle with `valid` while none is under way, and answers each one,
 /// reads and writes, in the cycle in which it is done: 2 cycles later at the earliest.
 pub struct HostPort {
@@ -38,8 +41,8 @@ pub struct HostPortIo {
     pub engine: Output<HostRequest>,
     /// The engine's answer
     pub engine_answer: Input<HostAnswer>,
-    /// What the counters count in this cycle, in the order of `COUNTERS`
-    pub events: Vec<Input<Bool>>,
+    /// By how much each counter goes up in this cycle, in the order of `COUNTERS`
+    pub amounts: Vec<Input<UInt>>,
     /// Control word 0
     pub control: Output<UInt>,
     /// Longest time of an event, cycles
@@ -68,7 +71,7 @@ impl Component for HostPort {
             replies: (0..3).map(|_| input(HostReply::shape())).collect(),
             engine: output(HostRequest::shape(&self.shape.engine)),
             engine_answer: input(HostAnswer::shape()),
-            events: shape::COUNTERS.iter().map(|_| input(boolean())).collect(),
+            amounts: shape::COUNTERS.iter().map(|_| input(uint(AMOUNT_BITS))).collect(),
             control: output(uint(64)),
             limit: output(uint(32)),
         }
@@ -130,12 +133,12 @@ impl Component for HostPort {
         io.control.set(control);
         io.limit.set(limit);
 
-        let counters: Vec<UInt> = (shape::COUNTERS.iter().zip(&io.events))
-            .map(|((name, doc), event)| {
+        let counters: Vec<UInt> = (shape::COUNTERS.iter().zip(&io.amounts))
+            .map(|((name, doc), amount)| {
                 let name = format!("count_{}", name.to_lowercase());
                 let counter =
                     reg(name, uint(COUNTER_BITS), UInt::lit(0, COUNTER_BITS)).doc(doc.trim());
-                when(event, || counter.next(counter.wrapping_add(1)));
+                counter.next(counter.wrapping_add(amount.zext(COUNTER_BITS)));
                 counter.zext(64)
             })
             .collect();

@@ -14,6 +14,7 @@
 //!   `rmt_isa::card`, with all regions and descriptors.
 //! - [`control`]: events, threads and scalar instructions. [`matching`]: tables.
 //!   [`context`]: per-key records. [`engine`]: vectors and models.
+//! - [`units`]: how stages share a unit.
 //! - [`host`]: the host port, control words, counters. [`top`]: all units joined.
 //! - [`signals`], [`bits`]: what passes between units, and small logic that they share.
 //!
@@ -31,6 +32,7 @@ pub mod matching;
 mod reference;
 pub mod signals;
 pub mod top;
+pub mod units;
 
 pub use config::CoreConfig;
 

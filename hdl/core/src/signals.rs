@@ -108,6 +108,30 @@ impl TableVisit {
     }
 }
 
+/// A tail call: the event goes on to another table.
+#[derive(Clone, Copy, Debug, Bundle)]
+pub struct TailCall {
+    /// The thread
+    pub thread: UInt,
+    /// The table
+    pub table: UInt,
+    /// The event, byte i in bits 8i+7..8i
+    pub event: UInt,
+    /// `r1` to `r4`, `r1` lowest
+    pub arguments: UInt,
+}
+
+impl TailCall {
+    pub(crate) fn shape(widths: &Widths) -> Self {
+        Self {
+            thread: uint(widths.thread),
+            table: uint(widths.table),
+            event: uint(512),
+            arguments: uint(256),
+        }
+    }
+}
+
 /// A thread's action begins, goes on elsewhere, or stops.
 #[derive(Clone, Copy, Debug, Bundle)]
 pub struct Redirect {

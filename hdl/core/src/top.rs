@@ -1,26 +1,26 @@
-//! The core: all units of one stage, joined.
+//! The core: its stages and the units that they share, joined.
 
 use rmt_isa::card::CardShape;
 use rtl_builder::prelude::*;
 use rtl_builder::stock::stream::Stream;
 
+use crate::bits::count_ones;
 use crate::config::Widths;
-use crate::context::ContextUnit;
+use crate::context::{ContextRequest, ContextUnit};
 use crate::control::dispatch::Dispatcher;
-use crate::control::fetch::Fetch;
-use crate::control::long::LongUnit;
-use crate::control::pipeline::Pipeline;
 use crate::control::retire::Retire;
+use crate::control::stage::{Stage, StageIo};
 use crate::engine::Engine;
-use crate::engine::ports::{HostAnswer, HostRequest, Start};
-use crate::host::{HostPort, host_request};
+use crate::engine::ports::{Command, HostAnswer, HostRequest, Start};
+use crate::host::{AMOUNT_BITS, HostPort, host_request};
 use crate::matching::MatchUnit;
-use crate::signals::{Completion, TableVisit, ThreadPulse};
+use crate::signals::{HostAccess, TableVisit, TailCall, ThreadPulse};
+use crate::units::{ThreadSplit, UnitArbiter, join_calls, route_completions};
 
 /// Name of the top module.
 pub const TOP: &str = "rmt_core";
 
-/// The accelerator core with one stage.
+/// The accelerator core.
 pub struct Core {
     /// What it is built with; [`CardShape::check`] must accept it.
     pub shape: CardShape,
@@ -65,9 +65,10 @@ impl Component for Core {
         let host = instance("host_port", HostPort { shape: shape.clone() });
         let dispatcher = instance("dispatcher", Dispatcher { widths });
         let matching = instance("match_unit", MatchUnit { shape: shape.clone() });
-        let fetch = instance("fetch", Fetch { shape: shape.clone() });
-        let pipeline = instance("pipeline", Pipeline { shape: shape.clone() });
-        let long = instance("long_unit", LongUnit { widths });
+        let stages: Vec<StageIo> = (0..shape.stages)
+            .map(|number| instance(format!("stage_{number}"), Stage { shape: shape.clone() }))
+            .collect();
+        let split = ThreadSplit::new(shape.stages, shape.threads());
         let context = instance("context_unit", ContextUnit { shape: shape.clone() });
         let engine = instance("engine", Engine { shape: shape.engine.clone() });
         let retire = instance("retire", Retire { widths });
@@ -77,24 +78,46 @@ impl Component for Core {
         host.host.set(io.host);
         io.host_answer.set(host.host_answer);
         matching.host.set(access);
-        fetch.host.set(access);
         context.host.set(access);
         engine.host.set(host.engine);
         host.engine_answer.set(engine.host_answer);
         host.replies[0].set(matching.reply);
-        host.replies[1].set(fetch.reply);
+        host.replies[1].set(stages[0].reply);
         host.replies[2].set(context.reply);
 
         // Events come in: to the thread's copies, and to the first table.
         connect(&io.event, &dispatcher.event);
         dispatcher.control.set(host.control);
-        dispatcher.hold.set(pipeline.visit.valid);
         dispatcher.ended.set(retire.ended);
         dispatcher.free.set(retire.free);
         let accept = dispatcher.accept.value();
-        pipeline.accept.set(accept);
-        pipeline.event.set(event);
-        let tail_call = pipeline.visit.value();
+        for (number, stage) in (0..).zip(&stages) {
+            if let Some(port) = &stage.number {
+                port.set(UInt::lit(number, port.width()));
+            }
+            // All stages have the same program: reads see that of the first.
+            let reads = if number == 0 { access.read } else { Bool::lit(false) };
+            stage.host.set(HostAccess { read: reads, ..access });
+            stage.accept.set(accept);
+            stage.event.set(event);
+            stage.start.set(matching.start);
+            stage.parameters.set(matching.parameters);
+            stage.response.set(engine.response);
+            let first = number as u32 * shape.threads_of_stage();
+            stage.doomed.set(retire.doomed.bits(first..first + shape.threads_of_stage()));
+        }
+
+        // Tail calls go before new events.
+        let tail_calls =
+            instance("tail_calls", self.arbiter("match_unit", TailCall::shape(&widths)));
+        join_calls(stages.iter().map(|stage| &stage.tail_call), &tail_calls);
+        tail_calls.soon.set(true);
+        tail_calls.fault.set(false);
+        tail_calls.posted.set(true);
+        tail_calls.request.accept(Bool::lit(true));
+        let tail_call = tail_calls.request.payload();
+        let again = tail_calls.request.valid();
+        dispatcher.hold.set(again);
         let first = TableVisit {
             valid: accept.valid & !dispatcher.refuse.valid,
             thread: accept.thread,
@@ -102,44 +125,30 @@ impl Component for Core {
             event,
             arguments: UInt::lit(0, 256),
         };
-        let visit = mux(tail_call.valid, tail_call, first);
+        let TailCall { thread, table, event: kept, arguments } = tail_call;
+        let next = TableVisit { valid: again, thread, table, event: kept, arguments };
+        let visit = mux(again, next, first);
         matching.visit.set(visit);
         engine.start.set(Start { valid: visit.valid, thread: visit.thread, event: visit.event });
-
-        // Actions begin and run.
         let start = matching.start.value();
-        fetch.start.set(start);
         context.begins.set(ThreadPulse { valid: start.valid, thread: start.thread });
-        pipeline.parameters.set(matching.parameters);
-        fetch.redirect.set(pipeline.redirect);
-        fetch.wake.set(pipeline.wake);
-        fetch.stall.set(pipeline.stall);
-        pipeline.fetched.set(fetch.valid);
-        pipeline.thread.set(fetch.thread);
-        pipeline.pc.set(fetch.pc);
-        pipeline.word.set(fetch.word);
-        pipeline.doomed.set(retire.doomed);
 
-        // Requests to units, and completions: the engine's first, they cannot wait.
-        connect(&pipeline.engine, &engine.command);
-        connect(&pipeline.context, &context.request);
-        connect(&pipeline.long, &long.request);
-        pipeline.context_soon.set(context.soon);
-        pipeline.context_fault.set(context.fault);
-        pipeline.context_posted.set(context.posted);
-        let response = engine.response.value();
-        let from_engine =
-            Completion { thread: response.thread, value: response.value, status: response.status };
-        let (from_context, from_long) = (context.completion.payload(), long.completion.payload());
-        context.completion.accept(!response.valid);
-        long.completion.accept(!response.valid & !context.completion.valid());
-        pipeline
-            .completion_valid
-            .set(response.valid | context.completion.valid() | long.completion.valid());
-        pipeline.completion.set(priority_mux(
-            &[(response.valid, from_engine), (context.completion.valid(), from_context)],
-            from_long,
-        ));
+        // Requests to the units that the stages share, and what comes back.
+        let commands = instance("commands", self.arbiter("engine", Command::shape(&shape.engine)));
+        join_calls(stages.iter().map(|stage| &stage.engine), &commands);
+        connect(&commands.request, &engine.command);
+        commands.soon.set(true);
+        commands.fault.set(false);
+        commands.posted.set(false);
+        let requests = self.arbiter("context_unit", ContextRequest::shape(&widths));
+        let requests = instance("context_requests", requests);
+        join_calls(stages.iter().map(|stage| &stage.context), &requests);
+        connect(&requests.request, &context.request);
+        requests.soon.set(context.soon);
+        requests.fault.set(context.fault);
+        requests.posted.set(context.posted);
+        let sinks: Vec<_> = stages.iter().map(|stage| stage.completions[0]).collect();
+        route_completions(split, &context.completion, &sinks);
         connect(&context.lanes_in, &engine.lanes_in);
         connect(&context.lanes_request, &engine.lanes_request);
         connect(&engine.lanes_out, &context.lanes_out);
@@ -147,31 +156,45 @@ impl Component for Core {
         // Events end.
         retire.accept.set(accept);
         retire.tag.set(event.bits(32..64));
-        retire.output.set(pipeline.output);
-        retire.exit.set(pipeline.exit);
         retire.ends[0].set(dispatcher.refuse);
         retire.ends[1].set(matching.end);
-        retire.ends[2].set(pipeline.failed);
+        for (number, stage) in stages.iter().enumerate() {
+            retire.outputs[number].set(stage.output);
+            retire.exits[number].set(stage.exit);
+            retire.ends[2 + number].set(stage.failed);
+        }
         retire.limit.set(host.limit);
         retire.busy.set(dispatcher.busy);
         connect(&retire.decision, &io.decision);
 
         let decision_offered = retire.decision.valid();
+        let once = |happens: Bool| happens.as_uint().zext(AMOUNT_BITS);
+        let in_stages = |happens: fn(&StageIo) -> Bool| {
+            let bits: Vec<UInt> = stages.iter().map(|stage| happens(stage).as_uint()).collect();
+            count_ones(cat(&bits)).resize(AMOUNT_BITS)
+        };
         let counted = [
-            Bool::lit(true),
-            accept.valid,
-            decision_offered & io.decision.ready(),
-            visit.valid,
-            pipeline.executed.value(),
-            !dispatcher.busy.is_zero(),
-            dispatcher.waits_for_thread.value(),
-            dispatcher.waits_for_lock.value(),
-            pipeline.replayed.value(),
-            decision_offered & !io.decision.ready(),
-            context.evicted.value(),
+            once(Bool::lit(true)),
+            once(accept.valid),
+            once(decision_offered & io.decision.ready()),
+            once(visit.valid),
+            in_stages(|stage| stage.executed.value()),
+            once(!dispatcher.busy.is_zero()),
+            once(dispatcher.waits_for_thread.value()),
+            once(dispatcher.waits_for_lock.value()),
+            in_stages(|stage| stage.replayed.value()),
+            once(decision_offered & !io.decision.ready()),
+            once(context.evicted.value()),
         ];
-        for (port, event) in host.events.iter().zip(counted) {
-            port.set(event);
+        for (port, amount) in host.amounts.iter().zip(counted) {
+            port.set(amount);
         }
+    }
+}
+
+impl Core {
+    fn arbiter<T: Bundle>(&self, unit: &'static str, payload: T) -> UnitArbiter<T> {
+        let (stages, threads) = (self.shape.stages, self.shape.threads());
+        UnitArbiter { unit, stages, threads, payload }
     }
 }

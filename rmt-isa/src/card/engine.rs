@@ -13,7 +13,7 @@ use crate::limits::VECTOR_LANES;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EngineShape {
-    /// Threads of the stage that the engine serves: 2 to 16, a power of two. Each has its
+    /// Threads of all stages that the engine serves: 2 to 64, a power of two. Each has its
     /// own eight vector registers and its own copy of the event.
     pub threads: u32,
     /// Rows and columns of the multiplier array, N: 4 to 32, a power of two. Costs N × N
@@ -77,7 +77,7 @@ impl EngineShape {
     /// An 8 × 8 array, for small FPGAs.
     pub const fn small() -> Self {
         Self {
-            threads: 4,
+            threads: 8,
             array: 8,
             hop_columns: 8,
             vector_lanes: 64,
@@ -95,7 +95,7 @@ impl EngineShape {
     /// The default: a 16 × 16 array and vectors of 256 lanes.
     pub const fn default_card() -> Self {
         Self {
-            threads: 8,
+            threads: 16,
             array: 16,
             hop_columns: 8,
             vector_lanes: 256,
@@ -116,7 +116,7 @@ impl EngineShape {
     /// [`EngineShapeError`] with the first rule that is broken.
     pub fn check(&self) -> Result<(), EngineShapeError> {
         let powers = [
-            ("threads", self.threads, 2, 16),
+            ("threads", self.threads, 2, 64),
             ("array", self.array, 4, 32),
             ("hop_columns", self.hop_columns, 1, self.array),
             ("vector_lanes", self.vector_lanes, self.array, VECTOR_LANES as u32),

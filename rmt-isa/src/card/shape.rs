@@ -89,6 +89,8 @@ macro_rules! card_shape {
 }
 
 card_shape! { {
+    /// Stages that run actions side by side, 1, 2 or 4: each issues one instruction each cycle. The threads are shared out among them, 2 to 16 each. Costs scalar registers, arithmetic and a copy of the program each.
+    stages;
     /// Instructions that all actions together may have: 64 to 65536, a power of two. Costs one block RAM for each 512.
     program_words;
     /// Tables that an event can visit: 2 to 256, a power of two. Costs 128 bits of distributed RAM each.
@@ -164,9 +166,10 @@ pub enum ShapeError {
 }
 
 impl CardShape {
-    /// The smallest card that is useful, with a 4 × 4 array and 2 threads.
+    /// The smallest card that is useful, with a 4 × 4 array and one stage of 2 threads.
     pub const fn tiny() -> Self {
         Self {
+            stages: 1,
             program_words: 512,
             tables: 8,
             match_key_bits: 64,
@@ -182,9 +185,10 @@ impl CardShape {
         }
     }
 
-    /// A card for small FPGAs, with an 8 × 8 array and 4 threads.
+    /// A card for small FPGAs, with an 8 × 8 array and two stages of 4 threads.
     pub const fn small() -> Self {
         Self {
+            stages: 2,
             program_words: 1024,
             tables: 16,
             match_key_bits: 64,
@@ -200,9 +204,10 @@ impl CardShape {
         }
     }
 
-    /// The default card, with a 16 × 16 array and 8 threads.
+    /// The default card, with a 16 × 16 array and four stages of 4 threads.
     pub const fn default_card() -> Self {
         Self {
+            stages: 4,
             program_words: 2048,
             tables: 32,
             match_key_bits: 128,
@@ -225,6 +230,7 @@ impl CardShape {
     pub fn check(&self) -> Result<(), ShapeError> {
         for (parameter, found) in self.parameter_values() {
             let (low, high) = match parameter {
+                "stages" => (1, 4),
                 "program_words" => (64, PROGRAM.words()),
                 "tables" => (2, 256),
                 "match_key_bits" => (64, 128),
@@ -243,6 +249,17 @@ impl CardShape {
             }
         }
         self.engine.check()?;
+        let each = self.threads() / self.stages;
+        if !(2..=16).contains(&each) {
+            let rule = format!(
+                "2 to 16 for each of {} stages, so {} to {}",
+                self.stages,
+                2 * self.stages,
+                16 * self.stages
+            );
+            let found = self.threads();
+            return Err(ShapeError::Parameter { parameter: "engine.threads", found, rule });
+        }
         let needed = self.engine.host_address_bits();
         if needed > ADDRESS_BITS - 1 {
             return Err(ShapeError::EngineWindow { needed });
@@ -250,9 +267,14 @@ impl CardShape {
         Ok(())
     }
 
-    /// Event threads.
+    /// Event threads of all stages. Thread `stage * threads_of_stage() + n` is thread n of its stage.
     pub const fn threads(&self) -> u32 {
         self.engine.threads
+    }
+
+    /// Event threads of one stage.
+    pub const fn threads_of_stage(&self) -> u32 {
+        self.engine.threads / self.stages
     }
 
     /// Slots of the exact match, all choices and places.
@@ -399,6 +421,10 @@ mod tests {
     #[test]
     fn a_broken_rule_is_named() {
         let error = |shape: CardShape| shape.check().unwrap_err().to_string();
+        assert_eq!(
+            error(CardShape { stages: 2, ..CardShape::tiny() }),
+            "parameter `engine.threads` is 2; it must be 2 to 16 for each of 2 stages, so 4 to 32"
+        );
         assert_eq!(
             error(CardShape { match_buckets: 100, ..CardShape::tiny() }),
             "parameter `match_buckets` is 100; it must be a power of two from 16 to 4096"

@@ -6,7 +6,7 @@ use rmt_isa::event::event_layout::{FLAGS, HOOK, KEY};
 use rtl_builder::prelude::*;
 use rtl_builder::stock::stream::Stream;
 
-use crate::bits::{any, crc32c, field, flag, lowest_set, one_hot};
+use crate::bits::{any, count_ones, crc32c, field, flag, lowest_set, one_hot};
 use crate::config::Widths;
 use crate::signals::{End, ThreadPulse};
 
@@ -15,6 +15,8 @@ use crate::signals::{End, ThreadPulse};
 /// - pure: at once;
 /// - per key: when no running thread holds the lock of its key, the masked hash of the key;
 /// - total: when no other event runs.
+///
+/// The event goes to the stage with the fewest events, the first of them when several have.
 ///
 /// A thread holds its lock until its event has ended.
 pub struct Dispatcher {
@@ -50,7 +52,7 @@ impl Component for Dispatcher {
     type Io = DispatcherIo;
 
     fn name(&self) -> String {
-        format!("dispatcher_t{}", self.widths.threads)
+        format!("dispatcher_s{}_t{}", self.widths.stages, self.widths.threads)
     }
 
     fn doc(&self) -> String {
@@ -85,6 +87,7 @@ impl Component for Dispatcher {
         let mut conflicts = Vec::new();
         let mut running = Vec::new();
         let mut busy_bits = Vec::new();
+        let mut busy_flags = Vec::new();
         let accepts = wire("accepts", boolean());
         let thread = wire("thread", uint(self.widths.thread));
         let frees = one_hot(io.free.valid, io.free.thread, threads);
@@ -102,6 +105,7 @@ impl Component for Dispatcher {
             conflicts.push(runs & held.eq(lock));
             running.push(runs);
             busy_bits.push(busy.as_uint());
+            busy_flags.push(busy.value());
         }
         busy_bits.reverse();
         io.busy.set(cat(&busy_bits));
@@ -111,7 +115,7 @@ impl Component for Dispatcher {
         let some_free = any(&free);
         let ready = some_free & !blocked & !io.hold.value() & !Bool::reset();
         io.event.accept(ready);
-        thread.set(lowest_set(&free));
+        thread.set(self.choose(&free, &busy_flags));
         accepts.set(ready & io.event.valid());
         io.accept.set(ThreadPulse { valid: accepts.value(), thread: thread.value() });
         io.waits_for_thread.set(io.event.valid() & !some_free);
@@ -132,18 +136,57 @@ impl Component for Dispatcher {
     }
 }
 
+impl Dispatcher {
+    /// The lowest free thread of the stage with the fewest events.
+    fn choose(&self, free: &[Bool], busy: &[Bool]) -> UInt {
+        let each = (self.widths.threads / self.widths.stages) as usize;
+        let stages = free.chunks(each).zip(busy.chunks(each)).enumerate();
+        let mut candidates: Vec<(UInt, UInt)> = stages
+            .map(|(stage, (free, busy))| {
+                let bits: Vec<UInt> = busy.iter().map(|busy| busy.as_uint()).collect();
+                let first = UInt::lit((stage * each) as u64, self.widths.thread);
+                (count_ones(cat(&bits)), first | lowest_set(free).zext(self.widths.thread))
+            })
+            .collect();
+        while candidates.len() > 1 {
+            candidates = candidates
+                .chunks(2)
+                .map(|pair| match *pair {
+                    [(left, own), (right, other)] => {
+                        let fewer = right.lt(left);
+                        (mux(fewer, right, left), mux(fewer, other, own))
+                    }
+                    ref single => single[0],
+                })
+                .collect();
+        }
+        candidates[0].1
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use rmt_isa::arithmetic::hash_key;
+    use rmt_isa::card::CardShape;
 
     struct Bench {
         sim: Simulator,
     }
 
+    fn with_threads(threads: u32) -> CardShape {
+        let mut shape = CardShape::tiny();
+        shape.engine.threads = threads;
+        shape
+    }
+
     impl Bench {
         fn new(ordering: u64) -> Self {
-            let widths = Widths::of(&rmt_isa::card::CardShape::small());
+            Self::of_shape(&CardShape { stages: 1, ..with_threads(4) }, ordering)
+        }
+
+        fn of_shape(shape: &CardShape, ordering: u64) -> Self {
+            let widths = Widths::of(shape);
             let mut sim = elaborate(Dispatcher { widths }).unwrap().simulator();
             let control = control_enable::ENABLE.insert(1)
                 | control_enable::ORDERING.insert(ordering)
@@ -183,6 +226,18 @@ mod tests {
         );
         bench.free(2);
         assert_eq!(bench.offer(1), Some(2));
+    }
+
+    #[test]
+    fn an_event_goes_to_the_stage_with_the_fewest() {
+        let mut bench = Bench::of_shape(&CardShape { stages: 4, ..with_threads(8) }, 0);
+        let taken = [(); 6].map(|()| bench.offer(1));
+        assert_eq!(taken, [0, 2, 4, 6, 1, 3].map(Some));
+        bench.free(2);
+        bench.free(3);
+        bench.free(6);
+        assert_eq!([(); 4].map(|()| bench.offer(1)), [2, 6, 3, 5].map(Some));
+        assert_eq!([(); 2].map(|()| bench.offer(1)), [Some(7), None]);
     }
 
     #[test]

@@ -46,7 +46,7 @@ impl Component for Fetch {
     type Io = FetchIo;
 
     fn name(&self) -> String {
-        format!("fetch_t{}_program{}", self.shape.threads(), self.shape.program_words)
+        format!("fetch_t{}_program{}", self.shape.threads_of_stage(), self.shape.program_words)
     }
 
     fn doc(&self) -> String {
@@ -54,7 +54,7 @@ impl Component for Fetch {
     }
 
     fn io(&self) -> FetchIo {
-        let widths = Widths::of(&self.shape);
+        let widths = Widths::of_stage(&self.shape);
         FetchIo {
             start: input(Redirect::shape(&widths)),
             redirect: input(Redirect::shape(&widths)),
@@ -70,7 +70,7 @@ impl Component for Fetch {
     }
 
     fn build(&self, io: FetchIo) {
-        let widths = Widths::of(&self.shape);
+        let widths = Widths::of_stage(&self.shape);
         let threads = widths.threads;
         let (start, redirect, wake, host) =
             (io.start.value(), io.redirect.value(), io.wake.value(), io.host.value());

@@ -1,9 +1,10 @@
-//! The scalar side of a stage.
+//! The scalar side: events, threads, and the stages that run actions.
 //!
 //! - [`decode`]: what each opcode means, made from the table of instructions.
 //! - [`alu`]: one-cycle arithmetic; [`long`]: products, quotients, helpers.
 //! - [`fetch`]: which thread issues next, program counters, program memory.
 //! - [`pipeline`]: operands, execution, and the ports to the other units.
+//! - [`stage`]: these joined: what each stage has of its own.
 //! - [`dispatch`]: takes events, gives them threads, keeps the order of keys.
 //! - [`retire`]: ends events and sends decisions; watchdog.
 //!
@@ -17,3 +18,4 @@ pub mod fetch;
 pub mod long;
 pub mod pipeline;
 pub mod retire;
+pub mod stage;

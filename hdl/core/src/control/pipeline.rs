@@ -8,8 +8,9 @@
 //!
 //! An instruction of the arithmetic unit takes one cycle: its result is written at the end
 //! of X and handed to the instruction behind it. A taken jump drops the two instructions
-//! behind it. An instruction of another unit stops its thread until the unit completes it;
-//! when the unit cannot take it, it is fetched again.
+//! behind it. An instruction of another unit stops its thread until the unit completes it.
+//! When the unit takes another stage's request first, or will be ready soon, the instruction
+//! stays in X; when the unit is busy for longer, it is fetched again.
 //!
 //! There is one port to write registers. A completion takes it before an instruction in X,
 //! which then stays for a cycle.
@@ -25,12 +26,13 @@ use super::alu::Alu;
 use super::decode::{Decoded, LongFunction, Unit, decode};
 use super::long::LongRequest;
 use super::retire::OutputWrite;
-use crate::bits::slot;
+use crate::bits::{any, slot};
 use crate::config::Widths;
 use crate::context::ContextRequest;
 use crate::engine::ports::Command;
 use crate::matching::ParameterLoad;
-use crate::signals::{Completion, End, Redirect, TableVisit, ThreadPulse};
+use crate::signals::{Completion, End, Redirect, TailCall, ThreadPulse};
+use crate::units::{UnitCall, Verdict, unit_call};
 
 /// Stages D and X.
 pub struct Pipeline {
@@ -56,24 +58,18 @@ pub struct PipelineIo {
     pub parameters: Input<ParameterLoad>,
     /// Threads that must end
     pub doomed: Input<UInt>,
-    /// Requests to the ML engine; one that is not taken may be withdrawn
-    pub engine: StreamOut<Command>,
-    /// Requests to the context unit; one that is not taken may be withdrawn
-    pub context: StreamOut<ContextRequest>,
-    /// The context unit takes the request in the next cycle: it stays in X
-    pub context_soon: Input<Bool>,
-    /// The request breaks a rule: the event ends
-    pub context_fault: Input<Bool>,
-    /// The request has no completion: it is done when it is taken
-    pub context_posted: Input<Bool>,
+    /// Tail calls, to the match unit
+    pub tail_call: UnitCall<TailCall>,
+    /// Instructions for the ML engine
+    pub engine: UnitCall<Command>,
+    /// Instructions for the context unit
+    pub context: UnitCall<ContextRequest>,
     /// Requests to the unit of products, quotients and helpers
     pub long: StreamOut<LongRequest>,
     /// A completion; always taken
     pub completion_valid: Input<Bool>,
     /// The completion
     pub completion: Input<Completion>,
-    /// A tail call
-    pub visit: Output<TableVisit>,
     /// Sends a thread elsewhere
     pub redirect: Output<Redirect>,
     /// A stopped thread goes on
@@ -98,7 +94,7 @@ impl Component for Pipeline {
     fn name(&self) -> String {
         format!(
             "pipeline_t{}_program{}_tables{}",
-            self.shape.threads(),
+            self.shape.threads_of_stage(),
             self.shape.program_words,
             self.shape.tables
         )
@@ -109,7 +105,7 @@ impl Component for Pipeline {
     }
 
     fn io(&self) -> PipelineIo {
-        let widths = Widths::of(&self.shape);
+        let widths = Widths::of_stage(&self.shape);
         PipelineIo {
             fetched: input(boolean()),
             thread: input(uint(widths.thread)),
@@ -119,15 +115,15 @@ impl Component for Pipeline {
             event: input(uint(512)),
             parameters: input(ParameterLoad::shape(&widths)),
             doomed: input(uint(widths.threads)),
-            engine: stream_out(Command::shape(&self.shape.engine)),
-            context: stream_out(ContextRequest::shape(&widths)),
-            context_soon: input(boolean()),
-            context_fault: input(boolean()),
-            context_posted: input(boolean()),
+            tail_call: unit_call(TailCall::shape(&widths)),
+            engine: unit_call(Command {
+                thread: uint(widths.thread),
+                ..Command::shape(&self.shape.engine)
+            }),
+            context: unit_call(ContextRequest::shape(&widths)),
             long: stream_out(LongRequest::shape(&widths)),
             completion_valid: input(boolean()),
             completion: input(Completion::shape(&widths)),
-            visit: output(TableVisit::shape(&widths)),
             redirect: output(Redirect::shape(&widths)),
             wake: output(ThreadPulse::shape(&widths)),
             stall: output(boolean()),
@@ -140,8 +136,8 @@ impl Component for Pipeline {
     }
 
     fn build(&self, io: PipelineIo) {
-        let execute = Execute::new(&Widths::of(&self.shape));
-        let registers = Registers::new(&Widths::of(&self.shape));
+        let execute = Execute::new(&Widths::of_stage(&self.shape));
+        let registers = Registers::new(&Widths::of_stage(&self.shape));
         self.operands(&io, &execute, &registers);
         self.execution(&io, &execute, &registers);
     }
@@ -269,7 +265,7 @@ impl Pipeline {
 
     /// Stage X: executes, or asks another unit.
     fn execution(&self, io: &PipelineIo, x: &Execute, registers: &Registers) {
-        let widths = Widths::of(&self.shape);
+        let widths = Widths::of_stage(&self.shape);
         let (thread, word, decoded) = (x.thread.value(), x.word.value(), x.decoded.value());
         let alu = instance("alu", Alu);
         alu.function.set(decoded.function);
@@ -287,21 +283,40 @@ impl Pipeline {
         let completes = io.completion_valid.value();
         let sound = x.valid.value() & !doomed;
         let wants = |wanted: Unit| sound & unit(wanted);
-        let context_waits =
-            wants(Unit::Context) & !io.context_fault.value() & io.context_soon.value();
+        let status = |status: Status| UInt::lit(status as u64, 8);
+
+        // Requests to units that the stages share. Which of them there is does not depend on
+        // the verdicts, nor on whether X stays.
+        io.engine.ask(
+            wants(Unit::Engine),
+            Command { thread, instruction: word, a: x.a.value(), b: x.b.value() },
+        );
+        io.context.ask(wants(Unit::Context), self.context_request(thread, word, decoded, x));
+        let table = slot(word, OFF);
+        let no_table = table.ge(self.shape.tables);
+        let arguments: Vec<UInt> =
+            registers.arguments.iter().rev().map(|memory| memory.read(thread)).collect();
+        io.tail_call.ask(
+            wants(Unit::TailCall) & !no_table,
+            TailCall {
+                thread,
+                table: table.trunc(widths.table),
+                event: registers.events.read(thread),
+                arguments: cat(&arguments),
+            },
+        );
+        let verdicts =
+            [io.engine.verdict.value(), io.context.verdict.value(), io.tail_call.verdict.value()];
+        let some =
+            |choose: fn(&Verdict) -> Bool| any(&verdicts.iter().map(choose).collect::<Vec<_>>());
+        let shared = wants(Unit::Engine) | wants(Unit::Context) | io.tail_call.wants.value();
         // One port writes registers; a completion goes first.
-        x.stall.set((completes & x.valid.value() & unit(Unit::Alu)) | context_waits);
+        x.stall
+            .set((completes & x.valid.value() & unit(Unit::Alu)) | some(|verdict| verdict.stays));
         io.stall.set(x.stall.value());
         let goes = sound & !x.stall.value();
         let does = |wanted: Unit| goes & unit(wanted);
 
-        // Requests to other units.
-        io.engine.offer(
-            does(Unit::Engine),
-            Command { thread, instruction: word, a: x.a.value(), b: x.b.value() },
-        );
-        let context_goes = does(Unit::Context) & !io.context_fault.value();
-        io.context.offer(context_goes, self.context_request(thread, word, decoded, x));
         let helper = slot(word, OFF);
         let call = slot(word, OPCODE).eq(u64::from(call_opcode()));
         let no_helper = call & helper.ge(Helper::ALL.len());
@@ -309,29 +324,17 @@ impl Pipeline {
             mux(call, helper.trunc(LongFunction::BITS), decoded.function.trunc(LongFunction::BITS));
         let long_goes = does(Unit::Arithmetic) & !no_helper;
         io.long.offer(long_goes, LongRequest { thread, function, a: x.a.value(), b: x.b.value() });
-        let engine_taken = io.engine.fire();
-        let context_taken = io.context.fire();
         let long_taken = io.long.fire();
-        let asked = does(Unit::Engine) | context_goes | long_goes;
-        let taken = engine_taken | context_taken | long_taken;
-        let replays = (asked & !taken).named("replays");
-        let posted = context_taken & io.context_posted.value();
-        let waits = (taken & !posted).named("waits");
+        let shared_taken = some(|verdict| verdict.taken);
+        let fault = some(|verdict| verdict.fault).named("fault");
+        let asked = (goes & shared & !fault) | long_goes;
+        let replays = (asked & !shared_taken & !long_taken).named("replays");
+        let posted = io.context.verdict.taken & io.context.verdict.posted;
+        let visits = io.tail_call.verdict.taken;
+        let waits = ((shared_taken & !posted & !visits) | long_taken).named("waits");
         registers.destinations.write(waits, thread, decoded.writes.as_uint().concat(slot(word, D)));
 
-        // Tail calls, outputs, ends.
-        let table = slot(word, OFF);
-        let no_table = table.ge(self.shape.tables);
-        let visits = does(Unit::TailCall) & !no_table;
-        let arguments: Vec<UInt> =
-            registers.arguments.iter().rev().map(|memory| memory.read(thread)).collect();
-        io.visit.set(TableVisit {
-            valid: visits,
-            thread,
-            table: table.trunc(widths.table),
-            event: registers.events.read(thread),
-            arguments: cat(&arguments),
-        });
+        // Outputs, ends.
         let index = slot(word, OFF);
         let no_output = index.ge(rmt_isa::limits::MAX_OUTPUTS);
         let outputs = does(Unit::Out) & !no_output;
@@ -341,10 +344,8 @@ impl Pipeline {
             index: index.trunc(2),
             value: x.a.value(),
         });
-        let status = |status: Status| UInt::lit(status as u64, 8);
-        let out_of_range = (does(Unit::TailCall) & no_table)
-            | (does(Unit::Out) & no_output)
-            | (does(Unit::Context) & io.context_fault.value());
+        let out_of_range =
+            (does(Unit::TailCall) & no_table) | (does(Unit::Out) & no_output) | fault;
         let illegal = does(Unit::Illegal) | (does(Unit::Arithmetic) & no_helper);
         let late = x.valid.value() & doomed & !x.stall.value();
         let exits = does(Unit::Exit);

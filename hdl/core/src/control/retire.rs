@@ -3,14 +3,16 @@
 use rmt_isa::event::decision_layout;
 use rmt_isa::limits::MAX_OUTPUTS;
 use rtl_builder::prelude::*;
+use rtl_builder::stock::RoundRobinArbiter;
 use rtl_builder::stock::stream::Stream;
 
-use crate::bits::{any, lowest_set, one_hot};
+use crate::bits::{any, one_hot};
 use crate::config::Widths;
 use crate::signals::{End, ThreadPulse};
+use crate::units::ThreadSplit;
 
 /// The end of events. An event that ends by an instruction while no other end waits leaves
-/// in the next cycle; others wait for their turn, the lowest thread first.
+/// in the next cycle; others wait for their turn, round robin.
 pub struct Retire {
     pub(crate) widths: Widths,
 }
@@ -41,11 +43,12 @@ pub struct RetireIo {
     pub accept: Input<ThreadPulse>,
     /// Its tag
     pub tag: Input<UInt>,
-    /// An output word is written
-    pub output: Input<OutputWrite>,
-    /// Ends by the execute stage
-    pub exit: Input<End>,
-    /// Ends by other units: dispatcher, match unit, completions; different threads
+    /// Output words that the stages write; threads are numbered in the stage
+    pub outputs: Vec<Input<OutputWrite>>,
+    /// Ends by the execute stages
+    pub exits: Vec<Input<End>>,
+    /// Ends by other units: dispatcher, match unit, completions of each stage; all of
+    /// different threads
     pub ends: Vec<Input<End>>,
     /// Longest time of an event, cycles
     pub limit: Input<UInt>,
@@ -65,7 +68,7 @@ impl Component for Retire {
     type Io = RetireIo;
 
     fn name(&self) -> String {
-        format!("retire_t{}", self.widths.threads)
+        format!("retire_s{}_t{}", self.widths.stages, self.widths.threads)
     }
 
     fn doc(&self) -> String {
@@ -74,12 +77,13 @@ impl Component for Retire {
 
     fn io(&self) -> RetireIo {
         let widths = &self.widths;
+        let per_stage = || 0..widths.stages;
         RetireIo {
             accept: input(ThreadPulse::shape(widths)),
             tag: input(uint(32)),
-            output: input(OutputWrite::shape(widths)),
-            exit: input(End::shape(widths)),
-            ends: (0..3).map(|_| input(End::shape(widths))).collect(),
+            outputs: per_stage().map(|_| input(OutputWrite::shape(&self.stage_widths()))).collect(),
+            exits: per_stage().map(|_| input(End::shape(widths))).collect(),
+            ends: (0..2 + widths.stages).map(|_| input(End::shape(widths))).collect(),
             limit: input(uint(32)),
             busy: input(uint(widths.threads)),
             doomed: output(uint(widths.threads)),
@@ -90,10 +94,12 @@ impl Component for Retire {
     }
 
     fn build(&self, io: RetireIo) {
-        let Widths { threads, thread: thread_bits, .. } = self.widths;
+        let Widths { stages, threads, thread: thread_bits, .. } = self.widths;
+        let each = threads / stages;
+        let split = ThreadSplit::new(stages, threads);
         let now = reg("now", uint(32), 0);
         now.next(now.wrapping_add(1));
-        let (accept, exit) = (io.accept.value(), io.exit.value());
+        let accept = io.accept.value();
         let tags: AsyncMem<UInt> = AsyncMem::new("tags", uint(32), threads.into());
         let starts: AsyncMem<UInt> = AsyncMem::new("starts", uint(32), threads.into());
         tags.write(accept.valid, accept.thread, io.tag);
@@ -104,14 +110,17 @@ impl Component for Retire {
         let sender = wire("sender", uint(thread_bits));
         let accepted = one_hot(accept.valid, accept.thread, threads);
         let sent = one_hot(sends.value(), sender.value(), threads);
-        let all_ends: Vec<End> = io.ends.iter().map(Input::value).chain([exit]).collect();
+        let exits: Vec<End> = io.exits.iter().map(Input::value).collect();
+        let all_ends: Vec<End> =
+            io.ends.iter().map(Input::value).chain(exits.iter().copied()).collect();
+        let outputs: Vec<OutputWrite> = io.outputs.iter().map(Input::value).collect();
         let mut waiting = Vec::new();
         let mut statuses = Vec::new();
         let mut written = Vec::new();
         for index in 0..threads {
             let ended = reg(format!("ended_{index}"), boolean(), false);
             let status = reg(format!("status_{index}"), uint(8), 0);
-            let outputs = reg(format!("written_{index}"), uint(MAX_OUTPUTS as u32), 0);
+            let written_words = reg(format!("written_{index}"), uint(MAX_OUTPUTS as u32), 0);
             for end in &all_ends {
                 when(end.valid & end.thread.eq(index), || {
                     ended.next(true);
@@ -119,38 +128,50 @@ impl Component for Retire {
                 });
             }
             when(sent[index as usize], || ended.next(false));
-            let output = io.output.value();
-            when(accepted[index as usize], || outputs.next(0)).elsewhen(
-                output.valid & output.thread.eq(index),
+            let output = outputs[(index / each) as usize];
+            when(accepted[index as usize], || written_words.next(0)).elsewhen(
+                output.valid & output.thread.eq(index % each),
                 || {
                     let bit = lookup(
                         output.index,
                         &[(0, UInt::lit(1, 3)), (1, UInt::lit(2, 3))],
                         UInt::lit(4, 3),
                     );
-                    outputs.next(outputs.value() | bit);
+                    written_words.next(written_words.value() | bit);
                 },
             );
             waiting.push(ended.value());
             statuses.push(status.value());
-            written.push(outputs.value());
+            written.push(written_words.value());
         }
         let some_wait = any(&waiting);
-        sender.set(mux(some_wait, lowest_set(&waiting), exit.thread));
+        let turns = instance("turns", RoundRobinArbiter::<Main>::new(threads));
+        turns.request.set(as_word(&waiting));
+        let exit = first_of(&exits);
+        sender.set(mux(some_wait, turns.index.value(), exit.thread));
         let status = mux(some_wait, select(sender.value(), &statuses), exit.status);
         let full = reg("full", boolean(), false);
         let room = !full.value() | io.decision.ready();
         sends.set(room & (some_wait | exit.valid));
+        turns.accept.set(room & some_wait);
         io.free.set(ThreadPulse { valid: sends.value(), thread: sender.value() });
 
-        let output = io.output.value();
         let written_now = select(sender.value(), &written);
+        let sender_stage = split.stage(sender.value());
         let words: Vec<UInt> = (0..MAX_OUTPUTS as u32)
             .map(|word| {
-                let memory: AsyncMem<UInt> =
-                    AsyncMem::new(format!("outputs_{word}"), uint(64), threads.into());
-                memory.write(output.valid & output.index.eq(word), output.thread, output.value);
-                mux(written_now.bit(word), memory.read(sender.value()), UInt::lit(0, 64))
+                let stored: Vec<UInt> = (0..stages)
+                    .zip(&outputs)
+                    .map(|(stage, output)| {
+                        let name = format!("outputs_{word}_of_stage_{stage}");
+                        let memory: AsyncMem<UInt> = AsyncMem::new(name, uint(64), each.into());
+                        let here = output.valid & output.index.eq(word);
+                        memory.write(here, output.thread, output.value);
+                        memory.read(split.local(sender.value()))
+                    })
+                    .collect();
+                let value = select(sender_stage, &stored);
+                mux(written_now.bit(word), value, UInt::lit(0, 64))
             })
             .collect();
         let elapsed =
@@ -183,10 +204,28 @@ impl Component for Retire {
             let flag = reg(format!("doomed_{index}"), boolean(), false);
             when(accepted[index as usize], || flag.next(false))
                 .elsewhen(expired & looked_at.eq(index), || flag.next(true));
-            doomed.push(flag.as_uint());
+            doomed.push(flag.value());
         }
-        let as_word = |bits: &[UInt]| cat(&bits.iter().rev().copied().collect::<Vec<_>>());
         io.doomed.set(as_word(&doomed));
-        io.ended.set(as_word(&waiting.iter().map(|bit| bit.as_uint()).collect::<Vec<_>>()));
+        io.ended.set(as_word(&waiting));
     }
+}
+
+impl Retire {
+    fn stage_widths(&self) -> Widths {
+        let threads = self.widths.threads / self.widths.stages;
+        Widths { threads, thread: threads.ilog2(), ..self.widths }
+    }
+}
+
+/// Flags as one word, flag 0 in bit 0.
+fn as_word(flags: &[Bool]) -> UInt {
+    cat(&flags.iter().rev().map(|flag| flag.as_uint()).collect::<Vec<_>>())
+}
+
+/// The first end of some that may happen in one cycle.
+fn first_of(ends: &[End]) -> End {
+    let valid = any(&ends.iter().map(|end| end.valid).collect::<Vec<_>>());
+    let choices: Vec<(Bool, End)> = ends.iter().map(|&end| (end.valid, end)).collect();
+    End { valid, ..priority_mux(&choices, ends[0]) }
 }

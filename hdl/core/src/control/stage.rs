@@ -1,0 +1,193 @@
+//! A stage: fetch, pipeline and long unit, with the threads' numbers translated.
+
+use rmt_isa::card::CardShape;
+use rtl_builder::prelude::*;
+use rtl_builder::stock::stream::Stream;
+
+use super::fetch::Fetch;
+use super::long::LongUnit;
+use super::pipeline::Pipeline;
+use super::retire::OutputWrite;
+use crate::config::Widths;
+use crate::context::ContextRequest;
+use crate::engine::ports::{Command, Response};
+use crate::matching::ParameterLoad;
+use crate::signals::{Completion, End, HostAccess, HostReply, Redirect, TailCall, ThreadPulse};
+use crate::units::{ThreadSplit, UnitCall, unit_call};
+
+/// Shared units that answer by a stream of completions.
+pub const COMPLETING_UNITS: usize = 1;
+
+/// One of the stages that run actions side by side: it issues one instruction each cycle for
+/// its own threads. Outside, threads have their number among all, inside the one in the
+/// stage.
+pub struct Stage {
+    pub(crate) shape: CardShape,
+}
+
+/// Ports of [`Stage`].
+#[derive(Clone, Ports)]
+pub struct StageIo {
+    /// Number of the stage, constant; absent when there is only one
+    pub number: Option<Input<UInt>>,
+    /// An event is taken
+    pub accept: Input<ThreadPulse>,
+    /// The event
+    pub event: Input<UInt>,
+    /// An action begins
+    pub start: Input<Redirect>,
+    /// Its parameters
+    pub parameters: Input<ParameterLoad>,
+    /// Own threads that must end
+    pub doomed: Input<UInt>,
+    /// Tail calls, to the match unit
+    pub tail_call: UnitCall<TailCall>,
+    /// Instructions for the ML engine
+    pub engine: UnitCall<Command>,
+    /// Instructions for the context unit
+    pub context: UnitCall<ContextRequest>,
+    /// The engine's answers to all threads; they are never stalled
+    pub response: Input<Response>,
+    /// Completions of the other shared units for own threads; the first goes first
+    pub completions: Vec<StreamIn<Completion>>,
+    /// An output word is written; the thread is numbered in the stage
+    pub output: Output<OutputWrite>,
+    /// An event ends by an instruction
+    pub exit: Output<End>,
+    /// An event ends by a completion
+    pub failed: Output<End>,
+    /// Access of the host
+    pub host: Input<HostAccess>,
+    /// Answer to reads of the program
+    pub reply: Output<HostReply>,
+    /// An instruction was executed
+    pub executed: Output<Bool>,
+    /// An instruction found its unit busy
+    pub replayed: Output<Bool>,
+}
+
+impl Component for Stage {
+    type Io = StageIo;
+
+    fn name(&self) -> String {
+        let CardShape { stages, program_words, tables, .. } = &self.shape;
+        format!("stage_s{stages}_t{}_program{program_words}_tables{tables}", self.shape.threads())
+    }
+
+    fn doc(&self) -> String {
+        "One of the stages that run actions side by side".into()
+    }
+
+    fn io(&self) -> StageIo {
+        let widths = Widths::of(&self.shape);
+        let stages = self.shape.stages;
+        StageIo {
+            number: (stages > 1).then(|| input(uint(stages.ilog2()))),
+            accept: input(ThreadPulse::shape(&widths)),
+            event: input(uint(512)),
+            start: input(Redirect::shape(&widths)),
+            parameters: input(ParameterLoad::shape(&widths)),
+            doomed: input(uint(self.shape.threads_of_stage())),
+            tail_call: unit_call(TailCall::shape(&widths)),
+            engine: unit_call(Command::shape(&self.shape.engine)),
+            context: unit_call(ContextRequest::shape(&widths)),
+            response: input(Response::shape(&self.shape.engine)),
+            completions: (0..COMPLETING_UNITS)
+                .map(|_| stream_in(Completion::shape(&widths)))
+                .collect(),
+            output: output(OutputWrite::shape(&Widths::of_stage(&self.shape))),
+            exit: output(End::shape(&widths)),
+            failed: output(End::shape(&widths)),
+            host: input(HostAccess::shape()),
+            reply: output(HostReply::shape()),
+            executed: output(boolean()),
+            replayed: output(boolean()),
+        }
+    }
+
+    fn build(&self, io: StageIo) {
+        let split = ThreadSplit::new(self.shape.stages, self.shape.threads());
+        let number = io.number.as_ref().map(Input::value);
+        let own = |thread: UInt| split.is_of(thread, number);
+        let local = |thread: UInt| split.local(thread);
+        let global = |thread: UInt| split.global(number, thread);
+        let fetch = instance("fetch", Fetch { shape: self.shape.clone() });
+        let pipeline = instance("pipeline", Pipeline { shape: self.shape.clone() });
+        let long = instance("long_unit", LongUnit { widths: Widths::of_stage(&self.shape) });
+
+        // An event comes, its action begins.
+        let (accept, start) = (io.accept.value(), io.start.value());
+        pipeline.accept.set(ThreadPulse {
+            valid: accept.valid & own(accept.thread),
+            thread: local(accept.thread),
+        });
+        pipeline.event.set(io.event);
+        fetch.start.set(Redirect {
+            valid: start.valid & own(start.thread),
+            thread: local(start.thread),
+            ..start
+        });
+        let parameters = io.parameters.value();
+        pipeline.parameters.set(ParameterLoad {
+            valid: parameters.valid & own(parameters.thread),
+            thread: local(parameters.thread),
+            ..parameters
+        });
+        pipeline.doomed.set(io.doomed);
+
+        // It runs.
+        fetch.redirect.set(pipeline.redirect);
+        fetch.wake.set(pipeline.wake);
+        fetch.stall.set(pipeline.stall);
+        fetch.host.set(io.host);
+        io.reply.set(fetch.reply);
+        pipeline.fetched.set(fetch.valid);
+        pipeline.thread.set(fetch.thread);
+        pipeline.pc.set(fetch.pc);
+        pipeline.word.set(fetch.word);
+        io.executed.set(pipeline.executed);
+        io.replayed.set(pipeline.replayed);
+
+        // Requests to other units.
+        io.tail_call
+            .forward(&pipeline.tail_call, |call| TailCall { thread: global(call.thread), ..call });
+        io.engine.forward(&pipeline.engine, |command| Command {
+            thread: global(command.thread),
+            ..command
+        });
+        io.context.forward(&pipeline.context, |request| ContextRequest {
+            thread: global(request.thread),
+            ..request
+        });
+        connect(&pipeline.long, &long.request);
+
+        // Completions: the engine's first, they cannot wait; the own unit's last.
+        let response = io.response.value();
+        let answered = (response.valid & own(response.thread)).named("engine_answers");
+        let mut taken = answered;
+        let mut choices = vec![(
+            answered,
+            Completion {
+                thread: local(response.thread),
+                value: response.value,
+                status: response.status,
+            },
+        )];
+        for completions in &io.completions {
+            let completion = completions.payload();
+            completions.accept(!taken);
+            let inside = Completion { thread: local(completion.thread), ..completion };
+            choices.push((completions.valid(), inside));
+            taken = taken | completions.valid();
+        }
+        long.completion.accept(!taken);
+        pipeline.completion_valid.set(taken | long.completion.valid());
+        pipeline.completion.set(priority_mux(&choices, long.completion.payload()));
+
+        // Events end.
+        let outside = |end: End| End { thread: global(end.thread), ..end };
+        io.output.set(pipeline.output);
+        io.exit.set(outside(pipeline.exit.value()));
+        io.failed.set(outside(pipeline.failed.value()));
+    }
+}
