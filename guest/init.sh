@@ -1,0 +1,15 @@
+#!/bin/sh
+# The first process of the guest: runs /run/task and gives its exit code to `rmt guest` by QEMU's
+# debug-exit device, as 0x10 + code; the guest ends there.
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs devtmpfs /dev
+export PATH=/bin HOME=/tmp
+cd /tmp || exit
+sh /task
+code=$?
+sync
+[ "$code" -gt 15 ] && code=15
+# The port is at 0xf4. printf takes octal.
+printf "\\0$(printf %o $((16 + code)))" | dd of=/dev/port bs=1 seek=244 2>/dev/null
+poweroff -f

@@ -1,0 +1,194 @@
+//! Boots the guest and waits for its verdict, for a bounded time.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::error::last_lines;
+use crate::{GuestError, System};
+
+/// The port of the device by which the guest gives its verdict; `init.sh` knows it too.
+const EXIT_PORT: u32 = 0xf4;
+/// QEMU's exit code for the guest's verdict 0: twice 0x10, and one.
+const EXIT_CODE_BASE: i32 = 33;
+/// For a reply of the card. The link breaks for good when it is exceeded: RTL is slow, and
+/// being late is the driver's business.
+const REPLY_MILLISECONDS: u32 = 600_000;
+
+/// What the guest said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// Exit code of the task, 0 to 15; larger ones are 15.
+    pub code: i32,
+    /// All that it wrote.
+    pub console: String,
+    /// From starting QEMU to its end.
+    pub elapsed: Duration,
+}
+
+/// A virtual machine that has not been started.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    /// Memory, MiB.
+    pub memory_mib: u32,
+    /// Processors.
+    pub processors: u32,
+    /// The socket of a vfio-user server: a card behind a root port.
+    pub card: Option<PathBuf>,
+    /// Whether there is an IOMMU.
+    pub iommu: bool,
+    /// More words for the kernel.
+    pub kernel_arguments: String,
+    /// The guest must end within this time.
+    pub limit: Duration,
+    /// Whether the guest's console is shown as it comes.
+    pub show_console: bool,
+}
+
+impl Default for Machine {
+    fn default() -> Self {
+        Self {
+            memory_mib: 1024,
+            processors: 2,
+            card: None,
+            iommu: true,
+            kernel_arguments: String::new(),
+            limit: Duration::from_secs(300),
+            show_console: true,
+        }
+    }
+}
+
+impl Machine {
+    /// Boots a system with an initramfs and waits for the verdict.
+    ///
+    /// # Errors
+    /// [`GuestError::Timeout`] when there is none in time, [`GuestError::NoVerdict`] when QEMU
+    /// ends by itself.
+    pub fn run(&self, system: &System, initramfs: &Path) -> Result<Verdict, GuestError> {
+        let begun = Instant::now();
+        let mut command = self.command(system, initramfs);
+        let qemu = PathBuf::from("qemu-system-x86_64");
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(GuestError::file("cannot run", &qemu))?;
+        let console = Console::of(&mut child, self.show_console);
+        let Some(status) = wait(&mut child, begun + self.limit)
+            .map_err(GuestError::file("cannot wait for", &qemu))?
+        else {
+            // Killed by wait; its pipes are closed now.
+            let log = last_lines(&console.text(), 30);
+            return Err(GuestError::Timeout { limit: self.limit, log });
+        };
+        let console = console.text();
+        let code = status.code().unwrap_or(-1) - EXIT_CODE_BASE;
+        if code < 0 || code % 2 != 0 || code / 2 > 15 {
+            let log = last_lines(&console, 30);
+            return Err(GuestError::NoVerdict { status: status.to_string(), log });
+        }
+        Ok(Verdict { code: code / 2, console, elapsed: begun.elapsed() })
+    }
+
+    fn command(&self, system: &System, initramfs: &Path) -> Command {
+        let Self { memory_mib, processors, .. } = self;
+        let mut command = system.qemu();
+        command
+            .args(["-accel", "tcg,thread=multi", "-nographic", "-nodefaults", "-no-reboot"])
+            .args(["-smp", &processors.to_string(), "-m", &format!("{memory_mib}M")])
+            .args(["-serial", "stdio"])
+            // The card's server maps the guest's memory: without share=on it would see a stale
+            // copy and nobody would be told.
+            .args(["-object", &format!("memory-backend-memfd,id=ram,size={memory_mib}M,share=on")])
+            .args(["-machine", "q35,memory-backend=ram"])
+            .args(["-device", &format!("isa-debug-exit,iobase={EXIT_PORT:#x},iosize=4")]);
+        if self.iommu {
+            command.args(["-device", "intel-iommu,intremap=on,caching-mode=on"]);
+        }
+        if let Some(socket) = &self.card {
+            // Behind a root port the card is an endpoint and alone in its IOMMU group.
+            let device = json!({
+                "driver": "vfio-user-pci", "bus": "root_port", "x-msg-timeout": REPLY_MILLISECONDS,
+                "socket": { "type": "unix", "path": socket },
+            });
+            command.args(["-device", "pcie-root-port,id=root_port,chassis=1"]);
+            command.args(["-device", &device.to_string()]);
+        }
+        let iommu = if self.iommu { "intel_iommu=on" } else { "intel_iommu=off" };
+        let arguments = format!(
+            "console=ttyS0 quiet panic=-1 {iommu} mitigations=off cryptomgr.notests nokaslr \
+             no_timer_check tsc=reliable {}",
+            self.kernel_arguments
+        );
+        command.arg("-kernel").arg(system.kernel()).arg("-initrd").arg(initramfs);
+        command.args(["-append", &arguments]);
+        command
+    }
+}
+
+/// Waits until the child ends; kills it at the deadline.
+fn wait(
+    child: &mut Child,
+    deadline: Instant,
+) -> std::io::Result<Option<std::process::ExitStatus>> {
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(Some(status));
+        }
+        if Instant::now() > deadline {
+            child.kill()?;
+            child.wait()?;
+            return Ok(None);
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Collects what a child writes.
+struct Console {
+    pieces: mpsc::Receiver<Vec<u8>>,
+}
+
+impl Console {
+    fn of(child: &mut Child, show: bool) -> Self {
+        let (send, pieces) = mpsc::channel();
+        let errors = child.stderr.take();
+        let output = child.stdout.take();
+        if let Some(pipe) = errors {
+            read_all(pipe, send.clone(), show);
+        }
+        if let Some(pipe) = output {
+            read_all(pipe, send, show);
+        }
+        Self { pieces }
+    }
+
+    /// All of it, after the child has ended.
+    fn text(&self) -> String {
+        let bytes: Vec<u8> = self.pieces.iter().flatten().collect();
+        String::from_utf8_lossy(&bytes).replace('\r', "")
+    }
+}
+
+fn read_all(
+    mut pipe: impl std::io::Read + Send + 'static,
+    send: mpsc::Sender<Vec<u8>>,
+    show: bool,
+) {
+    std::thread::spawn(move || {
+        let mut buffer = [0; 4096];
+        while let Ok(count @ 1..) = pipe.read(&mut buffer) {
+            if show {
+                eprint!("{}", String::from_utf8_lossy(&buffer[..count]).replace('\r', ""));
+            }
+            if send.send(buffer[..count].to_vec()).is_err() {
+                return;
+            }
+        }
+    });
+}
