@@ -62,8 +62,19 @@ impl<W: Write> Archive<W> {
         let [owner, group, links, time] = [0, 0, 1, 0];
         let [major, minor, device_major, device_minor, checksum] = [0; 5];
         let fields = [
-            self.entries, mode, owner, group, links, time, bytes, major, minor, device_major,
-            device_minor, name_bytes, checksum,
+            self.entries,
+            mode,
+            owner,
+            group,
+            links,
+            time,
+            bytes,
+            major,
+            minor,
+            device_major,
+            device_minor,
+            name_bytes,
+            checksum,
         ];
         self.out.write_all(b"070701")?;
         for field in fields {
@@ -105,8 +116,11 @@ mod tests {
 
     #[test]
     fn gnu_cpio_reads_it() {
-        let child = Command::new("cpio").args(["-t", "--quiet"]).stdin(Stdio::piped())
-            .stdout(Stdio::piped()).spawn();
+        let child = Command::new("cpio")
+            .args(["-t", "--quiet"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn();
         let Ok(mut child) = child else {
             eprintln!("skipped: there is no cpio on this machine");
             return;

@@ -183,9 +183,10 @@ impl Initramfs {
 
 /// The files of a module and of all that it needs, from the text of `modules.dep`.
 fn module_paths<'l>(list: &'l str, module: &str) -> Option<Vec<&'l str>> {
-    let (path, needs) = list.lines().filter_map(|line| line.split_once(':')).find(|(path, _)| {
-        path.rsplit('/').next().and_then(|file| file.split('.').next()) == Some(module)
-    })?;
+    let (path, needs) =
+        list.lines().filter_map(|line| line.split_once(':')).find(|(path, _)| {
+            path.rsplit('/').next().and_then(|file| file.split('.').next()) == Some(module)
+        })?;
     Some(std::iter::once(path).chain(needs.split_whitespace()).collect())
 }
 

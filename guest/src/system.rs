@@ -35,13 +35,14 @@ impl System {
     pub fn set_up(cache: &Path, say: impl Fn(&str)) -> Result<Self, GuestError> {
         fs::create_dir_all(cache).map_err(GuestError::file("cannot make", cache))?;
         let lock_path = cache.join("lock");
-        let lock =
-            File::create(&lock_path).map_err(GuestError::file("cannot make", &lock_path))?;
+        let lock = File::create(&lock_path).map_err(GuestError::file("cannot make", &lock_path))?;
         flock(&lock, FlockOperation::LockExclusive)
             .map_err(|error| GuestError::file("cannot lock", &lock_path)(error.into()))?;
         let folder = Self::folder_in(cache);
         if !folder.exists() {
-            say("unpacking QEMU, a kernel and its compiler from Debian's archive (650 MB, a minute)");
+            say(
+                "unpacking QEMU, a kernel and its compiler from Debian's archive (650 MB, a minute)",
+            );
             unpack(cache, &folder)?;
         }
         Self::open(&folder)

@@ -1,0 +1,280 @@
+//! The events of a queue pair that have not ended: who asked, and until when.
+
+use bitvec::vec::BitVec;
+use rmt_isa::Event;
+use rmt_isa::device::MAX_RING_LOG2;
+
+/// Bits of a tag on the card that name the slot; the others count how often it was used.
+const SLOT_BITS: u32 = MAX_RING_LOG2;
+/// No slot.
+const NONE: u16 = u16::MAX;
+/// No deadline yet.
+const OPEN: u64 = u64::MAX;
+
+/// An event inside: the number of its slot, and which use of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Ticket {
+    slot: u16,
+    /// Uses of the slot, as many bits as the tag has.
+    generation: u32,
+}
+
+impl Ticket {
+    /// The tag that the event has on the card.
+    pub fn card_tag(self) -> u32 {
+        u32::from(self.slot) | self.generation << SLOT_BITS
+    }
+
+    /// The ticket of a tag.
+    fn of_card_tag(tag: u32) -> Self {
+        Self { slot: (tag & ((1 << SLOT_BITS) - 1)) as u16, generation: tag >> SLOT_BITS }
+    }
+
+    /// The number of the slot: smaller than the ring's size.
+    pub fn slot(self) -> usize {
+        self.slot.into()
+    }
+}
+
+/// What a tag that came back from the card belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// An event that waits for it.
+    Waiting(Ticket),
+    /// An event that has ended as late or was cancelled; its slot is free again now.
+    Abandoned,
+    /// Nothing that is inside.
+    Nobody,
+}
+
+/// All slots of a queue pair. A slot is free, waiting, or abandoned: its event has ended for the
+/// sender, but is still inside the card. Nothing here allocates after `new`.
+pub struct Slots {
+    events: Vec<Event>,
+    deadlines: Vec<u64>,
+    generations: Vec<u32>,
+    waiting: BitVec,
+    abandoned: BitVec,
+    abandoned_count: usize,
+    free: Vec<u16>,
+    /// Waiting slots from the oldest to the youngest, linked both ways.
+    older: Vec<u16>,
+    younger: Vec<u16>,
+    oldest: u16,
+    youngest: u16,
+}
+
+impl Slots {
+    /// Slots for `count` events, at most 2 to the power of [`SLOT_BITS`].
+    pub fn new(count: usize) -> Self {
+        Self {
+            events: vec![Event::new(0, 0, 0); count],
+            deadlines: vec![0; count],
+            generations: vec![0; count],
+            waiting: BitVec::repeat(false, count),
+            abandoned: BitVec::repeat(false, count),
+            abandoned_count: 0,
+            free: (0..count as u16).rev().collect(),
+            older: vec![NONE; count],
+            younger: vec![NONE; count],
+            oldest: NONE,
+            youngest: NONE,
+        }
+    }
+
+    /// Slots that are not free: what the card still has to answer.
+    pub fn occupied(&self) -> usize {
+        self.events.len() - self.free.len()
+    }
+
+    /// Events that wait.
+    pub fn waiting(&self) -> usize {
+        self.occupied() - self.abandoned_count
+    }
+
+    /// Whether no event waits.
+    pub fn none_waiting(&self) -> bool {
+        self.oldest == NONE
+    }
+
+    /// Takes a slot for an event that has no deadline yet; `None` when all are taken.
+    #[inline]
+    pub fn take(&mut self, event: &Event) -> Option<Ticket> {
+        let slot = self.free.pop()?;
+        let index = usize::from(slot);
+        self.events[index] = *event;
+        self.deadlines[index] = OPEN;
+        self.waiting.set(index, true);
+        self.older[index] = self.youngest;
+        self.younger[index] = NONE;
+        match self.youngest {
+            NONE => self.oldest = slot,
+            before => self.younger[usize::from(before)] = slot,
+        }
+        self.youngest = slot;
+        Some(Ticket { slot, generation: self.generations[index] })
+    }
+
+    /// Sets when the events that have no deadline yet are late. They are the youngest.
+    #[inline]
+    pub fn set_open_deadlines(&mut self, deadline: u64) {
+        let mut slot = self.youngest;
+        while slot != NONE && self.deadlines[usize::from(slot)] == OPEN {
+            self.deadlines[usize::from(slot)] = deadline;
+            slot = self.older[usize::from(slot)];
+        }
+    }
+
+    /// The event of a ticket that waits.
+    pub fn event(&self, ticket: Ticket) -> &Event {
+        &self.events[ticket.slot()]
+    }
+
+    /// Whether the event of a ticket waits.
+    pub fn is_waiting(&self, ticket: Ticket) -> bool {
+        let index = ticket.slot();
+        self.waiting.get(index).is_some_and(|bit| *bit)
+            && self.generations[index] == ticket.generation
+    }
+
+    /// Whom a tag belongs to. An abandoned slot is freed.
+    #[inline]
+    pub fn answered(&mut self, card_tag: u32) -> Owner {
+        let ticket = Ticket::of_card_tag(card_tag);
+        let index = ticket.slot();
+        if self.generations.get(index) != Some(&ticket.generation) {
+            return Owner::Nobody;
+        }
+        if self.waiting[index] {
+            return Owner::Waiting(ticket);
+        }
+        if self.abandoned[index] {
+            self.abandoned.set(index, false);
+            self.abandoned_count -= 1;
+            self.release(ticket.slot);
+            return Owner::Abandoned;
+        }
+        Owner::Nobody
+    }
+
+    /// Ends a waiting event that the card has answered: its slot is free.
+    #[inline]
+    pub fn finish(&mut self, ticket: Ticket) {
+        self.unlink(ticket.slot);
+        self.release(ticket.slot);
+    }
+
+    /// Ends a waiting event that the card has not answered: its slot stays taken until it does.
+    pub fn abandon(&mut self, ticket: Ticket) {
+        self.unlink(ticket.slot);
+        self.abandoned.set(ticket.slot(), true);
+        self.abandoned_count += 1;
+    }
+
+    /// The oldest waiting event, and when it is late.
+    pub fn oldest(&self) -> Option<(Ticket, u64)> {
+        let index = usize::from(self.oldest);
+        let ticket = Ticket { slot: self.oldest, generation: *self.generations.get(index)? };
+        Some((ticket, self.deadlines[index]))
+    }
+
+    /// Frees the abandoned slots: the card has forgotten all events. None may wait.
+    pub fn forget_abandoned(&mut self) {
+        while let Some(index) = self.abandoned.first_one() {
+            self.abandoned.set(index, false);
+            self.release(index as u16);
+        }
+        self.abandoned_count = 0;
+    }
+
+    fn unlink(&mut self, slot: u16) {
+        let index = usize::from(slot);
+        self.waiting.set(index, false);
+        let (older, younger) = (self.older[index], self.younger[index]);
+        match older {
+            NONE => self.oldest = younger,
+            older => self.younger[usize::from(older)] = younger,
+        }
+        match younger {
+            NONE => self.youngest = older,
+            younger => self.older[usize::from(younger)] = older,
+        }
+    }
+
+    /// Makes a slot free; a tag of its last use has no owner any more.
+    fn release(&mut self, slot: u16) {
+        let generation = &mut self.generations[usize::from(slot)];
+        *generation = (*generation + 1) & (u32::MAX >> SLOT_BITS);
+        self.free.push(slot);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(tag: u32) -> Event {
+        Event::new(1, tag, 0)
+    }
+
+    #[test]
+    fn a_slot_has_one_owner_and_an_old_tag_has_none() {
+        let mut slots = Slots::new(2);
+        let first = slots.take(&event(1)).unwrap();
+        slots.set_open_deadlines(10);
+        let second = slots.take(&event(2)).unwrap();
+        assert_eq!(slots.take(&event(3)), None);
+        assert_eq!(slots.oldest(), Some((first, 10)));
+        assert_eq!(slots.answered(second.card_tag()), Owner::Waiting(second));
+        assert_eq!(slots.event(second).tag(), 2);
+        slots.finish(second);
+        assert_eq!(slots.answered(second.card_tag()), Owner::Nobody);
+        let third = slots.take(&event(3)).unwrap();
+        assert_eq!(third.slot(), second.slot());
+        assert_ne!(third, second);
+        assert!(slots.is_waiting(third) && !slots.is_waiting(second));
+        assert_eq!(slots.occupied(), 2);
+        // Tags that no slot can have.
+        assert_eq!(slots.answered(u32::MAX), Owner::Nobody);
+        assert_eq!(slots.answered(2), Owner::Nobody);
+    }
+
+    #[test]
+    fn an_abandoned_slot_is_free_when_the_card_answers_or_forgets() {
+        let mut slots = Slots::new(2);
+        let first = slots.take(&event(1)).unwrap();
+        let second = slots.take(&event(2)).unwrap();
+        slots.abandon(first);
+        slots.abandon(second);
+        assert!(slots.none_waiting() && slots.waiting() == 0 && slots.occupied() == 2);
+        assert_eq!(slots.answered(first.card_tag()), Owner::Abandoned);
+        assert_eq!(slots.answered(first.card_tag()), Owner::Nobody);
+        assert_eq!(slots.occupied(), 1);
+        slots.forget_abandoned();
+        assert_eq!(slots.occupied(), 0);
+        assert_eq!(slots.answered(second.card_tag()), Owner::Nobody);
+    }
+
+    #[test]
+    fn the_order_of_age_survives_any_order_of_ends() {
+        let mut slots = Slots::new(8);
+        let mut tickets = Vec::new();
+        for tag in 0..8 {
+            tickets.push(slots.take(&event(tag)).unwrap());
+            if tag < 5 {
+                slots.set_open_deadlines(tag.into());
+            }
+        }
+        for &index in &[3, 0, 7, 1] {
+            slots.finish(tickets[index]);
+        }
+        slots.set_open_deadlines(99);
+        let mut ages = Vec::new();
+        while let Some((ticket, deadline)) = slots.oldest() {
+            ages.push((slots.event(ticket).tag(), deadline));
+            slots.finish(ticket);
+        }
+        assert_eq!(ages, [(2, 2), (4, 4), (5, 99), (6, 99)]);
+        assert!(slots.none_waiting());
+    }
+}
