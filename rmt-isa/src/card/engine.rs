@@ -13,8 +13,8 @@ use crate::limits::VECTOR_LANES;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EngineShape {
-    /// Threads of all stages that the engine serves: 2 to 64, a power of two. Each has its
-    /// own eight vector registers and its own copy of the event.
+    /// Threads of all stages that the engine serves: 2 to 64, a power of two. Each has its own eight vector
+    /// registers and its own copy of the event. As many as `array` keep all multipliers busy.
     pub threads: u32,
     /// Rows and columns of the multiplier array, N: 4 to 32, a power of two. Costs N × N
     /// multipliers; a word of all vector memories has N lanes.
@@ -144,6 +144,11 @@ impl EngineShape {
             }
         }
         Ok(())
+    }
+
+    /// Sums of N outputs that wait for their next tile: one for each product of a batch.
+    pub const fn partial_sums(&self) -> u32 {
+        if self.threads > self.array { self.threads } else { self.array }
     }
 
     /// Words of N lanes that one vector register has.
@@ -282,6 +287,10 @@ counters! {
     REFUSED_COMMANDS = 6;
     /// Cycles in which a command that had passed its checks waited for its unit.
     ISSUE_STALLS = 7;
+    /// Cycles in which a product is under way: `ARRAY_WAVES` divided by it is the use of the multipliers.
+    ARRAY_CYCLES = 8;
+    /// Products that joined others of their layer on the array.
+    JOINED_PRODUCTS = 9;
 }
 
 macro_rules! descriptor_fields {

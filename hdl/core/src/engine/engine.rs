@@ -236,7 +236,7 @@ impl Engine {
         sender.wants_read & step.valid
     }
 
-    fn counters(&self, counts: [(usize, Bool); 8]) -> Vec<UInt> {
+    fn counters(&self, counts: [(usize, Bool); ENGINE_COUNTERS.len()]) -> Vec<UInt> {
         let mut values = Vec::new();
         for (number, count) in counts {
             let name = ENGINE_COUNTERS[number].to_lowercase();
@@ -339,7 +339,7 @@ impl Component for Engine {
         let ready = [
             sequencer.vector_ready.value(),
             sequencer.requantise_ready.value(),
-            sequencer.read_ready & product.ready,
+            sequencer.read_ready.value(),
             sequencer.read_ready & tree.ready,
             Bool::lit(true),
         ];
@@ -360,6 +360,7 @@ impl Component for Engine {
         product.operation.set(operation);
         product.thread.set(thread);
         product.word_valid.set(steps.is_unit(1, Unit::Product));
+        product.word_thread.set(arrived.thread);
         product.word_index.set(arrived.word);
         product.word.set(units.registers.a_lanes);
         product
@@ -482,6 +483,8 @@ impl Component for Engine {
             (TREE_COMMANDS, issued(Unit::Tree)),
             (REFUSED_COMMANDS, issued(Unit::Refuse)),
             (ISSUE_STALLS, issuer.stalls.value()),
+            (ARRAY_CYCLES, product.running.value()),
+            (JOINED_PRODUCTS, product.joins.value()),
         ]);
         self.host_answer(&io, &host, &counters);
     }

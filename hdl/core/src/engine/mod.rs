@@ -14,8 +14,8 @@
 //! - [`issue`]: waiting operations, one a thread.
 //! - [`sequencer`]: reads a register word by word; says who writes when. [`steps`]: its steps, delayed.
 //! - [`registers`], [`event_copy`], [`memory`]: where data stand.
-//! - [`vector_lane`], [`reduce`], [`requantiser`], [`product`] with [`array`](mod@array) and [`cell`](mod@cell),
-//!   [`tree`]: the units.
+//! - [`vector_lane`], [`reduce`], [`requantiser`], [`product`] with [`batch`], [`weights`],
+//!   [`array`](mod@array) and [`cell`](mod@cell), [`tree`]: the units.
 //! - [`lanes_out`]: registers on their way to the context unit.
 //! - [`engine`]: all of it joined.
 //!
@@ -24,6 +24,7 @@
 //! written, and starts only when the write port is free then.
 
 pub mod array;
+pub mod batch;
 pub mod cell;
 pub mod decode;
 #[allow(clippy::module_inception, reason = "the module that joins the others")]
@@ -43,6 +44,7 @@ pub mod sequencer;
 pub mod steps;
 pub mod tree;
 pub mod vector_lane;
+pub mod weights;
 pub mod words;
 
 pub use engine::{Engine, EngineIo};

@@ -84,15 +84,20 @@ impl Bench {
         let (shape, random) = (self.shape.clone(), &mut Random::new(77));
         let n = shape.array;
         let extent = |region| shape.extent(region).words.into();
-        let memories: [(&str, u64, u32); 9] = [
+        let thread_bits = shape.threads.trailing_zeros();
+        let word_bits = shape.words_per_register().trailing_zeros().max(1);
+        let memories: [(&str, u64, u32); 12] = [
             (
                 "registers.lanes_memory",
                 (shape.threads * 8 * shape.words_per_register()).into(),
                 n * 32,
             ),
             ("constants", extent(EngineRegion::Constants), n * 32),
-            ("product.weights", extent(EngineRegion::Weights), n * 8),
-            ("product.vector", shape.words_per_register().into(), n * 16),
+            ("product.loader.weights", extent(EngineRegion::Weights), n * 8),
+            ("product.vectors", (shape.threads * shape.words_per_register()).into(), n * 16),
+            ("product.partial_sums", shape.partial_sums().into(), n * 32),
+            ("product.batcher.members", shape.threads.into(), thread_bits + 20 + word_bits),
+            ("product.batcher.jobs", shape.threads.into(), 32 + 2 * word_bits),
             ("requantiser.scales", extent(EngineRegion::Scales), shape.requantise_lanes * 37),
             ("forest_unit.features", shape.words_per_register().into(), n * 32),
             ("forest_unit.votes", 256, 16),

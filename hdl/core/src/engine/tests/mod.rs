@@ -3,10 +3,12 @@
 //! - [`bench`]: an engine under test, driven as the core drives it.
 //! - `blocks`: array, requantiser and reducer against plain Rust.
 //! - `random`: random instructions on all threads against the interpreter.
+//! - `batching`: products of several threads through the same weights.
 //! - `exchange`: lanes to and from the context unit.
 //! - `latency`: the cycles that docs/engine.md states.
 //! - `construction`: what can be built.
 
+mod batching;
 mod bench;
 mod blocks;
 mod construction;

@@ -1,0 +1,384 @@
+//! The batcher: which product meets which tile of weights, and when.
+//!
+//! The tiles of a layer are passed one after the other: all inputs of the first N outputs, then
+//! of the next N outputs, and round again. A *batch* is the set of products, one a thread, that
+//! meet each tile together: one wave a cycle, product after product. The policy:
+//!
+//! - A product never waits for others. When the array is free, it begins a batch of its own in the cycle
+//!   of its issue.
+//! - A product whose layer is on the array joins at the next word of outputs, whichever it is, and leaves
+//!   after it has met all tiles once.
+//! - While a load holds up the first tile of a word of outputs, the batch waits at that tile and still
+//!   takes products: they use cycles that would be lost.
+//! - Another layer waits for a bounded time: when the last output is done and another product waits, no
+//!   product joins any more; the batch ends within one more round.
+//!
+//! A tile takes as many cycles as the batch has products, or the N cycles of its load: N
+//! products keep the array busy in every cycle.
+
+use super::operation::word_bits;
+use super::ports::thread_bits;
+use super::issue::round_robin;
+use super::lanes::join_bools;
+use super::weights::TILE_BITS;
+use rmt_isa::card::engine::EngineShape;
+use rtl_builder::prelude::*;
+
+/// Batches products of the same layer through tiles.
+#[derive(Clone, Debug)]
+pub struct Batcher {
+    /// The engine's parameters.
+    pub shape: EngineShape,
+}
+
+/// A product that has been issued.
+#[derive(Clone, Copy, Debug, Bundle)]
+pub struct Job {
+    /// First tile of the weights, which names the layer
+    pub layer: UInt,
+    /// Words of the vector, less 1
+    pub last_input: UInt,
+    /// Words of the result, less 1
+    pub last_output: UInt,
+    /// Destination register
+    pub register: UInt,
+    /// There is a bias
+    pub biased: Bool,
+    /// First word of the bias
+    pub bias: UInt,
+}
+
+impl Job {
+    /// The shape for an engine.
+    pub fn shape(shape: &EngineShape) -> Self {
+        Self {
+            layer: uint(TILE_BITS),
+            last_input: uint(word_bits(shape)),
+            last_output: uint(word_bits(shape)),
+            register: uint(3),
+            biased: boolean(),
+            bias: uint(16),
+        }
+    }
+}
+
+/// A product in a batch.
+#[derive(Clone, Copy, Debug, Bundle)]
+pub struct Member {
+    /// Its thread
+    pub thread: UInt,
+    /// Destination register
+    pub register: UInt,
+    /// There is a bias
+    pub biased: Bool,
+    /// First word of the bias
+    pub bias: UInt,
+    /// The word of outputs after which it leaves
+    pub last_output: UInt,
+}
+
+impl Member {
+    /// The shape for an engine.
+    pub fn shape(shape: &EngineShape) -> Self {
+        Self {
+            thread: uint(thread_bits(shape)),
+            register: uint(3),
+            biased: boolean(),
+            bias: uint(16),
+            last_output: uint(word_bits(shape)),
+        }
+    }
+
+    fn of(job: &Job, thread: UInt, last_output: UInt) -> Self {
+        let Job { register, biased, bias, .. } = *job;
+        Self { thread, register, biased, bias, last_output }
+    }
+}
+
+/// A product meets a tile.
+#[derive(Clone, Copy, Debug, Bundle)]
+pub struct BatchStep {
+    /// There is a step, which waits until it fires
+    pub valid: Bool,
+    /// The tile
+    pub tile: UInt,
+    /// The product
+    pub member: Member,
+    /// Its place in the batch, which is also that of its sums
+    pub place: UInt,
+    /// Word of the vector
+    pub input: UInt,
+    /// Word of the result
+    pub output: UInt,
+    /// First tile of the word of the result
+    pub first: Bool,
+    /// Last tile of the word of the result
+    pub ends: Bool,
+}
+
+/// Bits of a place in a batch.
+fn place_bits(shape: &EngineShape) -> u32 {
+    thread_bits(shape)
+}
+
+impl BatchStep {
+    /// The shape for an engine.
+    pub fn shape(shape: &EngineShape) -> Self {
+        Self {
+            valid: boolean(),
+            tile: uint(TILE_BITS),
+            member: Member::shape(shape),
+            place: uint(place_bits(shape)),
+            input: uint(word_bits(shape)),
+            output: uint(word_bits(shape)),
+            first: boolean(),
+            ends: boolean(),
+        }
+    }
+}
+
+/// Ports of [`Batcher`].
+#[derive(Clone, Ports)]
+pub struct BatcherIo {
+    /// A product is issued
+    pub issue: Input<Bool>,
+    /// Its thread
+    pub thread: Input<UInt>,
+    /// The product
+    pub job: Input<Job>,
+    /// Another user waits for the array: no batch begins, and the one under way comes to its end
+    pub hold: Input<Bool>,
+    /// The step of this cycle
+    pub step: Output<BatchStep>,
+    /// The step happens
+    pub fires: Input<Bool>,
+    /// A step of any tile could happen in the next cycle
+    pub loader_free_next: Input<Bool>,
+    /// A batch is under way
+    pub running: Output<Bool>,
+    /// A product joins a batch under way, for counting
+    pub joins: Output<Bool>,
+}
+
+/// Products that wait, and the choice among them.
+struct Waiting {
+    /// For each thread: a product waits.
+    waits: Vec<Reg<Bool>>,
+    /// For each thread: the layer of its last product.
+    layers: Vec<Reg<UInt>>,
+}
+
+impl Waiting {
+    fn new(shape: &EngineShape) -> Self {
+        let (waits, layers) = (0..shape.threads)
+            .map(|thread| {
+                scope(format!("thread{thread}"), || {
+                    (reg("waits", boolean(), false), reg_uninit("layer", uint(TILE_BITS)))
+                })
+            })
+            .unzip();
+        Self { waits, layers }
+    }
+
+    /// A product waits from now on.
+    fn enter(&self, issue: Bool, waits: Bool, thread: UInt, layer: UInt) {
+        for (t, (flag, held)) in self.waits.iter().zip(&self.layers).enumerate() {
+            when(issue & thread.eq(t as u64), || {
+                flag.next(waits);
+                held.next(layer);
+            });
+        }
+    }
+
+    /// Takes a product out; gives which others wait, and which of them are of a layer.
+    fn take(&self, taken: Bool, thread: UInt, layer: UInt) -> (Vec<Bool>, Vec<Bool>) {
+        self.waits
+            .iter()
+            .zip(&self.layers)
+            .enumerate()
+            .map(|(t, (flag, held))| {
+                let leaves = taken & thread.eq(t as u64);
+                when(leaves, || flag.next(false));
+                let stays = flag.value() & !leaves;
+                (stays, stays & held.eq(layer))
+            })
+            .unzip()
+    }
+}
+
+impl Component for Batcher {
+    type Io = BatcherIo;
+
+    fn name(&self) -> String {
+        let s = &self.shape;
+        format!("batcher_t{}_n{}_l{}", s.threads, s.array, s.vector_lanes)
+    }
+
+    fn doc(&self) -> String {
+        "Batches products of the same layer through tiles of weights.".into()
+    }
+
+    fn io(&self) -> BatcherIo {
+        let shape = &self.shape;
+        BatcherIo {
+            issue: input(boolean()),
+            thread: input(uint(thread_bits(shape))),
+            job: input(Job::shape(shape)),
+            hold: input(boolean()),
+            step: output(BatchStep::shape(shape)),
+            fires: input(boolean()),
+            loader_free_next: input(boolean()),
+            running: output(boolean()),
+            joins: output(boolean()),
+        }
+    }
+
+    fn build(&self, io: BatcherIo) {
+        let shape = &self.shape;
+        let (word_bits, place_bits) = (word_bits(shape), place_bits(shape));
+        let threads = u64::from(shape.threads);
+        let (issue, issued) = (io.issue.value(), io.job.value());
+
+        // The layer on the array, and the tile that its products meet.
+        let running = reg("batch_runs", boolean(), false);
+        let layer = reg_uninit("layer", uint(TILE_BITS));
+        let last_input = reg_uninit("last_input", uint(word_bits));
+        let last_output = reg_uninit("last_output", uint(word_bits));
+        let next_tile = reg_uninit("next_tile", uint(TILE_BITS));
+        let input_word = reg("input_word", uint(word_bits), 0);
+        let output_word = reg("output_word", uint(word_bits), 0);
+        let open = reg("open", boolean(), false).doc("Products may join");
+        // The batch in order, and the place that is next. A place more than threads: none is.
+        let members = AsyncMem::new("members", Member::shape(shape), threads);
+        let place = reg("place", uint(place_bits + 1), 0);
+        let count = reg("count", uint(place_bits + 1), 0);
+        let kept = reg("kept", uint(place_bits + 1), 0).doc("Members that go on with the next outputs");
+
+        // Who waits. The choices are one cycle old; who has been taken meanwhile is not among them.
+        let jobs = AsyncMem::new("jobs", Job::shape(shape), threads);
+        jobs.write(issue, io.thread, issued);
+        let waiting = Waiting::new(shape);
+        let founder_waits = reg("founder_waits", boolean(), false);
+        let founder = reg_uninit("founder", uint(thread_bits(shape)));
+        let joiner_waits = reg("joiner_waits", boolean(), false);
+        let joiner = reg_uninit("joiner", uint(thread_bits(shape)));
+        let others_wait = reg("others_wait", boolean(), false).doc("Products of other layers wait");
+
+        let begins = (!running & !io.hold & (founder_waits | issue)).named("begins");
+        let starts_issued = (begins & !founder_waits).named("starts_issued");
+        let chosen = mux(running, joiner.value(), founder.value());
+        let waiting_job = jobs.read(chosen);
+        let founder_job = mux(founder_waits, waiting_job, issued);
+        let founder_thread = mux(founder_waits, founder.value(), io.thread.value());
+
+        let k_now = input_word.value();
+        let m_now = output_word.value();
+        let at_first = k_now.is_zero();
+        let all_met = place.eq(count.value()).named("all_met");
+        let joins = (running & all_met & joiner_waits & at_first & open).named("wants_to_join");
+        let before_this = mux(
+            m_now.is_zero(),
+            last_output.value(),
+            m_now.wrapping_sub(UInt::lit(1, word_bits)),
+        );
+        let member = mux(
+            running,
+            mux(
+                all_met,
+                Member::of(&waiting_job, joiner.value(), before_this),
+                members.read(place.value().trunc(place_bits)),
+            ),
+            Member::of(&founder_job, founder_thread, founder_job.last_output),
+        );
+        let last_input_now = mux(running, last_input.value(), founder_job.last_input);
+        let last_output_now = mux(running, last_output.value(), founder_job.last_output);
+        let layer_now = mux(running, layer.value(), founder_job.layer);
+        let tile = mux(running, next_tile.value(), founder_job.layer);
+        let ends = k_now.eq(last_input_now).named("ends_word");
+        let at_last_output = m_now.eq(last_output_now).named("at_last_output");
+        io.step.set(BatchStep {
+            valid: begins | (running & !all_met) | joins,
+            tile,
+            member,
+            place: place.value().trunc(place_bits),
+            input: k_now,
+            output: m_now,
+            first: at_first,
+            ends,
+        });
+        io.running.set(running);
+        io.joins.set(joins & io.fires);
+
+        // The place moves on; members that have met all tiles are left out of the list.
+        let fires = io.fires.value();
+        let joined = (joins & fires).named("joined");
+        let stays = (fires & ends & m_now.ne(member.last_output)).named("stays");
+        let next_place = place.wrapping_add(1);
+        let next_kept = mux(stays, kept.wrapping_add(1), kept.value());
+        let next_count = mux(begins | joined, next_place, count.value());
+        members.write(
+            begins | joined | stays,
+            mux(stays, kept.value(), place.value()).trunc(place_bits),
+            member,
+        );
+        let completes = (fires & next_place.eq(next_count)).named("pass_completes");
+        let goes_on = (!ends | !next_kept.is_zero()).named("goes_on");
+        let finishes = (completes & !goes_on).named("finishes");
+        // While the doors are open, a product that waits joins in the next cycle; who waits after a
+        // join is known one cycle later. A load that holds up the next tile leaves time for joins.
+        let idles = (running & all_met & !joins).named("idles");
+        let doors = (at_first & (open | begins)).named("doors");
+        let more = doors & (joined | (joiner_waits & running));
+        let held_up = doors & !io.loader_free_next;
+        let advances = (((completes & goes_on & !more) | idles) & !held_up).named("advances");
+
+        when(begins, || {
+            running.next(true);
+            layer.next(founder_job.layer);
+            last_input.next(founder_job.last_input);
+            last_output.next(founder_job.last_output);
+            next_tile.next(founder_job.layer);
+            open.next(true);
+        });
+        when(fires, || {
+            place.next(next_place);
+            kept.next(next_kept);
+        });
+        count.next(next_count);
+        when(advances | finishes, || {
+            place.next(0);
+            kept.next(0);
+            count.next(mux(ends, next_kept, next_count));
+            input_word.next(k_now.wrapping_add(1));
+            next_tile.next(tile.wrapping_add(1));
+            when(ends, || {
+                input_word.next(0);
+                output_word.next(m_now.wrapping_add(1));
+                when(at_last_output, || {
+                    output_word.next(0);
+                    next_tile.next(layer_now);
+                    when(others_wait | io.hold, || open.next(false));
+                });
+            });
+        });
+        when(finishes, || {
+            running.next(false);
+            output_word.next(0);
+        });
+
+        let taken = (begins & founder_waits) | joined;
+        waiting.enter(issue, !starts_issued, io.thread.value(), issued.layer);
+        let (waits, of_layer) = waiting.take(taken, chosen, layer.value());
+        let turn = reg("turn", uint(thread_bits(shape)), 0).doc("Thread that is asked first");
+        when(begins, || turn.next(founder_thread.wrapping_add(1)));
+        let (some_wait, first) = round_robin(&waits, turn.value());
+        founder_waits.next(some_wait);
+        founder.next(first);
+        let (some_join, first) = round_robin(&of_layer, UInt::lit(0, thread_bits(shape)));
+        joiner_waits.next(some_join & running & !finishes);
+        joiner.next(first);
+        others_wait.next(join_bools(
+            &waits.iter().zip(&of_layer).map(|(waits, same)| *waits & !*same).collect::<Vec<_>>(),
+        ).reduce_or());
+    }
+}
