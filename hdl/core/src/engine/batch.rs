@@ -16,10 +16,10 @@
 //! A tile takes as many cycles as the batch has products, or the N cycles of its load: N
 //! products keep the array busy in every cycle.
 
-use super::operation::word_bits;
-use super::ports::thread_bits;
 use super::issue::round_robin;
 use super::lanes::join_bools;
+use super::operation::word_bits;
+use super::ports::thread_bits;
 use super::weights::TILE_BITS;
 use rmt_isa::card::engine::EngineShape;
 use rtl_builder::prelude::*;
@@ -190,6 +190,12 @@ impl Waiting {
         }
     }
 
+    /// Who waits for a layer.
+    fn of_layer(&self, layer: UInt) -> Vec<Bool> {
+        let flags = self.waits.iter().zip(&self.layers);
+        flags.map(|(flag, held)| flag.value() & held.eq(layer)).collect()
+    }
+
     /// Takes a product out; gives which others wait, and which of them are of a layer.
     fn take(&self, taken: Bool, thread: UInt, layer: UInt) -> (Vec<Bool>, Vec<Bool>) {
         self.waits
@@ -252,7 +258,8 @@ impl Component for Batcher {
         let members = AsyncMem::new("members", Member::shape(shape), threads);
         let place = reg("place", uint(place_bits + 1), 0);
         let count = reg("count", uint(place_bits + 1), 0);
-        let kept = reg("kept", uint(place_bits + 1), 0).doc("Members that go on with the next outputs");
+        let kept =
+            reg("kept", uint(place_bits + 1), 0).doc("Members that go on with the next outputs");
 
         // Who waits. The choices are one cycle old; who has been taken meanwhile is not among them.
         let jobs = AsyncMem::new("jobs", Job::shape(shape), threads);
@@ -276,11 +283,8 @@ impl Component for Batcher {
         let at_first = k_now.is_zero();
         let all_met = place.eq(count.value()).named("all_met");
         let joins = (running & all_met & joiner_waits & at_first & open).named("wants_to_join");
-        let before_this = mux(
-            m_now.is_zero(),
-            last_output.value(),
-            m_now.wrapping_sub(UInt::lit(1, word_bits)),
-        );
+        let before_this =
+            mux(m_now.is_zero(), last_output.value(), m_now.wrapping_sub(UInt::lit(1, word_bits)));
         let member = mux(
             running,
             mux(
@@ -324,11 +328,16 @@ impl Component for Batcher {
         let completes = (fires & next_place.eq(next_count)).named("pass_completes");
         let goes_on = (!ends | !next_kept.is_zero()).named("goes_on");
         let finishes = (completes & !goes_on).named("finishes");
-        // While the doors are open, a product that waits joins in the next cycle; who waits after a
-        // join is known one cycle later. A load that holds up the next tile leaves time for joins.
+        // While the doors are open, a product that waits joins in the next cycle. A load that holds up
+        // the next tile leaves time for more.
         let idles = (running & all_met & !joins).named("idles");
         let doors = (at_first & (open | begins)).named("doors");
-        let more = doors & (joined | (joiner_waits & running));
+        let of_layer = waiting.of_layer(layer.value());
+        let others_of_layer: Vec<Bool> =
+            of_layer.iter().enumerate().map(|(t, waits)| *waits & joiner.ne(t as u64)).collect();
+        let more_wait =
+            mux(joined, join_bools(&others_of_layer), join_bools(&of_layer)).reduce_or();
+        let more = (doors & running & more_wait).named("more");
         let held_up = doors & !io.loader_free_next;
         let advances = (((completes & goes_on & !more) | idles) & !held_up).named("advances");
 
@@ -377,8 +386,15 @@ impl Component for Batcher {
         let (some_join, first) = round_robin(&of_layer, UInt::lit(0, thread_bits(shape)));
         joiner_waits.next(some_join & running & !finishes);
         joiner.next(first);
-        others_wait.next(join_bools(
-            &waits.iter().zip(&of_layer).map(|(waits, same)| *waits & !*same).collect::<Vec<_>>(),
-        ).reduce_or());
+        others_wait.next(
+            join_bools(
+                &waits
+                    .iter()
+                    .zip(&of_layer)
+                    .map(|(waits, same)| *waits & !*same)
+                    .collect::<Vec<_>>(),
+            )
+            .reduce_or(),
+        );
     }
 }

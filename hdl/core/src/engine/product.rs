@@ -269,7 +269,11 @@ impl Component for ProductUnit {
         let sums = wire("sums", uint(n * SUM_BITS));
         let follows = delayed("follows", tags[out - 1].valid & next.place.eq(early.place))
             .doc("The sums that come out now are those that the next wave begins with");
-        let so_far = mux(follows, sums.value(), partial_sums.read(next.place.resize(partial_sums.address_width())));
+        let so_far = mux(
+            follows,
+            sums.value(),
+            partial_sums.read(next.place.resize(partial_sums.address_width())),
+        );
         let none = UInt::lit(0, 1).repeat((n * SUM_BITS) as usize);
         let bias = mux(next.biased, io.bias_word.value(), none);
         let begin = delayed("begin", mux(next.first, bias, so_far));

@@ -23,13 +23,7 @@ fn tensor(random: &mut Random, element: Element, shape: &[u32]) -> Tensor {
     let bits = 8 * element.bytes() as u32;
     // Small enough that no sum of 256 products overflows an i32.
     let values = (0..shape.iter().product()).map(|_| random.value(bits).clamp(-9999, 9999));
-    Tensor {
-        name: "t".into(),
-        model: 0,
-        element,
-        shape: shape.to_vec(),
-        values: values.collect(),
-    }
+    Tensor { name: "t".into(), model: 0, element, shape: shape.to_vec(), values: values.collect() }
 }
 
 /// Square layers with their biases (tensors 2i and 2i + 1), and rows of inputs behind them.
@@ -75,7 +69,8 @@ impl Layers {
         let size = self.size as usize;
         let tensors = &self.program.tensors;
         let inputs = &tensors[usize::from(2 * self.count)].values[row as usize * size..][..size];
-        let (weights, bias) = (&tensors[usize::from(2 * layer)], &tensors[usize::from(2 * layer + 1)]);
+        let (weights, bias) =
+            (&tensors[usize::from(2 * layer)], &tensors[usize::from(2 * layer + 1)]);
         let outputs = weights.values.chunks_exact(size).zip(&bias.values);
         outputs
             .map(|(row, bias)| {
@@ -127,9 +122,8 @@ fn run(shape: &EngineShape, layers: &Layers, events: u32, layer_of: fn(u32) -> u
     let (mut turn, mut cycle) = (0, 0);
     while work.iter().any(Option::is_some) {
         bench.withdraw();
-        let able = |&t: &usize| {
-            work[t].is_some_and(|work| work.ready.is_some_and(|ready| ready <= cycle))
-        };
+        let able =
+            |&t: &usize| work[t].is_some_and(|work| work.ready.is_some_and(|ready| ready <= cycle));
         if let Some(thread) = (0..threads).map(|i| (turn + i) % threads).find(able) {
             turn = thread + 1;
             let work = work[thread].as_mut().unwrap();
@@ -242,9 +236,12 @@ fn products_that_join_cost_the_others_nothing_until_the_array_is_full() {
         ends_of(&mut bench, product, &[0, 1, 2, 3]),
         [lone, lone + word, lone + word + 1, lone + word + 2]
     );
-    // Beyond, a tile takes as many cycles as there are products.
+    // Beyond, a tile takes as many cycles as there are products. Their vectors come every 4 cycles, so the
+    // words of outputs begin with 1, 5, 8 and 8 of them: 16, 20, 32 and 32 cycles.
     let eight = ends_of(&mut bench, product, &[0, 1, 2, 3, 4, 5, 6, 7]);
     println!("16 x 16 on N = 4: one product ends after {lone} cycles, eight after {eight:?}");
+    assert_eq!(eight[0], lone - (4 * word - n) + 16 + 20 + 32 + 3 * 8);
+    assert_eq!(eight, [102, 131, 132, 133, 134, 150, 151, 152]);
 }
 
 #[test]

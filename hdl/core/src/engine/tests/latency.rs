@@ -106,8 +106,7 @@ fn a_lone_network_leaves_time_for_the_core_within_100_cycles() {
     };
     assert_eq!(counter(&mut bench, ARRAY_WAVES), 4);
     assert_eq!(counter(&mut bench, WEIGHT_LOADS), 32, "two tiles of 16 rows, once");
-    let commands: u64 =
-        (VECTOR_COMMANDS..=REFUSED_COMMANDS).map(|n| counter(&mut bench, n)).sum();
+    let commands: u64 = (VECTOR_COMMANDS..=REFUSED_COMMANDS).map(|n| counter(&mut bench, n)).sum();
     assert_eq!(commands, 12, "every command is counted once");
 }
 
