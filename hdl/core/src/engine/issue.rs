@@ -1,7 +1,7 @@
 //! The issuer: one waiting operation for each thread, and the choice which one goes next.
 
 use super::lanes::join_bools;
-use super::operation::{Operation, UNIT_BITS};
+use super::operation::{Operation, UNIT_BITS, Unit};
 use super::ports::thread_bits;
 use rmt_isa::card::engine::EngineShape;
 use rtl_builder::prelude::*;
@@ -9,7 +9,8 @@ use rtl_builder::prelude::*;
 /// Units by number, with [`super::operation::Unit::Refuse`].
 pub const UNITS: u32 = 5;
 
-/// Holds operations and issues at most one a cycle, round robin among the threads that can go.
+/// Holds operations and issues at most one a cycle: products first, else round robin among the
+/// threads that can go.
 ///
 /// A thread has at most one operation here: it gives its next command only after the answer to the
 /// last one, which comes at the issue or later.
@@ -70,7 +71,7 @@ impl Component for Issuer {
     }
 
     fn doc(&self) -> String {
-        "Waiting operations, one a thread, issued round robin.".into()
+        "Waiting operations, one a thread; products go first, the others round robin.".into()
     }
 
     fn io(&self) -> IssuerIo {
@@ -98,6 +99,7 @@ impl Component for Issuer {
         // What the choice needs stands in registers of its own, the rest in the slots.
         let mut waiting = Vec::new();
         let mut can_go = Vec::new();
+        let mut products = Vec::new();
         for thread in 0..shape.threads {
             scope(format!("thread{thread}"), || {
                 let waits = reg("waits", boolean(), false);
@@ -110,11 +112,21 @@ impl Component for Issuer {
                 });
                 let free = !io.busy.bit(thread) & io.unit_ready.bit_at(unit);
                 can_go.push((waits & free & (!early | io.answer_free)).named("can_go"));
+                products.push(unit.eq(Unit::Product as u64));
                 waiting.push(waits);
             });
         }
         let turn = reg("turn", uint(thread_bits(shape)), 0).doc("Thread that is asked first");
-        let (issue, chosen) = round_robin(&can_go, turn.value());
+        // Products first, since the array is what all wait for in the end; but others wait for at most 15
+        // of them.
+        let products: Vec<Bool> = can_go.iter().zip(&products).map(|(go, is)| *go & *is).collect();
+        let (some_product, product) = round_robin(&products, turn.value());
+        let (issue, other) = round_robin(&can_go, turn.value());
+        let passed = reg("passed", uint(4), 0).doc("Products issued before others");
+        let prefers = (some_product & !passed.value().reduce_and()).named("prefers_product");
+        let chosen = mux(prefers, product, other).named("chosen");
+        when(prefers & product.ne(other), || passed.next(passed.wrapping_add(1)))
+            .elsewhen(issue & !prefers, || passed.next(0));
         for (thread, waits) in waiting.iter().enumerate() {
             when(issue & chosen.eq(thread as u64), || waits.next(false));
         }
