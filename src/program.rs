@@ -1,7 +1,8 @@
 //! Programs from files: source or image, told apart by the first bytes.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::{IsTerminal as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -58,7 +59,10 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
             Some(folder) if folder != Path::new("") => folder,
             _ => Path::new("."),
         };
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        // A temporary file is for its owner alone; a result is for whom the umask lets read it.
+        let mut file = tempfile::Builder::new()
+            .permissions(Permissions::from_mode(0o666))
+            .tempfile_in(folder)?;
         file.write_all(bytes)?;
         file.persist(path)?;
         Ok(())

@@ -2,8 +2,11 @@
 
 use anyhow::{Result, anyhow};
 use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-const SIZE: (u32, u32) = (760, 300);
+const SIZE: (u32, u32) = (760, 320);
+const LEGEND_HEIGHT: i32 = 48;
+const FONT: &str = "sans-serif";
 const COLOURS: [RGBColor; 6] = [
     RGBColor(68, 119, 170),
     RGBColor(204, 187, 68),
@@ -27,40 +30,53 @@ impl GroupedBars<'_> {
     /// The plot as an SVG element.
     pub fn to_svg(&self) -> Result<String> {
         draw(|area| {
+            let (plot, legend) = area.split_vertically(SIZE.1 as i32 - LEGEND_HEIGHT);
             let groups = self.groups.len() as f64;
-            let mut chart = ChartBuilder::on(area)
-                .caption(self.title, ("sans-serif", 16))
+            let mut chart = ChartBuilder::on(&plot)
+                .caption(self.title, (FONT, 16))
                 .margin(8)
-                .x_label_area_size(28)
+                .x_label_area_size(20)
                 .y_label_area_size(40)
                 .build_cartesian_2d(0.0..groups, 0.0..100.0)?;
-            let name = |x: &f64| self.groups.get(*x as usize).unwrap_or(&"").to_string();
+            let percent = |y: &f64| format!("{y:.0}");
             chart
                 .configure_mesh()
                 .disable_x_mesh()
-                .x_labels(2 * self.groups.len())
-                .x_label_formatter(&|x| if x.fract() == 0.5 { name(x) } else { String::new() })
+                .disable_x_axis()
+                .y_label_formatter(&percent)
                 .y_desc("%")
                 .draw()?;
             let width = 0.8 / self.series.len().max(1) as f64;
-            for (index, (label, values)) in self.series.iter().enumerate() {
+            for (index, (_, values)) in self.series.iter().enumerate() {
                 let colour = COLOURS[index % COLOURS.len()];
-                let bars = values.iter().enumerate().map(|(group, &value)| {
+                chart.draw_series(values.iter().enumerate().map(|(group, &value)| {
                     let left = group as f64 + 0.1 + width * index as f64;
                     Rectangle::new([(left, 0.0), (left + 0.9 * width, value)], colour.filled())
-                });
-                chart.draw_series(bars)?.label(label).legend(move |(x, y)| {
-                    Rectangle::new([(x, y - 5), (x + 10, y + 5)], colour.filled())
-                });
+                }))?;
             }
-            chart
-                .configure_series_labels()
-                .position(SeriesLabelPosition::UpperRight)
-                .background_style(WHITE.mix(0.85))
-                .draw()?;
+            let below = TextStyle::from((FONT, 13)).pos(Pos::new(HPos::Center, VPos::Top));
+            for (group, name) in self.groups.iter().enumerate() {
+                let (x, y) = chart.backend_coord(&(group as f64 + 0.5, 0.0));
+                area.draw_text(name, &below, (x, y + 5))?;
+            }
+            draw_legend(&legend, self.series.iter().map(|(label, _)| label.as_str()))?;
             Ok(())
         })
     }
+}
+
+/// The colour and name of each series, in rows of three.
+fn draw_legend<'a>(
+    area: &Area<'_>,
+    labels: impl Iterator<Item = &'a str>,
+) -> Result<(), Box<dyn std::error::Error>> {
+    for (index, label) in labels.enumerate() {
+        let (x, y) = (48 + 235 * (index as i32 % 3), 4 + 20 * (index as i32 / 3));
+        let colour = COLOURS[index % COLOURS.len()];
+        area.draw(&Rectangle::new([(x, y), (x + 10, y + 10)], colour.filled()))?;
+        area.draw_text(label, &TextStyle::from((FONT, 13)), (x + 15, y))?;
+    }
+    Ok(())
 }
 
 /// How often each value occurs. `values` are in ascending order.
@@ -79,7 +95,7 @@ pub fn histogram(title: &str, axis: &str, values: &[u64]) -> Result<String> {
     let highest = counts.iter().map(|&(_, count)| count).max().unwrap_or(1);
     draw(|area| {
         let mut chart = ChartBuilder::on(area)
-            .caption(title, ("sans-serif", 16))
+            .caption(title, (FONT, 16))
             .margin(8)
             .x_label_area_size(36)
             .y_label_area_size(56)
@@ -87,7 +103,15 @@ pub fn histogram(title: &str, axis: &str, values: &[u64]) -> Result<String> {
                 least.saturating_sub(2) as f64..(most + 3) as f64,
                 0.0..1.05 * highest as f64,
             )?;
-        chart.configure_mesh().disable_x_mesh().x_desc(axis).y_desc("events").draw()?;
+        let whole = |value: &f64| format!("{value:.0}");
+        chart
+            .configure_mesh()
+            .disable_x_mesh()
+            .x_desc(axis)
+            .y_desc("events")
+            .x_label_formatter(&whole)
+            .y_label_formatter(&whole)
+            .draw()?;
         chart.draw_series(counts.iter().map(|&(value, count)| {
             let value = value as f64;
             Rectangle::new([(value, 0.0), (value + 0.9, count as f64)], COLOURS[0].filled())
