@@ -88,13 +88,13 @@ impl fmt::Display for MigrateResult {
         let percent = |part: u64, whole: u64| 100.0 * part as f64 / whole.max(1) as f64;
         writeln!(
             f,
-            "{} recorded decisions; i8 weights and i16 activations decide as float64 does in {:.2} %",
+            "{} recorded decisions; i8 weights and i16 activations decide as float64 does in {:.2} %,",
             self.decisions,
             percent(self.as_float, self.decisions)
         )?;
         write!(
             f,
-            "as the kernel did in {:.1} % of the {} that its hard rules leave open (always \"{}\" has {:.1} %);\n\
+            "and as the kernel did in {:.1} % of the {} that its hard rules leave open (always \"{}\" has {:.1} %);\n\
              the network was trained on another kernel, in the APSys'20 study; retraining is the learner's work",
             percent(self.open_as_kernel, self.open),
             self.open,

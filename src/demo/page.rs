@@ -22,7 +22,7 @@ pub fn render(
     migrate: &MigrateResult,
     runs: &[RtlRun],
 ) -> Result<String> {
-    let array = config.shape().engine.array;
+    let (stages, array) = (config.shape().stages, config.shape().engine.array);
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -48,10 +48,10 @@ pub fn render(
                 (PreEscaped(bars("Accuracy", prefetch, |score| score.accuracy().unwrap_or(0.0))?))
                 (PreEscaped(bars("Coverage", prefetch, |score| score.coverage())?))
                 h2 { "Load balancing" }
-                @for line in migrate.to_string().lines() { p { (line) } }
+                p { (migrate.to_string().replace('\n', " ")) }
                 h2 { "The RTL against the interpreter" }
                 p {
-                    "A core with one stage and a " (array) "×" (array) " array; lone events; every decision, context record and \
+                    "A core of " (stages) " stages, with a " (array) "×" (array) " array; lone events; every decision, context record and \
                      table compared bit by bit. Cycles count from the event's acceptance to its decision."
                 }
                 (rtl_table(runs))
