@@ -105,9 +105,28 @@ pub fn lowest_set(bits: &[Bool]) -> UInt {
     priority_mux(&choices, UInt::lit(bits.len() as u64 - 1, width))
 }
 
+/// Whether any bit is set, and the lowest index whose bit is: a tree, for many bits. Their
+/// number is a power of two.
+pub fn first_set(bits: &[Bool]) -> (Bool, UInt) {
+    match bits {
+        [first, second] => (*first | *second, (!*first).as_uint()),
+        _ => {
+            let (low, high) = bits.split_at(bits.len() / 2);
+            let ((low_any, low_index), (high_any, high_index)) = (first_set(low), first_set(high));
+            let index = (!low_any).as_uint().concat(mux(low_any, low_index, high_index));
+            (low_any | high_any, index)
+        }
+    }
+}
+
 /// Whether any bit is set.
 pub fn any(bits: &[Bool]) -> Bool {
     bits.iter().fold(Bool::lit(false), |any, &bit| any | bit)
+}
+
+/// Whether all bits are set.
+pub fn all(bits: &[Bool]) -> Bool {
+    bits.iter().fold(Bool::lit(true), |all, &bit| all & bit)
 }
 
 /// A one-bit condition for each of `count` threads: the bit of `thread` is `valid`.

@@ -5,7 +5,7 @@ use rmt_isa::card::fields::control_watchdog;
 use rmt_isa::card::lower::DEFAULT_WATCHDOG_CYCLES;
 use rmt_isa::card::regions::{
     ADDRESS_BITS, CAPABILITIES, CONTEXT_DATA, CONTEXT_KEYS, CONTEXT_SETS, CONTEXT_WRITTEN, CONTROL,
-    COUNTERS, MATCH, PARAMETERS, PROGRAM, RING_HEADS, Region, TABLES,
+    COUNTERS, MATCH, PARAMETERS, PROGRAM, RANGE, RING_HEADS, Region, TABLES, TERNARY,
 };
 use rmt_isa::card::shape::{self, CONTROL_WORDS};
 use rtl_builder::prelude::*;
@@ -96,13 +96,15 @@ impl Component for HostPort {
         let inside = |regions: &[Region]| {
             any(&regions
                 .iter()
-                .map(|&region| access.in_region(region, shape.region_words(region)))
+                .map(|&region| (region, shape.region_words(region)))
+                .filter(|(_, words)| *words > 0)
+                .map(|(region, words)| access.in_region(region, words))
                 .collect::<Vec<_>>())
         };
         // Units that answer when they have time; all others are done at once.
         let records =
             inside(&[CONTEXT_KEYS, CONTEXT_SETS, CONTEXT_WRITTEN, RING_HEADS, CONTEXT_DATA]);
-        let readable = inside(&[PROGRAM, TABLES, MATCH, PARAMETERS]) & access.read;
+        let readable = inside(&[PROGRAM, TABLES, MATCH, TERNARY, RANGE, PARAMETERS]) & access.read;
         let waits = to_engine | records | readable;
         let replies: Vec<HostReply> = io.replies.iter().map(Input::value).collect();
         let replied = any(&replies.iter().map(|reply| reply.valid).collect::<Vec<_>>());

@@ -101,7 +101,7 @@ words! {
         /// Row of the default action's parameters.
         PARAMETERS = 32, 16;
     }
-    /// Match slot, word 2 (words 0 and 1 are the key): writing it stores the slot.
+    /// Match slot: the last word of a slot of exact, ternary or range entries; writing it stores the slot.
     match_slot {
         /// The slot holds an entry.
         PRESENT = 0, 1;

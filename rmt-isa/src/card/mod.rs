@@ -7,7 +7,8 @@
 //! - [`regions`]: the host memory map, one table.
 //! - [`fields`]: the bit fields of descriptors and registers, one table each.
 //! - [`lower`](mod@lower): a program becomes the host writes that install it.
-//! - [`matching`]: where entries of exact tables go, with cuckoo insertion.
+//! - [`matching`]: where entries of exact tables go, with cuckoo insertion; [`ordered`]:
+//!   where all others go.
 //! - [`models`]: the same for tensors, scales, windows and forests.
 //! - [`read_back`]: context records from the card, as plain values.
 //!
@@ -21,6 +22,7 @@ pub mod lower;
 pub mod matching;
 pub mod models;
 pub mod models_error;
+pub mod ordered;
 pub mod read_back;
 mod reference;
 pub mod regions;

@@ -86,8 +86,12 @@ regions! {
     CONTEXT_SETS = 9, 1, BOTH;
     /// For each slot: bit f is set when field f was written since the record was created; other fields read as zero.
     CONTEXT_WRITTEN = 10, 1, BOTH;
+    /// Slots of longest prefix and ternary entries, eight words for each: value bits 63..0, value bits 127..64, mask bits 63..0, mask bits 127..64, slot word, three unused. Of the slots that match, the lowest wins.
+    TERNARY = 11, 1, BOTH;
     /// Ring heads: length and place of the newest value.
     RING_HEADS = 12, 2, BOTH;
+    /// Slots of range entries, laid out as those of ternary ones, with lower bounds in place of the value and upper bounds in place of the mask. Signed fields have their sign bit inverted.
+    RANGE = 14, 1, BOTH;
     /// Values of context fields, extended to 64 bits.
     CONTEXT_DATA = 16, 4, BOTH;
 }

@@ -17,6 +17,13 @@ pub const VERSION: u64 = 1;
 pub const MATCH_CHOICES: u32 = 2;
 /// Entries in one bucket.
 pub const MATCH_PLACES: u32 = 2;
+/// Words of one slot of ternary or range entries.
+pub const ORDERED_SLOT_WORDS: u32 = 8;
+/// The word that stores such a slot, see [`super::fields::match_slot`]; those before it are
+/// the two numbers that the slot compares, see [`super::ordered`].
+pub const ORDERED_SLOT_WORD: u32 = 4;
+/// Most slots of either.
+const MAX_ORDERED_SLOTS: u32 = 256;
 
 macro_rules! card_shape {
     ({ $($(#[doc = $doc:literal])* $name:ident;)* } engine: $($engine:ident),* $(,)?) => {
@@ -99,6 +106,10 @@ card_shape! { {
     match_key_bits;
     /// Buckets of the exact match under each of the two hash choices: 16 to 4096, a power of two. Each holds two entries, so the card holds four times as many slots; about nine tenths of them can be filled.
     match_buckets;
+    /// Slots for entries of longest prefix and ternary tables: 0 (none), or 4 to 256, a power of two. Each costs a value, a mask and a comparator of the key's width, in registers: see docs/hardware.md.
+    ternary_slots;
+    /// Slots for entries of range tables: 0 (none), or 4 to 256, a power of two. Each costs two bounds of the key's width and two comparators for them, in registers.
+    range_slots;
     /// Rows of four parameters for entries and default actions, shared by equal rows: 16 to 16384, a power of two.
     parameter_rows;
     /// Sets of all context stores together: 16 to 16384, a power of two; four records each.
@@ -174,6 +185,8 @@ impl CardShape {
             tables: 8,
             match_key_bits: 64,
             match_buckets: 64,
+            ternary_slots: 16,
+            range_slots: 8,
             parameter_rows: 64,
             context_sets: 64,
             context_words: 4096,
@@ -193,6 +206,8 @@ impl CardShape {
             tables: 16,
             match_key_bits: 64,
             match_buckets: 256,
+            ternary_slots: 32,
+            range_slots: 16,
             parameter_rows: 256,
             context_sets: 128,
             context_words: 16384,
@@ -212,6 +227,8 @@ impl CardShape {
             tables: 32,
             match_key_bits: 128,
             match_buckets: 512,
+            ternary_slots: 64,
+            range_slots: 32,
             parameter_rows: 512,
             context_sets: 256,
             context_words: 32768,
@@ -235,6 +252,7 @@ impl CardShape {
                 "tables" => (2, 256),
                 "match_key_bits" => (64, 128),
                 "match_buckets" => (16, MATCH.words() / (4 * MATCH_CHOICES * MATCH_PLACES)),
+                "ternary_slots" | "range_slots" => (4, MAX_ORDERED_SLOTS),
                 "parameter_rows" => (16, PARAMETERS.words() / 4),
                 "context_sets" => (16, CONTEXT_KEYS.words() / WAYS as u32),
                 "context_words" => (64, CONTEXT_DATA.words()),
@@ -243,8 +261,11 @@ impl CardShape {
                 "stream_bits" => (64, 128),
                 _ => (16, RING_HEADS.words()),
             };
-            if !found.is_power_of_two() || !(low..=high).contains(&found) {
-                let rule = format!("a power of two from {low} to {high}");
+            let may_be_none = matches!(parameter, "ternary_slots" | "range_slots");
+            let fits = found.is_power_of_two() && (low..=high).contains(&found);
+            if !(fits || may_be_none && found == 0) {
+                let none = if may_be_none { "0, or " } else { "" };
+                let rule = format!("{none}a power of two from {low} to {high}");
                 return Err(ShapeError::Parameter { parameter, found, rule });
             }
         }
@@ -291,6 +312,8 @@ impl CardShape {
             "PROGRAM" => self.program_words,
             "TABLES" => self.tables * 2,
             "MATCH" => self.match_slots() * 4,
+            "TERNARY" => self.ternary_slots * ORDERED_SLOT_WORDS,
+            "RANGE" => self.range_slots * ORDERED_SLOT_WORDS,
             "PARAMETERS" => self.parameter_rows * 4,
             "CONTEXTS" => CONTEXT_FIELD_BASE + CONTEXT_FIELD_WORDS,
             "CONTEXT_KEYS" | "CONTEXT_WRITTEN" => self.context_sets * WAYS as u32,
@@ -429,6 +452,11 @@ mod tests {
             error(CardShape { match_buckets: 100, ..CardShape::tiny() }),
             "parameter `match_buckets` is 100; it must be a power of two from 16 to 4096"
         );
+        assert_eq!(
+            error(CardShape { range_slots: 2, ..CardShape::tiny() }),
+            "parameter `range_slots` is 2; it must be 0, or a power of two from 4 to 256"
+        );
+        assert_eq!(CardShape { range_slots: 0, ..CardShape::tiny() }.check(), Ok(()));
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub struct SlotContent {
 }
 
 impl SlotContent {
-    fn shape(widths: &Widths) -> Self {
+    pub(crate) fn shape(widths: &Widths) -> Self {
         Self { start: uint(widths.pc), row: uint(widths.row) }
     }
 

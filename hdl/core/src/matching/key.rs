@@ -6,12 +6,16 @@ use rtl_builder::prelude::*;
 
 use crate::bits::{field, flag};
 
-/// A key and whether the table has one.
+/// A key, whether the table has one, and how ranges see it.
 pub struct Key {
     /// The key, right-aligned
     pub key: UInt,
     /// The table has at least one field
     pub present: Bool,
+    /// The key with the sign bits of signed fields inverted: in order without sign
+    pub unsigned: UInt,
+    /// A bit for each byte of the key: it is the most significant of its field
+    pub tops: UInt,
 }
 
 /// The key that a descriptor's word 0 asks for, combinational. `event` has byte i in bits
@@ -23,6 +27,9 @@ pub fn extract(descriptor: UInt, event: UInt, arguments: UInt, key_bits: u32) ->
         (0..4).map(|word| arguments.bits(64 * word..64 * (word + 1))).collect();
     let mut key = UInt::lit(0, key_bits);
     let mut present = Bool::lit(false);
+    // Bytes that begin a field, and those of them that hold a sign.
+    let mut tops = UInt::lit(0, key_bits / 8);
+    let mut signs = tops;
     for number in 0..MAX_KEY_FIELDS as u32 {
         let part = descriptor.bits(16 * number..16 * (number + 1));
         let place = field(part, key_field::PLACE);
@@ -46,6 +53,23 @@ pub fn extract(descriptor: UInt, event: UInt, arguments: UInt, key_bits: u32) ->
             lookup(width, &[(0, appended(8)), (1, appended(16)), (2, appended(32))], appended(64));
         key = mux(here, longer, key);
         present = present | here;
+        let begun = |marks: UInt, begins: Bool| {
+            let appended = |bytes: u32| {
+                let low = begins.as_uint();
+                let low = if bytes == 1 { low } else { low.concat(UInt::lit(0, bytes - 1)) };
+                let rest = marks.width() - bytes;
+                if rest == 0 { low } else { marks.trunc(rest).concat(low) }
+            };
+            let longer =
+                lookup(width, &[(0, appended(1)), (1, appended(2)), (2, appended(4))], appended(8));
+            mux(here, longer, marks)
+        };
+        tops = begun(tops, Bool::lit(true));
+        signs = begun(signs, field(part, key_field::KIND).bit(2));
     }
-    Key { key, present }
+    let inverted: Vec<UInt> = (0..key_bits / 8)
+        .rev()
+        .map(|byte| signs.bit(byte).as_uint().concat(UInt::lit(0, 7)))
+        .collect();
+    Key { key, present, unsigned: key ^ cat(&inverted), tops }
 }

@@ -2,14 +2,19 @@
 //!
 //! - [`key`]: the key of a table, from the event or from the arguments of a tail call.
 //! - [`exact`]: the store of all exact entries: two hash choices, two places each.
+//! - [`ordered`]: the stores of prefix and ternary entries and of ranges, made of [`slot`]s.
 //! - this file: descriptors, the pipeline, default actions, parameters.
 //!
 //! One visit each cycle. Cycle 0: descriptor and key. Cycle 1: hash, memories are addressed.
-//! Cycle 2: four entries are compared; the action or the miss is known, the parameters are
-//! addressed. Cycle 3: the parameters are there.
+//! (and all slots of the ordered stores are compared).
+//! Cycle 2: four exact entries are compared, the first slot that matched is found; the
+//! action or the miss is known, the parameters are addressed. Cycle 3: the parameters are
+//! there. A table's entries all stand in one store, so that at most one of them hits.
 
 pub mod exact;
 pub mod key;
+pub mod ordered;
+pub mod slot;
 
 use rmt_isa::Status;
 use rmt_isa::card::CardShape;
@@ -17,10 +22,12 @@ use rmt_isa::card::fields::table_default;
 use rmt_isa::card::regions::{PARAMETERS, TABLES};
 use rtl_builder::prelude::*;
 
-use crate::bits::flag;
+use crate::bits::{any, flag};
 use crate::config::Widths;
 use crate::signals::{End, HostAccess, HostReply, Redirect, TableVisit};
 use exact::{ExactStore, SlotContent};
+use ordered::OrderedStore;
+use slot::Comparison;
 
 /// Finds the action of a table for an event.
 pub struct MatchUnit {
@@ -66,11 +73,18 @@ impl Component for MatchUnit {
 
     fn name(&self) -> String {
         let CardShape {
-            tables, match_key_bits, match_buckets, parameter_rows, program_words, ..
+            tables,
+            match_key_bits,
+            match_buckets,
+            ternary_slots,
+            range_slots,
+            parameter_rows,
+            program_words,
+            ..
         } = &self.shape;
         let threads = self.shape.threads();
         format!(
-            "match_unit_t{threads}_tables{tables}_key{match_key_bits}_buckets{match_buckets}_rows{parameter_rows}_program{program_words}"
+            "match_unit_t{threads}_tables{tables}_key{match_key_bits}_buckets{match_buckets}_ternary{ternary_slots}_range{range_slots}_rows{parameter_rows}_program{program_words}"
         )
     }
 
@@ -121,14 +135,34 @@ impl Component for MatchUnit {
         exact.table.set(table_1);
         exact.key.set(key_1);
         exact.host.set(host);
+        let ordered: Vec<_> = [Comparison::Ternary, Comparison::Range]
+            .into_iter()
+            .filter_map(|comparison| {
+                let store = OrderedStore::of(&self.shape, comparison)?;
+                let store = instance(comparison.text(), store);
+                store.table.set(table_1);
+                if let Some(tops) = &store.tops {
+                    store.key.set(delayed("unsigned_1", extracted.unsigned));
+                    tops.set(delayed("tops_1", extracted.tops));
+                } else {
+                    store.key.set(key_1);
+                }
+                store.host.set(host);
+                Some(store)
+            })
+            .collect();
         let valid_2 = delayed("valid_2", valid_1);
         let thread_2 = delayed("thread_2", thread_1);
         let keyed_2 = delayed("keyed_2", keyed_1);
         let default_2 = delayed("default_2", default_1);
-        let hit = (exact.hit & keyed_2).named("hit");
+        let mut hits = vec![(exact.hit.value(), exact.content.value())];
+        hits.extend(ordered.iter().map(|store| (store.hit.value(), store.content.value())));
+        let any_hits = any(&hits.iter().map(|(hit, _)| *hit).collect::<Vec<_>>());
+        let hit = (any_hits & keyed_2).named("hit");
         let has_default = flag(default_2, table_default::HAS_DEFAULT);
         let by_default = SlotContent::of_default(default_2, &widths);
-        let action = mux(hit, exact.content.value(), by_default);
+        hits.iter_mut().for_each(|(hit, _)| *hit = *hit & keyed_2);
+        let action = priority_mux(&hits, by_default);
         let present = flag(default_2, table_default::PRESENT);
         let found = present & (hit | has_default);
         io.start.set(Redirect {
@@ -173,15 +207,15 @@ impl Component for MatchUnit {
         let descriptor_read = host.reads(TABLES, table_words);
         let descriptor = mux(odd, defaults.read(number), keys.read(number));
         let slot_reply = exact.reply.value();
+        let mut replies = vec![
+            (row_there.value(), select(delayed("host_lane", lane), &words_of_row)),
+            (descriptor_read, descriptor),
+        ];
+        replies.extend(ordered.iter().map(|store| store.reply.value()).map(|r| (r.valid, r.data)));
+        let valid = any(&replies.iter().map(|(valid, _)| *valid).collect::<Vec<_>>());
         io.reply.set(HostReply {
-            valid: row_there.value() | descriptor_read | slot_reply.valid,
-            data: priority_mux(
-                &[
-                    (row_there.value(), select(delayed("host_lane", lane), &words_of_row)),
-                    (descriptor_read, descriptor),
-                ],
-                slot_reply.data,
-            ),
+            valid: valid | slot_reply.valid,
+            data: priority_mux(&replies, slot_reply.data),
         });
     }
 }

@@ -2,7 +2,6 @@
 
 use crate::card::ModelLowerError;
 use crate::card::shape::ShapeError;
-use crate::program::MatchKind;
 
 /// Why a program does not go onto a card. Every message names the object, what is needed,
 /// what the card has, and the remedy.
@@ -43,16 +42,6 @@ pub enum LowerError {
         instruction: String,
         /// What is missing.
         what: String,
-    },
-    /// The card has no match unit of a kind.
-    #[error(
-        "table `{table}` matches by {kind:?}, the card by exact keys only; make it an exact table, or run the program in software"
-    )]
-    MatchKind {
-        /// Name of the table.
-        table: String,
-        /// Its kind.
-        kind: MatchKind,
     },
     /// A key is too wide.
     #[error(

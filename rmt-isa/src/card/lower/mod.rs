@@ -10,11 +10,10 @@ mod tables;
 
 pub use context::{FieldPlan, StorePlan};
 pub use error::LowerError;
-pub use tables::SlotValue;
+pub use tables::{EntryStores, SlotValue, ordered_slot_writes};
 
 use super::HostWrite;
 use super::fields::{control_enable, control_watchdog};
-use super::matching::MatchStore;
 use super::models::lower_models;
 use super::regions::{CONTROL, ENGINE_BASE, PROGRAM};
 use super::shape::CardShape;
@@ -32,8 +31,8 @@ pub struct CardImage {
     pub writes: Vec<HostWrite>,
     /// First instruction of each action.
     pub action_starts: Vec<u16>,
-    /// Where the entries of exact tables stand.
-    pub entries: MatchStore<SlotValue>,
+    /// Where the entries of tables stand.
+    pub entries: EntryStores,
     /// Where the records of context stores stand.
     pub contexts: Vec<StorePlan>,
 }

@@ -3,11 +3,14 @@
 use std::collections::HashMap;
 
 use super::{LowerError, Lowering};
+use crate::card::HostWrite;
 use crate::card::fields::{key_field, match_slot, table_default};
 use crate::card::matching::{MatchKey, MatchStore};
-use crate::card::regions::{MATCH, PARAMETERS, TABLES};
+use crate::card::ordered::{OrderedEntry, OrderedStore, words_of};
+use crate::card::regions::{MATCH, PARAMETERS, RANGE, Region, TABLES, TERNARY};
+use crate::card::shape::{ORDERED_SLOT_WORD, ORDERED_SLOT_WORDS};
 use crate::limits::MAX_PARAMETERS;
-use crate::program::{ActionCall, KeySource, MatchKind, Matcher, Table};
+use crate::program::{ActionCall, Entry, KeySource, MatchKind, Matcher, Table};
 
 /// What an entry leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +21,27 @@ pub struct SlotValue {
     pub parameters: u16,
 }
 
+/// Where the entries of all tables stand.
+#[derive(Clone, Debug)]
+pub struct EntryStores {
+    /// Those of exact tables.
+    pub exact: MatchStore<SlotValue>,
+    /// Those of longest prefix and ternary tables.
+    pub ternary: OrderedStore<SlotValue>,
+    /// Those of range tables.
+    pub ranges: OrderedStore<SlotValue>,
+}
+
+impl SlotValue {
+    /// The word that stores a slot with an entry of a table.
+    fn slot_word(self, table: u8) -> u64 {
+        match_slot::PRESENT.insert(1)
+            | match_slot::TABLE.insert(table.into())
+            | match_slot::START.insert(self.start.into())
+            | match_slot::PARAMETERS.insert(self.parameters.into())
+    }
+}
+
 /// Rows of parameters that are in use; equal rows are shared.
 struct Rows {
     places: HashMap<[u64; MAX_PARAMETERS], u16>,
@@ -26,7 +50,7 @@ struct Rows {
 
 impl Lowering<'_> {
     /// Writes descriptors, entries and parameters of all tables.
-    pub(super) fn tables(&mut self, starts: &[u16]) -> Result<MatchStore<SlotValue>, LowerError> {
+    pub(super) fn tables(&mut self, starts: &[u16]) -> Result<EntryStores, LowerError> {
         let (program, shape) = (self.program, self.shape);
         if let Some(map) = program.maps.first() {
             return Err(LowerError::Map { map: map.name.clone() });
@@ -41,7 +65,11 @@ impl Lowering<'_> {
             });
         }
         let mut rows = Rows { places: HashMap::new(), capacity: shape.parameter_rows };
-        let mut store = MatchStore::new(shape.match_key_bits, shape.match_buckets);
+        let mut stores = EntryStores {
+            exact: MatchStore::new(shape.match_key_bits, shape.match_buckets),
+            ternary: OrderedStore::new(shape.ternary_slots),
+            ranges: OrderedStore::new(shape.range_slots),
+        };
         for (number, table) in program.tables.iter().enumerate() {
             self.check_table(table)?;
             self.write(TABLES.word(2 * number as u32), key_word(table));
@@ -58,35 +86,19 @@ impl Lowering<'_> {
             self.write(TABLES.word(2 * number as u32 + 1), default);
             for (place, entry) in table.entries.iter().enumerate() {
                 let value = self.call(table, &entry.call, starts, &mut rows)?;
-                let Matcher::Exact { key } = entry.matcher else {
-                    return Err(LowerError::MatchKind {
-                        table: table.name.clone(),
-                        kind: table.kind,
-                    });
-                };
-                let key = MatchKey { table: number as u8, key };
-                if store.insert(key, value).is_none() {
-                    return Err(LowerError::NoSlot {
-                        table: table.name.clone(),
-                        entry: place,
-                        filled: store.slots().iter().flatten().count(),
-                        slots: store.slots().len(),
-                    });
-                }
+                stores.insert(table, number as u8, (place, entry), value)?;
             }
         }
         for number in program.tables.len() as u32..shape.tables {
             self.write(TABLES.word(2 * number + 1), 0);
         }
-        self.slots(&store);
-        Ok(store)
+        self.exact_slots(&stores.exact);
+        self.ordered_slots(TERNARY, &stores.ternary);
+        self.ordered_slots(RANGE, &stores.ranges);
+        Ok(stores)
     }
 
     fn check_table(&self, table: &Table) -> Result<(), LowerError> {
-        // Without a key only the default action runs, whatever the kind.
-        if !table.key.is_empty() && table.kind != MatchKind::Exact {
-            return Err(LowerError::MatchKind { table: table.name.clone(), kind: table.kind });
-        }
         let (bits, has) = (table.key_bits(), self.shape.match_key_bits);
         if bits > has {
             return Err(LowerError::KeyWidth { table: table.name.clone(), bits, has });
@@ -132,7 +144,7 @@ impl Lowering<'_> {
     }
 
     /// Writes every slot, the free ones too: an earlier program may have filled them.
-    fn slots(&mut self, store: &MatchStore<SlotValue>) {
+    fn exact_slots(&mut self, store: &MatchStore<SlotValue>) {
         for (number, occupant) in store.slots().iter().enumerate() {
             let slot = MATCH.word(4 * number as u32);
             let word = match occupant {
@@ -140,14 +152,73 @@ impl Lowering<'_> {
                 Some(occupant) => {
                     self.write(slot, occupant.key.key as u64);
                     self.write(slot + 1, (occupant.key.key >> 64) as u64);
-                    match_slot::PRESENT.insert(1)
-                        | match_slot::TABLE.insert(occupant.key.table.into())
-                        | match_slot::START.insert(occupant.value.start.into())
-                        | match_slot::PARAMETERS.insert(occupant.value.parameters.into())
+                    occupant.value.slot_word(occupant.key.table)
                 }
             };
             self.write(slot + 2, word);
         }
+    }
+
+    /// The same for an ordered store.
+    fn ordered_slots(&mut self, region: Region, store: &OrderedStore<SlotValue>) {
+        for (number, slot) in store.slots().iter().enumerate() {
+            self.writes.extend(ordered_slot_writes(region, number, slot.as_ref()));
+        }
+    }
+}
+
+/// The writes that put an entry into slot `number` of an ordered store (`region` is `TERNARY`
+/// or `RANGE`), or empty it. The card stores the slot at the last one.
+pub fn ordered_slot_writes(
+    region: Region,
+    number: usize,
+    entry: Option<&OrderedEntry<SlotValue>>,
+) -> Vec<HostWrite> {
+    let first = region.word(ORDERED_SLOT_WORDS * number as u32);
+    let mut writes = Vec::new();
+    let mut write = |index, value| writes.push(HostWrite { address: first + index, value });
+    if let Some(OrderedEntry { words, .. }) = entry {
+        for (index, number) in [(0, words.first), (2, words.second)] {
+            write(index, number as u64);
+            write(index + 1, (number >> 64) as u64);
+        }
+    }
+    let word = entry.map_or(0, |entry| entry.value.slot_word(entry.table));
+    write(ORDERED_SLOT_WORD, word);
+    writes
+}
+
+impl EntryStores {
+    /// Gives an entry of a table a slot.
+    fn insert(
+        &mut self,
+        table: &Table,
+        number: u8,
+        (place, entry): (usize, &Entry),
+        value: SlotValue,
+    ) -> Result<(), LowerError> {
+        let Some((words, strength)) = words_of(table, &entry.matcher, entry.priority) else {
+            let Matcher::Exact { key } = entry.matcher else { return Ok(()) };
+            let key = MatchKey { table: number, key };
+            return self.exact.insert(key, value).map(drop).ok_or_else(|| LowerError::NoSlot {
+                table: table.name.clone(),
+                entry: place,
+                filled: self.exact.slots().iter().flatten().count(),
+                slots: self.exact.slots().len(),
+            });
+        };
+        let (store, unit, parameter) = match table.kind {
+            MatchKind::Range => (&mut self.ranges, "slots of range entries", "range_slots"),
+            _ => (&mut self.ternary, "slots of prefix and ternary entries", "ternary_slots"),
+        };
+        let entry = OrderedEntry { table: number, strength, words, value };
+        store.insert(entry).map(drop).ok_or_else(|| LowerError::Memory {
+            object: format!("the tables up to entry {place} of `{}`", table.name),
+            needed: store.slots().len() + 1,
+            unit,
+            has: store.slots().len() as u32,
+            parameter,
+        })
     }
 }
 

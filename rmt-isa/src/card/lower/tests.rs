@@ -73,7 +73,7 @@ fn an_entry_leads_to_its_action_and_parameters() {
     let memory = memory(&image);
     assert_eq!(image.action_starts, [0, 1]);
     for (key, parameter) in [(5, 100), (6, 100), (7, 101)] {
-        let slot = image.entries.find(MatchKey { table: 0, key }).unwrap() as u32;
+        let slot = image.entries.exact.find(MatchKey { table: 0, key }).unwrap() as u32;
         let word = memory[&MATCH.word(4 * slot + 2)];
         assert_eq!(memory[&MATCH.word(4 * slot)], key as u64);
         assert_eq!(match_slot::PRESENT.extract(word), 1);
@@ -123,8 +123,15 @@ fn what_the_card_lacks_is_named_with_its_remedy() {
         lower(&program, Ordering::Pure, &CardShape::tiny()).unwrap_err().to_string()
     };
     assert_eq!(
-        error(|p| p.tables[0].kind = MatchKind::Ternary),
-        "table `t` matches by Ternary, the card by exact keys only; make it an exact table, or run the program in software"
+        error(|p| {
+            let table = &mut p.tables[0];
+            table.kind = MatchKind::Ternary;
+            let entry = table.entries[0].clone();
+            let matcher = |n| Matcher::Ternary { value: n, mask: 0xff };
+            table.entries =
+                (0..17).map(|n| Entry { matcher: matcher(n), ..entry.clone() }).collect();
+        }),
+        "the tables up to entry 16 of `t` need 17 slots of prefix and ternary entries, the card has 16; generate the card with a larger `ternary_slots`, or make the program smaller"
     );
     assert_eq!(
         error(|p| p.actions[0] = action("miss", "map_ld r1, map0, r2\nexit abstain")),

@@ -1,5 +1,8 @@
 //! Look-ups against the definition of tables.
 
+mod live;
+mod random;
+
 use super::*;
 use crate::reference::program_of;
 use rmt_isa::assembly::assemble;

@@ -1,0 +1,173 @@
+//! Random tables of all kinds against the interpreter, a look-up in each cycle.
+
+use std::collections::BTreeSet;
+
+use rmt_isa::Event;
+use rmt_isa::arithmetic::split_mix_64;
+use rmt_isa::card::{CardImage, CardShape, HostWrite, lower};
+use rmt_isa::program::{KeySource, Matcher, Ordering, Table};
+use rmt_vm::Machine;
+use rmt_vm::generate::{Options, Step, verified_case};
+use rtl_builder::prelude::*;
+
+use crate::matching::MatchUnit;
+
+/// Tables of all kinds with random entries, as programs of the generator have them.
+fn options(shape: &CardShape) -> Options {
+    let mut options = Options::default().with_instructions(|info| info.mnemonic == "TAIL_CALL");
+    options.entries = 0..=8;
+    options.key_fields = 0..=4;
+    options.key_bits = shape.match_key_bits;
+    options.events = 40..=40;
+    options.commit_every = 0;
+    options
+}
+
+/// What a visit asks for, and what the interpreter finds.
+struct Visit {
+    table: u64,
+    event: Event,
+    arguments: [u64; 4],
+    /// Number of the action, and its parameters.
+    expected: Option<(usize, Vec<u64>)>,
+}
+
+/// A match unit with a program.
+struct Unit {
+    sim: Simulator,
+    starts: Vec<u16>,
+}
+
+impl Unit {
+    fn install(&mut self, image: &CardImage) {
+        image.writes.iter().for_each(|write| self.write(write));
+        self.starts = image.action_starts.clone();
+    }
+
+    fn write(&mut self, write: &HostWrite) {
+        self.sim.poke("host_write", 1);
+        self.sim.poke("host_address", write.address.into());
+        self.sim.poke("host_data", write.value);
+        self.sim.step();
+        self.sim.poke("host_write", 0);
+    }
+
+    /// Sends the visits, one each cycle, and compares all answers.
+    fn visit_all(&mut self, visits: &[Visit]) {
+        let count = visits.len();
+        for cycle in 0..count + 3 {
+            self.sim.poke("visit_valid", (cycle < count).into());
+            if let Some(visit) = visits.get(cycle) {
+                self.sim.poke("visit_table", visit.table);
+                self.sim.poke("visit_thread", cycle as u64 % 2);
+                let words: Vec<u64> = (0..8).map(|word| visit.event.load(8 * word, 8)).collect();
+                self.sim.poke_bits("visit_event", &Bits::from_words(512, &words));
+                self.sim.poke_bits("visit_arguments", &Bits::from_words(256, &visit.arguments));
+            }
+            if let Some(asked) = cycle.checked_sub(2).filter(|asked| *asked < count) {
+                let visit = &visits[asked];
+                let what = format!("visit {asked} of table {}", visit.table);
+                let found = visit.expected.is_some();
+                assert_eq!(self.sim.peek("start_valid") == 1, found, "{what}");
+                assert_eq!(self.sim.peek("end_valid") == 1, !found, "{what}");
+                if let Some((action, _)) = &visit.expected {
+                    let start = u64::from(self.starts[*action]);
+                    assert_eq!(self.sim.peek("start_pc"), start, "{what}");
+                    assert_eq!(self.sim.peek("start_thread"), asked as u64 % 2);
+                }
+            }
+            if let Some((_, given)) = cycle.checked_sub(3).and_then(|n| visits[n].expected.as_ref())
+            {
+                let values = self.sim.peek_bits("parameters_values");
+                assert_eq!(values.words()[..given.len()], given[..], "visit {}", cycle - 3);
+            }
+            self.sim.step();
+        }
+    }
+}
+
+/// Makes the key of a table one that a matcher matches.
+fn aim(table: &Table, matcher: &Matcher, event: &mut Event, arguments: &mut [u64; 4]) {
+    let mut rest = table.key_bits();
+    for (index, field) in table.key.iter().enumerate() {
+        rest -= field.kind.bits();
+        let value = match matcher {
+            Matcher::Exact { key } | Matcher::LongestPrefix { key, .. } => (key >> rest) as u64,
+            Matcher::Ternary { value, .. } => (value >> rest) as u64,
+            Matcher::Range { high, .. } => high[index],
+        };
+        match field.source {
+            KeySource::Event { offset } => event.store(offset.into(), field.kind.bytes(), value),
+            KeySource::Argument { register } => arguments[usize::from(register) - 1] = value,
+        }
+    }
+}
+
+/// Random tables of all kinds on the unit and on the interpreter, a visit each cycle.
+fn random_tables(shape: &CardShape, seeds: std::ops::Range<u64>, most_fields: usize) {
+    let sim = elaborate(MatchUnit { shape: shape.clone() }).unwrap().simulator();
+    let mut unit = Unit { sim, starts: vec![] };
+    let mut seen = BTreeSet::new();
+    for seed in seeds {
+        let case = verified_case(seed, &options(shape));
+        let Ok(image) = lower(&case.program, Ordering::Pure, shape) else { continue };
+        unit.install(&image);
+        let machine = Machine::new(&case.program).unwrap();
+        let mut visits = Vec::new();
+        for (number, table) in machine.state().tables().iter().enumerate() {
+            let declared = &case.program.tables[number];
+            for (place, step) in case.steps.iter().enumerate() {
+                let Step::Event(mut event) = *step else { continue };
+                let random = split_mix_64(seed << 20 | visits.len() as u64);
+                let mut arguments =
+                    [random % 7, random >> 62, (random >> 60).wrapping_neg(), random];
+                // The first ones are aimed at the entries.
+                if let Some(entry) = declared.entries.get(place) {
+                    aim(declared, &entry.matcher, &mut event, &mut arguments);
+                }
+                let key = table.key(&event, &arguments);
+                seen.insert((
+                    declared.kind as u8,
+                    declared.key.len(),
+                    table.find(&key).is_some(),
+                    table.default_action().is_some(),
+                ));
+                let bound = table.look_up(&key);
+                let expected = bound.map(|b| (b.action(), b.parameters().to_vec()));
+                visits.push(Visit { table: number as u64, event, arguments, expected });
+            }
+        }
+        unit.visit_all(&visits);
+    }
+    // Hits in all kinds with 1 to 4 fields; misses with and without default.
+    for kind in 0..4 {
+        for fields in 1..=most_fields {
+            for outcome in [(true, true), (false, true), (false, false)] {
+                let bin = (kind, fields, outcome.0, outcome.1);
+                assert!(seen.contains(&bin), "no look-up of (kind, fields, hit, default) {bin:?}");
+            }
+        }
+    }
+}
+
+/// A card whose tables are quickly installed.
+fn shape(match_key_bits: u32) -> CardShape {
+    CardShape {
+        match_key_bits,
+        match_buckets: 32,
+        ternary_slots: 64,
+        range_slots: 32,
+        ..CardShape::tiny()
+    }
+}
+
+#[test]
+fn random_tables_of_all_kinds_equal_the_interpreters() {
+    // Four fields hardly ever fit 64 bits.
+    random_tables(&shape(64), 0..100, 3);
+}
+
+#[test]
+fn random_tables_with_wide_keys_equal_the_interpreters() {
+    random_tables(&shape(128), 1000..1100, 4);
+}
