@@ -124,11 +124,6 @@ pub fn any(bits: &[Bool]) -> Bool {
     bits.iter().fold(Bool::lit(false), |any, &bit| any | bit)
 }
 
-/// Whether all bits are set.
-pub fn all(bits: &[Bool]) -> Bool {
-    bits.iter().fold(Bool::lit(true), |all, &bit| all & bit)
-}
-
 /// A one-bit condition for each of `count` threads: the bit of `thread` is `valid`.
 pub fn one_hot(valid: Bool, thread: UInt, count: u32) -> Vec<Bool> {
     (0..count).map(|index| valid & thread.eq(index)).collect()

@@ -1,7 +1,7 @@
 //! The state of a core, read through its host port, in the interpreter's terms.
 
 use rmt_isa::card::read_back::{FieldContent, Record, read_store};
-use rmt_isa::card::regions::{MATCH, PARAMETERS, PROGRAM, REGIONS, Region, TABLES};
+use rmt_isa::card::regions::{MATCH, PARAMETERS, PROGRAM, RANGE, REGIONS, Region, TABLES, TERNARY};
 use rmt_isa::card::{CardImage, HostWrite};
 use rmt_vm::State;
 use rmt_vm::state::FieldValue;
@@ -10,7 +10,7 @@ use rmt_vm::state::dump::{ContextDump, Difference, SetDump, WayDump};
 use crate::card::{Card, CardError, Pins};
 
 /// Regions whose words events cannot change: they must hold what the loader wrote.
-const FIXED_REGIONS: [Region; 4] = [PROGRAM, TABLES, MATCH, PARAMETERS];
+const FIXED_REGIONS: [Region; 6] = [PROGRAM, TABLES, MATCH, TERNARY, RANGE, PARAMETERS];
 
 /// The first difference between the state of the interpreter and that of the core: context
 /// records with their order of eviction, then tables, parameters and code.

@@ -5,6 +5,13 @@ use super::compile::{Code, Op, Operand, Wide, WideOp};
 use crate::arith;
 use crate::bits::{Bits, low_mask, words_for};
 use crate::domain::DomainInfo;
+use crate::ir::{BinaryOp, UnaryOp};
+
+/// Whether [`Simulator::plain`] computes an operation.
+fn is_plain(operation: BinaryOp, a: &Operand, b: &Operand, width: u32) -> bool {
+    use BinaryOp::{Add, And, Or, Sub, Xor};
+    matches!(operation, Add | Sub | And | Or | Xor) && a.width == width && b.width == width
+}
 
 impl Simulator {
     /// Brings all signals up to date.
@@ -105,15 +112,45 @@ impl Simulator {
                     None => self.words[at..at + count].fill(0),
                 }
             }
+            Wide::Unary { op: UnaryOp::ReduceOr, a } => {
+                let from = a.slot as usize;
+                let any = self.words[from..from + words_for(a.width)].iter().any(|&word| word != 0);
+                self.words[at] = any.into();
+            }
             Wide::Unary { op: operation, a } => {
                 let value = arith::unary(*operation, &self.operand(*a), a.signed, op.width);
                 self.words[at..at + count].copy_from_slice(value.words());
+            }
+            Wide::Binary { op: operation, a, b } if is_plain(*operation, a, b, op.width) => {
+                self.plain(*operation, (a.slot as usize, b.slot as usize), at, count);
+                self.trim(at, op.width);
             }
             Wide::Binary { op: operation, a, b } => {
                 let (x, y) = (self.operand(*a), self.operand(*b));
                 let value = arith::binary(*operation, (&x, a.signed), (&y, b.signed), op.width);
                 self.words[at..at + count].copy_from_slice(value.words());
             }
+        }
+    }
+
+    /// A frequent operation on operands that have the result's width: in place.
+    fn plain(&mut self, operation: BinaryOp, (a, b): (usize, usize), at: usize, count: usize) {
+        let words = &mut self.words;
+        let mut carry = operation == BinaryOp::Sub;
+        for i in 0..count {
+            let (x, y) = (words[a + i], words[b + i]);
+            words[at + i] = match operation {
+                BinaryOp::And => x & y,
+                BinaryOp::Or => x | y,
+                BinaryOp::Xor => x ^ y,
+                _ => {
+                    let y = if operation == BinaryOp::Sub { !y } else { y };
+                    let (sum, first) = x.overflowing_add(y);
+                    let (sum, second) = sum.overflowing_add(carry.into());
+                    carry = first | second;
+                    sum
+                }
+            };
         }
     }
 

@@ -8,7 +8,7 @@ use rmt_isa::card::shape::{ORDERED_SLOT_WORD, ORDERED_SLOT_WORDS};
 use rtl_builder::prelude::*;
 
 use super::exact::SlotContent;
-use super::slot::{Comparison, OrderedSlot, SlotEntry};
+use super::slot::{Comparison, OrderedSlot, RangeKey, SlotEntry, spread};
 use crate::bits::{field, first_set, flag};
 use crate::config::Widths;
 use crate::signals::{HostAccess, HostReply};
@@ -112,13 +112,21 @@ impl Component for OrderedStore {
             })
             .collect();
         let stores = (writes & word.eq(ORDERED_SLOT_WORD)).named("stores");
+        let number = |low: usize| {
+            let number = held[low + 1].concat(held[low]).trunc(widths.key);
+            match self.comparison {
+                Comparison::Ternary => number,
+                Comparison::Range => spread(number),
+            }
+        };
         let entry = SlotEntry {
             present: flag(host.data, match_slot::PRESENT),
             table: field(host.data, match_slot::TABLE).trunc(widths.table),
-            first: held[1].concat(held[0]).trunc(widths.key),
-            second: held[3].concat(held[2]).trunc(widths.key),
+            first: number(0),
+            second: number(2),
         };
 
+        let range_key = io.tops.as_ref().map(|tops| RangeKey::new(io.key.value(), tops.value()));
         let hits: Vec<Bool> = (0..slots)
             .map(|number| {
                 let unit = OrderedSlot {
@@ -130,9 +138,11 @@ impl Component for OrderedStore {
                 unit.store.set(stores & slot.eq(number));
                 unit.entry.set(entry);
                 unit.table.set(io.table);
-                unit.key.set(io.key);
-                if let (Some(port), Some(tops)) = (&unit.tops, &io.tops) {
-                    port.set(tops);
+                if let Some(key) = &unit.key {
+                    key.set(io.key);
+                }
+                if let (Some(port), Some(key)) = (&unit.range_key, range_key) {
+                    port.set(key);
                 }
                 delayed(format!("hit_{number}"), unit.hit)
             })

@@ -2,8 +2,6 @@
 
 use rtl_builder::prelude::*;
 
-use crate::bits::all;
-
 /// How a slot compares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Comparison {
@@ -37,14 +35,65 @@ pub struct SlotEntry {
 }
 
 impl SlotEntry {
-    pub(crate) fn shape(table_bits: u32, key_bits: u32) -> Self {
+    pub(crate) fn shape(table_bits: u32, number_bits: u32) -> Self {
         Self {
             present: boolean(),
             table: uint(table_bits),
-            first: uint(key_bits),
-            second: uint(key_bits),
+            first: uint(number_bits),
+            second: uint(number_bits),
         }
     }
+}
+
+/// A key as slots with ranges compare it, see [`RangeKey::new`].
+#[derive(Clone, Copy, Debug, Bundle)]
+pub struct RangeKey {
+    /// The key, to subtract lower bounds from
+    pub above: UInt,
+    /// The key, to subtract from upper bounds
+    pub below: UInt,
+    /// Guards that hand a borrow on
+    pub pass: UInt,
+    /// Guards that show the borrow of a field
+    pub shown: UInt,
+}
+
+impl RangeKey {
+    pub(crate) fn shape(key_bits: u32) -> Self {
+        let bits = spread_bits(key_bits);
+        Self { above: uint(bits), below: uint(bits), pass: uint(bits), shown: uint(bits) }
+    }
+
+    /// The key with a guard bit above each byte. `tops` has a bit for each byte: it is the
+    /// most significant of its field.
+    ///
+    /// One subtraction then compares all fields: a guard hands the borrow on inside a field;
+    /// above the last byte of a field it shows the field's borrow and hands none on. So a
+    /// comparison costs one carry chain, wherever the fields of a table begin.
+    pub(crate) fn new(key: UInt, tops: UInt) -> Self {
+        let guards = |guards: UInt| with_guards(UInt::lit(0, key.width()), guards);
+        let (pass, shown) = (guards(!tops), guards(tops));
+        let key = spread(key);
+        Self { above: key | pass | shown, below: key | pass, pass, shown }
+    }
+}
+
+/// Bits of a key or bound with a guard above each byte.
+pub(crate) fn spread_bits(key_bits: u32) -> u32 {
+    key_bits / 8 * 9
+}
+
+/// A key or bound with a guard of 0 above each byte.
+pub(crate) fn spread(value: UInt) -> UInt {
+    with_guards(value, UInt::lit(0, value.width() / 8))
+}
+
+fn with_guards(value: UInt, guards: UInt) -> UInt {
+    let parts: Vec<UInt> = (0..value.width() / 8)
+        .rev()
+        .flat_map(|byte| [guards.bit(byte).as_uint(), value.bits(8 * byte..8 * byte + 8)])
+        .collect();
+    cat(&parts)
 }
 
 /// One slot. It is written at once: in one cycle it compares the old entry, in the next one
@@ -60,16 +109,26 @@ pub struct OrderedSlot {
 pub struct OrderedSlotIo {
     /// The entry is written
     pub store: Input<Bool>,
-    /// The entry to write
+    /// The entry to write; bounds have a guard of 0 above each byte
     pub entry: Input<SlotEntry>,
     /// Table that is looked up
     pub table: Input<UInt>,
-    /// Key that is looked up
-    pub key: Input<UInt>,
-    /// For ranges, a bit for each byte of the key: it is the most significant of its field
-    pub tops: Option<Input<UInt>>,
+    /// Key that is looked up, in slots of ternary entries
+    pub key: Option<Input<UInt>>,
+    /// The same in slots of ranges
+    pub range_key: Option<Input<RangeKey>>,
     /// In the same cycle: the entry matches
     pub hit: Output<Bool>,
+}
+
+impl OrderedSlot {
+    /// Bits of each of the two numbers that it compares with.
+    pub(crate) fn number_bits(&self) -> u32 {
+        match self.comparison {
+            Comparison::Ternary => self.key_bits,
+            Comparison::Range => spread_bits(self.key_bits),
+        }
+    }
 }
 
 impl Component for OrderedSlot {
@@ -87,10 +146,10 @@ impl Component for OrderedSlot {
         let ranges = self.comparison == Comparison::Range;
         OrderedSlotIo {
             store: input(boolean()),
-            entry: input(SlotEntry::shape(self.table_bits, self.key_bits)),
+            entry: input(SlotEntry::shape(self.table_bits, self.number_bits())),
             table: input(uint(self.table_bits)),
-            key: input(uint(self.key_bits)),
-            tops: ranges.then(|| input(uint(self.key_bits / 8))),
+            key: (!ranges).then(|| input(uint(self.key_bits))),
+            range_key: ranges.then(|| input(RangeKey::shape(self.key_bits))),
             hit: output(boolean()),
         }
     }
@@ -99,43 +158,25 @@ impl Component for OrderedSlot {
         let new = io.entry.value();
         let present = reg("present", boolean(), false);
         let table = reg_uninit("own_table", uint(self.table_bits));
-        let first = reg_uninit("first", uint(self.key_bits));
-        let second = reg_uninit("second", uint(self.key_bits));
+        let first = reg_uninit("first", uint(self.number_bits()));
+        let second = reg_uninit("second", uint(self.number_bits()));
         when(io.store, || {
             present.next(new.present);
             table.next(new.table);
             first.next(new.first);
             second.next(new.second);
         });
-        let key = io.key.value();
-        let matches = match &io.tops {
-            None => ((key ^ first.value()) & second.value()).is_zero(),
-            Some(tops) => in_bounds(key, first.value(), second.value(), tops.value()),
-        };
+        let mut matches = Bool::lit(true);
+        if let Some(key) = &io.key {
+            matches = ((key.value() ^ first.value()) & second.value()).is_zero();
+        }
+        if let Some(key) = &io.range_key {
+            let RangeKey { above, below, pass, shown } = key.value();
+            // A guard that shows is set where there was no borrow.
+            let not_below = above.wrapping_sub(first.value() | pass);
+            let not_above = (second.value() | pass | shown).wrapping_sub(below);
+            matches = (!(not_below & not_above) & shown).is_zero();
+        }
         io.hit.set(present.value() & table.value().eq(io.table) & matches);
     }
-}
-
-/// Whether every field of `key` is from that of `low` to that of `high`, without sign.
-///
-/// One subtraction compares all fields: a guard bit above each byte hands the borrow on
-/// inside a field; above the last byte of a field it shows the field's borrow and hands none
-/// on. So it costs one carry chain, wherever the fields of a table begin.
-pub(crate) fn in_bounds(key: UInt, low: UInt, high: UInt, tops: UInt) -> Bool {
-    let bytes = tops.width();
-    let guarded = |value: UInt, guards: &[UInt]| {
-        let parts: Vec<UInt> = (0..bytes)
-            .rev()
-            .flat_map(|byte| [guards[byte as usize], value.bits(8 * byte..8 * byte + 8)])
-            .collect();
-        cat(&parts)
-    };
-    let ones = vec![UInt::lit(1, 1); bytes as usize];
-    let lets_borrow_pass: Vec<UInt> = (0..bytes).map(|byte| (!tops.bit(byte)).as_uint()).collect();
-    let at_least = |a: UInt, b: UInt| {
-        let difference = guarded(a, &ones).wrapping_sub(guarded(b, &lets_borrow_pass));
-        (0..bytes).map(move |byte| !tops.bit(byte) | difference.bit(9 * byte + 8))
-    };
-    let fields: Vec<Bool> = at_least(key, low).chain(at_least(high, key)).collect();
-    all(&fields)
 }

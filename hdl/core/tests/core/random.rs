@@ -1,7 +1,6 @@
 //! Random verified programs, with all that the card executes.
 
 use rmt_isa::card::{CardShape, lower};
-use rmt_isa::program::MatchKind;
 use rmt_vm::generate::{Options, Step, verified_case};
 use rmt_vm::verifier::{Limits, verify};
 
@@ -10,7 +9,6 @@ use super::bench::{Bench, compare_on};
 /// What a card of a shape can run.
 fn options(shape: &CardShape) -> Options {
     let mut options = Options::default();
-    options.match_kinds = vec![MatchKind::Exact];
     options.map_kinds = vec![];
     options.maps = 0..=0;
     options.key_bits = shape.match_key_bits;
