@@ -9,13 +9,16 @@ use rmt_core::CoreConfig;
 use rmt_sim::verilated::Toolchain;
 use serde_json::json;
 
-/// Generate the Verilog of a core from a configuration.
+/// Generate the Verilog of a core, or of a whole card, from a configuration.
 ///
-/// Example: rmt gen --preset small --lint -o build/core
+/// Example: rmt gen --preset small --card --lint -o build/card
 #[derive(Args)]
 pub struct Gen {
     #[command(flatten)]
     config: ConfigArguments,
+    /// The core behind queue pairs and a PCIe endpoint, instead of the core alone
+    #[arg(long)]
+    card: bool,
     /// Folder for the Verilog; it is made if it is missing
     #[arg(short, long, default_value = "build/core")]
     output: PathBuf,
@@ -67,7 +70,11 @@ impl Gen {
             print!("{}", toml::to_string_pretty(&config)?);
             return Ok(());
         }
-        let design = rmt_core::elaborate(&config)?;
+        let design = if self.card {
+            rmt_core::elaborate_card(&config)?
+        } else {
+            rmt_core::elaborate(&config)?
+        };
         if self.lint {
             Toolchain::locate()?.lint(&design.files(), design.top_name())?;
         }

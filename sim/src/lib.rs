@@ -2,8 +2,10 @@
 //!
 //! - [`cosim`] runs events on the interpreter and on the RTL and compares every bit.
 //! - [`card`] is the core as software sees it, over the pins of whatever simulates it.
+//! - [`root_complex`]: the host's side of the card's PCIe link.
 //! - [`verilated`] turns Verilog into a model that Rust can drive, at the speed of a C++ test bench.
 
 pub mod card;
 pub mod cosim;
+pub mod root_complex;
 pub mod verilated;

@@ -33,6 +33,7 @@ fn dependencies(module: &Module, modules: &[Module], id: NodeId, found: &mut Vec
         }
         Kind::InstOutput { instance, port } => {
             let instance = &module.instances[*instance];
+            found.extend(instance.reset);
             found.extend(
                 modules[instance.module].reaches[*port].iter().map(|&input| instance.ports[input]),
             );
@@ -171,7 +172,7 @@ pub(crate) fn same_body(a: &Module, b: &Module) -> bool {
                 })
         })
         && equal(&a.instances, &b.instances, |x, y| {
-            x.name == y.name && x.module == y.module && x.ports == y.ports
+            (&x.name, x.module, &x.ports, x.reset) == (&y.name, y.module, &y.ports, y.reset)
         })
         && same_block(a, b, 0, 0)
 }

@@ -2,10 +2,12 @@
 
 use crate::check;
 use crate::design::Design;
+use crate::domain::Domain;
 use crate::error::{Error, ErrorKind, Place};
 use crate::ir::{Direction, Instance, Kind, Module, Node, Port};
 use crate::ports::{self, Ports};
 use crate::session::{self, Frame, Raw, Session};
+use crate::signal::{Bool, Source};
 use std::collections::HashMap;
 use std::panic::Location;
 
@@ -275,7 +277,8 @@ pub fn instance<C: Component>(name: impl AsRef<str>, component: C) -> C::Io {
                 s.stack.last_mut()?.module.use_domain(domain, reset);
             }
             let instances = &mut s.stack.last_mut()?.module.instances;
-            instances.push(Instance { name, module, ports: Vec::new(), doc: String::new(), place });
+            let (ports, doc) = (Vec::new(), String::new());
+            instances.push(Instance { name, module, ports, reset: None, doc, place });
             Some((module, instances.len() - 1))
         })
         .flatten()
@@ -286,6 +289,53 @@ pub fn instance<C: Component>(name: impl AsRef<str>, component: C) -> C::Io {
         });
         leaf.with(raw.unwrap_or(Raw::poison(leaf.raw.width)))
     })
+}
+
+/// Like [`instance`], with a reset of its own: registers in it and below are reset by the module's reset or `reset`.
+///
+/// `reset` must come from a register: outputs of the instance may depend on its reset in the same cycle. Other clock
+/// domains in the instance keep the module's reset.
+///
+/// ```
+/// # use rtl_builder::prelude::*;
+/// # use rtl_builder::stock::Counter;
+/// # struct Watched;
+/// # #[derive(Clone, Ports)] struct Io { restart: Input<Bool>, count: Output<UInt> }
+/// # impl Component for Watched {
+/// #     type Io = Io;
+/// #     fn name(&self) -> String { "watched".into() }
+/// #     fn io(&self) -> Io { Io { restart: input(boolean()), count: output(uint(4)) } }
+/// #     fn build(&self, io: Io) {
+/// let restart = delayed("restart_held", io.restart.value());
+/// let counter = instance_with_reset("counter", Counter::<Main>::new(10), restart);
+/// counter.enable.set(true);
+/// counter.clear.set(false);
+/// io.count.set(counter.value);
+/// #     }
+/// # }
+/// # let mut sim = elaborate(Watched)?.simulator();
+/// # sim.step_n(3); assert_eq!(sim.peek("count"), 3);
+/// # sim.poke("restart", 1); sim.step(); assert_eq!(sim.peek("count"), 4);
+/// # sim.step(); assert_eq!(sim.peek("count"), 0);
+/// # Ok::<(), Error>(())
+/// ```
+#[track_caller]
+pub fn instance_with_reset<C: Component, D: Domain>(
+    name: impl AsRef<str>,
+    component: C,
+    reset: impl Source<Bool<D>>,
+) -> C::Io {
+    let name = name.as_ref();
+    let local = crate::state::wire(format!("{name}_reset"), Bool::<D>::of());
+    local.set(Bool::<D>::reset() | reset.source(None));
+    let io = instance(name, component);
+    let place = Location::caller();
+    session::with(|s| {
+        let wire = s.resolve(local.value().raw, place)?;
+        s.stack.last_mut()?.module.instances.last_mut()?.reset = Some(wire);
+        Some(())
+    });
+    io
 }
 
 /// Adds the node for the next port of an instance.

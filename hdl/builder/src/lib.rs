@@ -53,7 +53,7 @@ pub use ir::Direction;
 pub mod prelude {
     pub use crate::bits::Bits;
     pub use crate::bundle::{Bundle, pack, unpack, zero};
-    pub use crate::component::{Component, elaborate, instance, require};
+    pub use crate::component::{Component, elaborate, instance, instance_with_reset, require};
     pub use crate::control::{scope, switch, when};
     pub use crate::design::Design;
     pub use crate::domain::{Domain, Main};

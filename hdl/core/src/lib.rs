@@ -16,21 +16,26 @@
 //!   [`context`]: per-key records. [`engine`]: vectors and models.
 //! - [`units`]: how stages share a unit.
 //! - [`host`]: the host port, control words, counters. [`top`]: all units joined.
+//! - [`card`]: the core as a PCIe device: [`tlp`] is its endpoint, [`queue`] its queue pairs,
+//!   admin queue and registers.
 //! - [`signals`], [`bits`]: what passes between units, and small logic that they share.
 //!
 //! The definition of what all of it must compute is the interpreter of `rmt-vm`; the tests
 //! compare with it on the evaluator of `rtl-builder`.
 
 pub mod bits;
+pub mod card;
 pub mod config;
 pub mod context;
 pub mod control;
 pub mod engine;
 pub mod host;
 pub mod matching;
+pub mod queue;
 #[cfg(test)]
 mod reference;
 pub mod signals;
+pub mod tlp;
 pub mod top;
 pub mod units;
 
@@ -76,4 +81,14 @@ pub fn generate(config: &CoreConfig) -> Result<Vec<VerilogFile>, Error> {
 pub fn elaborate(config: &CoreConfig) -> Result<Design, Error> {
     config.check()?;
     Ok(rtl_builder::prelude::elaborate(top::Core { shape: config.shape().clone() })?)
+}
+
+/// The checked design of a whole card: the core behind queue pairs and a PCIe endpoint. Its top module is
+/// [`card::TOP`].
+///
+/// # Errors
+/// [`Error::Config`] when the configuration breaks a rule.
+pub fn elaborate_card(config: &CoreConfig) -> Result<Design, Error> {
+    config.check()?;
+    Ok(rtl_builder::prelude::elaborate(card::Card { shape: config.shape().clone() })?)
 }

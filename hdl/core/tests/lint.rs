@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use rmt_core::top::TOP;
-use rmt_core::{CoreConfig, generate};
+use rmt_core::{CoreConfig, card, elaborate_card, generate};
+use rmt_isa::card::CardShape;
 
 /// Verilator as `./x setup` installed it, else from `PATH`.
 fn verilator() -> Option<PathBuf> {
@@ -65,4 +66,38 @@ fn icarus_parses_it() {
     let mut command = Command::new(icarus);
     command.args(["-g2012", "-t", "null", "-s", TOP]);
     accepts(command, &write("tiny"));
+}
+
+/// The same for a small card with streams of some width.
+fn write_card(stream_bits: u32) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("lint_card_{stream_bits}"));
+    let _ = std::fs::remove_dir_all(&folder);
+    let shape = CardShape { stream_bits, ..CardShape::tiny() };
+    let design = elaborate_card(&CoreConfig::new(shape)).unwrap();
+    let names = design.write_to(&folder).unwrap();
+    names.into_iter().map(|name| folder.join(name)).collect()
+}
+
+#[test]
+fn verilator_finds_nothing_to_complain_of_in_a_card() {
+    let Some(verilator) = verilator() else {
+        eprintln!("skipped: no Verilator; `./x setup` installs it");
+        return;
+    };
+    for stream_bits in [64, 128] {
+        let mut command = Command::new(&verilator);
+        command.args(["--lint-only", "-Wall", "--top-module", card::TOP]);
+        accepts(command, &write_card(stream_bits));
+    }
+}
+
+#[test]
+fn icarus_parses_a_card() {
+    let Some(icarus) = on_path("iverilog") else {
+        eprintln!("skipped: no Icarus Verilog; the package `iverilog` has it");
+        return;
+    };
+    let mut command = Command::new(icarus);
+    command.args(["-g2012", "-t", "null", "-s", card::TOP]);
+    accepts(command, &write_card(64));
 }

@@ -5,7 +5,7 @@ use crate::card::fields::{BitField, WordLayout, words};
 words! {
     /// Register `CONTROL`.
     device_control {
-        /// Writing 1 resets the function: pairs stop, the core and all registers return to their reset values. Reads as 1 until done.
+        /// Writing 1 resets the function: pairs stop, the core and all registers return to their reset values. Until that is done all registers read as zero; then `READY` is 1.
         RESET = 0, 1;
     }
     /// Register `STATUS`.

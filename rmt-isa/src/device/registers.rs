@@ -165,7 +165,7 @@ registers! {
     }
     FUNCTION {
         /// Reset.
-        CONTROL @ 0x00, 4, ReadWrite;
+        CONTROL @ 0x00, 4, Write;
         /// State.
         STATUS @ 0x04, 4, Read;
         /// Errors.

@@ -491,8 +491,14 @@ impl Compiler<'_> {
                 let dst = self.slot(place.base, reg.node);
                 let driver = module.drivers[reg.node as usize].unwrap_or(reg.node);
                 let src = self.slot(place.base, driver);
-                let reset = (reg.reset.as_ref())
-                    .map(|value| (self.reset(reg.domain), self.constant(value)));
+                let local = self.program.flat.local_reset(modules, index, reg.domain);
+                let reset = reg.reset.as_ref().map(|value| {
+                    let slot = match local {
+                        Some(wire) => self.slot(0, wire),
+                        None => self.reset(reg.domain),
+                    };
+                    (slot, self.constant(value))
+                });
                 self.clock(reg.domain).regs.push(RegPlan { dst, src, words, reset });
             }
             for (i, memory) in module.memories.iter().enumerate() {

@@ -2,6 +2,7 @@
 
 use super::compile::Program;
 use super::{Handle, SimError};
+use crate::domain::DomainInfo;
 use crate::ir::{Kind, Module, Node, NodeId, UnaryOp};
 
 /// One instance of a module.
@@ -69,6 +70,25 @@ impl Flat {
         &modules[place.module].nodes[(id - place.base) as usize]
     }
 
+    /// The node that resets registers of a domain in a place; none if it is the domain's own reset.
+    pub(super) fn local_reset(
+        &self,
+        modules: &[Module],
+        place: usize,
+        domain: DomainInfo,
+    ) -> Option<u32> {
+        let mut place = &self.places[place];
+        while let Some((parent, instance)) = place.parent {
+            let holder = &self.places[parent];
+            let module = &modules[holder.module];
+            if let Some(wire) = module.instances[instance].local_reset(module, domain) {
+                return Some(holder.base + wire);
+            }
+            place = holder;
+        }
+        None
+    }
+
     /// Follows nets and changes of sign to the node that makes the bits.
     pub(super) fn origin(&self, modules: &[Module], id: u32) -> u32 {
         let mut id = id;
@@ -90,6 +110,9 @@ impl Flat {
                     let child = &self.places[place.children[*instance]];
                     Some(child.base + modules[child.module].ports[*port].node)
                 }
+                Kind::Reset => module.nodes[local as usize].domain.and_then(|domain| {
+                    self.local_reset(modules, self.owner[id as usize] as usize, domain)
+                }),
                 _ => None,
             };
             match next {

@@ -237,8 +237,17 @@ pub(crate) struct Instance {
     pub module: usize,
     /// For each port of that module, the node in this one.
     pub ports: Vec<NodeId>,
+    /// A wire that resets the instance in place of this module's reset, in the wire's domain.
+    pub reset: Option<NodeId>,
     pub doc: String,
     pub place: Place,
+}
+
+impl Instance {
+    /// The wire that resets the instance's registers of a domain, if it is not the module's reset.
+    pub(crate) fn local_reset(&self, parent: &Module, domain: DomainInfo) -> Option<NodeId> {
+        self.reset.filter(|&wire| parent.node(wire).domain == Some(domain))
+    }
 }
 
 /// One statement of a block.

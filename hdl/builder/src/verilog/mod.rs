@@ -204,7 +204,9 @@ impl<'a> Printer<'a> {
             for (domain, reset) in &module.domains {
                 pins.push((domain.clock.into(), domain.clock.into()));
                 if *reset {
-                    pins.push((domain.reset.into(), domain.reset.into()));
+                    let local = instance.local_reset(self.m, *domain);
+                    let net = local.map_or(domain.reset.into(), |wire| self.connection(wire));
+                    pins.push((domain.reset.into(), net));
                 }
             }
             for (port, &node) in module.ports.iter().zip(&instance.ports) {

@@ -1,0 +1,113 @@
+//! Decisions become writes into completion rings.
+
+use rmt_isa::device::ring::PHASE_BIT;
+use rmt_isa::event::{DECISION_BYTES, decision_layout};
+use rtl_builder::prelude::*;
+use rtl_builder::stock::StreamMerge;
+use rtl_builder::stock::stream::Stream;
+
+use super::dispatch::PairRecord;
+use super::pair::PairView;
+use crate::tlp::PostedWrite;
+
+/// Writes records to the completion rings of their pairs, in order of arrival; those of stopped
+/// pairs are dropped.
+pub struct CompletionWriter {
+    /// Queue pairs, without the admin queue.
+    pub queues: u32,
+}
+
+/// Ports of [`CompletionWriter`].
+#[derive(Clone, Ports)]
+pub struct CompletionWriterIo {
+    /// Records: decisions, refused events, admin completions
+    pub sources: Vec<StreamIn<PairRecord>>,
+    /// All pairs, the admin queue last
+    pub views: Vec<Input<PairView>>,
+    /// Writes
+    pub write: StreamOut<PostedWrite>,
+    /// Bit p: a record of pair p was written or dropped
+    pub written: Output<UInt>,
+    /// It was dropped
+    pub dropped: Output<Bool>,
+    /// Nothing waits here
+    pub idle: Output<Bool>,
+}
+
+impl Component for CompletionWriter {
+    type Io = CompletionWriterIo;
+
+    fn name(&self) -> String {
+        format!("completion_writer_q{}", self.queues)
+    }
+
+    fn doc(&self) -> String {
+        "Decisions become writes into completion rings".into()
+    }
+
+    fn io(&self) -> CompletionWriterIo {
+        CompletionWriterIo {
+            sources: (0..3).map(|_| stream_in(PairRecord::shape())).collect(),
+            views: (0..=self.queues).map(|_| input(PairView::shape())).collect(),
+            write: stream_out(PostedWrite::shape()),
+            written: output(uint(self.queues + 1)),
+            dropped: output(boolean()),
+            idle: output(boolean()),
+        }
+    }
+
+    fn build(&self, io: CompletionWriterIo) {
+        let width = 5 + 8 * DECISION_BYTES as u32;
+        let merge = instance("merge", StreamMerge::<Main>::new(width, 3));
+        for (source, port) in io.sources.iter().zip(&merge.sources) {
+            port.offer(source.valid(), pack(source.payload()));
+            source.accept(port.ready.value());
+        }
+        let valid = reg("valid", boolean(), false);
+        let held = reg_uninit("held", PairRecord::shape());
+        let views: Vec<PairView> = io.views.iter().map(Input::value).collect();
+        let view = select(held.pair, &views);
+        let sends = (valid & view.enabled).named("sends");
+        let drops = (valid & !view.enabled).named("drops");
+        // An offered write stays: a pair that is stopped meanwhile still gets it.
+        let promised = reg("promised", boolean(), false);
+        let offers = sends | promised.value();
+        promised.next(offers & !io.write.ready());
+        let done = (offers & io.write.ready()) | (drops & !promised);
+        let free = !valid | done;
+        merge.sink.ready.set(free);
+        when(free, || {
+            valid.next(merge.sink.valid);
+            held.next(unpack(&PairRecord::shape(), merge.sink.payload));
+        });
+
+        let tail = view.completion_tail;
+        let mask = UInt::lit(1, 16).shift_left(view.completion_log2).wrapping_sub(1);
+        let slot = (tail & mask).named("slot");
+        let phase = !tail.bit_at(view.completion_log2);
+        let phase_at = 8 * decision_layout::FLAGS.offset as u32 + PHASE_BIT;
+        let record = held.record;
+        let stamped = crate::tlp::join(&[
+            record.bits(0..phase_at),
+            phase.as_uint(),
+            record.bits(phase_at + 1..256),
+        ]);
+        let offset = slot.concat(UInt::lit(0, DECISION_BYTES.ilog2()));
+        io.write.offer(
+            offers,
+            PostedWrite {
+                address: view
+                    .completion_ring
+                    .bits(24..64)
+                    .concat(view.completion_ring.bits(0..24) | offset.zext(24)),
+                dws: UInt::lit(DECISION_BYTES as u64 / 4, 5),
+                data: stamped.zext(512),
+            },
+        );
+        let one = UInt::lit(1, self.queues + 1).shift_left(held.pair);
+        io.written.set(mux(done, one, UInt::lit(0, self.queues + 1)));
+        io.dropped.set(done & !offers);
+        io.idle.set(!valid);
+        let _ = merge.chosen;
+    }
+}

@@ -1,0 +1,275 @@
+//! Events of rings are fetched in batches.
+
+use rmt_isa::device::{FETCH_EVENTS, QueueError};
+use rtl_builder::prelude::*;
+use rtl_builder::stock::RoundRobinArbiter;
+use rtl_builder::stock::stream::Stream;
+
+use super::dispatch::PairEvent;
+use super::inline::pair_bits;
+use super::pair::{PairStrobes, PairView};
+use crate::tlp::request::outcome;
+use crate::tlp::{FETCH_SLOTS, ReadOrder, join};
+
+/// Reads up to eight events at once from the ring of a pair that has some, pairs in turn, and
+/// hands them on in the order in which they were asked for. A place in the completion ring is
+/// promised for each event when it is asked for.
+///
+/// Batches are aligned to their size, so that none crosses 4 KiB, the end of a ring or the
+/// largest read request.
+pub struct Fetcher {
+    /// Queue pairs.
+    pub queues: u32,
+}
+
+/// Ports of [`Fetcher`].
+#[derive(Clone, Ports)]
+pub struct FetcherIo {
+    /// All pairs
+    pub views: Vec<Input<PairView>>,
+    /// Of the strobes, those of fetching: fetched, accepted, returned, error
+    pub strobes: Vec<Output<PairStrobes>>,
+    /// Largest read request, as in the sideband
+    pub max_read_request: Input<UInt>,
+    /// Reads
+    pub order: StreamOut<ReadOrder>,
+    /// Bit s: slot s has ended
+    pub ended: Input<UInt>,
+    /// How
+    pub outcomes: Vec<Input<UInt>>,
+    /// Bit s: slot s is free again
+    pub release: Output<UInt>,
+    /// Reads a line of a slot: in the next cycle it is in `data`
+    pub read: Output<Bool>,
+    /// Slot and line
+    pub read_line: Output<UInt>,
+    /// The line
+    pub data: Input<UInt>,
+    /// The read port is used by somebody else in this cycle
+    pub read_busy: Input<Bool>,
+    /// Events
+    pub event: StreamOut<PairEvent>,
+    /// Nothing is under way
+    pub idle: Output<Bool>,
+}
+
+#[derive(Clone, Copy, Debug, State)]
+enum Step {
+    Choose,
+    Order,
+}
+
+#[derive(Clone, Copy, Debug, State)]
+enum Drain {
+    Wait,
+    Read,
+    Offer,
+}
+
+impl Component for Fetcher {
+    type Io = FetcherIo;
+
+    fn name(&self) -> String {
+        format!("event_fetcher_q{}", self.queues)
+    }
+
+    fn doc(&self) -> String {
+        "Events of rings are fetched in batches".into()
+    }
+
+    fn io(&self) -> FetcherIo {
+        let pairs = 0..self.queues;
+        FetcherIo {
+            views: pairs.clone().map(|_| input(PairView::shape())).collect(),
+            strobes: pairs.map(|_| output(PairStrobes::shape())).collect(),
+            max_read_request: input(uint(3)),
+            order: stream_out(ReadOrder::shape()),
+            ended: input(uint(FETCH_SLOTS)),
+            outcomes: (0..FETCH_SLOTS).map(|_| input(uint(2))).collect(),
+            release: output(uint(FETCH_SLOTS)),
+            read: output(boolean()),
+            read_line: output(uint(6)),
+            data: input(uint(512)),
+            read_busy: input(boolean()),
+            event: stream_out(PairEvent::shape()),
+            idle: output(boolean()),
+        }
+    }
+
+    fn build(&self, io: FetcherIo) {
+        let views: Vec<PairView> = io.views.iter().map(Input::value).collect();
+        let bits = pair_bits(self.queues);
+        let slot_bits = FETCH_SLOTS.ilog2();
+
+        // Slots are used in turn, and drained in the same order.
+        let next_slot = reg("next_slot", uint(slot_bits), 0);
+        let drain_slot = reg("drain_slot", uint(slot_bits), 0);
+        let used = reg("used", uint(slot_bits + 1), 0).doc("Slots that are in use");
+        let owners: Vec<_> = (0..FETCH_SLOTS)
+            .map(|slot| {
+                (
+                    reg(format!("owner_{slot}"), uint(bits), 0),
+                    reg(format!("batch_{slot}"), uint(4), 0),
+                )
+            })
+            .collect();
+
+        // Choose a pair, then size the batch.
+        let step = fsm("step", Step::Choose);
+        let chosen = reg("chosen", uint(bits), 0);
+        let wishes: Vec<UInt> = views
+            .iter()
+            .map(|view| (view.running & !view.waiting.is_zero() & !view.free.is_zero()).as_uint())
+            .collect();
+        let arbiter = instance("arbiter", RoundRobinArbiter::<Main>::new(self.queues));
+        arbiter.request.set(join(&wishes));
+        let open = step.is(Step::Choose) & used.ne(u64::from(FETCH_SLOTS));
+        arbiter.accept.set(open);
+        let view = select(chosen.value(), &views);
+        // Largest batch: 128, 256 or 512 bytes.
+        let batch = lookup(
+            io.max_read_request.value(),
+            &[(0, UInt::lit(2, 4)), (1, UInt::lit(4, 4))],
+            UInt::lit(FETCH_EVENTS.into(), 4),
+        );
+        let in_batch = view.fetch_index.bits(0..3).zext(4) & batch.wrapping_sub(1);
+        let aligned = batch.wrapping_sub(in_batch);
+        let few = |limit: UInt| limit.sat(4);
+        let count = aligned.min(few(view.waiting)).min(few(view.free)).named("count");
+        let mask = UInt::lit(1, 16).shift_left(view.event_log2).wrapping_sub(1);
+        let offset = (view.fetch_index & mask).concat(UInt::lit(0, 6));
+        let address =
+            view.event_ring.bits(24..64).concat(view.event_ring.bits(0..24) | offset.zext(24));
+        let order = reg_uninit("order_out", ReadOrder::shape());
+        let order_valid = reg("order_waits", boolean(), false);
+        let issues = step.is(Step::Order) & !order_valid & view.running & !count.is_zero();
+        let drained = wire("drained", boolean());
+        step.switch()
+            .on(Step::Choose, || {
+                when(open & arbiter.valid, || {
+                    chosen.next(arbiter.index);
+                    step.go(Step::Order);
+                });
+            })
+            .on(Step::Order, || {
+                when(!order_valid, || step.go(Step::Choose));
+            });
+        when(io.order.ready(), || order_valid.next(false));
+        when(issues, || {
+            order_valid.next(true);
+            order.next(ReadOrder { slot: next_slot.zext(3), address, lines: count });
+            next_slot.next(next_slot.wrapping_add(1));
+            for (slot, (owner, batch)) in owners.iter().enumerate() {
+                when(next_slot.eq(slot), || {
+                    owner.next(chosen);
+                    batch.next(count);
+                });
+            }
+        });
+        when(issues & !drained.value(), || used.next(used.wrapping_add(1)))
+            .elsewhen(drained.value() & !issues, || used.next(used.wrapping_sub(1)));
+        io.order.offer(order_valid.value(), order.value());
+
+        // Drain the oldest slot.
+        let drain = fsm("drain", Drain::Wait);
+        let pair = select(
+            drain_slot.value(),
+            &owners.iter().map(|(owner, _)| owner.value()).collect::<Vec<_>>(),
+        );
+        let batch = select(
+            drain_slot.value(),
+            &owners.iter().map(|(_, batch)| batch.value()).collect::<Vec<_>>(),
+        );
+        let place = reg("place", uint(4), 0).doc("Event of the batch that comes next");
+        let owner = select(pair, &views);
+        let ended = !used.is_zero() & io.ended.bit_at(drain_slot.value());
+        let outcomes: Vec<UInt> = io.outcomes.iter().map(Input::value).collect();
+        let how = select(drain_slot.value(), &outcomes).named("how");
+        let bad = !how.eq(outcome::DONE);
+        let accepted = wire("accepted", boolean());
+        let gives_up = wire("gives_up", boolean());
+        let reads = wire("reads", boolean());
+        accepted.set(false);
+        gives_up.set(false);
+        drained.set(false);
+        reads.set(false);
+        drain
+            .switch()
+            .on(Drain::Wait, || {
+                when(ended, || {
+                    place.next(0);
+                    when(bad | !owner.running, || {
+                        gives_up.set(true);
+                        drained.set(true);
+                    })
+                    .otherwise(|| drain.go(Drain::Read));
+                });
+            })
+            .on(Drain::Read, || {
+                when(!io.read_busy.value(), || {
+                    reads.set(true);
+                    drain.go(Drain::Offer);
+                });
+            })
+            .on(Drain::Offer, || {
+                when(io.event.ready(), || {
+                    accepted.set(true);
+                    place.next(place.wrapping_add(1));
+                    drain.go(Drain::Read);
+                    when((place + 1).trunc(4).eq(batch), || {
+                        drained.set(true);
+                        drain.go(Drain::Wait);
+                    })
+                    // The rest of a pair that failed meanwhile is given back.
+                    .elsewhen(!owner.running, || {
+                        place.next(place.wrapping_add(1));
+                        gives_up.set(true);
+                        drained.set(true);
+                        drain.go(Drain::Wait);
+                    });
+                });
+            });
+        when(drained, || drain_slot.next(drain_slot.wrapping_add(1)));
+        let data = io.data.value();
+        let fresh = delayed("read_last", reads.value());
+        let kept = reg_uninit("kept", uint(512));
+        when(fresh, || kept.next(data));
+        io.event.offer(
+            drain.is(Drain::Offer),
+            PairEvent { pair: pair.zext(4), event: mux(fresh, data, kept.value()) },
+        );
+        io.read.set(reads);
+        io.read_line.set(cat(&[UInt::lit(0, 3 - slot_bits), drain_slot.value(), place.bits(0..3)]));
+        let released = UInt::lit(1, FETCH_SLOTS).shift_left(drain_slot.value());
+        io.release.set(mux(drained, released, UInt::lit(0, FETCH_SLOTS)));
+        io.idle.set(used.is_zero() & step.is(Step::Choose));
+
+        let error = lookup(
+            how,
+            &[
+                (outcome::REFUSED, UInt::lit(QueueError::ReadRefused as u64, 8)),
+                (outcome::POISONED, UInt::lit(QueueError::ReadPoisoned as u64, 8)),
+                (outcome::TIMEOUT, UInt::lit(QueueError::ReadTimeout as u64, 8)),
+            ],
+            UInt::lit(0, 8),
+        );
+        // In the cycle of the last acceptance the event that left counts as accepted already.
+        let left = batch
+            .wrapping_sub(place.value())
+            .wrapping_sub(accepted.value().as_uint())
+            .named("left");
+        for (index, strobes) in io.strobes.iter().enumerate() {
+            let mine = pair.eq(index as u64);
+            let fetched = mux(issues & chosen.eq(index as u64), count, UInt::lit(0, 4));
+            let given = mux(drain.is(Drain::Wait), batch, left);
+            strobes.set(PairStrobes {
+                fetched,
+                accepted: accepted.value() & mine,
+                returned: mux(gives_up.value() & mine, given, UInt::lit(0, 4)),
+                error: mux(gives_up.value() & mine & drain.is(Drain::Wait), error, UInt::lit(0, 8)),
+                ..zero(&PairStrobes::shape())
+            });
+        }
+        let _ = arbiter.grant;
+    }
+}

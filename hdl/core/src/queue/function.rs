@@ -1,0 +1,349 @@
+//! The function: registers, pairs, admin queue, core, joined.
+
+use rmt_isa::card::CardShape;
+use rmt_isa::device::fields::{device_errors, device_status};
+use rmt_isa::device::pci;
+use rtl_builder::prelude::*;
+use rtl_builder::stock::StreamMerge;
+use rtl_builder::stock::stream::Stream;
+
+use super::admin::Admin;
+use super::complete::CompletionWriter;
+use super::core_access::CoreAccess;
+use super::dispatch::Dispatch;
+use super::fetch::Fetcher;
+use super::inline::InlineBuffer;
+use super::pair::{Pair, PairStrobes, PairView};
+use super::registers::Registers;
+use crate::bits::{any, word_of};
+use crate::tlp::msix::Msix;
+use crate::tlp::request::Requester;
+use crate::tlp::{
+    ADMIN_SLOT, FETCH_SLOTS, LINE_BITS, PostedWrite, READ_SLOTS, ReadOrder, RxLine, Sideband, join,
+};
+use crate::top::Core;
+
+/// Events that may be in the core at once.
+const IN_FLIGHT: u32 = 32;
+
+/// What the endpoint counts, one pulse each.
+#[derive(Clone, Copy, Debug, Bundle)]
+pub struct EndpointEvents {
+    /// A packet came
+    pub received: Bool,
+    /// A packet left
+    pub sent: Bool,
+    /// A request was not supported
+    pub unsupported: Bool,
+    /// A packet was poisoned
+    pub poisoned: Bool,
+    /// A packet could not be decoded
+    pub malformed: Bool,
+}
+
+impl EndpointEvents {
+    /// The shape.
+    pub fn shape() -> Self {
+        Self {
+            received: boolean(),
+            sent: boolean(),
+            unsupported: boolean(),
+            poisoned: boolean(),
+            malformed: boolean(),
+        }
+    }
+}
+
+/// Everything that a function-level reset resets.
+pub struct Function {
+    /// What it is built with.
+    pub shape: CardShape,
+}
+
+/// Ports of [`Function`].
+#[derive(Clone, Ports)]
+pub struct FunctionIo {
+    /// Lines of writes and completions
+    pub line: StreamIn<RxLine>,
+    /// A DW of a BAR is wanted
+    pub reads: Input<Bool>,
+    /// It is in the BAR of the MSI-X table
+    pub reads_msix: Input<Bool>,
+    /// Its number
+    pub dw: Input<UInt>,
+    /// It is there
+    pub read_ready: Output<Bool>,
+    /// The DW
+    pub read_data: Output<UInt>,
+    /// Writes to host memory
+    pub posted: StreamOut<PostedWrite>,
+    /// Reads of host memory
+    pub order: StreamOut<ReadOrder>,
+    /// Tag of the read that is offered
+    pub order_tag: Output<UInt>,
+    /// Configuration
+    pub sideband: Input<Sideband>,
+    /// What the endpoint counts
+    pub endpoint: Input<EndpointEvents>,
+    /// Generations of the read slots
+    pub generations: Vec<Input<UInt>>,
+    /// Which of them end
+    pub next_generation: Output<UInt>,
+    /// The host asks for a reset
+    pub reset: Output<Bool>,
+}
+
+impl Component for Function {
+    type Io = FunctionIo;
+
+    fn name(&self) -> String {
+        "card_function".into()
+    }
+
+    fn doc(&self) -> String {
+        "Registers, queue pairs, admin queue and core".into()
+    }
+
+    fn io(&self) -> FunctionIo {
+        FunctionIo {
+            line: stream_in(RxLine::shape()),
+            reads: input(boolean()),
+            reads_msix: input(boolean()),
+            dw: input(uint(LINE_BITS + 4)),
+            read_ready: output(boolean()),
+            read_data: output(uint(32)),
+            posted: stream_out(PostedWrite::shape()),
+            order: stream_out(ReadOrder::shape()),
+            order_tag: output(uint(8)),
+            sideband: input(Sideband::shape()),
+            endpoint: input(EndpointEvents::shape()),
+            generations: (0..READ_SLOTS).map(|_| input(uint(2))).collect(),
+            next_generation: output(uint(READ_SLOTS)),
+            reset: output(boolean()),
+        }
+    }
+
+    fn build(&self, io: FunctionIo) {
+        let shape = &self.shape;
+        let queues = shape.queues;
+        let vectors = pci::msix_vectors(queues);
+        let registers = instance(
+            "registers",
+            Registers { queues, inline_slots: shape.inline_slots, stream_bits: shape.stream_bits },
+        );
+        let pairs: Vec<_> =
+            (0..queues).map(|pair| instance(format!("pair_{pair}"), Pair)).collect();
+        let admin_pair = instance("admin_pair", Pair);
+        let inline = instance("inline", InlineBuffer { queues, slots: shape.inline_slots });
+        let fetcher = instance("fetcher", Fetcher { queues });
+        let admin = instance("admin", Admin { queues });
+        let dispatch = instance("dispatch", Dispatch { queues, in_flight: IN_FLIGHT });
+        let completions = instance("completions", CompletionWriter { queues });
+        let access = instance("core_access", CoreAccess);
+        let requester = instance("requester", Requester);
+        let msix = instance("msix", Msix { vectors });
+        let core = instance("core", Core { shape: shape.clone() });
+        let sideband = io.sideband.value();
+        let line = io.line.payload();
+
+        // Writes: to the MSI-X table, or to registers and inline windows.
+        let is_write = io.line.valid() & !line.completion;
+        io.line.accept(line.completion | line.msix | registers.ready.value());
+        msix.write.set(is_write & line.msix);
+        registers.write.set(is_write & !line.msix);
+        inline.write.set(registers.in_page);
+        inline.pair.set(registers.page_pair);
+        inline.line.set(line.line.bits(0..6));
+        for (port, value) in [(&msix.line, line.line), (&registers.line, line.line)] {
+            port.set(value);
+        }
+        let all_pairs = || pairs.iter().chain([&admin_pair]);
+        for port in [&msix.data, &registers.data, &inline.data] {
+            port.set(line.data);
+        }
+        for port in [&msix.enables, &registers.enables, &inline.enables] {
+            port.set(line.enables);
+        }
+        for (index, pair) in all_pairs().enumerate() {
+            pair.data.set(line.data);
+            pair.enables.set(line.enables);
+            pair.write_config.set(registers.pair_write.bit(index as u32));
+            pair.write_page.set(registers.page_write.bit(index as u32));
+            registers.pair_lines[index].set(pair.config);
+            registers.page_lines[index].set(pair.page);
+        }
+
+        // Reads.
+        registers.reads.set(io.reads & !io.reads_msix);
+        registers.dw.set(io.dw);
+        msix.read_dw.set(io.dw);
+        io.read_ready.set(io.reads_msix.value() | registers.read_ready.value());
+        io.read_data.set(mux(io.reads_msix, msix.read_data.value(), registers.read_data.value()));
+
+        // What happens to the pairs.
+        let written = completions.written.value();
+        let views: Vec<PairView> = all_pairs().map(|pair| pair.view.value()).collect();
+        for (index, pair) in pairs.iter().enumerate() {
+            let (direct, fetched) = (inline.strobes[index].value(), fetcher.strobes[index].value());
+            inline.views[index].set(views[index]);
+            fetcher.views[index].set(views[index]);
+            dispatch.views[index].set(views[index]);
+            pair.strobes.set(PairStrobes {
+                inline_taken: direct.inline_taken,
+                inline_seen: direct.inline_seen,
+                inline_line: direct.inline_line,
+                fetched: fetched.fetched,
+                accepted: fetched.accepted,
+                returned: fetched.returned,
+                written: written.bit(index as u32),
+                error: mux(direct.error.is_zero(), fetched.error, direct.error),
+                stop: admin.stop.bit(index as u32),
+            });
+        }
+        let admin_strobes = admin.strobes.value();
+        admin_pair.strobes.set(PairStrobes { written: written.bit(queues), ..admin_strobes });
+        admin.view.set(views[queues as usize]);
+        for (port, view) in completions.views.iter().zip(&views) {
+            port.set(*view);
+        }
+
+        // Reads of host memory.
+        requester.line.set(line);
+        requester.line_valid.set(io.line.valid());
+        requester.completer_id.set(sideband.completer_id);
+        requester.timeout.set(registers.read_timeout);
+        for (port, generation) in requester.generations.iter().zip(&io.generations) {
+            port.set(generation);
+        }
+        io.next_generation.set(requester.next_generation);
+        let orders = instance("orders", StreamMerge::<Main>::new(71, 2));
+        for (source, port) in [&admin.order, &fetcher.order].into_iter().zip(&orders.sources) {
+            port.offer(source.valid(), pack(source.payload()));
+            source.accept(port.ready.value());
+        }
+        requester
+            .order
+            .offer(orders.sink.valid.value(), unpack(&ReadOrder::shape(), orders.sink.payload));
+        orders.sink.ready.set(requester.order.ready);
+        connect(&requester.sent, &io.order);
+        io.order_tag.set(requester.tag);
+        let ended = requester.ended.value();
+        fetcher.ended.set(ended.bits(0..FETCH_SLOTS));
+        for (port, outcome) in fetcher.outcomes.iter().zip(&requester.outcomes) {
+            port.set(outcome);
+        }
+        admin.ended.set(ended.bit(ADMIN_SLOT));
+        admin.outcome.set(requester.outcomes[ADMIN_SLOT as usize]);
+        requester.release.set(join(&[fetcher.release.value(), admin.release.as_uint()]));
+        requester.read.set(admin.read | fetcher.read);
+        requester.read_line.set(mux(
+            admin.read,
+            admin.read_line.value(),
+            fetcher.read_line.value(),
+        ));
+        fetcher.read_busy.set(admin.read);
+        fetcher.data.set(requester.data);
+        admin.data.set(requester.data);
+        fetcher.max_read_request.set(sideband.max_read_request);
+        admin.max_read_request.set(sideband.max_read_request);
+
+        // Events, decisions, completions.
+        connect(&inline.event, &dispatch.inline);
+        connect(&fetcher.event, &dispatch.ring);
+        connect(&dispatch.event, &core.event);
+        connect(&core.decision, &dispatch.decision);
+        connect(&dispatch.decided, &completions.sources[0]);
+        connect(&dispatch.refused, &completions.sources[1]);
+        connect(&admin.record, &completions.sources[2]);
+
+        // The core's words.
+        access.requests[0].set(admin.core);
+        access.requests[1].set(registers.core);
+        admin.reply.set(access.replies[0]);
+        registers.reply.set(access.replies[1]);
+        core.host.set(access.host);
+        access.answer.set(core.host_answer);
+
+        // Writes to host memory; an interrupt is raised after the write that it tells of.
+        let writes = instance("writes", StreamMerge::<Main>::new(581, 3));
+        for (source, port) in
+            [&completions.write, &admin.write, &msix.message].into_iter().zip(&writes.sources)
+        {
+            port.offer(source.valid(), pack(source.payload()));
+            source.accept(port.ready.value());
+        }
+        io.posted
+            .offer(writes.sink.valid.value(), unpack(&PostedWrite::shape(), writes.sink.payload));
+        writes.sink.ready.set(io.posted.ready());
+        let raised = all_pairs().fold(UInt::lit(0, vectors), |raised, pair| {
+            let one = UInt::lit(1, vectors).shift_left(pair.vector.value());
+            raised | mux(pair.announces, one, UInt::lit(0, vectors))
+        });
+        msix.raise.set(raised | registers.alarm.as_uint().zext(vectors));
+        msix.sideband.set(sideband);
+
+        // State and counters.
+        let failed: Vec<UInt> = all_pairs().map(|pair| pair.failed.as_uint()).collect();
+        registers.failed.set(join(&failed));
+        let busy: Vec<UInt> = pairs.iter().map(|pair| pair.busy.as_uint()).collect();
+        admin.busy_pairs.set(join(&busy));
+        admin.counters.set(registers.counters);
+        for (port, value) in admin.health.iter().zip(&registers.health) {
+            port.set(value);
+        }
+        let idle = inline.idle.value()
+            & fetcher.idle.value()
+            & dispatch.idle.value()
+            & completions.idle.value()
+            & requester.idle.value()
+            & admin.idle.value()
+            & !any(&all_pairs().map(|pair| pair.busy.value()).collect::<Vec<_>>());
+        registers.status.set(word_of(
+            &[
+                (device_status::READY, UInt::lit(1, 1)),
+                (device_status::BUS_MASTER, sideband.bus_master.as_uint()),
+                (device_status::MSIX_ENABLED, sideband.msix_enable.as_uint()),
+                (device_status::IDLE, idle.as_uint()),
+            ],
+            32,
+        ));
+        let endpoint = io.endpoint.value();
+        registers.errors.set(word_of(
+            &[
+                (device_errors::UNSUPPORTED, endpoint.unsupported.as_uint()),
+                (device_errors::POISONED, endpoint.poisoned.as_uint()),
+                (device_errors::UNEXPECTED, requester.unexpected.as_uint()),
+                (device_errors::TIMEOUT, requester.timed_out.as_uint()),
+                (device_errors::MALFORMED, endpoint.malformed.as_uint()),
+                (device_errors::CORE_TIMEOUT, access.timed_out.as_uint()),
+            ],
+            32,
+        ));
+        let inline_taken = any(&inline.strobes.iter().map(|s| s.inline_taken).collect::<Vec<_>>());
+        let ring_taken = any(&fetcher.strobes.iter().map(|s| s.accepted).collect::<Vec<_>>());
+        let fires = |valid: Bool, ready: Bool| valid & ready;
+        let counted = [
+            endpoint.received,
+            endpoint.sent,
+            inline_taken,
+            ring_taken,
+            written.bits(0..queues).reduce_or() & !completions.dropped.value(),
+            completions.dropped.value(),
+            dispatch.hook_refused.value(),
+            fires(msix.message.valid(), msix.message.ready()),
+            fires(io.order.valid.value(), io.order.ready()),
+            admin.finished.value(),
+            endpoint.unsupported,
+            endpoint.poisoned,
+            requester.unexpected.value(),
+            requester.timed_out.value(),
+            endpoint.malformed,
+            requester.refused.value(),
+        ];
+        for (port, event) in registers.events.iter().zip(counted) {
+            port.set(event);
+        }
+        io.reset.set(registers.reset);
+        let _ = (writes.chosen, orders.chosen);
+    }
+}

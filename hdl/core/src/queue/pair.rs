@@ -1,0 +1,381 @@
+//! State of one queue pair.
+
+use rmt_isa::device::fields::{
+    pair_control, pair_domain, pair_interrupt, pair_moderation, pair_rings, pair_status,
+};
+use rmt_isa::device::registers::{
+    COMPLETION_HEAD, COMPLETION_RING, COMPLETION_TAIL, DOMAIN, EVENT_HEAD, EVENT_RING, EVENT_TAIL,
+    HOOKS, INLINE_LINES, INTERRUPT, MODERATION, OUTSTANDING, PAIR_CONTROL, PAIR_STATUS, RINGS,
+    Register,
+};
+use rmt_isa::device::{
+    MAX_RING_LOG2, MIN_RING_LOG2, MODERATION_CYCLES, QueueError, RING_ALIGNMENT,
+};
+use rtl_builder::prelude::*;
+
+use crate::bits::{field, flag, word_of};
+
+/// What other units must know of a pair.
+#[derive(Clone, Copy, Debug, Bundle)]
+pub struct PairView {
+    /// It is enabled: decisions are written
+    pub enabled: Bool,
+    /// It takes events
+    pub running: Bool,
+    /// Bus address of the event ring
+    pub event_ring: UInt,
+    /// Bus address of the completion ring
+    pub completion_ring: UInt,
+    /// Binary logarithm of the events in the event ring
+    pub event_log2: UInt,
+    /// Binary logarithm of the decisions in the completion ring
+    pub completion_log2: UInt,
+    /// Events that are in the ring and not fetched
+    pub waiting: UInt,
+    /// Index of the first of them
+    pub fetch_index: UInt,
+    /// Index of the next decision
+    pub completion_tail: UInt,
+    /// Completion places that are not promised
+    pub free: UInt,
+    /// Allowed hooks, the first one lowest
+    pub hooks: UInt,
+    /// How many of them count
+    pub hook_count: UInt,
+}
+
+impl PairView {
+    /// The shape.
+    pub fn shape() -> Self {
+        Self {
+            enabled: boolean(),
+            running: boolean(),
+            event_ring: uint(64),
+            completion_ring: uint(64),
+            event_log2: uint(4),
+            completion_log2: uint(4),
+            waiting: uint(16),
+            fetch_index: uint(16),
+            completion_tail: uint(16),
+            free: uint(16),
+            hooks: uint(64),
+            hook_count: uint(3),
+        }
+    }
+}
+
+/// What happens to a pair in a cycle.
+#[derive(Clone, Copy, Debug, Bundle)]
+pub struct PairStrobes {
+    /// An inline event is complete and has a place
+    pub inline_taken: Bool,
+    /// An inline event was written to this line, whether or not it had a place
+    pub inline_seen: Bool,
+    /// The line
+    pub inline_line: UInt,
+    /// So many events of the ring are being fetched
+    pub fetched: UInt,
+    /// An event of the ring was accepted
+    pub accepted: Bool,
+    /// So many promised places are given back unused
+    pub returned: UInt,
+    /// A decision was written or dropped
+    pub written: Bool,
+    /// It fails with this error
+    pub error: UInt,
+    /// It is stopped by the admin queue
+    pub stop: Bool,
+}
+
+impl PairStrobes {
+    /// The shape.
+    pub fn shape() -> Self {
+        Self {
+            inline_taken: boolean(),
+            inline_seen: boolean(),
+            inline_line: uint(INLINE_LINES.ilog2()),
+            fetched: uint(4),
+            accepted: boolean(),
+            returned: uint(4),
+            written: boolean(),
+            error: uint(8),
+            stop: boolean(),
+        }
+    }
+}
+
+/// One queue pair, or the rings of the admin queue.
+pub struct Pair;
+
+/// Ports of [`Pair`].
+#[derive(Clone, Ports)]
+pub struct PairIo {
+    /// The line with the pair's rings and rights is written
+    pub write_config: Input<Bool>,
+    /// The line with its doorbells is written
+    pub write_page: Input<Bool>,
+    /// The line's bytes
+    pub data: Input<UInt>,
+    /// Which of them are written
+    pub enables: Input<UInt>,
+    /// What happens
+    pub strobes: Input<PairStrobes>,
+    /// What others must know
+    pub view: Output<PairView>,
+    /// The line with rings and rights, read
+    pub config: Output<UInt>,
+    /// The line with doorbells and state, read
+    pub page: Output<UInt>,
+    /// It has an error
+    pub failed: Output<Bool>,
+    /// Events of it are inside
+    pub busy: Output<Bool>,
+    /// An interrupt is due in this cycle
+    pub announces: Output<Bool>,
+    /// Its vector
+    pub vector: Output<UInt>,
+}
+
+impl Component for Pair {
+    type Io = PairIo;
+
+    fn name(&self) -> String {
+        "queue_pair".into()
+    }
+
+    fn doc(&self) -> String {
+        "State of one queue pair".into()
+    }
+
+    fn io(&self) -> PairIo {
+        PairIo {
+            write_config: input(boolean()),
+            write_page: input(boolean()),
+            data: input(uint(512)),
+            enables: input(uint(64)),
+            strobes: input(PairStrobes::shape()),
+            view: output(PairView::shape()),
+            config: output(uint(512)),
+            page: output(uint(512)),
+            failed: output(boolean()),
+            busy: output(boolean()),
+            announces: output(boolean()),
+            vector: output(uint(8)),
+        }
+    }
+
+    fn build(&self, io: PairIo) {
+        let (data, enables) = (io.data.value(), io.enables.value());
+        // A register that the host writes; writes may cover any of its bytes.
+        let writable = |register: Register, write: Bool| {
+            let bits = 8 * register.bytes;
+            let value = reg(
+                format!("{}_register", register.name.to_lowercase()),
+                uint(bits),
+                UInt::lit(0, bits),
+            )
+            .doc(register.doc.trim());
+            when(write, || value.next(merge(register, value.value(), data, enables)));
+            value
+        };
+        let config = io.write_config.value();
+        let event_ring = writable(EVENT_RING, config);
+        let completion_ring = writable(COMPLETION_RING, config);
+        let rings = writable(RINGS, config);
+        let interrupt = writable(INTERRUPT, config);
+        let moderation = writable(MODERATION, config);
+        let domain = writable(DOMAIN, config);
+        let hooks = writable(HOOKS, config);
+        let control = writable(PAIR_CONTROL, config);
+
+        let event_log2 = field(rings.value(), pair_rings::EVENT_LOG2);
+        let completion_log2 = field(rings.value(), pair_rings::COMPLETION_LOG2);
+        let size = |log2: UInt| UInt::lit(1, 16).shift_left(log2);
+        let in_range = |log2: UInt| log2.ge(MIN_RING_LOG2) & log2.le(MAX_RING_LOG2);
+        let aligned = |address: UInt| address.bits(0..RING_ALIGNMENT.ilog2()).is_zero();
+        let sound = (in_range(event_log2)
+            & in_range(completion_log2)
+            & aligned(event_ring.value())
+            & aligned(completion_ring.value()))
+        .named("sound");
+
+        let strobes = io.strobes.value();
+        let enabled = reg("enabled", boolean(), false);
+        let error = reg("error", uint(8), 0).doc("Why it stopped, a `QueueError`");
+        let event_tail = reg("event_tail", uint(16), 0);
+        let event_head = reg("event_head", uint(16), 0);
+        let fetch_index = reg("fetch_index", uint(16), 0).doc("First event that is not fetched");
+        let head = reg("completion_head", uint(16), 0);
+        let tail = reg("completion_tail", uint(16), 0);
+        let outstanding = reg("outstanding", uint(16), 0).doc("Promised completion places");
+        let busy = !outstanding.is_zero();
+        let running = (enabled & error.is_zero()).named("running");
+        let unread = tail.wrapping_sub(head.value()).named("unread");
+        let free =
+            size(completion_log2).wrapping_sub(unread).wrapping_sub(outstanding).named("free");
+        let waiting = event_tail.wrapping_sub(fetch_index.value());
+
+        // Places are promised and given back.
+        let more = strobes.fetched + strobes.inline_taken.as_uint();
+        let fewer = strobes.returned + strobes.written.as_uint();
+        outstanding.next(outstanding.wrapping_add(more).wrapping_sub(fewer));
+        fetch_index.next(fetch_index.wrapping_add(strobes.fetched));
+        when(strobes.accepted, || event_head.next(event_head.wrapping_add(1)));
+        when(strobes.written & enabled, || tail.next(tail.wrapping_add(1)));
+
+        // Doorbells.
+        let doorbell = |register: Register| {
+            let rung = io.write_page.value()
+                & enables.bits(register.offset..register.offset + 2).reduce_and();
+            let low = 8 * register.offset;
+            (rung & enabled, data.bits(low..low + 16))
+        };
+        let fail = |code: QueueError| {
+            when(error.is_zero(), || error.next(UInt::lit(code as u64, 8)));
+        };
+        let (rung, new_tail) = doorbell(EVENT_TAIL);
+        when(rung, || {
+            let pending = new_tail.wrapping_sub(event_head.value());
+            when(pending.gt(size(event_log2)), || fail(QueueError::EventOverrun))
+                .otherwise(|| event_tail.next(new_tail));
+        });
+        let (rung, new_head) = doorbell(COMPLETION_HEAD);
+        when(rung, || {
+            when(tail.wrapping_sub(new_head).gt(unread), || fail(QueueError::BadCompletionHead))
+                .otherwise(|| head.next(new_head));
+        });
+        // The line of an inline event says how far the driver is, see `ring::head_after_line`.
+        let unit = completion_log2.wrapping_sub(MIN_RING_LOG2).trunc(4);
+        let known = head.value().shift_right(unit).named("known_units");
+        let steps = strobes.inline_line.wrapping_sub(known.bits(0..5)).named("line_steps");
+        let said = known.wrapping_add(steps).shift_left(unit).named("said_head");
+        let moves = !steps.is_zero() & steps.le(1 << MIN_RING_LOG2);
+        when(strobes.inline_seen & enabled & moves, || {
+            when(tail.wrapping_sub(said).gt(unread), || fail(QueueError::BadCompletionHead))
+                .otherwise(|| head.next(said));
+        });
+        when(!strobes.error.is_zero() & running, || error.next(strobes.error));
+
+        // Start and stop.
+        let wants = flag(merge(PAIR_CONTROL, control.value(), data, enables), pair_control::ENABLE);
+        let touched = config & enables.bit(PAIR_CONTROL.offset);
+        let draining = (busy & !enabled).named("draining");
+        when(touched & wants & !enabled & !draining, || {
+            enabled.next(true);
+            error.next(mux(
+                sound,
+                UInt::lit(0, 8),
+                UInt::lit(QueueError::BadConfiguration as u64, 8),
+            ));
+            for index in [&event_tail, &event_head, &fetch_index, &head, &tail] {
+                index.next(0);
+            }
+        });
+        when((touched & !wants) | strobes.stop, || {
+            enabled.next(false);
+            error.next(0);
+        });
+
+        // Moderation: decisions since the last interrupt, and time since the first of them.
+        let count = reg("unannounced", uint(16), 0).doc("Decisions since the last interrupt");
+        let time = reg("unannounced_time", uint(16 + MODERATION_CYCLES.ilog2()), 0);
+        let bound = field(moderation.value(), pair_moderation::DECISIONS);
+        let limit = field(moderation.value(), pair_moderation::TIME);
+        let reached = !count.is_zero() & count.ge(bound);
+        let waited = !count.is_zero()
+            & !limit.is_zero()
+            & time.bits(MODERATION_CYCLES.ilog2()..16 + MODERATION_CYCLES.ilog2()).ge(limit);
+        let asked = flag(interrupt.value(), pair_interrupt::ENABLE);
+        let due = (asked & (reached | waited)).named("due");
+        let news = (strobes.written & enabled).as_uint();
+        when(due | !asked | !enabled, || {
+            count.next(mux(asked, news.zext(16), UInt::lit(0, 16)));
+            time.next(0);
+        })
+        .otherwise(|| {
+            count.next((count + news).sat(16));
+            when(!count.is_zero(), || time.next((time + 1).sat(time.width())));
+        });
+        io.announces.set(due);
+        io.vector.set(field(interrupt.value(), pair_interrupt::VECTOR));
+
+        io.view.set(PairView {
+            enabled: enabled.value(),
+            running,
+            event_ring: event_ring.value(),
+            completion_ring: completion_ring.value(),
+            event_log2,
+            completion_log2,
+            waiting,
+            fetch_index: fetch_index.value(),
+            completion_tail: tail.value(),
+            free,
+            hooks: hooks.value(),
+            hook_count: field(control.value(), pair_control::HOOK_COUNT),
+        });
+        io.failed.set(enabled & !error.is_zero());
+        io.busy.set(busy);
+        let shown_control = word_of(
+            &[
+                (pair_control::ENABLE, enabled.as_uint()),
+                (pair_control::HOOK_COUNT, field(control.value(), pair_control::HOOK_COUNT)),
+            ],
+            32,
+        );
+        io.config.set(line(&[
+            (EVENT_RING, event_ring.value()),
+            (COMPLETION_RING, completion_ring.value()),
+            (RINGS, rings.value()),
+            (INTERRUPT, interrupt.value()),
+            (MODERATION, moderation.value()),
+            (DOMAIN, domain.value()),
+            (HOOKS, hooks.value()),
+            (PAIR_CONTROL, shown_control),
+        ]));
+        let status = word_of(
+            &[
+                (pair_status::RUNNING, running.as_uint()),
+                (pair_status::DRAINING, draining.as_uint()),
+                (pair_status::ERROR, error.value()),
+                (pair_status::DOMAIN, field(domain.value(), pair_domain::DOMAIN)),
+            ],
+            32,
+        );
+        io.page.set(line(&[
+            (EVENT_TAIL, event_tail.zext(32)),
+            (COMPLETION_HEAD, head.zext(32)),
+            (PAIR_STATUS, status),
+            (EVENT_HEAD, event_head.zext(32)),
+            (COMPLETION_TAIL, tail.zext(32)),
+            (OUTSTANDING, outstanding.zext(32)),
+        ]));
+    }
+}
+
+/// A register's value after a write of some bytes of its line.
+pub(crate) fn merge(register: Register, old: UInt, data: UInt, enables: UInt) -> UInt {
+    let bytes: Vec<UInt> = (0..register.bytes)
+        .map(|byte| {
+            let place = register.offset + byte;
+            let new = data.bits(8 * place..8 * place + 8);
+            mux(enables.bit(place), new, old.bits(8 * byte..8 * byte + 8))
+        })
+        .collect();
+    crate::tlp::join(&bytes)
+}
+
+/// A line of 64 bytes with registers in it.
+pub(crate) fn line(registers: &[(Register, UInt)]) -> UInt {
+    registers.iter().fold(UInt::lit(0, 512), |line, (register, value)| {
+        let high = 512 - 8 * register.offset - value.width();
+        let low = 8 * register.offset;
+        let mut parts = vec![value.zext(value.width())];
+        if low > 0 {
+            parts.insert(0, UInt::lit(0, low));
+        }
+        if high > 0 {
+            parts.push(UInt::lit(0, high));
+        }
+        line | crate::tlp::join(&parts)
+    })
+}

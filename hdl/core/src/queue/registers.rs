@@ -1,0 +1,297 @@
+//! The device's own registers, and the decode of all others.
+
+use rmt_isa::card::regions::ADDRESS_BITS;
+use rmt_isa::card::shape::MAGIC as MAGIC_VALUE;
+use rmt_isa::device::fields::{device_control, device_errors};
+use rmt_isa::device::registers::{
+    ADMIN_PAGE, ADMIN_PAIR, Block, CONTROL, CORE_PAGE, CORE_WINDOW, CORE_WINDOW_WORDS, COUNTERS,
+    CYCLES, ERRORS, FAILED_PAIRS, FUNCTION, IDENTITY, INLINE_SLOTS, LINE_BYTES, MAGIC, PAGE, PAIR,
+    PAIR_PAGE_BYTES, QUEUES, READ_TIMEOUT, REGISTERS, STATUS, STREAM_BITS, VECTORS, VERSION,
+};
+use rmt_isa::device::{READ_TIMEOUT_CYCLES, pci};
+use rtl_builder::prelude::*;
+use rtl_builder::stock::lowest_set;
+
+use super::core_access::{CoreReply, CoreRequest};
+use super::inline::pair_bits;
+use super::pair::{line as line_of, merge};
+use crate::bits::{flag, word_of};
+use crate::tlp::{LINE_BITS, dws, join};
+
+/// Decodes writes of lines and reads of DWs.
+pub struct Registers {
+    /// Queue pairs.
+    pub queues: u32,
+    /// Inline events of each pair.
+    pub inline_slots: u32,
+    /// Width of the streams, bits.
+    pub stream_bits: u32,
+}
+
+/// Ports of [`Registers`].
+#[derive(Clone, Ports)]
+pub struct RegistersIo {
+    /// A line of the register BAR is written
+    pub write: Input<Bool>,
+    /// The line is taken in this cycle
+    pub ready: Output<Bool>,
+    /// Its number
+    pub line: Input<UInt>,
+    /// Its bytes
+    pub data: Input<UInt>,
+    /// Which of them are written
+    pub enables: Input<UInt>,
+    /// A DW is wanted
+    pub reads: Input<Bool>,
+    /// Its number
+    pub dw: Input<UInt>,
+    /// It is there
+    pub read_ready: Output<Bool>,
+    /// The DW
+    pub read_data: Output<UInt>,
+    /// The line is that of the rings and rights of a pair; the admin queue is the last one
+    pub pair_write: Output<UInt>,
+    /// The line is that of the doorbells of a pair
+    pub page_write: Output<UInt>,
+    /// The line is in the page of a queue pair
+    pub in_page: Output<Bool>,
+    /// The pair whose page it is
+    pub page_pair: Output<UInt>,
+    /// Lines of the pairs, the admin queue last
+    pub pair_lines: Vec<Input<UInt>>,
+    /// Pages' first lines, the admin queue last
+    pub page_lines: Vec<Input<UInt>>,
+    /// Bit p: pair p has failed; the admin queue is the last one
+    pub failed: Input<UInt>,
+    /// What the counters count in this cycle, in their order
+    pub events: Vec<Input<Bool>>,
+    /// Bits of `ERRORS` that happen in this cycle
+    pub errors: Input<UInt>,
+    /// Register `STATUS`
+    pub status: Input<UInt>,
+    /// Access to the core
+    pub core: Output<CoreRequest>,
+    /// Its end
+    pub reply: Input<CoreReply>,
+    /// Cycles that a read may take
+    pub read_timeout: Output<UInt>,
+    /// The host asks for a reset
+    pub reset: Output<Bool>,
+    /// The counters, as a line
+    pub counters: Output<UInt>,
+    /// Results of a health command
+    pub health: Vec<Output<UInt>>,
+    /// A new error happened
+    pub alarm: Output<Bool>,
+}
+
+impl Component for Registers {
+    type Io = RegistersIo;
+
+    fn name(&self) -> String {
+        format!("device_registers_q{}_s{}_w{}", self.queues, self.inline_slots, self.stream_bits)
+    }
+
+    fn doc(&self) -> String {
+        "The device's own registers, and the decode of all others".into()
+    }
+
+    fn io(&self) -> RegistersIo {
+        let all = self.queues + 1;
+        let counters = REGISTERS.iter().filter(|register| register.block == COUNTERS);
+        RegistersIo {
+            write: input(boolean()),
+            ready: output(boolean()),
+            line: input(uint(LINE_BITS)),
+            data: input(uint(512)),
+            enables: input(uint(64)),
+            reads: input(boolean()),
+            dw: input(uint(LINE_BITS + 4)),
+            read_ready: output(boolean()),
+            read_data: output(uint(32)),
+            pair_write: output(uint(all)),
+            page_write: output(uint(all)),
+            in_page: output(boolean()),
+            page_pair: output(uint(pair_bits(self.queues))),
+            pair_lines: (0..all).map(|_| input(uint(512))).collect(),
+            page_lines: (0..all).map(|_| input(uint(512))).collect(),
+            failed: input(uint(all)),
+            events: counters.map(|_| input(boolean())).collect(),
+            errors: input(uint(32)),
+            status: input(uint(32)),
+            core: output(CoreRequest::shape()),
+            reply: input(CoreReply::shape()),
+            read_timeout: output(uint(32)),
+            reset: output(boolean()),
+            counters: output(uint(512)),
+            health: (0..3).map(|_| output(uint(64))).collect(),
+            alarm: output(boolean()),
+        }
+    }
+
+    fn build(&self, io: RegistersIo) {
+        let all = self.queues + 1;
+        let (data, enables) = (io.data.value(), io.enables.value());
+        let line_number = |block: Block, copy: u32| u64::from(block.at(copy) / LINE_BYTES);
+        // The window takes its words one by one; no line is taken meanwhile.
+        let window_words = reg("window_words", uint(8), 0).doc("Words of the window to be written");
+        let window_data = reg_uninit("window_data", uint(512));
+        let window_line = reg("window_line", uint(5), 0);
+        let ready = window_words.is_zero();
+        io.ready.set(ready);
+        let write = (io.write.value() & ready).named("write_now");
+        let hits = |block: Block, copy: u32| write & io.line.eq(line_number(block, copy));
+        let of_all = |block: Block, admin: Block| {
+            let mut hits: Vec<UInt> =
+                (0..self.queues).map(|pair| hits(block, pair).as_uint()).collect();
+            hits.push((write & io.line.eq(line_number(admin, 0))).as_uint());
+            join(&hits)
+        };
+        io.pair_write.set(of_all(PAIR, ADMIN_PAIR));
+        io.page_write.set(of_all(PAGE, ADMIN_PAGE));
+        let page_lines_log2 = (PAIR_PAGE_BYTES / LINE_BYTES).ilog2();
+        let page_number = |line: UInt| line.bits(page_lines_log2..LINE_BITS - 1);
+        let in_pages = |line: UInt| line.bit(LINE_BITS - 1);
+        let pair = page_number(io.line.value());
+        io.in_page.set(write & in_pages(io.line.value()) & pair.lt(self.queues));
+        io.page_pair.set(pair.resize(pair_bits(self.queues)));
+
+        // The function's registers.
+        let function = hits(FUNCTION, 0);
+        let timeout = reg("read_timeout_reg", uint(32), u64::from(READ_TIMEOUT_CYCLES));
+        let core_page = reg("core_page", uint(32), 0);
+        when(function, || {
+            timeout.next(merge(READ_TIMEOUT, timeout.value(), data, enables));
+            core_page.next(merge(CORE_PAGE, core_page.value(), data, enables));
+        });
+        io.read_timeout.set(timeout.max(64));
+        let control = merge(CONTROL, UInt::lit(0, 32), data, enables);
+        io.reset.set(function & flag(control, device_control::RESET));
+        let errors = reg("errors_reg", uint(32), 0);
+        let cleared =
+            mux(function, merge(ERRORS, UInt::lit(0, 32), data, enables), UInt::lit(0, 32));
+        let failed = io.failed.value();
+        let seen = io.errors.value()
+            | word_of(
+                &[
+                    (device_errors::PAIR, failed.bits(0..self.queues).reduce_or().as_uint()),
+                    (device_errors::ADMIN, failed.bit(self.queues).as_uint()),
+                ],
+                32,
+            );
+        errors.next((errors.value() & !cleared) | seen);
+        io.alarm.set((seen & !errors.value()).reduce_or());
+        let cycles = reg("cycles", uint(64), UInt::lit(0, 64));
+        cycles.next(cycles.wrapping_add(1));
+
+        let mut counted = Vec::new();
+        let names = REGISTERS.iter().filter(|register| register.block == COUNTERS);
+        for (register, event) in names.zip(&io.events) {
+            let name = format!("count_{}", register.name.to_lowercase());
+            let counter = reg(name, uint(32), 0).doc(register.doc.trim());
+            when(event, || counter.next(counter.wrapping_add(1)));
+            counted.push((*register, counter.value()));
+        }
+        let counters = line_of(&counted);
+        io.counters.set(counters);
+        let failed_pairs = failed.zext(32);
+        let healths =
+            [errors.value().concat(io.status.value()), failed_pairs.zext(64), cycles.value()];
+        for (port, value) in io.health.iter().zip(healths) {
+            port.set(value);
+        }
+
+        // Reads.
+        let constant = |value: u64, bits: u32| UInt::lit(value, bits);
+        let vectors = pci::msix_vectors(self.queues);
+        let identity = line_of(&[
+            (MAGIC, constant(MAGIC_VALUE, 64)),
+            (VERSION, constant(rmt_isa::device::VERSION.into(), 32)),
+            (QUEUES, constant(self.queues.into(), 32)),
+            (INLINE_SLOTS, constant(self.inline_slots.into(), 32)),
+            (VECTORS, constant(vectors.into(), 32)),
+            (STREAM_BITS, constant(self.stream_bits.into(), 32)),
+        ]);
+        let function_line = line_of(&[
+            (STATUS, io.status.value()),
+            (ERRORS, errors.value()),
+            (FAILED_PAIRS, failed_pairs),
+            (READ_TIMEOUT, timeout.value()),
+            (CORE_PAGE, core_page.value()),
+            (CYCLES, cycles.value()),
+        ]);
+        let read_line = io.dw.bits(4..LINE_BITS + 4);
+        let mut arms = vec![
+            (line_number(IDENTITY, 0), identity),
+            (line_number(FUNCTION, 0), function_line),
+            (line_number(COUNTERS, 0), counters),
+        ];
+        for pair in 0..all {
+            let (block, page, copy) =
+                if pair == self.queues { (ADMIN_PAIR, ADMIN_PAGE, 0) } else { (PAIR, PAGE, pair) };
+            arms.push((line_number(block, copy), io.pair_lines[pair as usize].value()));
+            arms.push((line_number(page, copy), io.page_lines[pair as usize].value()));
+        }
+        let shown = lookup(read_line, &arms, UInt::lit(0, 512));
+        let register_dw = select(io.dw.bits(0..4), &dws(shown));
+
+        // The window onto the core.
+        let window_log2 = (CORE_WINDOW_WORDS * 8 / LINE_BYTES).ilog2();
+        let is_window = |line: UInt| {
+            line.bits(window_log2..LINE_BITS).eq(line_number(CORE_WINDOW, 0) >> window_log2)
+        };
+        let whole: Vec<UInt> = (0..8)
+            .map(|word| enables.bits(8 * word..8 * word + 8).reduce_and().as_uint())
+            .collect();
+        when(write & is_window(io.line.value()), || {
+            window_words.next(join(&whole));
+            window_data.next(data);
+            window_line.next(io.line.bits(0..window_log2));
+        });
+        let (waits, word) = lowest_set(window_words.value());
+        let window_read = io.reads.value() & is_window(read_line);
+        // The high half comes from the read of the low half before it.
+        let kept = reg_uninit("kept_high", uint(32));
+        let kept_word = reg("kept_word", uint(8), 0);
+        let kept_valid = reg("kept_valid", boolean(), false);
+        let read_word = io.dw.bits(1..9).named("read_word");
+        let from_kept = io.dw.bit(0) & kept_valid & kept_word.eq(read_word);
+        // What is asked stays until its reply: a read that has begun goes before new writes.
+        let reading = reg("reading", boolean(), false);
+        let reads_core =
+            (window_read & !from_kept & (reading.value() | !waits)).named("reads_core");
+        let writes_core = (waits & !reads_core).named("writes_core");
+        reading.next(reads_core & !io.reply.done);
+        let page = core_page.value();
+        let window_words_read: Vec<UInt> =
+            (0..8).map(|w| window_data.bits(64 * w..64 * w + 64)).collect();
+        let place = mux(writes_core, window_line.concat(word), read_word);
+        let address = page.bits(0..ADDRESS_BITS - 8).concat(place);
+        io.core.set(CoreRequest {
+            valid: writes_core | reads_core,
+            write: writes_core,
+            address,
+            data: select(word, &window_words_read),
+        });
+        let done = io.reply.done;
+        when(done & writes_core, || {
+            let bit = UInt::lit(1, 8).shift_left(word);
+            window_words.next(window_words.value() & !bit);
+        });
+        let read_done = done & reads_core;
+        let answer = mux(io.reply.failed, UInt::lit(u64::MAX, 64), io.reply.data);
+        when(read_done, || {
+            kept.next(answer.bits(32..64));
+            kept_word.next(read_word);
+            kept_valid.next(!io.dw.bit(0));
+        });
+        when(write | (window_read & from_kept), || kept_valid.next(false));
+        let half = mux(io.dw.bit(0), answer.bits(32..64), answer.bits(0..32));
+        io.read_ready.set(mux(is_window(read_line), read_done | from_kept, Bool::lit(true)));
+        io.read_data.set(mux(
+            is_window(read_line),
+            mux(from_kept, kept.value(), half),
+            register_dw,
+        ));
+    }
+}

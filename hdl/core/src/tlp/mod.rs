@@ -1,0 +1,318 @@
+//! The PCIe endpoint: transactions in, transactions out, nothing of what they mean.
+//!
+//! ```text
+//!  rx ─► receiver ─┬─ lines ───► function: writes to BARs, data of completions
+//!                  └─ reads ───► completer ◄─► function: registers
+//!                                    │ completions
+//!  tx ◄─ sender ◄────────────────────┴──── posted writes, read requests ◄─ function
+//! ```
+//!
+//! - [`receive`]: packets become lines of 64 bytes, and reads of BARs.
+//! - [`complete`]: reads of BARs become completions, cut where the rules say.
+//! - [`send`]: headers and the order of packets.
+//! - [`request`]: the card's own reads: tags, completions in any order and size, time-outs.
+//! - [`msix`]: the interrupt table.
+//!
+//! The boundary is that of the 7-series block: double word (DW) 0 of a packet in the low bits,
+//! header DWs as numbers, and in payload DWs the byte of the lowest address in bits 31..24.
+
+pub mod complete;
+pub mod msix;
+pub mod receive;
+pub mod request;
+pub mod send;
+
+use rtl_builder::prelude::*;
+
+/// DWs of the longest payload that the card sends: 128 bytes, which every link allows.
+pub const MAX_PAYLOAD_DWS: u32 = 32;
+/// Slots of the card's own reads that fetch events; one more belongs to the admin queue.
+pub const FETCH_SLOTS: u32 = 4;
+/// The slot of the admin queue.
+pub const ADMIN_SLOT: u32 = FETCH_SLOTS;
+/// All slots.
+pub const READ_SLOTS: u32 = FETCH_SLOTS + 1;
+/// Lines of 64 bytes that one slot holds.
+pub const SLOT_LINES: u32 = 8;
+/// Bits of a line's number in the largest BAR.
+pub const LINE_BITS: u32 = 11;
+
+/// A beat of a packet.
+#[derive(Clone, Copy, Debug, Bundle)]
+pub struct RxBeat {
+    /// DWs, the first one in the low bits
+    pub data: UInt,
+    /// Bytes that are there; whole DWs
+    pub keep: UInt,
+    /// The packet's last beat
+    pub last: Bool,
+    /// BARs that the packet's address hits, by number; the same in all beats
+    pub bar_hit: UInt,
+}
+
+impl RxBeat {
+    /// The shape for a stream of `bits` bits.
+    pub fn shape(bits: u32) -> Self {
+        Self { data: uint(bits), keep: uint(bits / 8), last: boolean(), bar_hit: uint(7) }
+    }
+}
+
+/// A beat of a packet that the card sends.
+#[derive(Clone, Copy, Debug, Bundle)]
+pub struct TxBeat {
+    /// DWs, the first one in the low bits
+    pub data: UInt,
+    /// Bytes that are there; whole DWs
+    pub keep: UInt,
+    /// The packet's last beat
+    pub last: Bool,
+}
+
+impl TxBeat {
+    /// The shape for a stream of `bits` bits.
+    pub fn shape(bits: u32) -> Self {
+        Self { data: uint(bits), keep: uint(bits / 8), last: boolean() }
+    }
+}
+
+/// Signals of configuration space, from the PCIe block; they change rarely.
+#[derive(Clone, Copy, Debug, Bundle)]
+pub struct Sideband {
+    /// Bus, device and function number
+    pub completer_id: UInt,
+    /// Largest payload: 128 bytes shifted left by this; the card sends 128 at most
+    pub max_payload: UInt,
+    /// Largest read request: 128 bytes shifted left by this
+    pub max_read_request: UInt,
+    /// The card may send memory requests
+    pub bus_master: Bool,
+    /// MSI-X is enabled
+    pub msix_enable: Bool,
+    /// All vectors are masked
+    pub msix_mask: Bool,
+    /// The link is up; while it is not, the function is in reset
+    pub link_up: Bool,
+    /// Function-level reset, for at least one cycle
+    pub function_reset: Bool,
+}
+
+impl Sideband {
+    /// The shape.
+    pub fn shape() -> Self {
+        Self {
+            completer_id: uint(16),
+            max_payload: uint(3),
+            max_read_request: uint(3),
+            bus_master: boolean(),
+            msix_enable: boolean(),
+            msix_mask: boolean(),
+            link_up: boolean(),
+            function_reset: boolean(),
+        }
+    }
+}
+
+/// Some bytes of a line of 64.
+#[derive(Clone, Copy, Debug, Bundle)]
+pub struct RxLine {
+    /// Data of a completion; else a write to a BAR
+    pub completion: Bool,
+    /// The first line of its packet
+    pub first: Bool,
+    /// The last line of its packet
+    pub last: Bool,
+    /// Writes: the BAR with the MSI-X table, else the registers
+    pub msix: Bool,
+    /// Writes: number of the line in the BAR
+    pub line: UInt,
+    /// Byte i in bits 8i+7..8i
+    pub data: UInt,
+    /// Bytes that are there
+    pub enables: UInt,
+    /// Completions: what the packet's header says
+    pub header: CompletionHeader,
+}
+
+/// What the header of a completion says.
+#[derive(Clone, Copy, Debug, Bundle)]
+pub struct CompletionHeader {
+    /// Requester
+    pub requester: UInt,
+    /// Tag of the request
+    pub tag: UInt,
+    /// Completion status; 0 is success
+    pub status: UInt,
+    /// The data is poisoned
+    pub poisoned: Bool,
+    /// Bytes that remain, these included; 0 means 4096
+    pub byte_count: UInt,
+    /// Lowest bits of the first byte's address
+    pub lower_address: UInt,
+    /// DWs of data, 0 if it carries none
+    pub dws: UInt,
+}
+
+impl RxLine {
+    /// The shape.
+    pub fn shape() -> Self {
+        Self {
+            completion: boolean(),
+            first: boolean(),
+            last: boolean(),
+            msix: boolean(),
+            line: uint(LINE_BITS),
+            data: uint(512),
+            enables: uint(64),
+            header: CompletionHeader::shape(),
+        }
+    }
+}
+
+impl CompletionHeader {
+    /// The shape.
+    pub fn shape() -> Self {
+        Self {
+            requester: uint(16),
+            tag: uint(8),
+            status: uint(3),
+            poisoned: boolean(),
+            byte_count: uint(12),
+            lower_address: uint(7),
+            dws: uint(11),
+        }
+    }
+}
+
+/// A request that wants an answer.
+#[derive(Clone, Copy, Debug, Bundle)]
+pub struct ReadRequest {
+    /// It is no read of a BAR: the answer is `unsupported request`
+    pub unsupported: Bool,
+    /// The BAR with the MSI-X table, else the registers
+    pub msix: Bool,
+    /// First DW in the BAR
+    pub dw: UInt,
+    /// DWs, 1 to 1024
+    pub dws: UInt,
+    /// Bytes of the first DW
+    pub first_enables: UInt,
+    /// Bytes of the last DW, if there are several
+    pub last_enables: UInt,
+    /// Requester
+    pub requester: UInt,
+    /// Its tag
+    pub tag: UInt,
+    /// Traffic class
+    pub class: UInt,
+    /// Attributes, to be given back
+    pub attributes: UInt,
+}
+
+impl ReadRequest {
+    /// The shape.
+    pub fn shape() -> Self {
+        Self {
+            unsupported: boolean(),
+            msix: boolean(),
+            dw: uint(LINE_BITS + 4),
+            dws: uint(11),
+            first_enables: uint(4),
+            last_enables: uint(4),
+            requester: uint(16),
+            tag: uint(8),
+            class: uint(3),
+            attributes: uint(3),
+        }
+    }
+}
+
+/// A write of the card to host memory, which does not cross a line of 64 bytes.
+#[derive(Clone, Copy, Debug, Bundle)]
+pub struct PostedWrite {
+    /// Bus address, a multiple of 4
+    pub address: UInt,
+    /// DWs, 1 to 16
+    pub dws: UInt,
+    /// The data, byte i in bits 8i+7..8i
+    pub data: UInt,
+}
+
+impl PostedWrite {
+    /// The shape.
+    pub fn shape() -> Self {
+        Self { address: uint(64), dws: uint(5), data: uint(512) }
+    }
+}
+
+/// A read of host memory, of whole lines, inside 4 KiB.
+#[derive(Clone, Copy, Debug, Bundle)]
+pub struct ReadOrder {
+    /// Slot that it fills, and its tag
+    pub slot: UInt,
+    /// Bus address, a multiple of 64
+    pub address: UInt,
+    /// Lines of 64 bytes, 1 to 8
+    pub lines: UInt,
+}
+
+impl ReadOrder {
+    /// The shape.
+    pub fn shape() -> Self {
+        Self { slot: uint(3), address: uint(64), lines: uint(4) }
+    }
+}
+
+/// A completion that the card sends.
+#[derive(Clone, Copy, Debug, Bundle)]
+pub struct SentCompletion {
+    /// The request is not supported; no data
+    pub unsupported: Bool,
+    /// DWs of data, 1 to 32; 0 without
+    pub dws: UInt,
+    /// Bytes that remain, these included
+    pub byte_count: UInt,
+    /// Lowest bits of the first byte's address
+    pub lower_address: UInt,
+    /// Requester
+    pub requester: UInt,
+    /// Its tag
+    pub tag: UInt,
+    /// Traffic class
+    pub class: UInt,
+    /// Attributes of the request
+    pub attributes: UInt,
+    /// The data, byte i in bits 8i+7..8i
+    pub data: UInt,
+}
+
+impl SentCompletion {
+    /// The shape.
+    pub fn shape() -> Self {
+        Self {
+            unsupported: boolean(),
+            dws: uint(6),
+            byte_count: uint(12),
+            lower_address: uint(7),
+            requester: uint(16),
+            tag: uint(8),
+            class: uint(3),
+            attributes: uint(3),
+            data: uint(32 * MAX_PAYLOAD_DWS),
+        }
+    }
+}
+
+/// The bytes of a DW in opposite order: between numbers and payload.
+pub(crate) fn swap(dw: UInt) -> UInt {
+    cat(&[dw.bits(0..8), dw.bits(8..16), dw.bits(16..24), dw.bits(24..32)])
+}
+
+/// The DWs of a signal, the lowest first.
+pub(crate) fn dws(value: UInt) -> Vec<UInt> {
+    (0..value.width() / 32).map(|dw| value.bits(32 * dw..32 * (dw + 1))).collect()
+}
+
+/// Signals joined, the first one lowest.
+pub(crate) fn join(parts: &[UInt]) -> UInt {
+    cat(&parts.iter().rev().copied().collect::<Vec<_>>())
+}

@@ -1,0 +1,284 @@
+//! Packets of the host become lines of 64 bytes and reads.
+
+use rtl_builder::prelude::*;
+use rtl_builder::stock::skid;
+use rtl_builder::stock::stream::Stream;
+
+use super::{CompletionHeader, LINE_BITS, ReadRequest, RxBeat, RxLine, dws, join, swap};
+
+/// Takes packets apart. Writes and completions leave as lines, so that whatever the packet's
+/// length and alignment is, what follows sees whole lines; a write of one aligned line takes one
+/// line. Requests that want an answer leave as reads. The rest is dropped and counted.
+pub struct Receiver {
+    /// Width of the stream, bits: 64 or 128.
+    pub bits: u32,
+}
+
+/// Ports of [`Receiver`].
+#[derive(Clone, Ports)]
+pub struct ReceiverIo {
+    /// Packets
+    pub rx: StreamIn<RxBeat>,
+    /// Lines of writes and completions
+    pub line: StreamOut<RxLine>,
+    /// Requests that want an answer
+    pub read: StreamOut<ReadRequest>,
+    /// A packet came
+    pub packet: Output<Bool>,
+    /// A request was dropped or will be refused
+    pub unsupported: Output<Bool>,
+    /// A packet was poisoned
+    pub poisoned: Output<Bool>,
+    /// A packet could not be decoded
+    pub malformed: Output<Bool>,
+}
+
+impl Component for Receiver {
+    type Io = ReceiverIo;
+
+    fn name(&self) -> String {
+        format!("tlp_receiver_w{}", self.bits)
+    }
+
+    fn doc(&self) -> String {
+        "Packets of the host become lines of 64 bytes and reads".into()
+    }
+
+    fn io(&self) -> ReceiverIo {
+        ReceiverIo {
+            rx: stream_in(RxBeat::shape(self.bits)),
+            line: stream_out(RxLine::shape()),
+            read: stream_out(ReadRequest::shape()),
+            packet: output(boolean()),
+            unsupported: output(boolean()),
+            poisoned: output(boolean()),
+            malformed: output(boolean()),
+        }
+    }
+
+    fn build(&self, io: ReceiverIo) {
+        let lanes = self.bits / 32;
+        let rx = skid("rx_register", &io.rx);
+        let beat = rx.payload();
+        let words = dws(beat.data);
+
+        // Header: DWs of this beat, or those kept from an earlier one.
+        let position =
+            reg("position", uint(3), 0).doc("DWs before this beat, up to the longest header");
+        let header: Vec<UInt> = (0..4)
+            .map(|index| {
+                let kept = reg_uninit(format!("header_{index}"), uint(32));
+                let now = rx.fire() & position.eq(index / lanes * lanes);
+                when(now, || kept.next(words[(index % lanes) as usize]));
+                mux(now, words[(index % lanes) as usize], kept.value())
+            })
+            .collect();
+        let format = header[0].bits(29..32);
+        let kind = header[0].bits(24..29);
+        let (long, has_data) = (format.bit(0), format.bit(1));
+        let poison = header[0].bit(14);
+        let length = header[0].bits(0..10);
+        let length = length.is_zero().as_uint().concat(length).named("length");
+        let header_dws = mux(long, UInt::lit(4, 3), UInt::lit(3, 3)).named("header_dws");
+        let first_beat = position.is_zero();
+        // The beat in which the header ends; packets that end before are too short.
+        let header_beat = position.eq(if lanes == 4 { 0 } else { 2 }).named("header_beat");
+        let in_payload = position.eq(4).named("in_payload");
+
+        let is_memory = kind.eq(0);
+        let is_completion = kind.eq(0b01010);
+        let is_message = kind.bits(3..5).eq(0b10);
+        let prefix = format.bit(2);
+        let is_write = (is_memory & has_data & !prefix).named("is_write");
+        let is_read = (is_memory & !has_data & !prefix).named("is_read");
+        let is_completion = (is_completion & !prefix & !long).named("is_completion");
+        // Requests for I/O and configuration, locked reads, atomics: they want an answer.
+        let is_other_request = (!prefix
+            & (kind.eq(0b00001)
+                | kind.eq(0b00010)
+                | kind.eq(0b00100)
+                | kind.eq(0b00101)
+                | kind.bits(2..5).eq(0b011)))
+        .named("is_other_request");
+        let known = is_write | is_read | is_completion | is_other_request | (is_message & !prefix);
+        let hit = beat.bar_hit.bit(0) | beat.bar_hit.bit(2);
+        let address_low = mux(long, header[3], header[2]).named("address_low");
+        let writes = is_write & hit & !poison;
+        let emits = (writes | is_completion).named("emits");
+
+        // Payload DWs of this beat, the first one in lane 0.
+        let skip = if lanes == 4 {
+            // 128 bits: a header of 3 DWs leaves the last lane.
+            mux(in_payload, UInt::lit(0, 3), header_dws)
+        } else {
+            mux(in_payload, UInt::lit(0, 3), header_dws.wrapping_sub(2).trunc(3))
+        }
+        .named("skip");
+        let payload: Vec<UInt> = (0..lanes)
+            .map(|lane| {
+                let choices: Vec<(u64, UInt)> = (0..=lanes)
+                    .filter(|by| lane + by < lanes)
+                    .map(|by| (u64::from(by), swap(words[(lane + by) as usize])))
+                    .collect();
+                lookup(skip, &choices, UInt::lit(0, 32))
+            })
+            .collect();
+        let body = header_beat | in_payload;
+        let kept_left = reg("left", uint(11), 0).doc("DWs of the packet that are still to come");
+        let kept_cursor = reg("cursor", uint(LINE_BITS + 4), 0).doc("Where the next DW goes");
+        let kept_first = reg("no_line_yet", boolean(), true);
+        let started = in_payload;
+        let start = mux(
+            is_completion,
+            header[2].bits(2..6).zext(LINE_BITS + 4),
+            address_low.bits(2..LINE_BITS + 6),
+        );
+        let data_dws = mux(has_data, length, UInt::lit(0, 11)).named("data_dws");
+        let left = mux(started, kept_left.value(), data_dws).named("left_now");
+        let cursor = mux(started, kept_cursor.value(), start).named("cursor_now");
+        let first_line = mux(started, kept_first.value(), Bool::lit(true)).named("first_line");
+        let room = UInt::lit(lanes.into(), 3).wrapping_sub(skip).trunc(3);
+        let count = mux(left.lt(room), left.trunc(3), room).named("count");
+        let left_after = left.wrapping_sub(count).named("left_after");
+        let done = left_after.is_zero().named("done");
+        let slot = cursor.bits(0..4);
+        let slot_after = (slot.zext(5) + count).trunc(5).named("slot_after");
+        let fills = slot_after.bit(4);
+        let spills = (slot_after.gt(16) & done).named("spills");
+
+        // Byte enables of each DW of this beat.
+        let only = length.eq(1);
+        let enables: Vec<UInt> = (0..lanes)
+            .map(|lane| {
+                let first = Bool::lit(lane == 0) & !started;
+                let last = left.eq(lane + 1) & !only;
+                let all = UInt::lit(15, 4);
+                let of_write = priority_mux(
+                    &[(first, header[1].bits(0..4)), (last, header[1].bits(4..8))],
+                    all,
+                );
+                mux(is_completion, all, of_write)
+            })
+            .collect();
+
+        // The line that is being filled.
+        let held = reg_uninit("held", uint(512));
+        let held_enables = reg("held_enables", uint(64), UInt::lit(0, 64));
+        let (held_dws, mut merged, mut merged_enables) = (dws(held.value()), vec![], vec![]);
+        let (mut next, mut next_enables) = (vec![], vec![]);
+        for place in 0..16_u32 {
+            let distance = UInt::lit(place.into(), 4).wrapping_sub(slot);
+            let here = distance.lt(count);
+            let lane = distance.trunc(if lanes == 4 { 2 } else { 1 });
+            let (data, enable) = (select(lane, &payload), select(lane, &enables));
+            let this = here & slot.le(u64::from(place));
+            let low = 4 * place;
+            let old = held_enables.bits(low..low + 4);
+            merged.push(mux(this, data, held_dws[place as usize]));
+            merged_enables.push(mux(this, enable, old));
+            next.push(data);
+            next_enables.push(mux(here & !this, enable, UInt::lit(0, 4)));
+        }
+        let (merged, merged_enables) = (join(&merged), join(&merged_enables));
+        let (next, next_enables) = (join(&next), join(&next_enables));
+
+        let out_valid = reg("out_valid", boolean(), false);
+        let out = reg_uninit("out", RxLine::shape());
+        let rest = reg("rest", boolean(), false).doc("The packet's last line is still held");
+        let read_valid = reg("read_waits", boolean(), false);
+        let read = reg_uninit("read_out", ReadRequest::shape());
+        let out_free = !out_valid | io.line.ready();
+        let read_free = !read_valid | io.read.ready();
+        rx.accept(out_free & read_free & !rest);
+        let fire = rx.fire();
+        io.line.offer(out_valid.value(), out.value());
+        io.read.offer(read_valid.value(), read.value());
+
+        when(io.line.ready(), || out_valid.next(false));
+        when(io.read.ready(), || read_valid.next(false));
+        let empty_completion = is_completion & header_beat & data_dws.is_zero();
+        let payload_beat = body & (!count.is_zero() | empty_completion) & emits;
+        let complete_line = (fire & payload_beat & (fills | done)).named("complete_line");
+        let header_out = CompletionHeader {
+            requester: header[2].bits(16..32),
+            tag: header[2].bits(8..16),
+            status: header[1].bits(13..16),
+            poisoned: poison,
+            byte_count: header[1].bits(0..12),
+            lower_address: header[2].bits(0..7),
+            dws: data_dws,
+        };
+        when(fire & payload_beat, || {
+            held.next(merged);
+            held_enables.next(merged_enables);
+        });
+        when(complete_line, || {
+            out_valid.next(true);
+            out.next(RxLine {
+                completion: is_completion,
+                first: first_line,
+                last: done & !spills,
+                msix: beat.bar_hit.bit(2),
+                line: cursor.bits(4..LINE_BITS + 4),
+                data: merged,
+                enables: merged_enables,
+                header: header_out,
+            });
+            held.next(next);
+            held_enables.next(next_enables);
+            rest.next(spills);
+        });
+        when(rest & out_free, || {
+            out_valid.next(true);
+            out.field(|line| line.first).next(false);
+            out.field(|line| line.last).next(true);
+            out.field(|line| line.line).next(out.line.wrapping_add(1));
+            out.field(|line| line.data).next(held);
+            out.field(|line| line.enables).next(held_enables);
+            held_enables.next(UInt::lit(0, 64));
+            rest.next(false);
+        });
+        when(fire & body, || {
+            kept_left.next(left_after);
+            kept_cursor.next(cursor.wrapping_add(count));
+            kept_first.next(first_line & !complete_line);
+        });
+        let step = UInt::lit(lanes.into(), 3);
+        when(fire, || {
+            position.next(mux(in_payload, UInt::lit(4, 3), position.wrapping_add(step)));
+            // A write that ends early leaves nothing behind.
+            when(beat.last, || {
+                position.next(0);
+                when(!spills | !complete_line, || held_enables.next(UInt::lit(0, 64)));
+            });
+        });
+
+        // Requests that want an answer; the last header DW is in this beat.
+        let asks = (fire & header_beat & (is_read | is_other_request)).named("asks");
+        when(asks, || {
+            read_valid.next(true);
+            read.next(ReadRequest {
+                unsupported: !is_read | !hit,
+                msix: beat.bar_hit.bit(2),
+                dw: address_low.bits(2..LINE_BITS + 6),
+                dws: length,
+                first_enables: header[1].bits(0..4),
+                last_enables: header[1].bits(4..8),
+                requester: header[1].bits(16..32),
+                tag: header[1].bits(8..16),
+                class: header[0].bits(20..23),
+                attributes: header[0].bit(18).as_uint().concat(header[0].bits(12..14)),
+            });
+        });
+
+        let ends = fire & beat.last;
+        let short = ends & !body;
+        let early = ends & body & emits & !left_after.is_zero();
+        io.packet.set(fire & first_beat);
+        let decided = fire & header_beat;
+        io.poisoned.set(decided & poison & (is_write | is_completion));
+        io.unsupported.set(decided & ((is_write & !hit) | (is_read & !hit) | is_other_request));
+        io.malformed.set((decided & !known) | short | early);
+        let _ = beat.keep;
+    }
+}

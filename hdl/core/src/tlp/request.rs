@@ -1,0 +1,229 @@
+//! The card's own reads of host memory.
+
+use rtl_builder::prelude::*;
+use rtl_builder::stock::stream::Stream;
+
+use super::{READ_SLOTS, ReadOrder, RxLine, SLOT_LINES};
+use crate::bits::any;
+
+/// How a read ended, or why not.
+pub mod outcome {
+    /// The data is there.
+    pub const DONE: u64 = 0;
+    /// The host answered with another status than success, or not as the rules say.
+    pub const REFUSED: u64 = 1;
+    /// The data was poisoned.
+    pub const POISONED: u64 = 2;
+    /// No answer in time.
+    pub const TIMEOUT: u64 = 3;
+}
+
+/// Follows reads: one for each slot, whose data it gathers in the slot's lines of one memory.
+/// Completions may come in any order and cut at any DW.
+///
+/// The tag of a read is its slot with a number above it that changes with each read: a
+/// completion that comes after the time-out, or after a reset, fits no read and is dropped.
+pub struct Requester;
+
+/// Ports of [`Requester`].
+#[derive(Clone, Ports)]
+pub struct RequesterIo {
+    /// Reads to make; their slots are free
+    pub order: StreamIn<ReadOrder>,
+    /// The same, on their way
+    pub sent: StreamOut<ReadOrder>,
+    /// Tag of the read on its way
+    pub tag: Output<UInt>,
+    /// Lines of completions; always taken
+    pub line: Input<RxLine>,
+    /// The line is there
+    pub line_valid: Input<Bool>,
+    /// The card's own number
+    pub completer_id: Input<UInt>,
+    /// Cycles that the host may take
+    pub timeout: Input<UInt>,
+    /// Bit s: slot s has ended
+    pub ended: Output<UInt>,
+    /// How each slot ended
+    pub outcomes: Vec<Output<UInt>>,
+    /// Bit s: slot s is free again
+    pub release: Input<UInt>,
+    /// Reads a line: in the next cycle it is in `data`
+    pub read: Input<Bool>,
+    /// Slot and line in it
+    pub read_line: Input<UInt>,
+    /// The line
+    pub data: Output<UInt>,
+    /// No read is under way
+    pub idle: Output<Bool>,
+    /// A completion fitted no read
+    pub unexpected: Output<Bool>,
+    /// A read got no answer
+    pub timed_out: Output<Bool>,
+    /// A read was refused
+    pub refused: Output<Bool>,
+    /// Generations of the slots, which survive a reset of the function
+    pub generations: Vec<Input<UInt>>,
+    /// A slot's generation ends
+    pub next_generation: Output<UInt>,
+}
+
+impl Component for Requester {
+    type Io = RequesterIo;
+
+    fn name(&self) -> String {
+        "tlp_requester".into()
+    }
+
+    fn doc(&self) -> String {
+        "The card's reads: tags, completions in any order and size, time-outs".into()
+    }
+
+    fn io(&self) -> RequesterIo {
+        RequesterIo {
+            order: stream_in(ReadOrder::shape()),
+            sent: stream_out(ReadOrder::shape()),
+            tag: output(uint(8)),
+            line: input(RxLine::shape()),
+            line_valid: input(boolean()),
+            completer_id: input(uint(16)),
+            timeout: input(uint(32)),
+            ended: output(uint(READ_SLOTS)),
+            outcomes: (0..READ_SLOTS).map(|_| output(uint(2))).collect(),
+            release: input(uint(READ_SLOTS)),
+            read: input(boolean()),
+            read_line: input(uint(6)),
+            data: output(uint(512)),
+            idle: output(boolean()),
+            unexpected: output(boolean()),
+            timed_out: output(boolean()),
+            refused: output(boolean()),
+            generations: (0..READ_SLOTS).map(|_| input(uint(2))).collect(),
+            next_generation: output(uint(READ_SLOTS)),
+        }
+    }
+
+    fn build(&self, io: RequesterIo) {
+        let order = io.order.payload();
+        let generations: Vec<UInt> = io.generations.iter().map(Input::value).collect();
+        io.sent.offer(io.order.valid(), order);
+        io.order.accept(io.sent.ready());
+        let generation = select(order.slot, &generations);
+        io.tag.set(cat(&[UInt::lit(0, 3), generation, order.slot]));
+        let leaves = io.order.valid() & io.sent.ready();
+
+        let line = io.line.value();
+        let header = line.header;
+        let arrives = io.line_valid & line.completion;
+        let slot = header.tag.bits(0..3);
+        // The first line of a packet decides for all of it.
+        let kept_takes = reg("kept_takes", boolean(), false);
+        let row = reg("row", uint(3), 0).doc("Line of the slot that comes next");
+        let memory: SyncMem<UInt> =
+            SyncMem::new("lines", uint(512), u64::from(8 * SLOT_LINES)).doc("Lines of all slots");
+
+        let mut ended_bits = Vec::new();
+        let mut busy_bits = Vec::new();
+        let mut remaining_of = Vec::new();
+        let mut position_of = Vec::new();
+        let mut open = Vec::new();
+        let mut timeouts = Vec::new();
+        let mut news = Vec::new();
+        let takes_first = wire("takes_first", boolean());
+        let takes = mux(line.first, takes_first.value(), kept_takes.value()).named("takes");
+        let bytes = header.dws.concat(UInt::lit(0, 2)).named("packet_bytes");
+        let fails = (!header.status.is_zero() | header.poisoned | header.dws.is_zero())
+            .named("packet_fails");
+        for index in 0..READ_SLOTS {
+            scope(format!("slot{index}"), || {
+                let busy = reg("busy", boolean(), false).doc("The read is under way");
+                let ended = reg("ended", boolean(), false).doc("The read has ended");
+                let outcome = reg("outcome", uint(2), 0);
+                let total = reg("total", uint(10), 0).doc("Bytes of the read");
+                let remaining = reg("remaining", uint(10), 0).doc("Bytes that have not come");
+                let age = reg("age", uint(32), 0).doc("Cycles since it was sent");
+                let mine = order.slot.eq(index);
+                let of_line = slot.eq(index);
+                let ends_now = wire("ends_now", boolean());
+                ends_now.set(false);
+                when(busy, || age.next(age.wrapping_add(1)));
+                let late = busy & age.ge(io.timeout);
+                when(late, || {
+                    outcome.next(outcome::TIMEOUT);
+                    ends_now.set(true);
+                });
+                when(arrives & line.first & takes_first.value() & of_line, || {
+                    remaining.next(remaining.wrapping_sub(bytes.trunc(10)));
+                    when(fails, || {
+                        let refused = UInt::lit(outcome::REFUSED, 2);
+                        let poisoned = UInt::lit(outcome::POISONED, 2);
+                        outcome.next(mux(
+                            header.status.is_zero() & header.poisoned,
+                            poisoned,
+                            refused,
+                        ));
+                        ends_now.set(true);
+                    });
+                });
+                let nothing_left =
+                    mux(line.first, remaining.value().eq(bytes.trunc(10)), remaining.is_zero());
+                when(busy & arrives & takes & of_line & line.last & nothing_left & !late, || {
+                    when(!(line.first & fails), || outcome.next(outcome::DONE));
+                    ends_now.set(true);
+                });
+                when(ends_now, || {
+                    busy.next(false);
+                    ended.next(true);
+                });
+                when(io.release.bit(index), || ended.next(false));
+                when(leaves & mine, || {
+                    busy.next(true);
+                    ended.next(false);
+                    age.next(0);
+                    let size = join_lines(order.lines);
+                    total.next(size);
+                    remaining.next(size);
+                });
+                io.outcomes[index as usize].set(outcome);
+                ended_bits.push(ended.as_uint());
+                busy_bits.push(busy.value());
+                remaining_of.push(remaining.value());
+                position_of.push(total.wrapping_sub(remaining.value()));
+                open.push(busy & header.tag.bits(3..5).eq(generations[index as usize]));
+                timeouts.push(late);
+                news.push(ends_now.as_uint());
+            });
+        }
+        let is_slot = slot.lt(READ_SLOTS) & header.tag.bits(5..8).is_zero();
+        let pad = |values: &[UInt]| select(slot, values);
+        let opens: Vec<UInt> = open.iter().map(|bit| bit.as_uint()).collect();
+        let remaining = pad(&remaining_of).named("remaining_now");
+        let place = pad(&position_of).named("place_now");
+        let known = pad(&opens).as_bool() & is_slot & header.requester.eq(io.completer_id.value());
+        // What a completion says must fit what is still to come.
+        let fits = (header.byte_count.eq(remaining)
+            & bytes.le(remaining)
+            & header.lower_address.bits(0..6).eq(place.bits(0..6)))
+            | fails;
+        takes_first.set(known & fits);
+        when(arrives & line.first, || kept_takes.next(takes_first.value() & !fails));
+        let row_now = mux(line.first, place.bits(6..9), row.value());
+        when(arrives, || row.next(row_now.wrapping_add(1)));
+        let lanes: Vec<UInt> =
+            (0..16).map(|dw| line.enables.bits(4 * dw..4 * dw + 4).reduce_or().as_uint()).collect();
+        let stores = arrives & takes & !(line.first & fails);
+        memory.write_lanes(stores, slot.concat(row_now), line.data, super::join(&lanes));
+        io.data.set(memory.read(io.read, io.read_line));
+        io.ended.set(super::join(&ended_bits));
+        io.next_generation.set(super::join(&news));
+        io.idle.set(!any(&busy_bits));
+        io.unexpected.set(arrives & line.first & !takes_first.value());
+        io.timed_out.set(any(&timeouts));
+        io.refused.set(arrives & line.first & takes_first.value() & fails & !header.poisoned);
+    }
+}
+
+/// Bytes of so many lines.
+fn join_lines(lines: UInt) -> UInt {
+    lines.concat(UInt::lit(0, 6))
+}

@@ -1,0 +1,29 @@
+//! The host side of the card's PCIe link: a root complex with memory, as a model in Rust.
+//!
+//! ```text
+//!  driver, vfio-user server ─CardBus─► LinkedCard ─pins─► card (Verilated or evaluated)
+//!                                          │
+//!  pages, guest memory ◄───HostMemory──────┘
+//! ```
+//!
+//! - [`interface`]: what stands on either side: [`CardBus`] is a card as its driver or a
+//!   vfio-user server reaches it, [`HostMemory`] is what the card reaches.
+//! - [`linked`]: [`LinkedCard`] sends and receives packets, cycle by cycle, and holds the card to
+//!   the rules of the link: a packet that breaks one is an error.
+//! - [`packet`]: packets as values and as DWs. [`pins`]: the card's ports.
+//! - [`behaviour`]: latency, liberties and faults of the host. [`memory`]: pages behind a map.
+
+pub mod behaviour;
+pub mod error;
+pub mod interface;
+pub mod linked;
+pub mod memory;
+pub mod packet;
+pub mod pins;
+
+pub use behaviour::{Latency, Liberties, ReadFault};
+pub use error::LinkError;
+pub use interface::{CardBus, ConfigState, DmaFault, HostMemory};
+pub use linked::{LinkedCard, Traffic};
+pub use memory::PagedMemory;
+pub use pins::{EvaluatedLink, LinkPins, VerilatedLink};

@@ -1,0 +1,7 @@
+//! The card behind its link: endpoint, queue pairs, faults, against tiny models and the interpreter.
+
+mod endpoint;
+mod faults;
+mod host;
+mod programs;
+mod queues;
