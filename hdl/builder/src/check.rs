@@ -174,6 +174,7 @@ pub(crate) fn same_body(a: &Module, b: &Module) -> bool {
         && equal(&a.instances, &b.instances, |x, y| {
             (&x.name, x.module, &x.ports, x.reset) == (&y.name, y.module, &y.ports, y.reset)
         })
+        && a.properties == b.properties
         && same_block(a, b, 0, 0)
 }
 

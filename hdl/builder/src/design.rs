@@ -1,7 +1,7 @@
 //! A checked design: to be printed as Verilog or run by the evaluator.
 
 use crate::eval::Simulator;
-use crate::ir::{Direction, Module};
+use crate::ir::{Direction, Module, PropertyKind};
 use crate::verilog;
 use std::path::Path;
 use std::rc::Rc;
@@ -76,10 +76,25 @@ impl Design {
 
     /// The Verilog of each module with its file name, children before parents.
     pub fn files(&self) -> Vec<(String, String)> {
+        self.print_all(false)
+    }
+
+    /// The same with the properties of the modules.
+    pub(crate) fn files_with_properties(&self) -> Vec<(String, String)> {
+        self.print_all(true)
+    }
+
+    fn print_all(&self, properties: bool) -> Vec<(String, String)> {
         let print = |index: usize| {
-            (format!("{}.sv", self.modules[index].name), verilog::print(&self.modules, index))
+            let name = format!("{}.sv", self.modules[index].name);
+            (name, verilog::print(&self.modules, index, properties))
         };
         (0..self.modules.len()).map(print).collect()
+    }
+
+    /// Whether some module states a property of this kind.
+    pub(crate) fn has_property(&self, kind: PropertyKind) -> bool {
+        self.modules.iter().flat_map(|module| &module.properties).any(|each| each.kind == kind)
     }
 
     /// The Verilog of all modules in one text.

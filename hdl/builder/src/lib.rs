@@ -19,6 +19,7 @@
 //! | [`component`], [`design`] | components, instances, elaboration; what comes out |
 //! | [`stock`] | streams, queues, buffers, arbiters, synchronisers, multipliers |
 //! | [`eval`] | the evaluator that test benches drive |
+//! | [`formal`] | properties of components, and their proofs by SymbiYosys |
 //! | [`error`] | every mistake that construction finds, with its Rust line and what to do |
 //! | [`bits`], [`domain`] | constants of any width; clock domains |
 
@@ -35,6 +36,7 @@ pub mod design;
 pub mod domain;
 pub mod error;
 pub mod eval;
+pub mod formal;
 pub mod fsm;
 mod ir;
 pub mod memory;

@@ -258,6 +258,25 @@ pub(crate) enum Stmt {
     Switch { key: NodeId, arms: Vec<(Vec<Bits>, BlockId)>, default: BlockId },
 }
 
+/// What a property says of its condition.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum PropertyKind {
+    /// It always holds.
+    Assert,
+    /// It is taken to hold.
+    Assume,
+    /// It can hold.
+    Cover,
+}
+
+/// A statement about a condition, for proofs.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Property {
+    pub kind: PropertyKind,
+    pub name: String,
+    pub condition: NodeId,
+}
+
 /// One module; finished modules have `drivers` and `reaches`.
 #[derive(Clone, Debug)]
 pub(crate) struct Module {
@@ -270,6 +289,8 @@ pub(crate) struct Module {
     pub memories: Vec<Memory>,
     pub instances: Vec<Instance>,
     pub blocks: Vec<Vec<Stmt>>,
+    /// Only proofs print them.
+    pub properties: Vec<Property>,
     /// Domains whose clock is needed, in order of first use; the flag says whether the reset is needed too.
     pub domains: Vec<(DomainInfo, bool)>,
     /// Number of nodes that the author made; folding adds more behind them.
@@ -292,6 +313,7 @@ impl Module {
             memories: Vec::new(),
             instances: Vec::new(),
             blocks: vec![Vec::new()],
+            properties: Vec::new(),
             domains: Vec::new(),
             authored: 0,
             drivers: Vec::new(),

