@@ -1,22 +1,25 @@
 //! The host port: one access at a time, sent to the unit that has the word.
 
 use rmt_isa::card::CardShape;
-use rmt_isa::card::fields::control_watchdog;
+use rmt_isa::card::fields::{control_commit, control_watchdog};
 use rmt_isa::card::lower::DEFAULT_WATCHDOG_CYCLES;
 use rmt_isa::card::regions::{
     ADDRESS_BITS, CAPABILITIES, CONTEXT_DATA, CONTEXT_KEYS, CONTEXT_SETS, CONTEXT_WRITTEN, CONTROL,
     COUNTERS, MATCH, PARAMETERS, PROGRAM, RANGE, RING_HEADS, Region, TABLES, TERNARY,
 };
-use rmt_isa::card::shape::{self, CONTROL_WORDS};
+use rmt_isa::card::shape;
 use rtl_builder::prelude::*;
 
-use crate::bits::{any, field};
+use crate::bits::{any, field, flag, word_of};
+use crate::control::commit::BankState;
 use crate::engine::ports::{HostAnswer, HostRequest};
 use crate::signals::{HostAccess, HostReply};
 
 /// Bits of a counter of the control side.
 pub const COUNTER_BITS: u32 = 48;
 
+/// Units with answers of their own: match unit, program, contexts, slots.
+pub(crate) const REPLIES: usize = 4;
 /// Bits of what a counter can go up by in one cycle: one for each of 4 stages.
 pub const AMOUNT_BITS: u32 = 3;
 
@@ -30,7 +33,7 @@ pub struct HostPort {
 #[derive(Clone, Ports)]
 pub struct HostPortIo {
     /// The host's access; the next one may come after the answer
-    pub host: Input<HostRequest>,
+    pub host: Input<CoreRequest>,
     /// Its answer
     pub host_answer: Output<HostAnswer>,
     /// The access, to all units of the control side, until it is done
@@ -43,8 +46,14 @@ pub struct HostPortIo {
     pub engine_answer: Input<HostAnswer>,
     /// By how much each counter goes up in this cycle, in the order of `COUNTERS`
     pub amounts: Vec<Input<UInt>>,
-    /// Control word 0
-    pub control: Output<UInt>,
+    /// The host asks for a commit
+    pub commit: Output<Bool>,
+    /// No event is to be taken
+    pub hold: Output<Bool>,
+    /// State of the banks
+    pub banks: Input<BankState>,
+    /// The banks are swapped
+    pub swaps: Input<Bool>,
     /// Longest time of an event, cycles
     pub limit: Output<UInt>,
 }
@@ -65,20 +74,28 @@ impl Component for HostPort {
 
     fn io(&self) -> HostPortIo {
         HostPortIo {
-            host: input(host_request()),
+            host: input(CoreRequest::shape()),
             host_answer: output(HostAnswer::shape()),
             access: output(HostAccess::shape()),
-            replies: (0..3).map(|_| input(HostReply::shape())).collect(),
+            replies: (0..REPLIES).map(|_| input(HostReply::shape())).collect(),
             engine: output(HostRequest::shape(&self.shape.engine)),
             engine_answer: input(HostAnswer::shape()),
             amounts: shape::COUNTERS.iter().map(|_| input(uint(AMOUNT_BITS))).collect(),
-            control: output(uint(64)),
+            commit: output(boolean()),
+            hold: output(boolean()),
+            banks: input(BankState::shape()),
+            swaps: input(boolean()),
             limit: output(uint(32)),
         }
     }
 
     fn build(&self, io: HostPortIo) {
         let shape = &self.shape;
+        let (two, no) = (shape.banks() == 2, Bool::lit(false));
+        let banks = io.banks.value();
+        let hold = reg("hold_events", boolean(), false).doc("No event is to be taken");
+        let read_shadow =
+            reg("reads_shadow", boolean(), false).doc("The host reads the other bank");
         let busy = reg("busy", boolean(), false);
         let sent = reg("sent", boolean(), false);
         let write = reg("write", boolean(), false);
@@ -89,6 +106,12 @@ impl Component for HostPort {
             read: busy.value() & !write.value(),
             address: address.value(),
             data: data.value(),
+            bank: if two {
+                mux(write.value(), !banks.active, banks.active ^ read_shadow.value())
+            } else {
+                no
+            },
+            active: if two { banks.active } else { no },
         };
         io.access.set(access);
 
@@ -124,16 +147,33 @@ impl Component for HostPort {
             write: write.value(),
             address: address.bits(0..shape.engine.host_address_bits()),
             wdata: data.value(),
+            bank: access.bank,
+            active: access.active,
+            swaps: io.swaps.value(),
         });
 
-        let control = reg("control_word", uint(64), UInt::lit(0, 64));
         let limit = reg("watchdog_limit", uint(32), DEFAULT_WATCHDOG_CYCLES);
-        let word = access.index(0, 1);
-        let writes = access.writes(CONTROL, CONTROL_WORDS);
-        when(writes & word.eq(0), || control.next(data));
-        when(writes & word.eq(1), || limit.next(field(data.value(), control_watchdog::LIMIT)));
-        io.control.set(control);
+        let commits = access.write & access.in_range(CONTROL.word(0), 1);
+        when(commits, || {
+            hold.next(flag(data.value(), control_commit::HOLD));
+            read_shadow.next(flag(data.value(), control_commit::READ_SHADOW));
+        });
+        when(access.write & access.in_range(CONTROL.word(1), 1), || {
+            limit.next(field(data.value(), control_watchdog::LIMIT));
+        });
+        io.commit.set(commits & flag(data.value(), control_commit::COMMIT));
+        io.hold.set(hold);
         io.limit.set(limit);
+        let commit_word = word_of(
+            &[
+                (control_commit::COMMIT, banks.pending.as_uint()),
+                (control_commit::HOLD, hold.as_uint()),
+                (control_commit::READ_SHADOW, read_shadow.as_uint()),
+                (control_commit::ACTIVE, banks.active.as_uint()),
+                (control_commit::RUNNING, banks.running.as_uint()),
+            ],
+            64,
+        );
 
         let counters: Vec<UInt> = (shape::COUNTERS.iter().zip(&io.amounts))
             .map(|((name, doc), amount)| {
@@ -157,10 +197,8 @@ impl Component for HostPort {
             (io.engine_answer.valid, io.engine_answer.rdata),
             (in_list(CAPABILITIES), listed(&capabilities)),
             (in_list(COUNTERS), listed(&counters)),
-            (
-                access.reads(CONTROL, CONTROL_WORDS),
-                mux(word.eq(0), control.value(), limit.zext(64)),
-            ),
+            (access.read & access.in_range(CONTROL.word(0), 1), commit_word),
+            (access.read & access.in_range(CONTROL.word(1), 1), limit.zext(64)),
         ];
         choices.extend(replies.iter().map(|reply| (reply.valid, reply.data)));
         let answer = reg_zero("answer", HostAnswer::shape());
@@ -172,7 +210,21 @@ impl Component for HostPort {
     }
 }
 
-/// The host's access at the top of the core.
-pub(crate) fn host_request() -> HostRequest {
-    HostRequest { valid: boolean(), write: boolean(), address: uint(ADDRESS_BITS), wdata: uint(64) }
+/// An access of the host at the top of the core.
+#[derive(Clone, Copy, Debug, Bundle)]
+pub struct CoreRequest {
+    /// An access in this cycle
+    pub valid: Bool,
+    /// A write; else a read
+    pub write: Bool,
+    /// Word of 64 bits
+    pub address: UInt,
+    /// What is written
+    pub wdata: UInt,
+}
+
+impl CoreRequest {
+    pub(crate) fn shape() -> Self {
+        Self { valid: boolean(), write: boolean(), address: uint(ADDRESS_BITS), wdata: uint(64) }
+    }
 }

@@ -5,7 +5,8 @@ use rtl_builder::prelude::*;
 
 use crate::config::Widths;
 
-/// An access of the host, registered, to all units at once; one comes at a time.
+/// An access of the host, registered, to all units at once; one comes at a time. With it
+/// goes the bank that events use: it changes only while no event runs.
 #[derive(Clone, Copy, Debug, Bundle)]
 pub struct HostAccess {
     /// A write in this cycle
@@ -16,11 +17,22 @@ pub struct HostAccess {
     pub address: UInt,
     /// What is written
     pub data: UInt,
+    /// The bank that is accessed; with one bank always 0
+    pub bank: Bool,
+    /// The bank that events use; with one bank always 0
+    pub active: Bool,
 }
 
 impl HostAccess {
     pub(crate) fn shape() -> Self {
-        Self { write: boolean(), read: boolean(), address: uint(ADDRESS_BITS), data: uint(64) }
+        Self {
+            write: boolean(),
+            read: boolean(),
+            address: uint(ADDRESS_BITS),
+            data: uint(64),
+            bank: boolean(),
+            active: boolean(),
+        }
     }
 
     /// Whether the address is one of the `words` words (a power of two) of a region.
@@ -49,6 +61,11 @@ impl HostAccess {
     pub(crate) fn index(&self, low: u32, bits: u32) -> UInt {
         self.address.bits(low..low + bits)
     }
+}
+
+/// Address of a word in a memory with one or two banks.
+pub(crate) fn in_bank(banks: u32, bank: Bool, address: UInt) -> UInt {
+    if banks == 1 { address } else { bank.as_uint().concat(address) }
 }
 
 /// The answer of a unit to a read of the host.

@@ -1,18 +1,21 @@
 //! The core: its stages and the units that they share, joined.
 
 use rmt_isa::card::CardShape;
+use rmt_isa::event::event_layout::HOOK;
 use rtl_builder::prelude::*;
 use rtl_builder::stock::stream::Stream;
 
 use crate::bits::count_ones;
 use crate::config::Widths;
 use crate::context::{ContextRequest, ContextUnit};
+use crate::control::commit::BankSwitch;
 use crate::control::dispatch::Dispatcher;
 use crate::control::retire::Retire;
+use crate::control::slots::Slots;
 use crate::control::stage::{Stage, StageIo};
 use crate::engine::Engine;
-use crate::engine::ports::{Command, HostAnswer, HostRequest, Start};
-use crate::host::{AMOUNT_BITS, HostPort, host_request};
+use crate::engine::ports::{Command, HostAnswer, Start};
+use crate::host::{AMOUNT_BITS, CoreRequest, HostPort};
 use crate::matching::MatchUnit;
 use crate::signals::{HostAccess, TableVisit, TailCall, ThreadPulse};
 use crate::units::{ThreadSplit, UnitArbiter, join_calls, route_completions};
@@ -34,7 +37,7 @@ pub struct CoreIo {
     /// Decisions of 32 bytes, byte i in bits 8i+7..8i
     pub decision: StreamOut<UInt>,
     /// Accesses of the host; the next one may come when this one is answered
-    pub host: Input<HostRequest>,
+    pub host: Input<CoreRequest>,
     /// Their answers, for reads and writes
     pub host_answer: Output<HostAnswer>,
 }
@@ -54,7 +57,7 @@ impl Component for Core {
         CoreIo {
             event: stream_in(uint(512)),
             decision: stream_out(uint(256)),
-            host: input(host_request()),
+            host: input(CoreRequest::shape()),
             host_answer: output(HostAnswer::shape()),
         }
     }
@@ -63,6 +66,8 @@ impl Component for Core {
         let shape = &self.shape;
         let widths = Widths::of(shape);
         let host = instance("host_port", HostPort { shape: shape.clone() });
+        let bank_switch = instance("bank_switch", BankSwitch { banks: shape.banks() });
+        let slots = instance("program_slots", Slots { shape: shape.clone() });
         let dispatcher = instance("dispatcher", Dispatcher { widths });
         let matching = instance("match_unit", MatchUnit { shape: shape.clone() });
         let stages: Vec<StageIo> = (0..shape.stages)
@@ -87,7 +92,16 @@ impl Component for Core {
 
         // Events come in: to the thread's copies, and to the first table.
         connect(&io.event, &dispatcher.event);
-        dispatcher.control.set(host.control);
+        slots.hook.set(event.bits(8 * HOOK.offset as u32..8 * (HOOK.offset + HOOK.bytes) as u32));
+        slots.host.set(access);
+        host.replies[3].set(slots.reply);
+        dispatcher.choice.set(slots.choice);
+        bank_switch.commit.set(host.commit);
+        bank_switch.hold.set(host.hold);
+        bank_switch.running.set(dispatcher.running);
+        dispatcher.stop.set(bank_switch.stop);
+        host.banks.set(bank_switch.state);
+        host.swaps.set(bank_switch.swaps);
         dispatcher.ended.set(retire.ended);
         dispatcher.free.set(retire.free);
         let accept = dispatcher.accept.value();
@@ -121,7 +135,7 @@ impl Component for Core {
         let first = TableVisit {
             valid: accept.valid & !dispatcher.refuse.valid,
             thread: accept.thread,
-            table: UInt::lit(0, widths.table),
+            table: slots.choice.table,
             event,
             arguments: UInt::lit(0, 256),
         };

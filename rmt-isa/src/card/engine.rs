@@ -16,6 +16,11 @@ pub struct EngineShape {
     /// Threads of all stages that the engine serves: 2 to 64, a power of two. Each has its own eight vector
     /// registers and its own copy of the event. As many as `array` keep all multipliers busy.
     pub threads: u32,
+    /// Banks of all descriptors, weights, constants, scales and trees, and of program, tables
+    /// and match memories outside the engine: 1 or 2. With 2 a commit swaps them between two
+    /// events while the host fills the other; these memories cost twice as much. With 1 a
+    /// commit holds events while its words are written.
+    pub banks: u32,
     /// Rows and columns of the multiplier array, N: 4 to 32, a power of two. Costs N × N
     /// multipliers; a word of all vector memories has N lanes.
     pub array: u32,
@@ -60,6 +65,7 @@ impl EngineShape {
     pub const fn tiny() -> Self {
         Self {
             threads: 2,
+            banks: 1,
             array: 4,
             hop_columns: 4,
             vector_lanes: 32,
@@ -78,6 +84,7 @@ impl EngineShape {
     pub const fn small() -> Self {
         Self {
             threads: 8,
+            banks: 2,
             array: 8,
             hop_columns: 8,
             vector_lanes: 64,
@@ -96,6 +103,7 @@ impl EngineShape {
     pub const fn default_card() -> Self {
         Self {
             threads: 16,
+            banks: 2,
             array: 16,
             hop_columns: 8,
             vector_lanes: 256,
@@ -117,6 +125,7 @@ impl EngineShape {
     pub fn check(&self) -> Result<(), EngineShapeError> {
         let powers = [
             ("threads", self.threads, 2, 64),
+            ("banks", self.banks, 1, 2),
             ("array", self.array, 4, 32),
             ("hop_columns", self.hop_columns, 1, self.array),
             ("vector_lanes", self.vector_lanes, self.array, VECTOR_LANES as u32),

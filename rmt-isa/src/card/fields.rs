@@ -63,13 +63,28 @@ macro_rules! words {
 pub(crate) use words;
 
 words! {
-    /// Control word 0: starts and stops the taking of events.
-    control_enable {
-        /// Events run; while 0, each ends with status no-program.
+    /// Control word 0: commits.
+    control_commit {
+        /// Written as 1: a commit. No event is taken until those that run have ended and the banks are swapped. Reads as 1 until then.
+        COMMIT = 0, 1;
+        /// While 1, no event is taken; those that wait are not lost.
+        HOLD = 1, 1;
+        /// Reads by the host: 0 of the bank that events use, 1 of the other one. Writes go to the other one always; a card with one bank has no other.
+        READ_SHADOW = 2, 1;
+        /// Read only: the bank that events use.
+        ACTIVE = 8, 1;
+        /// Read only: an event runs.
+        RUNNING = 9, 1;
+    }
+    /// Control words 8 to 15, one for each program slot: which events go to its program. They are banked. An event of a hook that no slot serves ends with status no-program.
+    control_slot {
+        /// The slot has a program.
         ENABLE = 0, 1;
-        /// Order of events: 0 pure, 1 per key, 2 total.
+        /// Order of its events: 0 pure, 1 per key, 2 total. Events of different slots overlap.
         ORDERING = 1, 2;
-        /// Number of the hook that the program serves.
+        /// The table that its events visit first.
+        FIRST_TABLE = 8, 8;
+        /// Number of the hook that the program serves; of two slots for one hook the lower one counts.
         HOOK = 16, 16;
         /// Mask of the key hash that makes the lock of an event: sets of the smallest context store, minus 1.
         LOCK_MASK = 32, 32;

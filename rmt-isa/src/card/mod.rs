@@ -10,6 +10,7 @@
 //! - [`matching`]: where entries of exact tables go, with cuckoo insertion; [`ordered`]:
 //!   where all others go.
 //! - [`models`]: the same for tensors, scales, windows and forests.
+//! - [`update`]: a commit at run time becomes the host writes that differ.
 //! - [`read_back`]: context records from the card, as plain values.
 //!
 //! `lower` takes a program and a shape and uses the tables; the RTL generator takes its
@@ -27,6 +28,7 @@ pub mod read_back;
 mod reference;
 pub mod regions;
 pub mod shape;
+pub mod update;
 
 pub use lower::{CardImage, LowerError, lower};
 pub use models_error::ModelLowerError;

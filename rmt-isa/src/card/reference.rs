@@ -21,6 +21,7 @@ pub fn page(header: &str) -> String {
     );
     for (region, words) in default.regions() {
         let access = match (region.readable, region.writable) {
+            (true, true) if region.banked => "read, write, banked",
             (true, true) => "read, write",
             (true, false) => "read",
             _ => "write",

@@ -20,6 +20,11 @@ pub struct Region {
     pub readable: bool,
     /// Whether the host may write it; writes elsewhere change nothing.
     pub writable: bool,
+    /// Whether it stands in banks, which a commit swaps.
+    pub banked: bool,
+    /// Words that are written together and in order, a power of two; the last one of them
+    /// that is written stores all.
+    pub group: u32,
     /// What stands in it and how.
     pub doc: &'static str,
 }
@@ -47,8 +52,10 @@ macro_rules! regions {
             name: stringify!($name),
             slot: $slot,
             slots: $slots,
-            readable: access::$access.0,
-            writable: access::$access.1,
+            readable: access::$access.readable,
+            writable: access::$access.writable,
+            banked: access::$access.banked,
+            group: access::$access.group,
             doc: concat!($($doc),*),
         };)*
         /// All regions of the control side, in order.
@@ -56,28 +63,39 @@ macro_rules! regions {
     };
 }
 
-/// (readable, writable)
+/// How the host may access a region.
 mod access {
-    pub const READ: (bool, bool) = (true, false);
-    pub const WRITE: (bool, bool) = (false, true);
-    pub const BOTH: (bool, bool) = (true, true);
+    pub struct Access {
+        pub readable: bool,
+        pub writable: bool,
+        pub banked: bool,
+        pub group: u32,
+    }
+    pub const BOTH: Access = Access { readable: true, writable: true, banked: false, group: 1 };
+    pub const READ: Access = Access { writable: false, ..BOTH };
+    pub const WRITE: Access = Access { readable: false, ..BOTH };
+    pub const BANKED: Access = Access { banked: true, ..BOTH };
+    /// Banked slots of four words.
+    pub const SLOTS_4: Access = Access { group: 4, ..BANKED };
+    /// Banked slots of eight words.
+    pub const SLOTS_8: Access = Access { group: 8, ..BANKED };
 }
 
 regions! {
     /// Capability words: what the card was built with, see `CardShape`.
     CAPABILITIES = 0, 1, READ;
-    /// Control words: enable, hook, ordering, watchdog.
+    /// Control words: 0 commit, 1 watchdog, 8 to 15 program slots.
     CONTROL = 1, 1, BOTH;
     /// Counters of the control side, 48 bits each; they wrap.
     COUNTERS = 2, 1, READ;
     /// Instructions of all actions.
-    PROGRAM = 3, 1, BOTH;
+    PROGRAM = 3, 1, BANKED;
     /// Table descriptors, two words for each table.
-    TABLES = 4, 1, BOTH;
+    TABLES = 4, 1, BANKED;
     /// Match slots, four words for each: key bits 63..0, key bits 127..64, slot word, unused. Slot 4 b + 2 c + i is place i of bucket b under choice c.
-    MATCH = 5, 1, BOTH;
+    MATCH = 5, 1, SLOTS_4;
     /// Parameters of entries and default actions, four words a row.
-    PARAMETERS = 6, 1, BOTH;
+    PARAMETERS = 6, 1, BANKED;
     /// Context descriptors: stores at word 0, fields at word 256 + 32 * store + field.
     CONTEXTS = 7, 1, WRITE;
     /// Keys of context records, one word for each slot (set * 4 + way).
@@ -87,11 +105,11 @@ regions! {
     /// For each slot: bit f is set when field f was written since the record was created; other fields read as zero.
     CONTEXT_WRITTEN = 10, 1, BOTH;
     /// Slots of longest prefix and ternary entries, eight words for each: value bits 63..0, value bits 127..64, mask bits 63..0, mask bits 127..64, slot word, three unused. Of the slots that match, the lowest wins.
-    TERNARY = 11, 1, BOTH;
+    TERNARY = 11, 1, SLOTS_8;
     /// Ring heads: length and place of the newest value.
     RING_HEADS = 12, 2, BOTH;
     /// Slots of range entries, laid out as those of ternary ones, with lower bounds in place of the value and upper bounds in place of the mask. Signed fields have their sign bit inverted.
-    RANGE = 14, 1, BOTH;
+    RANGE = 14, 1, SLOTS_8;
     /// Values of context fields, extended to 64 bits.
     CONTEXT_DATA = 16, 4, BOTH;
 }

@@ -124,7 +124,7 @@ card_shape! { {
     inline_slots;
     /// Width of the streams of PCIe transactions: 64 or 128 bits.
     stream_bits;
-} engine: threads, array, hop_columns, vector_lanes, requantise_lanes, weight_tiles,
+} engine: threads, banks, array, hop_columns, vector_lanes, requantise_lanes, weight_tiles,
         constant_words, scale_words, tree_pairs, tensors, scales, forests,
 }
 
@@ -293,6 +293,12 @@ impl CardShape {
         self.engine.threads
     }
 
+    /// Banks of program, tables, match memories, parameters, slots and models: with 2 a commit
+    /// swaps them between two events.
+    pub const fn banks(&self) -> u32 {
+        self.engine.banks
+    }
+
     /// Event threads of one stage.
     pub const fn threads_of_stage(&self) -> u32 {
         self.engine.threads / self.stages
@@ -370,8 +376,13 @@ impl Default for CardShape {
 
 /// `RMT_VECTOR_LD_CTXT` and `RMT_VECTOR_ST_CTXT`, which the context unit executes.
 pub const CONTEXT_VECTOR_OPCODES: &[u8] = &[0xa2, 0xa3];
-/// Control words, see [`super::fields::control_enable`] and [`super::fields::control_watchdog`].
-pub const CONTROL_WORDS: u32 = 2;
+/// Control words, see [`super::fields::control_commit`], [`super::fields::control_watchdog`] and
+/// [`super::fields::control_slot`].
+pub const CONTROL_WORDS: u32 = FIRST_SLOT_WORD + SLOTS;
+/// First control word of a program slot.
+pub const FIRST_SLOT_WORD: u32 = 8;
+/// Program slots.
+pub const SLOTS: u32 = 8;
 /// First field descriptor in the region of context descriptors.
 pub const CONTEXT_FIELD_BASE: u32 = 256;
 /// Field descriptors: 32 for each of 4 stores.
@@ -431,7 +442,7 @@ mod tests {
             Err(ShapeError::NoCard { found: u64::MAX })
         );
         assert_eq!(
-            CardShape::from_capability_words(&words[..9]),
+            CardShape::from_capability_words(&words[..10]),
             Err(ShapeError::BadWord { name: "match_key_bits" })
         );
         words[1] = 77;

@@ -211,7 +211,7 @@ pub fn matcher_text(matcher: &Matcher) -> String {
     }
 }
 
-fn dump_call(bound: &BoundAction) -> ActionCall {
+pub(super) fn dump_call(bound: &BoundAction) -> ActionCall {
     ActionCall { action: bound.action() as u16, parameters: bound.parameters().to_vec() }
 }
 

@@ -110,6 +110,21 @@ impl State {
         &self.program
     }
 
+    /// The program as commits have left it: with the entries, default actions and models of
+    /// now. It begins with no record in contexts and maps.
+    pub fn current_program(&self) -> Program {
+        let mut program = Program::clone(&self.program);
+        for (declared, table) in program.tables.iter_mut().zip(&self.tables) {
+            declared.default = table.default_action().map(dump::dump_call);
+            declared.entries =
+                table.entries().into_iter().map(|(_, entry)| entry.clone()).collect();
+        }
+        program.tensors = self.models.tensors().to_vec();
+        program.scales = self.models.scales().to_vec();
+        program.forests = self.models.forests().to_vec();
+        program
+    }
+
     /// Tables, by number.
     pub fn tables(&self) -> &[Table] {
         &self.tables

@@ -7,13 +7,18 @@
 
 mod card_error;
 mod evaluated;
+mod host;
 mod pins;
 mod ports;
 mod verilated;
 
 use std::collections::VecDeque;
 
+use host::HostSteps;
 use rmt_core::CoreConfig;
+use rmt_isa::card::fields::control_commit;
+use rmt_isa::card::regions::CONTROL;
+use rmt_isa::card::update::Update;
 use rmt_isa::card::{CardImage, CardShape, HostWrite};
 use rmt_isa::event::{DECISION_BYTES, EVENT_BYTES};
 use rmt_isa::{Decision, Event};
@@ -51,6 +56,7 @@ pub struct Card<P> {
     shape: CardShape,
     cycle: u64,
     pending: VecDeque<Pending>,
+    host: HostSteps,
 }
 
 impl<P: Pins> Card<P> {
@@ -62,7 +68,8 @@ impl<P: Pins> Card<P> {
     pub fn reset(mut pins: P, config: &CoreConfig) -> Result<Self, CardError> {
         pins.reset()?;
         let shape = config.shape().clone();
-        let mut card = Self { pins, shape, cycle: 0, pending: VecDeque::new() };
+        let host = HostSteps::default();
+        let mut card = Self { pins, shape, cycle: 0, pending: VecDeque::new(), host };
         let expected = card.shape.capability_words();
         let mut found = Vec::with_capacity(expected.len());
         for index in 0..expected.len() as u32 {
@@ -100,7 +107,24 @@ impl<P: Pins> Card<P> {
     /// # Errors
     /// Those of [`Card::write`].
     pub fn install(&mut self, image: &CardImage) -> Result<(), CardError> {
-        image.writes.iter().try_for_each(|&HostWrite { address, value }| self.write(address, value))
+        image
+            .writes
+            .iter()
+            .try_for_each(|&HostWrite { address, value }| self.write(address, value))?;
+        // Nothing runs that the commit at the end would wait for.
+        while control_commit::COMMIT.extract(self.read(CONTROL.word(0))?) == 1 {}
+        Ok(())
+    }
+
+    /// Carries a commit out while events go on: [`Card::exchange`] makes one access after the
+    /// other, until [`Card::commits`] says no.
+    pub fn commit(&mut self, update: &Update) {
+        self.host.push(update);
+    }
+
+    /// Whether a commit is being carried out. Until it is done the host port is taken.
+    pub fn commits(&self) -> bool {
+        !self.host.is_empty()
     }
 
     /// Reads a word through the host port.
@@ -152,12 +176,26 @@ impl<P: Pins> Card<P> {
         &mut self,
         offered: Option<&Event>,
     ) -> Result<(bool, Option<TimedDecision>), CardError> {
+        self.exchange_when(offered, true)
+    }
+
+    /// The same; decisions are taken only when `ready`. An event that was offered and not
+    /// taken must be offered again.
+    ///
+    /// # Errors
+    /// As [`Card::exchange`].
+    pub fn exchange_when(
+        &mut self,
+        offered: Option<&Event>,
+        ready: bool,
+    ) -> Result<(bool, Option<TimedDecision>), CardError> {
         let bytes: Option<&[u8; EVENT_BYTES]> = offered.map(|event| &event.bytes);
         self.pins.set_event(bytes)?;
-        self.pins.set_decision_ready(true)?;
+        self.pins.set_decision_ready(ready)?;
+        self.host.drive(&mut self.pins)?;
         self.pins.settle()?;
         let accepted = offered.is_some() && self.pins.event_ready()?;
-        let decision = self.pins.decision()?;
+        let decision = if ready { self.pins.decision()? } else { None };
         if let (true, Some(event)) = (accepted, offered) {
             self.pending.push_back(Pending { tag: event.tag(), accepted_cycle: self.cycle });
         }

@@ -1,20 +1,21 @@
 //! Takes events, gives each a thread, and keeps events in the order that the program needs.
 
 use rmt_isa::Status;
-use rmt_isa::card::fields::control_enable;
-use rmt_isa::event::event_layout::{FLAGS, HOOK, KEY};
+use rmt_isa::event::event_layout::{FLAGS, KEY};
 use rtl_builder::prelude::*;
 use rtl_builder::stock::stream::Stream;
 
-use crate::bits::{any, count_ones, crc32c, field, flag, lowest_set, one_hot};
+use super::slots::SlotChoice;
+use crate::bits::{any, count_ones, crc32c, lowest_set, one_hot};
 use crate::config::Widths;
 use crate::signals::{End, ThreadPulse};
 
 /// The dispatcher. Events are taken in order of arrival. One is taken when a thread is free
-/// and, as the program's ordering says,
+/// and, as the ordering of its program slot says,
 /// - pure: at once;
-/// - per key: when no running thread holds the lock of its key, the masked hash of the key;
-/// - total: when no other event runs.
+/// - per key: when no running thread of the slot holds the lock of its key, the masked hash
+///   of the key;
+/// - total: when no other event of the slot runs.
 ///
 /// The event goes to the stage with the fewest events, the first of them when several have.
 ///
@@ -28,8 +29,10 @@ pub struct Dispatcher {
 pub struct DispatcherIo {
     /// Events of 64 bytes, byte i in bits 8i+7..8i
     pub event: StreamIn<UInt>,
-    /// Control word 0
-    pub control: Input<UInt>,
+    /// What the event's program slot says
+    pub choice: Input<SlotChoice>,
+    /// No event may be taken: a commit waits, or the host holds events
+    pub stop: Input<Bool>,
     /// The match unit is taken by a tail call in this cycle
     pub hold: Input<Bool>,
     /// An event is taken for this thread
@@ -42,6 +45,8 @@ pub struct DispatcherIo {
     pub free: Input<ThreadPulse>,
     /// Threads with an event
     pub busy: Output<UInt>,
+    /// An event was taken and has not ended
+    pub running: Output<Bool>,
     /// An event waits for a thread
     pub waits_for_thread: Output<Bool>,
     /// An event waits for a lock or its turn
@@ -62,13 +67,15 @@ impl Component for Dispatcher {
     fn io(&self) -> DispatcherIo {
         DispatcherIo {
             event: stream_in(uint(512)),
-            control: input(uint(64)),
+            choice: input(SlotChoice::shape(&self.widths)),
+            stop: input(boolean()),
             hold: input(boolean()),
             accept: output(ThreadPulse::shape(&self.widths)),
             refuse: output(End::shape(&self.widths)),
             ended: input(uint(self.widths.threads)),
             free: input(ThreadPulse::shape(&self.widths)),
             busy: output(uint(self.widths.threads)),
+            running: output(boolean()),
             waits_for_thread: output(boolean()),
             waits_for_lock: output(boolean()),
         }
@@ -76,15 +83,16 @@ impl Component for Dispatcher {
 
     fn build(&self, io: DispatcherIo) {
         let threads = self.widths.threads;
-        let (event, control) = (io.event.payload(), io.control.value());
+        let (event, choice) = (io.event.payload(), io.choice.value());
         let bits = |offset: usize, bytes: usize| {
             event.bits(8 * offset as u32..8 * (offset + bytes) as u32)
         };
         let hash = crc32c(u32::MAX, bits(KEY.offset, KEY.bytes));
-        let lock = (hash & field(control, control_enable::LOCK_MASK)).named("lock");
+        let lock = (hash & choice.lock_mask).named("lock");
 
         let mut free = Vec::new();
         let mut conflicts = Vec::new();
+        let mut same_slot = Vec::new();
         let mut running = Vec::new();
         let mut busy_bits = Vec::new();
         let mut busy_flags = Vec::new();
@@ -94,26 +102,34 @@ impl Component for Dispatcher {
         for index in 0..threads {
             let busy = reg(format!("busy_{index}"), boolean(), false);
             let held = reg(format!("lock_{index}"), uint(32), 0);
+            let slot = reg(format!("slot_{index}"), choice.slot, 0);
             let taken = accepts.value() & thread.eq(index);
             when(taken, || {
                 busy.next(true);
                 held.next(lock);
+                slot.next(choice.slot);
             })
             .elsewhen(frees[index as usize], || busy.next(false));
             let runs = busy.value() & !io.ended.bit(index);
             free.push(!busy.value());
-            conflicts.push(runs & held.eq(lock));
+            let mates = runs & slot.eq(choice.slot);
+            conflicts.push(mates & held.eq(lock));
+            same_slot.push(mates);
             running.push(runs);
             busy_bits.push(busy.as_uint());
             busy_flags.push(busy.value());
         }
         busy_bits.reverse();
         io.busy.set(cat(&busy_bits));
-        let ordering = field(control, control_enable::ORDERING);
-        let blocked =
-            lookup(ordering, &[(0, Bool::lit(false)), (1, any(&conflicts))], any(&running));
+        io.running.set(any(&running));
+        let in_order = lookup(
+            choice.ordering,
+            &[(0, Bool::lit(false)), (1, any(&conflicts))],
+            any(&same_slot),
+        );
+        let blocked = choice.served & in_order;
         let some_free = any(&free);
-        let ready = some_free & !blocked & !io.hold.value() & !Bool::reset();
+        let ready = some_free & !blocked & !io.hold.value() & !io.stop.value() & !Bool::reset();
         io.event.accept(ready);
         thread.set(self.choose(&free, &busy_flags));
         accepts.set(ready & io.event.valid());
@@ -122,10 +138,8 @@ impl Component for Dispatcher {
         io.waits_for_lock.set(io.event.valid() & some_free & blocked);
 
         let malformed = !bits(FLAGS.offset, FLAGS.bytes).is_zero();
-        let served = flag(control, control_enable::ENABLE)
-            & bits(HOOK.offset, HOOK.bytes).eq(field(control, control_enable::HOOK));
         io.refuse.set(End {
-            valid: accepts.value() & (malformed | !served),
+            valid: accepts.value() & (malformed | !choice.served),
             thread: thread.value(),
             status: mux(
                 malformed,
@@ -188,11 +202,9 @@ mod tests {
         fn of_shape(shape: &CardShape, ordering: u64) -> Self {
             let widths = Widths::of(shape);
             let mut sim = elaborate(Dispatcher { widths }).unwrap().simulator();
-            let control = control_enable::ENABLE.insert(1)
-                | control_enable::ORDERING.insert(ordering)
-                | control_enable::HOOK.insert(3)
-                | control_enable::LOCK_MASK.insert(7);
-            sim.poke("control", control);
+            sim.poke("choice_served", 1);
+            sim.poke("choice_ordering", ordering);
+            sim.poke("choice_lock_mask", 7);
             Self { sim }
         }
 
@@ -270,10 +282,33 @@ mod tests {
     }
 
     #[test]
+    fn slots_do_not_wait_for_each_other() {
+        let mut bench = Bench::new(2);
+        assert_eq!(bench.offer(1), Some(0));
+        bench.sim.poke("choice_slot", 5);
+        assert_eq!(bench.offer(1), Some(1));
+        assert_eq!(bench.offer(1), None);
+        bench.sim.poke("choice_served", 0);
+        assert_eq!(bench.offer(1), Some(2), "an event for nobody ends whatever runs");
+    }
+
+    #[test]
+    fn nothing_is_taken_while_a_commit_waits() {
+        let mut bench = Bench::new(0);
+        bench.sim.poke("stop", 1);
+        assert_eq!(bench.offer(1), None);
+        bench.sim.poke("stop", 0);
+        assert_eq!(bench.offer(1), Some(0));
+    }
+
+    #[test]
     fn events_for_nobody_end_at_once() {
         let mut bench = Bench::new(0);
         bench.sim.poke("event_valid", 1);
-        for (word, status) in [(4, Status::NoProgram), (3 | 1 << 16, Status::BadEvent)] {
+        for (word, served, status) in
+            [(4, 0, Status::NoProgram), (3 | 1 << 16, 1, Status::BadEvent)]
+        {
+            bench.sim.poke("choice_served", served);
             bench
                 .sim
                 .poke_bits("event_payload", &Bits::from_words(512, &[word, 0, 0, 0, 0, 0, 0, 0]));

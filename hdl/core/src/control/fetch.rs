@@ -6,7 +6,7 @@ use rtl_builder::prelude::*;
 
 use crate::bits::{any, lowest_set, one_hot};
 use crate::config::Widths;
-use crate::signals::{HostAccess, HostReply, Redirect, ThreadPulse};
+use crate::signals::{HostAccess, HostReply, Redirect, ThreadPulse, in_bank};
 
 /// Round robin over the threads that can run: one instruction word each cycle, so that a
 /// lone thread issues in every cycle. A thread runs on from its program counter until the
@@ -46,7 +46,9 @@ impl Component for Fetch {
     type Io = FetchIo;
 
     fn name(&self) -> String {
-        format!("fetch_t{}_program{}", self.shape.threads_of_stage(), self.shape.program_words)
+        let CardShape { program_words, .. } = &self.shape;
+        let (threads, banks) = (self.shape.threads_of_stage(), self.shape.banks());
+        format!("fetch_t{threads}_program{program_words}_b{banks}")
     }
 
     fn doc(&self) -> String {
@@ -117,14 +119,12 @@ impl Component for Fetch {
         when(fetches.value(), || last.next(chosen.value()));
         let pc = select(chosen.value(), &counters).named("fetch_pc");
 
-        let program: SyncMem<UInt> =
-            SyncMem::new("program", uint(64), self.shape.program_words.into());
-        program.write(
-            host.writes(PROGRAM, self.shape.program_words),
-            host.index(0, widths.pc),
-            host.data,
-        );
-        let address = mux(host_reads, host.index(0, widths.pc), pc);
+        let banks = self.shape.banks();
+        let words = u64::from(banks * self.shape.program_words);
+        let program: SyncMem<UInt> = SyncMem::new("program", uint(64), words);
+        let host_address = in_bank(banks, host.bank, host.index(0, widths.pc));
+        program.write(host.writes(PROGRAM, self.shape.program_words), host_address, host.data);
+        let address = mux(host_reads, host_address, in_bank(banks, host.active, pc));
         let word = program.read(fetches.value() | host_reads, address);
 
         // What the execute stage has just redirected is dropped.

@@ -6,16 +6,19 @@
 //! - [`pipeline`]: operands, execution, and the ports to the other units.
 //! - [`stage`]: these joined: what each stage has of its own.
 //! - [`dispatch`]: takes events, gives them threads, keeps the order of keys.
+//! - [`slots`]: the program that serves an event's hook; [`commit`]: the switch between banks.
 //! - [`retire`]: ends events and sends decisions; watchdog.
 //!
 //! An event enters at `dispatch`, is matched (module `matching`), starts in `fetch`, runs
 //! through `pipeline`, and leaves at `retire`.
 
 pub mod alu;
+pub mod commit;
 pub mod decode;
 pub mod dispatch;
 pub mod fetch;
 pub mod long;
 pub mod pipeline;
 pub mod retire;
+pub mod slots;
 pub mod stage;

@@ -71,7 +71,8 @@ impl Component for Stage {
 
     fn name(&self) -> String {
         let CardShape { stages, program_words, tables, .. } = &self.shape;
-        format!("stage_s{stages}_t{}_program{program_words}_tables{tables}", self.shape.threads())
+        let (threads, banks) = (self.shape.threads(), self.shape.banks());
+        format!("stage_s{stages}_t{threads}_program{program_words}_tables{tables}_b{banks}")
     }
 
     fn doc(&self) -> String {

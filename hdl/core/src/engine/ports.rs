@@ -145,7 +145,8 @@ impl LanesOut {
     }
 }
 
-/// An access of the host; the next one may come when this one is answered.
+/// An access of the host; the next one may come when this one is answered. With it go the
+/// banks, which mean something in every cycle.
 #[derive(Clone, Copy, Debug, Bundle)]
 pub struct HostRequest {
     /// An access in this cycle
@@ -156,6 +157,12 @@ pub struct HostRequest {
     pub address: UInt,
     /// What is written
     pub wdata: UInt,
+    /// The bank that is accessed; with one bank always 0
+    pub bank: Bool,
+    /// The bank that commands use; with one bank always 0. It changes while no event runs
+    pub active: Bool,
+    /// The banks are swapped: what was read of the other one is stale
+    pub swaps: Bool,
 }
 
 impl HostRequest {
@@ -166,6 +173,9 @@ impl HostRequest {
             write: boolean(),
             address: uint(shape.host_address_bits()),
             wdata: uint(64),
+            bank: boolean(),
+            active: boolean(),
+            swaps: boolean(),
         }
     }
 }

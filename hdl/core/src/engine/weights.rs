@@ -151,5 +151,6 @@ impl Component for WeightLoader {
                 when(tiles[p].eq(written.resize(TILE_BITS)), || valid[p].next(false));
             }
         });
+        when(host.swaps, || valid.iter().for_each(|valid| valid.next(false)));
     }
 }

@@ -8,7 +8,7 @@ use rtl_builder::prelude::*;
 
 use crate::bits::{any, crc32c, field, flag, word_of};
 use crate::config::Widths;
-use crate::signals::{HostAccess, HostReply};
+use crate::signals::{HostAccess, HostReply, in_bank};
 
 /// Looks up a key under both hash choices: one look-up each cycle, the result one cycle
 /// later. The host writes words 0 and 1 of a slot (the key) into a holding register and
@@ -75,8 +75,9 @@ impl Component for ExactStore {
         let CardShape {
             tables, match_key_bits, match_buckets, parameter_rows, program_words, ..
         } = &self.shape;
+        let banks = self.shape.banks();
         format!(
-            "exact_store_tables{tables}_key{match_key_bits}_buckets{match_buckets}_rows{parameter_rows}_program{program_words}"
+            "exact_store_tables{tables}_key{match_key_bits}_buckets{match_buckets}_rows{parameter_rows}_program{program_words}_b{banks}"
         )
     }
 
@@ -135,19 +136,21 @@ impl Component for ExactStore {
 
         let key_2 = delayed("key_2", key);
         let table_2 = delayed("table_2", table);
+        let banks = self.shape.banks();
+        let host_bucket = in_bank(banks, host.bank, bucket);
         let mut slots = Vec::new();
         let mut hits = Vec::new();
         for choice in 0..MATCH_CHOICES {
             let own = hash.bits(16 * choice..16 * choice + widths.bucket);
-            let address = mux(io.look_up, own, bucket);
+            let address = mux(io.look_up, in_bank(banks, host.active, own), host_bucket);
             for place in 0..MATCH_PLACES {
                 let number = choice * MATCH_PLACES + place;
                 let memory = SyncMem::new(
                     format!("slots_c{choice}p{place}"),
                     slot_shape,
-                    self.shape.match_buckets.into(),
+                    u64::from(banks * self.shape.match_buckets),
                 );
-                memory.write(stores & slot_number.eq(number), bucket, staged);
+                memory.write(stores & slot_number.eq(number), host_bucket, staged);
                 let slot = memory.read(io.look_up.value() | host_reads, address);
                 hits.push(slot.present & slot.table.eq(table_2) & slot.key.eq(key_2));
                 slots.push(slot);

@@ -24,7 +24,7 @@ use rtl_builder::prelude::*;
 
 use crate::bits::{any, flag};
 use crate::config::Widths;
-use crate::signals::{End, HostAccess, HostReply, Redirect, TableVisit};
+use crate::signals::{End, HostAccess, HostReply, Redirect, TableVisit, in_bank};
 use exact::{ExactStore, SlotContent};
 use ordered::OrderedStore;
 use slot::Comparison;
@@ -82,9 +82,9 @@ impl Component for MatchUnit {
             program_words,
             ..
         } = &self.shape;
-        let threads = self.shape.threads();
+        let (threads, banks) = (self.shape.threads(), self.shape.banks());
         format!(
-            "match_unit_t{threads}_tables{tables}_key{match_key_bits}_buckets{match_buckets}_ternary{ternary_slots}_range{range_slots}_rows{parameter_rows}_program{program_words}"
+            "match_unit_t{threads}_tables{tables}_key{match_key_bits}_buckets{match_buckets}_ternary{ternary_slots}_range{range_slots}_rows{parameter_rows}_program{program_words}_b{banks}"
         )
     }
 
@@ -110,16 +110,19 @@ impl Component for MatchUnit {
         let table_words = self.shape.tables * 2;
 
         // Cycle 0: descriptors and key.
-        let keys: AsyncMem<UInt> = AsyncMem::new("key_fields", uint(64), self.shape.tables.into());
-        let defaults: AsyncMem<UInt> =
-            AsyncMem::new("defaults", uint(64), self.shape.tables.into());
-        let (number, odd) = (host.index(1, widths.table), host.address.bit(0));
+        let banks = self.shape.banks();
+        let active = |address: UInt| in_bank(banks, host.active, address);
+        let all_tables = u64::from(banks * self.shape.tables);
+        let keys: AsyncMem<UInt> = AsyncMem::new("key_fields", uint(64), all_tables);
+        let defaults: AsyncMem<UInt> = AsyncMem::new("defaults", uint(64), all_tables);
+        let number = in_bank(banks, host.bank, host.index(1, widths.table));
+        let odd = host.address.bit(0);
         let writes = host.writes(TABLES, table_words);
         keys.write(writes & !odd, number, host.data);
         defaults.write(writes & odd, number, host.data);
-        let default_now = defaults.read(visit.table);
+        let default_now = defaults.read(active(visit.table));
         let extracted =
-            key::extract(keys.read(visit.table), visit.event, visit.arguments, widths.key);
+            key::extract(keys.read(active(visit.table)), visit.event, visit.arguments, widths.key);
 
         // Cycle 1: hash.
         let valid_1 = delayed("valid_1", visit.valid);
@@ -179,9 +182,9 @@ impl Component for MatchUnit {
         io.end.set(End { valid: valid_2 & !found, thread: thread_2, status });
 
         // Cycle 3: parameters.
-        let rows: SyncMem<UInt> =
-            SyncMem::new("parameter_rows", uint(256), self.shape.parameter_rows.into());
-        let host_row = host.index(2, widths.row);
+        let all_rows = u64::from(banks * self.shape.parameter_rows);
+        let rows: SyncMem<UInt> = SyncMem::new("parameter_rows", uint(256), all_rows);
+        let host_row = in_bank(banks, host.bank, host.index(2, widths.row));
         let lane = host.index(0, 2);
         let lanes = lookup(
             lane,
@@ -195,7 +198,7 @@ impl Component for MatchUnit {
         let asks = host.reads(PARAMETERS, words) & !row_there.value();
         let host_reads = (asks & !valid_2).named("host_reads_row");
         row_there.next(host_reads);
-        let row = rows.read(valid_2 | host_reads, mux(valid_2, action.row, host_row));
+        let row = rows.read(valid_2 | host_reads, mux(valid_2, active(action.row), host_row));
         io.parameters.set(ParameterLoad {
             valid: delayed("valid_3", valid_2),
             thread: delayed("thread_3", thread_2),

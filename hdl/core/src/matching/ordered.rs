@@ -11,7 +11,7 @@ use super::exact::SlotContent;
 use super::slot::{Comparison, OrderedSlot, RangeKey, SlotEntry, spread};
 use crate::bits::{field, first_set, flag};
 use crate::config::Widths;
-use crate::signals::{HostAccess, HostReply};
+use crate::signals::{HostAccess, HostReply, in_bank};
 
 /// Compares the key with all slots at once: one look-up each cycle, the result one cycle
 /// later, as in the exact store. The host writes what a slot compares into holding
@@ -68,9 +68,10 @@ impl Component for OrderedStore {
     fn name(&self) -> String {
         let CardShape { tables, match_key_bits, parameter_rows, program_words, .. } = &self.shape;
         format!(
-            "{}_store_slots{}_tables{tables}_key{match_key_bits}_rows{parameter_rows}_program{program_words}",
+            "{}_store_slots{}_tables{tables}_key{match_key_bits}_rows{parameter_rows}_program{program_words}_b{}",
             self.comparison.text(),
-            self.slots()
+            self.slots(),
+            self.shape.banks()
         )
     }
 
@@ -99,6 +100,7 @@ impl Component for OrderedStore {
         let widths = Widths::of(&self.shape);
         let (host, slots) = (io.host.value(), self.slots());
         let words = slots * ORDERED_SLOT_WORDS;
+        let banks = self.shape.banks();
         let (word_bits, slot_bits) = (ORDERED_SLOT_WORDS.ilog2(), slots.ilog2());
         let (word, slot) = (host.index(0, word_bits), host.index(word_bits, slot_bits));
 
@@ -131,11 +133,14 @@ impl Component for OrderedStore {
             .map(|number| {
                 let unit = OrderedSlot {
                     comparison: self.comparison,
+                    banks,
                     table_bits: widths.table,
                     key_bits: widths.key,
                 };
                 let unit = instance(format!("slot_{number}"), unit);
                 unit.store.set(stores & slot.eq(number));
+                unit.bank.set(host.bank);
+                unit.active.set(host.active);
                 unit.entry.set(entry);
                 unit.table.set(io.table);
                 if let Some(key) = &unit.key {
@@ -152,7 +157,7 @@ impl Component for OrderedStore {
 
         // Written one cycle after the slot: a look-up reads it one cycle after it compared.
         let contents: AsyncMem<SlotContent> =
-            AsyncMem::new("contents", SlotContent::shape(&widths), slots.into());
+            AsyncMem::new("contents", SlotContent::shape(&widths), u64::from(banks * slots));
         let stored = reg("stored", boolean(), false);
         stored.next(stores);
         let content = SlotContent {
@@ -161,14 +166,14 @@ impl Component for OrderedStore {
         };
         contents.write(
             stored.value(),
-            delayed("stored_slot", slot),
+            delayed("stored_slot", in_bank(banks, host.bank, slot)),
             delayed("stored_content", content),
         );
-        io.content.set(contents.read(first));
+        io.content.set(contents.read(in_bank(banks, host.active, first)));
 
         // What the host wrote, for it to read: registers of slots have no way out.
-        let copy: SyncMem<UInt> = SyncMem::new("host_copy", uint(64), words.into());
-        let address = host.index(0, word_bits + slot_bits);
+        let copy: SyncMem<UInt> = SyncMem::new("host_copy", uint(64), u64::from(banks * words));
+        let address = in_bank(banks, host.bank, host.index(0, word_bits + slot_bits));
         let there = reg("host_there", boolean(), false);
         let reads = host.reads(self.region(), words) & !there.value();
         there.next(reads);

@@ -100,6 +100,7 @@ fn with_guards(value: UInt, guards: UInt) -> UInt {
 /// the new.
 pub struct OrderedSlot {
     pub(crate) comparison: Comparison,
+    pub(crate) banks: u32,
     pub(crate) table_bits: u32,
     pub(crate) key_bits: u32,
 }
@@ -109,6 +110,10 @@ pub struct OrderedSlot {
 pub struct OrderedSlotIo {
     /// The entry is written
     pub store: Input<Bool>,
+    /// Into this bank
+    pub bank: Input<Bool>,
+    /// The bank whose entry is compared
+    pub active: Input<Bool>,
     /// The entry to write; bounds have a guard of 0 above each byte
     pub entry: Input<SlotEntry>,
     /// Table that is looked up
@@ -135,7 +140,8 @@ impl Component for OrderedSlot {
     type Io = OrderedSlotIo;
 
     fn name(&self) -> String {
-        format!("{}_slot_table{}_key{}", self.comparison.text(), self.table_bits, self.key_bits)
+        let Self { comparison, banks, table_bits, key_bits } = self;
+        format!("{}_slot_table{table_bits}_key{key_bits}_b{banks}", comparison.text())
     }
 
     fn doc(&self) -> String {
@@ -146,6 +152,8 @@ impl Component for OrderedSlot {
         let ranges = self.comparison == Comparison::Range;
         OrderedSlotIo {
             store: input(boolean()),
+            bank: input(boolean()),
+            active: input(boolean()),
             entry: input(SlotEntry::shape(self.table_bits, self.number_bits())),
             table: input(uint(self.table_bits)),
             key: (!ranges).then(|| input(uint(self.key_bits))),
@@ -156,27 +164,42 @@ impl Component for OrderedSlot {
 
     fn build(&self, io: OrderedSlotIo) {
         let new = io.entry.value();
-        let present = reg("present", boolean(), false);
-        let table = reg_uninit("own_table", uint(self.table_bits));
-        let first = reg_uninit("first", uint(self.number_bits()));
-        let second = reg_uninit("second", uint(self.number_bits()));
-        when(io.store, || {
-            present.next(new.present);
-            table.next(new.table);
-            first.next(new.first);
-            second.next(new.second);
-        });
+        let stored: Vec<SlotEntry> = (0..self.banks)
+            .map(|bank| {
+                let present = reg(format!("present_{bank}"), boolean(), false);
+                let table = reg_uninit(format!("own_table_{bank}"), uint(self.table_bits));
+                let first = reg_uninit(format!("first_{bank}"), uint(self.number_bits()));
+                let second = reg_uninit(format!("second_{bank}"), uint(self.number_bits()));
+                let addressed = io.bank.value().eq(Bool::lit(bank == 1)) | (self.banks == 1);
+                when(io.store & addressed, || {
+                    present.next(new.present);
+                    table.next(new.table);
+                    first.next(new.first);
+                    second.next(new.second);
+                });
+                SlotEntry {
+                    present: present.value(),
+                    table: table.value(),
+                    first: first.value(),
+                    second: second.value(),
+                }
+            })
+            .collect();
+        let SlotEntry { present, table, first, second } = match stored[..] {
+            [only] => only,
+            _ => mux(io.active, stored[1], stored[0]),
+        };
         let mut matches = Bool::lit(true);
         if let Some(key) = &io.key {
-            matches = ((key.value() ^ first.value()) & second.value()).is_zero();
+            matches = ((key.value() ^ first) & second).is_zero();
         }
         if let Some(key) = &io.range_key {
             let RangeKey { above, below, pass, shown } = key.value();
             // A guard that shows is set where there was no borrow.
-            let not_below = above.wrapping_sub(first.value() | pass);
-            let not_above = (second.value() | pass | shown).wrapping_sub(below);
+            let not_below = above.wrapping_sub(first | pass);
+            let not_above = (second | pass | shown).wrapping_sub(below);
             matches = (!(not_below & not_above) & shown).is_zero();
         }
-        io.hit.set(present.value() & table.value().eq(io.table) & matches);
+        io.hit.set(present & table.eq(io.table) & matches);
     }
 }

@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 
 use rmt_isa::arithmetic::split_mix_64;
 use rmt_isa::card::read_back::{FieldContent, Record, read_store};
-use rmt_isa::card::{CardImage, CardShape, lower};
+use rmt_isa::card::regions::CONTROL;
+use rmt_isa::card::{CardImage, CardShape, HostWrite, lower};
 use rmt_isa::event::{DECISION_BYTES, EVENT_BYTES};
 use rmt_isa::program::{Ordering, Program};
 use rmt_isa::{Decision, Event};
@@ -18,10 +19,22 @@ use rmt_core::CoreConfig;
 /// Cycles after which the bench gives up on an answer.
 const PATIENCE: u32 = 20_000;
 
+/// What the host does, one after the other.
+#[derive(Clone, Copy, Debug)]
+pub enum HostStep {
+    /// It writes a word.
+    Write(HostWrite),
+    /// It reads control word 0 until these bits are clear.
+    UntilClear(u64),
+}
+
 /// A core with a program.
 pub struct Bench {
     pub sim: Simulator,
     pub image: CardImage,
+    /// What the host does while events run.
+    pub host: VecDeque<HostStep>,
+    host_busy: bool,
     /// `Some`: events come and decisions are taken at random times, from this state on.
     pub jitter: Option<u64>,
 }
@@ -31,7 +44,7 @@ impl Bench {
     pub fn new(shape: &CardShape, program: &Program, ordering: Ordering) -> Self {
         let image = lower(program, ordering, shape).unwrap();
         let sim = rmt_core::elaborate(&CoreConfig::new(shape.clone())).unwrap().simulator();
-        let mut bench = Self { sim, image, jitter: None };
+        let mut bench = Self { sim, image, host: VecDeque::new(), host_busy: false, jitter: None };
         bench.sim.poke("decision_ready", 1);
         bench.write_image();
         bench
@@ -53,11 +66,15 @@ impl Bench {
         self.sim.step();
     }
 
-    fn access(&mut self, write: bool, address: u32, value: u64) -> u64 {
+    fn poke_access(&mut self, write: bool, address: u32, value: u64) {
         self.sim.poke("host_valid", 1);
         self.sim.poke("host_write", write.into());
         self.sim.poke("host_address", address.into());
         self.sim.poke("host_wdata", value);
+    }
+
+    fn access(&mut self, write: bool, address: u32, value: u64) -> u64 {
+        self.poke_access(write, address, value);
         self.step();
         self.sim.poke("host_valid", 0);
         for _ in 0..PATIENCE {
@@ -84,7 +101,8 @@ impl Bench {
         let mut outcomes = Vec::new();
         let mut quiet = 0;
         let mut offered = false;
-        while outcomes.len() < events.len() {
+        while outcomes.len() < events.len() || !self.host.is_empty() || self.host_busy {
+            self.drive_host();
             // Once offered, an event stays until it is taken.
             offered = !waiting.is_empty() && (offered || self.by_chance());
             let ready = self.by_chance();
@@ -102,12 +120,36 @@ impl Bench {
                 offered = false;
             }
             self.step();
-            quiet += 1;
+            // The host may be longer than any event.
+            quiet = if self.host_busy { 0 } else { quiet + 1 };
             assert!(quiet < PATIENCE, "no decision: {} of {} came", outcomes.len(), events.len());
         }
         self.sim.poke("event_valid", 0);
         self.sim.poke("decision_ready", 1);
         outcomes
+    }
+
+    /// The host's side of a cycle.
+    fn drive_host(&mut self) {
+        self.sim.poke("host_valid", 0);
+        if self.host_busy {
+            if self.sim.peek("host_answer_valid") == 0 {
+                return;
+            }
+            self.host_busy = false;
+            let value = self.sim.peek("host_answer_rdata");
+            match self.host.front() {
+                Some(HostStep::UntilClear(mask)) if value & mask != 0 => {}
+                _ => drop(self.host.pop_front()),
+            }
+        }
+        let Some(&step) = self.host.front() else { return };
+        let (write, address, value) = match step {
+            HostStep::Write(write) => (true, write.address, write.value),
+            HostStep::UntilClear(_) => (false, CONTROL.word(0), 0),
+        };
+        self.poke_access(write, address, value);
+        self.host_busy = true;
     }
 
     /// Always, or one time in three when there is jitter.

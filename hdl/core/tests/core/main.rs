@@ -1,6 +1,7 @@
 //! Whole programs on the core, on the evaluator, against the interpreter.
 
 mod bench;
+mod commit;
 mod cycles;
 mod firmware;
 mod programs;

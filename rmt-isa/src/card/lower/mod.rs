@@ -1,8 +1,8 @@
 //! A program becomes the host writes that install it on a card.
 //!
 //! `lower` checks that the card has what the program needs, gives every object its place,
-//! and writes: events off, code, parameters, tables, entries, contexts, models, events on.
-//! Whatever an earlier program left in the tables is cleared.
+//! and writes: hold events, code, parameters, tables, entries, contexts, models, the slot,
+//! commit. Whatever an earlier program left in the tables is cleared.
 
 mod context;
 mod error;
@@ -13,10 +13,10 @@ pub use error::LowerError;
 pub use tables::{EntryStores, SlotValue, ordered_slot_writes};
 
 use super::HostWrite;
-use super::fields::{control_enable, control_watchdog};
+use super::fields::{control_commit, control_slot, control_watchdog};
 use super::models::lower_models;
 use super::regions::{CONTROL, ENGINE_BASE, PROGRAM};
-use super::shape::CardShape;
+use super::shape::{CardShape, FIRST_SLOT_WORD, SLOTS};
 use crate::instruction::Instruction;
 use crate::operand::Operand;
 use crate::program::{Ordering, Program};
@@ -27,7 +27,8 @@ pub const DEFAULT_WATCHDOG_CYCLES: u32 = 1 << 20;
 /// A program as it stands on a card.
 #[derive(Clone, Debug)]
 pub struct CardImage {
-    /// The writes that install it, in order.
+    /// The writes that install it, in order. The first one holds events back: before the second
+    /// one, those that run must have ended. The last one is the commit.
     pub writes: Vec<HostWrite>,
     /// First instruction of each action.
     pub action_starts: Vec<u16>,
@@ -64,7 +65,7 @@ pub fn lower(
 ) -> Result<CardImage, LowerError> {
     shape.check()?;
     let mut lowering = Lowering { program, shape, writes: Vec::new() };
-    lowering.write(CONTROL.word(0), 0);
+    lowering.write(CONTROL.word(0), control_commit::HOLD.insert(1));
     let action_starts = lowering.code()?;
     let entries = lowering.tables(&action_starts)?;
     let contexts = lowering.contexts()?;
@@ -73,22 +74,26 @@ pub fn lower(
     }
     let limit = control_watchdog::LIMIT.insert(DEFAULT_WATCHDOG_CYCLES.into());
     lowering.write(CONTROL.word(1), limit);
-    lowering.write(CONTROL.word(0), enable_word(program, ordering));
+    lowering.write(CONTROL.word(FIRST_SLOT_WORD), slot_word(program, ordering));
+    for slot in 1..SLOTS {
+        lowering.write(CONTROL.word(FIRST_SLOT_WORD + slot), 0);
+    }
+    lowering.write(CONTROL.word(0), control_commit::COMMIT.insert(1));
     Ok(CardImage { writes: lowering.writes, action_starts, entries, contexts })
 }
 
-/// The control word that lets events of a program run.
-fn enable_word(program: &Program, ordering: Ordering) -> u64 {
+/// The slot of a program whose tables begin at 0.
+fn slot_word(program: &Program, ordering: Ordering) -> u64 {
     let sets = program.contexts.iter().map(|context| context.capacity / 4).min().unwrap_or(1);
     let number = match ordering {
         Ordering::Pure => 0,
         Ordering::PerKey => 1,
         Ordering::Total => 2,
     };
-    control_enable::ENABLE.insert(1)
-        | control_enable::ORDERING.insert(number)
-        | control_enable::HOOK.insert(program.hook.number.into())
-        | control_enable::LOCK_MASK.insert(u64::from(sets.max(1)) - 1)
+    control_slot::ENABLE.insert(1)
+        | control_slot::ORDERING.insert(number)
+        | control_slot::HOOK.insert(program.hook.number.into())
+        | control_slot::LOCK_MASK.insert(u64::from(sets.max(1)) - 1)
 }
 
 impl Lowering<'_> {

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 
 use super::*;
 use crate::assembly::assemble;
-use crate::card::fields::{context_field, context_store, match_slot, table_default};
+use crate::card::fields::{
+    context_field, context_store, control_commit, control_slot, match_slot, table_default,
+};
 use crate::card::matching::MatchKey;
 use crate::card::regions::{CONTEXTS, MATCH, PARAMETERS, TABLES};
 use crate::operand::IntType;
@@ -88,17 +90,23 @@ fn an_entry_leads_to_its_action_and_parameters() {
 }
 
 #[test]
-fn events_are_off_while_a_program_is_installed() {
+fn events_are_held_while_a_program_is_installed() {
     let image = lower(&program(), Ordering::Total, &CardShape::tiny()).unwrap();
     let control: Vec<_> =
         image.writes.iter().filter(|write| write.address == CONTROL.word(0)).collect();
     assert_eq!(control.len(), 2);
-    assert_eq!(image.writes.first(), Some(&HostWrite { address: CONTROL.word(0), value: 0 }));
-    let last = image.writes.last().unwrap();
-    assert_eq!(last.address, CONTROL.word(0));
-    assert_eq!(control_enable::ORDERING.extract(last.value), 2);
-    assert_eq!(control_enable::HOOK.extract(last.value), 7);
-    assert_eq!(control_enable::LOCK_MASK.extract(last.value), 15);
+    let word = |value| HostWrite { address: CONTROL.word(0), value };
+    assert_eq!(image.writes.first(), Some(&word(control_commit::HOLD.insert(1))));
+    assert_eq!(image.writes.last(), Some(&word(control_commit::COMMIT.insert(1))));
+    let memory = memory(&image);
+    let slot = memory[&CONTROL.word(FIRST_SLOT_WORD)];
+    assert_eq!(control_slot::ENABLE.extract(slot), 1);
+    assert_eq!(control_slot::ORDERING.extract(slot), 2);
+    assert_eq!(control_slot::HOOK.extract(slot), 7);
+    assert_eq!(control_slot::LOCK_MASK.extract(slot), 15);
+    for other in 1..SLOTS {
+        assert_eq!(memory[&CONTROL.word(FIRST_SLOT_WORD + other)], 0);
+    }
 }
 
 #[test]

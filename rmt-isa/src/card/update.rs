@@ -1,0 +1,251 @@
+//! Commits at run time: from what a card holds to what it shall hold, as few writes.
+//!
+//! A commit does not name entries or tensors but compares words: [`lower`](super::lower()) gives the
+//! words of the whole program as it shall be, [`BankMirror`] knows what the bank that will
+//! be filled holds, and what differs is written. So one way serves for entries that are
+//! added, changed and removed, for default actions, for models and for code; and a bank that
+//! missed some commits catches up by itself.
+//!
+//! Contexts and maps are not banked: their records survive a commit. It must keep their
+//! layout; a program with another layout is installed anew.
+
+use std::collections::HashMap;
+
+use super::fields::control_commit;
+use super::regions::{CONTROL, ENGINE_BASE, REGIONS, Region};
+use super::shape::{FIRST_SLOT_WORD, SLOTS};
+use super::{CardImage, CardShape, HostWrite};
+
+/// What the host has written into the banks of a card.
+#[derive(Clone, Debug)]
+pub struct BankMirror {
+    /// Words by address, one map for each bank.
+    banks: Vec<HashMap<u32, u64>>,
+    active: usize,
+    /// Descriptors of contexts and maps, which a commit must keep.
+    layout: Vec<HostWrite>,
+}
+
+/// The writes of a commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Update {
+    /// Whether the first write holds events back, after which the host waits until none runs
+    /// (`RUNNING` of control word 0): so it is on a card with one bank.
+    pub holds: bool,
+    /// All writes, in order; the last one is the commit. It is done when `COMMIT` of control
+    /// word 0 reads as 0; until then nothing banked may be written.
+    pub writes: Vec<HostWrite>,
+}
+
+/// Why a program cannot be put in place of another by a commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UpdateError {
+    /// The layout of contexts or maps differs.
+    #[error(
+        "the contexts or maps of the new program are laid out otherwise than those on the card; install it anew, which clears them"
+    )]
+    Layout,
+}
+
+/// The region of an address, if it is outside the engine.
+fn region_of(address: u32) -> Option<Region> {
+    REGIONS
+        .iter()
+        .find(|region| (region.base()..region.base() + region.words()).contains(&address))
+        .copied()
+}
+
+/// Whether a word stands in banks.
+pub fn is_banked(address: u32) -> bool {
+    let slots = CONTROL.word(FIRST_SLOT_WORD)..CONTROL.word(FIRST_SLOT_WORD + SLOTS);
+    address >= ENGINE_BASE
+        || slots.contains(&address)
+        || region_of(address).is_some_and(|region| region.banked)
+}
+
+/// Words that must be written together with the word at `address`, in order: their first
+/// address, and how many.
+fn group_of(address: u32) -> (u32, u32) {
+    let words = region_of(address).map_or(1, |region| region.group);
+    (address & !(words - 1), words)
+}
+
+fn layout_of(image: &CardImage) -> Vec<HostWrite> {
+    let is_layout = |write: &&HostWrite| {
+        region_of(write.address).is_some_and(|region| region.writable && !region.readable)
+    };
+    image.writes.iter().filter(is_layout).copied().collect()
+}
+
+impl BankMirror {
+    /// A card of a shape of which nothing is known, but that its first bank is active, as
+    /// after a reset.
+    pub fn new(shape: &CardShape) -> Self {
+        let banks = vec![HashMap::new(); shape.banks() as usize];
+        Self { banks, active: 0, layout: Vec::new() }
+    }
+
+    /// The bank that the next writes go to.
+    fn target(&self) -> usize {
+        (self.active + 1) % self.banks.len()
+    }
+
+    fn take(&mut self, writes: &[HostWrite]) {
+        let target = self.target();
+        let banked = writes.iter().filter(|write| is_banked(write.address));
+        self.banks[target].extend(banked.map(|write| (write.address, write.value)));
+        self.active = target;
+    }
+
+    /// All writes of an image were carried out.
+    pub fn installed(&mut self, image: &CardImage) {
+        self.take(&image.writes);
+        self.layout = layout_of(image);
+    }
+
+    /// The bank, 0 or 1, that events use when all that was given has been carried out.
+    pub fn active(&self) -> usize {
+        self.active
+    }
+
+    /// The writes after which the card runs the program of `image`, and takes note of them.
+    ///
+    /// # Errors
+    /// [`UpdateError::Layout`]: see there.
+    pub fn update(&mut self, image: &CardImage) -> Result<Update, UpdateError> {
+        if layout_of(image) != self.layout {
+            return Err(UpdateError::Layout);
+        }
+        let known = &self.banks[self.target()];
+        let mut groups: Vec<(u32, Vec<HostWrite>)> = Vec::new();
+        for &write in image.writes.iter().filter(|write| is_banked(write.address)) {
+            let (first, words) = group_of(write.address);
+            match groups.last_mut() {
+                Some((group, writes)) if words > 1 && *group == first => writes.push(write),
+                _ => groups.push((first, vec![write])),
+            }
+        }
+        let differs = |write: &HostWrite| known.get(&write.address) != Some(&write.value);
+        groups.retain(|(_, writes)| writes.iter().any(differs));
+        let commit = |field: super::fields::BitField| HostWrite {
+            address: CONTROL.word(0),
+            value: field.insert(1),
+        };
+        let holds = self.banks.len() == 1;
+        let mut writes = Vec::new();
+        if holds {
+            writes.push(commit(control_commit::HOLD));
+        }
+        writes.extend(groups.into_iter().flat_map(|(_, writes)| writes));
+        writes.push(commit(control_commit::COMMIT));
+        self.take(&writes);
+        Ok(Update { holds, writes })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::card::lower;
+    use crate::card::regions::{MATCH, PARAMETERS};
+    use crate::operand::IntType;
+    use crate::program::*;
+
+    /// A table of entries `key -> parameter`.
+    fn image(entries: &[(u128, u64)], fields: usize) -> CardImage {
+        let field = |n: usize| ContextField {
+            name: format!("f{n}"),
+            kind: IntType::U64,
+            ring: None,
+            writable: true,
+            label: Label::Public,
+        };
+        let program = Program {
+            actions: vec![Action {
+                name: "act".into(),
+                parameters: vec![Parameter { name: "p".into(), kind: IntType::U64 }],
+                arguments: 0,
+                code: crate::assembly::assemble("exit decided").unwrap(),
+                lines: vec![0],
+            }],
+            tables: vec![Table {
+                name: "t".into(),
+                kind: MatchKind::Exact,
+                key: vec![KeyField {
+                    name: "k".into(),
+                    kind: IntType::U64,
+                    source: KeySource::Event { offset: 8 },
+                }],
+                capacity: 16,
+                actions: vec![0],
+                default: None,
+                entries: entries
+                    .iter()
+                    .map(|&(key, parameter)| Entry {
+                        matcher: Matcher::Exact { key },
+                        priority: 0,
+                        call: ActionCall { action: 0, parameters: vec![parameter] },
+                    })
+                    .collect(),
+            }],
+            contexts: vec![Context {
+                name: "c".into(),
+                capacity: 16,
+                fields: (0..fields).map(field).collect(),
+            }],
+            ..Program::default()
+        };
+        lower(&program, Ordering::Pure, &CardShape::small()).unwrap()
+    }
+
+    fn regions(update: &Update) -> Vec<(Region, u32)> {
+        let words = update.writes.iter().map(|write| region_of(write.address).unwrap());
+        let mut counts: Vec<(Region, u32)> = Vec::new();
+        for region in words {
+            match counts.last_mut() {
+                Some((last, count)) if *last == region => *count += 1,
+                _ => counts.push((region, 1)),
+            }
+        }
+        counts
+    }
+
+    #[test]
+    fn only_what_differs_is_written_and_the_other_bank_catches_up() {
+        let mut mirror = BankMirror::new(&CardShape::small());
+        let first = image(&[(1, 10)], 1);
+        mirror.installed(&first);
+        assert_eq!(mirror.active(), 1);
+        // Nothing is known of bank 0: all of the program is written once.
+        let all = mirror.update(&first).unwrap();
+        let banked = first.writes.iter().filter(|write| is_banked(write.address)).count();
+        assert_eq!((all.holds, all.writes.len()), (false, banked + 1));
+        // A new entry: its row of parameters and the three words of its slot.
+        let second = image(&[(1, 10), (2, 20)], 1);
+        let changes = mirror.update(&second).unwrap();
+        assert_eq!(regions(&changes), [(PARAMETERS, 4), (MATCH, 3), (CONTROL, 1)]);
+        // The other bank gets it with the next commit; the same again is the commit alone.
+        assert_eq!(mirror.update(&second).unwrap().writes[..7], changes.writes[..7]);
+        assert_eq!(mirror.update(&second).unwrap().writes.len(), 1);
+        // It goes: one word clears the slot.
+        assert_eq!(regions(&mirror.update(&first).unwrap()), [(MATCH, 1), (CONTROL, 1)]);
+    }
+
+    #[test]
+    fn with_one_bank_events_are_held() {
+        let mut mirror = BankMirror::new(&CardShape::tiny());
+        let image = image(&[(1, 10)], 1);
+        mirror.installed(&image);
+        let update = mirror.update(&image).unwrap();
+        assert!(update.holds);
+        let words: Vec<u64> = update.writes.iter().map(|write| write.value).collect();
+        assert_eq!(words, [control_commit::HOLD.insert(1), control_commit::COMMIT.insert(1)]);
+    }
+
+    #[test]
+    fn another_layout_is_refused() {
+        let mut mirror = BankMirror::new(&CardShape::small());
+        mirror.installed(&image(&[], 1));
+        assert_eq!(mirror.update(&image(&[], 2)), Err(UpdateError::Layout));
+    }
+}
