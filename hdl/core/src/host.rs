@@ -33,7 +33,7 @@ pub struct HostPort {
 #[derive(Clone, Ports)]
 pub struct HostPortIo {
     /// The host's access; the next one may come after the answer
-    pub host: Input<CoreRequest>,
+    pub host: Input<HostCommand>,
     /// Its answer
     pub host_answer: Output<HostAnswer>,
     /// The access, to all units of the control side, until it is done
@@ -74,7 +74,7 @@ impl Component for HostPort {
 
     fn io(&self) -> HostPortIo {
         HostPortIo {
-            host: input(CoreRequest::shape()),
+            host: input(HostCommand::shape()),
             host_answer: output(HostAnswer::shape()),
             access: output(HostAccess::shape()),
             replies: (0..REPLIES).map(|_| input(HostReply::shape())).collect(),
@@ -212,7 +212,7 @@ impl Component for HostPort {
 
 /// An access of the host at the top of the core.
 #[derive(Clone, Copy, Debug, Bundle)]
-pub struct CoreRequest {
+pub struct HostCommand {
     /// An access in this cycle
     pub valid: Bool,
     /// A write; else a read
@@ -223,7 +223,7 @@ pub struct CoreRequest {
     pub wdata: UInt,
 }
 
-impl CoreRequest {
+impl HostCommand {
     pub(crate) fn shape() -> Self {
         Self { valid: boolean(), write: boolean(), address: uint(ADDRESS_BITS), wdata: uint(64) }
     }

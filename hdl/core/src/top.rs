@@ -15,7 +15,7 @@ use crate::control::slots::Slots;
 use crate::control::stage::{Stage, StageIo};
 use crate::engine::Engine;
 use crate::engine::ports::{Command, HostAnswer, Start};
-use crate::host::{AMOUNT_BITS, CoreRequest, HostPort};
+use crate::host::{AMOUNT_BITS, HostCommand, HostPort};
 use crate::matching::MatchUnit;
 use crate::signals::{HostAccess, TableVisit, TailCall, ThreadPulse};
 use crate::units::{ThreadSplit, UnitArbiter, join_calls, route_completions};
@@ -37,7 +37,7 @@ pub struct CoreIo {
     /// Decisions of 32 bytes, byte i in bits 8i+7..8i
     pub decision: StreamOut<UInt>,
     /// Accesses of the host; the next one may come when this one is answered
-    pub host: Input<CoreRequest>,
+    pub host: Input<HostCommand>,
     /// Their answers, for reads and writes
     pub host_answer: Output<HostAnswer>,
 }
@@ -57,7 +57,7 @@ impl Component for Core {
         CoreIo {
             event: stream_in(uint(512)),
             decision: stream_out(uint(256)),
-            host: input(CoreRequest::shape()),
+            host: input(HostCommand::shape()),
             host_answer: output(HostAnswer::shape()),
         }
     }

@@ -4,8 +4,8 @@ use rmt_isa::card::regions::ADDRESS_BITS;
 use rmt_isa::device::CORE_TIMEOUT_CYCLES;
 use rtl_builder::prelude::*;
 
-use crate::engine::ports::{HostAnswer, HostRequest};
-use crate::host::host_request;
+use crate::engine::ports::HostAnswer;
+use crate::host::HostCommand;
 
 /// An access that a client wants; it keeps it until it is done.
 #[derive(Clone, Copy, Debug, Bundle)]
@@ -57,7 +57,7 @@ pub struct CoreAccessIo {
     /// What they get
     pub replies: Vec<Output<CoreReply>>,
     /// To the core
-    pub host: Output<HostRequest>,
+    pub host: Output<HostCommand>,
     /// From the core
     pub answer: Input<HostAnswer>,
     /// The core did not answer
@@ -86,7 +86,7 @@ impl Component for CoreAccess {
         CoreAccessIo {
             requests: (0..2).map(|_| input(CoreRequest::shape())).collect(),
             replies: (0..2).map(|_| output(CoreReply::shape())).collect(),
-            host: output(host_request()),
+            host: output(HostCommand::shape()),
             answer: input(HostAnswer::shape()),
             timed_out: output(boolean()),
         }
@@ -126,7 +126,7 @@ impl Component for CoreAccess {
                 });
             })
             .on(Step::Done, || step.go(Step::Idle));
-        io.host.set(HostRequest {
+        io.host.set(HostCommand {
             valid: begins & !stuck,
             write: asks.write,
             address: asks.address,
