@@ -150,21 +150,25 @@ impl Event {
     }
 
     /// The hook's number.
+    #[inline]
     pub fn hook(&self) -> u16 {
         self.load(event_layout::HOOK.offset, 2) as u16
     }
 
     /// The sender's tag.
+    #[inline]
     pub fn tag(&self) -> u32 {
         self.load(event_layout::TAG.offset, 4) as u32
     }
 
     /// The key.
+    #[inline]
     pub fn key(&self) -> u64 {
         self.load(event_layout::KEY.offset, 8)
     }
 
     /// The unsigned integer of `bytes` bytes at `offset`; bytes past the event read as zero.
+    #[inline]
     pub fn load(&self, offset: usize, bytes: usize) -> u64 {
         let present = self.bytes.get(offset..).unwrap_or(&[]);
         let taken = &present[..bytes.min(8).min(present.len())];

@@ -117,7 +117,7 @@ impl Machine {
         let mut number = 0;
         for _ in 0..MAX_TABLE_VISITS {
             let table = self.state.tables.get(number).ok_or(Status::OutOfRange)?;
-            let call = table.look_up(&table.key(event, &self.thread.arguments()));
+            let call = table.look_up_event(event, &self.thread.arguments());
             observer.table(number, call.map(|call| call.action()));
             let Some(call) = call else { return Ok(Status::Missed) };
             let action = call.action();

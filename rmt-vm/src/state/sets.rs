@@ -34,9 +34,15 @@ impl Set {
         self.order().iter().map(|&way| usize::from(way)).find(|&way| self.keys[way] == key)
     }
 
+    #[inline]
     fn touch(&mut self, way: usize) {
+        // Most often it is the first one already.
+        if self.order().first().is_some_and(|&first| usize::from(first) == way) {
+            return;
+        }
         if let Some(rank) = self.order().iter().position(|&used| usize::from(used) == way) {
-            self.order[..=rank].rotate_right(1);
+            self.order.copy_within(..rank, 1);
+            self.order[0] = way as u8;
         }
     }
 

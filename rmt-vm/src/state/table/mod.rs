@@ -2,14 +2,17 @@
 //! events run.
 //!
 //! - [`Table`] holds the entries by handle and answers look-ups.
-//! - `search` has one structure for each match kind, from key to entry; `pool` keeps what
-//!   entries run.
+//! - `key` reads keys from events.
+//! - `search` has one structure for each match kind, from key to entry (`exact` is that of
+//!   most tables); `pool` keeps what entries run.
 //! - [`check`] says whether an entry fits its table.
 //!
 //! A look-up builds the [`Key`] from the event (or from the arguments of the tail call),
 //! asks the structure, and falls back to the default action.
 
 pub mod check;
+mod exact;
+mod key;
 mod pool;
 mod search;
 #[cfg(test)]
@@ -17,11 +20,12 @@ mod tests;
 
 use hashbrown::HashMap;
 use rmt_isa::Event;
-use rmt_isa::limits::{MAX_ARGUMENTS, MAX_KEY_FIELDS, MAX_PARAMETERS};
-use rmt_isa::operand::IntType;
-use rmt_isa::program::{self, ActionCall, Entry, KeySource, MatchKind, Program};
+use rmt_isa::limits::{MAX_ARGUMENTS, MAX_PARAMETERS};
+use rmt_isa::program::{self, ActionCall, Entry, MatchKind, Program};
 
 pub use check::TableError;
+pub use key::Key;
+use key::KeyReader;
 use pool::ActionPool;
 use search::Search;
 
@@ -61,20 +65,11 @@ impl BoundAction {
     }
 }
 
-/// The key of one look-up.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Key {
-    /// The fields side by side, the first one in the most significant bits.
-    pub packed: u128,
-    /// Each field, extended to 64 bits by its type.
-    pub fields: [u64; MAX_KEY_FIELDS],
-}
-
 /// A table and its entries.
 #[derive(Clone, Debug)]
 pub struct Table {
     name: String,
-    key: Vec<(IntType, KeySource)>,
+    key: KeyReader,
     capacity: usize,
     default: Option<BoundAction>,
     entries: HashMap<EntryHandle, Entry>,
@@ -108,7 +103,7 @@ impl Table {
         let kinds: Vec<_> = declaration.key.iter().map(|field| field.kind).collect();
         Self {
             name: declaration.name.clone(),
-            key: declaration.key.iter().map(|field| (field.kind, field.source)).collect(),
+            key: KeyReader::new(&declaration.key),
             capacity: declaration.capacity as usize,
             default: None,
             entries: HashMap::new(),
@@ -153,33 +148,39 @@ impl Table {
 
     /// The key of an event, with `arguments` = `r1` to `r4` of the tail call that led here.
     pub fn key(&self, event: &Event, arguments: &[u64; MAX_ARGUMENTS]) -> Key {
-        let mut key = Key::default();
-        for (place, (kind, source)) in key.fields.iter_mut().zip(&self.key) {
-            let value = match *source {
-                KeySource::Event { offset } => event.load(offset.into(), kind.bytes()),
-                KeySource::Argument { register } => usize::from(register)
-                    .checked_sub(1)
-                    .and_then(|i| arguments.get(i))
-                    .copied()
-                    .unwrap_or(0),
-            };
-            *place = kind.wrap(value);
-            key.packed =
-                key.packed.unbounded_shl(kind.bits()) | u128::from(value & ones(kind.bits()));
-        }
-        key
+        self.key.read(event, arguments)
     }
 
     /// The entry that wins for a key: its handle and what it runs.
     pub fn find(&self, key: &Key) -> Option<(EntryHandle, &BoundAction)> {
-        self.search.find(key).map(|&(handle, action)| (handle, self.actions.get(action)))
+        self.search.find(key).map(|(handle, action)| (handle, self.actions.get(action)))
     }
 
     /// What runs for a key: the action of the entry that wins, else the default action.
     #[inline]
     pub fn look_up(&self, key: &Key) -> Option<&BoundAction> {
-        match self.search.find(key) {
-            Some(&(_, action)) => Some(self.actions.get(action)),
+        match self.search.action(key) {
+            Some(action) => Some(self.actions.get(action)),
+            None => self.default.as_ref(),
+        }
+    }
+
+    /// [`Self::look_up`] of the event's [`Self::key`].
+    #[inline]
+    pub fn look_up_event(
+        &self,
+        event: &Event,
+        arguments: &[u64; MAX_ARGUMENTS],
+    ) -> Option<&BoundAction> {
+        let found = match (&self.search, self.key.one_field()) {
+            // The most common table by far: nothing to put together.
+            (Search::ExactNarrow(entries), Some(field)) => {
+                entries.find(field.read_unsigned(event, arguments))
+            }
+            _ => self.search.action(&self.key.read(event, arguments)),
+        };
+        match found {
+            Some(action) => Some(self.actions.get(action)),
             None => self.default.as_ref(),
         }
     }
@@ -297,11 +298,6 @@ impl PartialEq for Table {
             && self.default == other.default
             && self.next_handle == other.next_handle
     }
-}
-
-/// The low `bits` bits set, 1 to 64 of them.
-fn ones(bits: u32) -> u64 {
-    u64::MAX >> (64 - bits)
 }
 
 /// Whether the program's tables of this kind order entries by priority.

@@ -2,7 +2,8 @@
 //!
 //! | kind | structure | look-up |
 //! | --- | --- | --- |
-//! | exact | one hash map | one probe |
+//! | exact, up to 64 bits | groups of keys of one cache line each (`exact`) | mostly one group |
+//! | exact, wider | one hash map | one probe |
 //! | longest prefix | a hash map for each prefix length in use | a probe for each, longest first |
 //! | ternary | a hash map for each mask in use (tuple space search; Srinivasan, Suri, Varghese, SIGCOMM 1999) | a probe for each, until no mask can win |
 //! | range | a list, strongest first | scan to the first match |
@@ -15,6 +16,7 @@ use hashbrown::HashMap;
 use rmt_isa::operand::IntType;
 use rmt_isa::program::{Entry, MatchKind, Matcher};
 
+use super::exact::ExactMap;
 use super::pool::ActionNumber;
 use super::{EntryHandle, Key};
 
@@ -29,7 +31,7 @@ type Rank = (Reverse<u32>, EntryHandle);
 #[derive(Clone, Debug)]
 pub(super) enum Search {
     /// Keys of at most 64 bits, which most are.
-    ExactNarrow(HashMap<u64, Found>),
+    ExactNarrow(ExactMap),
     ExactWide(HashMap<u128, Found>),
     Prefix(PrefixSearch),
     Ternary(TernarySearch),
@@ -40,7 +42,7 @@ impl Search {
     pub(super) fn new(kind: MatchKind, key: &[IntType]) -> Self {
         let key_bits = key.iter().map(|kind| kind.bits()).sum();
         match kind {
-            MatchKind::Exact if key_bits <= 64 => Self::ExactNarrow(HashMap::new()),
+            MatchKind::Exact if key_bits <= 64 => Self::ExactNarrow(ExactMap::default()),
             MatchKind::Exact => Self::ExactWide(HashMap::new()),
             MatchKind::LongestPrefix => {
                 Self::Prefix(PrefixSearch { key_bits, lengths: Vec::new() })
@@ -59,33 +61,34 @@ impl Search {
         }
     }
 
-    /// The entry that wins. Small, so that it is inlined: many look-ups are then under way
-    /// in the processor at once, each waiting for its own memory.
+    /// What the entry that wins runs. Small, so that it is inlined: many look-ups are then
+    /// under way in the processor at once, each waiting for its own memory.
     #[inline]
-    pub(super) fn find(&self, key: &Key) -> Option<&Found> {
+    pub(super) fn action(&self, key: &Key) -> Option<ActionNumber> {
         match self {
-            Self::ExactNarrow(entries) => entries.get(&(key.packed as u64)),
-            _ => self.find_in_others(key),
+            Self::ExactNarrow(entries) => entries.find(key.packed as u64),
+            _ => self.find(key).map(|(_, action)| action),
         }
     }
 
+    /// The entry that wins, and what it runs.
     #[inline(never)]
-    fn find_in_others(&self, key: &Key) -> Option<&Found> {
+    pub(super) fn find(&self, key: &Key) -> Option<Found> {
         match self {
-            Self::ExactNarrow(entries) => entries.get(&(key.packed as u64)),
-            Self::ExactWide(entries) => entries.get(&key.packed),
-            Self::Prefix(search) => search.find(key.packed),
-            Self::Ternary(search) => search.find(key.packed),
-            Self::Range(search) => search.find(key),
+            Self::ExactNarrow(entries) => {
+                entries.handle(key.packed as u64).zip(entries.find(key.packed as u64))
+            }
+            Self::ExactWide(entries) => entries.get(&key.packed).copied(),
+            Self::Prefix(search) => search.find(key.packed).copied(),
+            Self::Ternary(search) => search.find(key.packed).copied(),
+            Self::Range(search) => search.find(key).copied(),
         }
     }
 
     /// The entry with the same matcher and the same priority.
     pub(super) fn same(&self, entry: &Entry) -> Option<EntryHandle> {
         match (self, &entry.matcher) {
-            (Self::ExactNarrow(entries), Matcher::Exact { key }) => {
-                Some(entries.get(&(*key as u64))?.0)
-            }
+            (Self::ExactNarrow(entries), Matcher::Exact { key }) => entries.handle(*key as u64),
             (Self::ExactWide(entries), Matcher::Exact { key }) => Some(entries.get(key)?.0),
             (Self::Prefix(search), Matcher::LongestPrefix { key, length }) => {
                 let (_, group) = search.lengths.iter().find(|(found, _)| found == length)?;
@@ -111,7 +114,7 @@ impl Search {
         let rank = (Reverse(entry.priority), handle);
         match (self, &entry.matcher) {
             (Self::ExactNarrow(entries), Matcher::Exact { key }) => {
-                entries.insert(*key as u64, (handle, action));
+                entries.insert(*key as u64, handle, action);
             }
             (Self::ExactWide(entries), Matcher::Exact { key }) => {
                 entries.insert(*key, (handle, action));
@@ -135,7 +138,7 @@ impl Search {
     pub(super) fn remove(&mut self, handle: EntryHandle, entry: &Entry) {
         match (self, &entry.matcher) {
             (Self::ExactNarrow(entries), Matcher::Exact { key }) => {
-                entries.remove(&(*key as u64));
+                entries.remove(*key as u64);
             }
             (Self::ExactWide(entries), Matcher::Exact { key }) => {
                 entries.remove(key);

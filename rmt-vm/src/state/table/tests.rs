@@ -1,10 +1,10 @@
 //! Tables against a linear scan that follows the words of the definition.
 
 use rmt_isa::arithmetic::split_mix_64;
-use rmt_isa::program::{Action, KeyField, Parameter};
+use rmt_isa::operand::IntType;
+use rmt_isa::program::{Action, KeyField, KeySource, Matcher, Parameter};
 
 use super::*;
-use rmt_isa::program::Matcher;
 
 /// A program with one table whose key is `fields` from the event, and one action with one
 /// `u32` parameter.
