@@ -10,10 +10,11 @@ use cranelift_codegen::isa::TargetIsa;
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
 use rmt_isa::Instruction;
 use rmt_isa::limits::{MAX_ARGUMENTS, MAX_CONTEXTS, SCALAR_REGISTERS};
-use rmt_isa::operand::{Operand, Scalar, TableId, Verdict};
+use rmt_isa::operand::{Scalar, TableId, Verdict};
 use std::mem::offset_of;
 
 use super::compile::Objects;
+use super::flow::{Flow, jump_target};
 use super::runtime::{Constants, Frame, Function};
 use super::vectors::VectorVariables;
 use crate::verifier::Typing;
@@ -71,6 +72,9 @@ pub(super) struct RecordVariables {
     pub(super) write: Variable,
 }
 
+/// A block to go to, and the instructions of the shortest way there.
+type Place = (Block, u32);
+
 /// Translates one action.
 pub(super) struct ActionCompiler<'a, 'f> {
     pub(super) builder: FunctionBuilder<'f>,
@@ -85,10 +89,13 @@ pub(super) struct ActionCompiler<'a, 'f> {
     pub(super) vectors: VectorVariables,
     pub(super) records: [RecordVariables; MAX_CONTEXTS],
     written: Variable,
+    /// Instructions executed beyond those that `counted` holds.
     steps: Variable,
+    /// Instructions of the shortest way to the end of this block.
+    counted: u32,
     /// Signatures of called functions, by number of arguments.
     signatures: [Option<SigRef>; 7],
-    isa: &'a dyn TargetIsa,
+    pub(super) isa: &'a dyn TargetIsa,
 }
 
 /// Memory that is there and may be anywhere.
@@ -137,6 +144,7 @@ pub(super) fn compile_action(
         records,
         written,
         steps,
+        counted: 0,
         signatures: [None; 7],
         isa,
     };
@@ -146,109 +154,118 @@ pub(super) fn compile_action(
     compiler.builder.finalize(isa.frontend_config());
 }
 
-/// The place behind a jump at `pc`, if the instruction can jump.
-fn jump_target(pc: usize, instruction: Instruction) -> Option<usize> {
-    instruction.operands().iter().find_map(|operand| match operand.value {
-        Operand::Jump(jump) => Some(pc + 1 + jump.index()),
-        _ => None,
-    })
-}
-
-/// Whether the next instruction never follows.
-fn ends(instruction: Instruction) -> bool {
-    matches!(
-        instruction,
-        Instruction::Exit { .. } | Instruction::Jump { .. } | Instruction::TailCall { .. }
-    )
-}
-
 impl ActionCompiler<'_, '_> {
     /// All instructions that can be reached, in blocks.
     fn code(&mut self, code: &[Instruction]) {
-        let mut reached = vec![false; code.len() + 1];
-        let mut leader = vec![false; code.len() + 1];
-        (reached[0], leader[0]) = (true, true);
-        for (pc, &instruction) in code.iter().enumerate().filter(|_| !code.is_empty()) {
-            if !reached[pc] {
-                continue;
-            }
-            let target = jump_target(pc, instruction);
-            if let Some(target) = target {
-                (reached[target], leader[target]) = (true, true);
-            }
-            if !ends(instruction) {
-                reached[pc + 1] = true;
-            }
-            leader[pc + 1] |= target.is_some() || ends(instruction);
-        }
+        let flow = Flow::new(code);
         let blocks: Vec<Option<Block>> = (0..code.len())
-            .map(|pc| (reached[pc] && leader[pc]).then(|| self.builder.create_block()))
+            .map(|pc| flow.starts_block(pc).then(|| self.builder.create_block()))
             .collect();
-        let mut open = true;
+        if let Some(&Some(first)) = blocks.first() {
+            self.builder.ins().jump(first, &[]);
+        }
+        let mut done = 0;
         for (pc, &instruction) in code.iter().enumerate() {
-            if !reached[pc] {
+            if !flow.reached[pc] || pc < done {
                 continue;
             }
             if let Some(block) = blocks[pc] {
-                if open {
-                    self.builder.ins().jump(block, &[]);
-                }
                 self.builder.switch_to_block(block);
-                let length = (pc + 1..code.len()).take_while(|&next| !leader[next]).count() + 1;
-                let steps = self.builder.use_var(self.steps);
-                let steps = self.add(steps, length as i64);
-                self.builder.def_var(self.steps, steps);
+                self.counted = flow.counted_after(pc);
             }
-            let target = jump_target(pc, instruction).and_then(|target| blocks[target]);
-            let next = blocks.get(pc + 1).copied().flatten();
-            self.instruction(pc, instruction, target, next);
-            open = !ends(instruction) && target.is_none();
+            let layers = self.chain(code, pc, &flow);
+            done = pc + layers;
+            let (pc, plain) = (pc + layers.saturating_sub(1), layers == 0);
+            let target = jump_target(pc, instruction).filter(|&target| target < code.len());
+            let next = (pc + 1 < code.len()).then_some(pc + 1);
+            let block = |pc: usize| Some((blocks[pc]?, flow.counted[pc]));
+            let (target, next) = (target.and_then(block), next.and_then(block));
+            match next {
+                _ if plain => self.instruction(pc, instruction, target, next),
+                Some(next) => self.go(next),
+                None => {}
+            }
         }
     }
 
-    /// One instruction. `target` and `next` are the blocks to which a branch goes.
+    /// Adds what a way into a block executes more than the shortest one.
+    fn count(&mut self, already_counted: u32) {
+        let more = self.counted - already_counted;
+        if more > 0 {
+            let steps = self.builder.use_var(self.steps);
+            let steps = self.add(steps, more.into());
+            self.builder.def_var(self.steps, steps);
+        }
+    }
+
+    /// Goes on in another block.
+    fn go(&mut self, (block, counted): Place) {
+        self.count(counted);
+        self.builder.ins().jump(block, &[]);
+    }
+
+    /// The block of a branch: itself, or one that counts on the way there.
+    fn way(&mut self, (block, counted): Place) -> (Block, Option<Place>) {
+        if self.counted == counted {
+            (block, None)
+        } else {
+            (self.builder.create_block(), Some((block, counted)))
+        }
+    }
+
+    /// One instruction. `target` and `next` are the blocks that begin where it leads to.
     fn instruction(
         &mut self,
         pc: usize,
         instruction: Instruction,
-        target: Option<Block>,
-        next: Option<Block>,
+        target: Option<Place>,
+        next: Option<Place>,
     ) {
-        match instruction {
-            Instruction::Exit { verdict: Verdict::Decided } => self.end(Verb::Decided),
-            Instruction::Exit { verdict: Verdict::Abstain } => self.end(Verb::Abstained),
-            Instruction::TailCall { table } => self.tail_call(table),
-            Instruction::Out { index, a } => {
-                let value = self.scalar(a);
-                let offset = offset_of!(Frame, outputs) + 8 * index.index();
-                self.builder.ins().store(memory(), value, self.frame, offset as i32);
-                let written = self.builder.use_var(self.written);
-                let bit = self.constant(1 << index.index());
-                let written = self.builder.ins().bor(written, bit);
-                self.builder.def_var(self.written, written);
-            }
-            Instruction::Jump { .. } => {
-                if let Some(target) = target {
-                    self.builder.ins().jump(target, &[]);
+        match (instruction, target, next) {
+            (Instruction::Exit { verdict: Verdict::Decided }, ..) => self.end(Verb::Decided),
+            (Instruction::Exit { verdict: Verdict::Abstain }, ..) => self.end(Verb::Abstained),
+            (Instruction::TailCall { table }, ..) => self.tail_call(table),
+            (Instruction::Jump { .. }, Some(target), _) => self.go(target),
+            (_, Some(target), Some(next)) => self.branch_instruction(instruction, target, next),
+            (_, _, next) => {
+                self.plain_instruction(pc, instruction);
+                if let Some(next) = next {
+                    self.go(next);
                 }
             }
-            _ => {
-                if let Some((condition, a, b)) = self.branch(instruction) {
-                    let taken = self.builder.ins().icmp(condition, a, b);
-                    if let (Some(target), Some(next)) = (target, next) {
-                        self.builder.ins().brif(taken, target, &[], next, &[]);
-                    }
-                } else if !self.scalar_instruction(instruction)
-                    && !self.record_instruction(instruction)
-                {
-                    self.vector_instruction(pc, instruction);
-                }
+        }
+    }
+
+    fn branch_instruction(&mut self, instruction: Instruction, target: Place, next: Place) {
+        let Some((condition, a, b)) = self.branch(instruction) else { return };
+        let taken = self.builder.ins().icmp(condition, a, b);
+        let ways = [self.way(target), self.way(next)];
+        self.builder.ins().brif(taken, ways[0].0, &[], ways[1].0, &[]);
+        for (block, on) in ways {
+            if let Some(on) = on {
+                self.builder.switch_to_block(block);
+                self.go(on);
             }
+        }
+    }
+
+    /// An instruction that the next one follows.
+    fn plain_instruction(&mut self, pc: usize, instruction: Instruction) {
+        if let Instruction::Out { index, a } = instruction {
+            let value = self.scalar(a);
+            self.store(value, self.frame, offset_of!(Frame, outputs) + 8 * index.index());
+            let written = self.builder.use_var(self.written);
+            let bit = self.constant(1 << index.index());
+            let written = self.builder.ins().bor(written, bit);
+            self.builder.def_var(self.written, written);
+        } else if !self.scalar_instruction(instruction) && !self.record_instruction(instruction) {
+            self.vector_instruction(pc, instruction);
         }
     }
 
     /// Leaves the action.
     fn end(&mut self, verb: Verb) {
+        self.count(0);
         let steps = self.builder.use_var(self.steps);
         let written = self.builder.use_var(self.written);
         let place = self.constant(End::STEPS.into());
@@ -277,6 +294,11 @@ impl ActionCompiler<'_, '_> {
             let value = self.load(I64, self.frame, offset);
             self.builder.def_var(self.scalars[place + 1], value);
         }
+    }
+
+    /// Whether the code is for x86-64.
+    pub(super) fn on_x86_64(&self) -> bool {
+        self.isa.name() == "x64"
     }
 
     pub(super) fn scalar(&mut self, register: Scalar) -> Value {

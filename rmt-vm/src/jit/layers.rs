@@ -16,12 +16,12 @@ use super::window::WindowTaps;
 const FEW_ROWS: usize = 2;
 
 impl ActionCompiler<'_, '_> {
-    fn tensor(&self, id: TensorId) -> Option<&Tensor> {
+    pub(super) fn tensor(&self, id: TensorId) -> Option<&Tensor> {
         self.objects.models.tensors().get(id.index())
     }
 
     /// One value for each output; zeros without a bias.
-    fn bias(&self, bias: Bias, outputs: usize) -> Vec<i32> {
+    pub(super) fn bias(&self, bias: Bias, outputs: usize) -> Vec<i32> {
         let tensor = bias.0.and_then(|id| self.tensor(id));
         tensor.map_or_else(|| vec![0; outputs], |tensor| tensor.values.clone())
     }
@@ -277,7 +277,7 @@ impl ActionCompiler<'_, '_> {
 
 /// The accumulators below which all results are the smallest of the type, and above which
 /// all are the largest.
-fn relevant(scale: ChannelScale, zero_point: i32, element: Element) -> (i32, i32) {
+pub(super) fn relevant(scale: ChannelScale, zero_point: i32, element: Element) -> (i32, i32) {
     let result = |accumulator: i32| {
         let (multiplier, shift) = (scale.multiplier, scale.shift);
         arithmetic::requantise(accumulator, multiplier, shift, zero_point, element)

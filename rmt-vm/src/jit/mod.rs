@@ -4,8 +4,8 @@
 //! bit: decisions, state, number of instructions. `docs/jit.md` says how fast it is.
 //!
 //! - `compile`: a program to [Cranelift](https://cranelift.dev) functions, one for each
-//!   action; `action` walks the instructions, `scalars`, `records`, `vectors`, `rings`,
-//!   `layers` and `trees` translate them by class.
+//!   action; `flow` finds the blocks, `action` walks the instructions, `scalars`, `records`,
+//!   `vectors`, `rings`, `layers`, `chains` and `trees` translate them by class.
 //! - `operation`, `window`: what code calls for vectors too long for machine registers.
 //! - [`kernels`]: large integer products on the widest vector unit.
 //! - [`differential`]: compares it with the interpreter.
@@ -19,8 +19,10 @@
 //! first, with the new objects, and commits after; when one of both fails, nothing happened.
 
 mod action;
+mod chains;
 mod compile;
 pub mod differential;
+mod flow;
 pub mod kernels;
 mod layers;
 mod operation;
@@ -100,6 +102,7 @@ impl Jit {
         Self { limits, loaded: None }
     }
 
+    #[inline]
     fn loaded(&mut self) -> Result<&mut Loaded, JitError> {
         self.loaded.as_mut().ok_or(JitError::NoProgram)
     }
@@ -150,6 +153,8 @@ pub fn machine_code(program: &Program, triple: &str) -> Result<Vec<Vec<u8>>, Jit
 #[derive(Clone, Copy)]
 struct Call {
     code: ActionCode,
+    /// Whether there is action data.
+    has_parameters: bool,
     parameters: [u64; MAX_PARAMETERS],
 }
 
@@ -202,18 +207,13 @@ impl Loaded {
         self.lookups = runtime.state().tables().iter().map(lookup).collect();
     }
 
+    #[inline]
     fn run(&mut self, event: &Event) -> Decision {
         self.steps = 0;
         self.runtime.frame_mut().outputs = [0; MAX_OUTPUTS];
         let mut written = 0;
         let status = self.decide(event, &mut written);
-        Decision {
-            tag: event.tag(),
-            status,
-            written,
-            cycles: 0,
-            outputs: self.runtime.frame().outputs,
-        }
+        Decision { tag: event.tag(), status, written, cycles: 0, outputs: self.runtime.outputs() }
     }
 
     /// Walks from table to table until an action exits.
@@ -225,18 +225,25 @@ impl Loaded {
             let flags = event.load(event_layout::FLAGS.offset, event_layout::FLAGS.bytes);
             return if flags != 0 { Status::BadEvent } else { Status::NoProgram };
         }
+        let Self { lookups, runtime, code, .. } = self;
         let mut number = 0;
         for visit in 0..MAX_TABLE_VISITS {
-            let call = match self.lookups.get(number) {
-                Some(Lookup::Default(call)) => *call,
-                Some(Lookup::Search) => self.search(number, event, visit == 0),
+            let found;
+            let call = match lookups.get(number) {
+                Some(Lookup::Default(call)) => call.as_ref(),
+                Some(Lookup::Search) => {
+                    found = search(runtime, code, number, event, visit == 0);
+                    found.as_ref()
+                }
                 None => return Status::OutOfRange,
             };
             let Some(call) = call else { return Status::Missed };
-            self.runtime.frame_mut().parameters = call.parameters;
+            if call.has_parameters {
+                runtime.frame_mut().parameters = call.parameters;
+            }
             // SAFETY: the code is that of this runtime's program, verified before it was
             // compiled (`Jit::load`).
-            let end = End(unsafe { self.runtime.run(call.code, event) });
+            let end = End(unsafe { runtime.run(call.code, event) });
             *written |= end.written();
             self.steps += end.steps();
             match end.verb() {
@@ -246,13 +253,6 @@ impl Loaded {
             }
         }
         Status::Watchdog
-    }
-
-    fn search(&self, number: usize, event: &Event, first: bool) -> Option<Call> {
-        let table = self.runtime.state().tables().get(number)?;
-        let none = [0; MAX_ARGUMENTS];
-        let arguments = if first { &none } else { &self.runtime.frame().arguments };
-        bind(&self.code, table.look_up(&table.key(event, arguments))?)
     }
 
     fn commit(&mut self, changes: &[Change]) -> Result<Vec<Applied>, JitError> {
@@ -285,9 +285,24 @@ impl Loaded {
     }
 }
 
+/// What runs for an event at a table. At the first table there are no arguments.
+fn search(
+    runtime: &Runtime,
+    code: &Code,
+    number: usize,
+    event: &Event,
+    first: bool,
+) -> Option<Call> {
+    let table = runtime.state().tables().get(number)?;
+    let none = [0; MAX_ARGUMENTS];
+    let arguments = if first { &none } else { &runtime.frame().arguments };
+    bind(code, table.look_up_event(event, arguments)?)
+}
+
 fn bind(code: &Code, call: &BoundAction) -> Option<Call> {
     let mut parameters = [0; MAX_PARAMETERS];
     let given = call.parameters();
     parameters[..given.len()].copy_from_slice(given);
-    Some(Call { code: code.action(call.action())?, parameters })
+    let code = code.action(call.action())?;
+    Some(Call { code, has_parameters: !given.is_empty(), parameters })
 }

@@ -95,9 +95,14 @@ impl ActionCompiler<'_, '_> {
 
     /// The values of a ring in the order of their places, packed.
     fn ring_values(&mut self, ring: Value, element: Element, depth: usize) -> Value {
+        // Word by word: a load of two words would wait until a push of one of them has left
+        // the processor's store buffer.
         let pairs: Vec<Value> = (0..depth / 2)
             .map(|pair| {
-                let words = self.load(I64X2, ring, 8 * (RING_VALUES + 2 * pair));
+                let [low, high] =
+                    [0, 1].map(|word| self.load(I64, ring, 8 * (RING_VALUES + 2 * pair + word)));
+                let words = self.builder.ins().scalar_to_vector(I64X2, low);
+                let words = self.builder.ins().insertlane(words, high, 1);
                 self.bitcast(I32X4, words)
             })
             .collect();

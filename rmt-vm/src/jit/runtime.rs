@@ -6,6 +6,8 @@
 //! into the [`State`] that the code was compiled for, and nothing else touches that state
 //! while an action runs.
 
+#[cfg(target_arch = "x86_64")]
+use std::arch::x86_64::__m128i;
 use std::ptr::NonNull;
 
 use cranelift_jit::JITModule;
@@ -14,6 +16,9 @@ use rmt_isa::limits::{MAX_ARGUMENTS, MAX_CONTEXTS, MAX_OUTPUTS, MAX_PARAMETERS};
 use rmt_isa::{Event, Helper};
 
 use super::kernels;
+use super::kernels::chain::Chain;
+#[cfg(target_arch = "x86_64")]
+use super::kernels::{chain::CHAIN_LANES, chain_x86::run_chain};
 use super::operation::{Operation, VectorFile};
 use crate::state::{Applied, Change, CommitError, ContextStore, MapStore, State};
 
@@ -63,6 +68,7 @@ pub(super) struct Code {
 #[derive(Default)]
 pub(super) struct Constants {
     operations: Vec<Box<Operation>>,
+    chains: Vec<Box<Chain>>,
     tables: Vec<Box<[Line]>>,
 }
 
@@ -79,6 +85,14 @@ impl Constants {
         let operation = Box::new(operation);
         let address = &raw const *operation as usize;
         self.operations.push(operation);
+        address
+    }
+
+    /// Keeps a chain of layers; its address.
+    pub(super) fn chain(&mut self, chain: Chain) -> usize {
+        let chain = Box::new(chain);
+        let address = &raw const *chain as usize;
+        self.chains.push(chain);
         address
     }
 
@@ -185,14 +199,25 @@ impl Runtime {
         unsafe { self.state.as_mut() }.commit(changes)
     }
 
+    #[inline]
     pub(super) fn frame(&self) -> &Frame {
         // SAFETY: the frame is owned, and no action runs while `self` is borrowed.
         unsafe { self.frame.as_ref() }
     }
 
+    #[inline]
     pub(super) fn frame_mut(&mut self) -> &mut Frame {
         // SAFETY: the frame is owned, and no action runs while `self` is borrowed.
         unsafe { self.frame.as_mut() }
+    }
+
+    /// The output words. They are read one by one: a wider load would wait until the stores
+    /// of the code have left the processor's store buffer.
+    #[inline]
+    pub(super) fn outputs(&self) -> [u64; MAX_OUTPUTS] {
+        let words = self.frame().outputs.each_ref();
+        // SAFETY: references are good to read from; volatile, so that loads stay apart.
+        words.map(|word| unsafe { std::ptr::from_ref(word).read_volatile() })
     }
 
     /// Runs an action of `code` for an event.
@@ -232,7 +257,24 @@ macro_rules! address {
 unsafe extern "C" fn match_record(store: *mut ContextStore, key: u64) -> u64 {
     // SAFETY: the caller's promise; compiled code holds no reference into the store.
     let store = unsafe { &mut *store };
-    let (slot, was_there) = store.match_hashed(key, kernels::hash_key(key));
+    match_in(store, key, kernels::hash_key(key))
+}
+
+/// [`match_record`] with the hash computed in line.
+///
+/// # Safety
+/// As [`match_record`], and the machine has SSE4.2.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "sse4.2")]
+unsafe extern "C" fn match_record_sse42(store: *mut ContextStore, key: u64) -> u64 {
+    // SAFETY: the caller's promise; compiled code holds no reference into the store.
+    let store = unsafe { &mut *store };
+    match_in(store, key, std::arch::x86_64::_mm_crc32_u64(u32::MAX.into(), key) as u32)
+}
+
+#[inline(always)]
+fn match_in(store: &mut ContextStore, key: u64, hash: u32) -> u64 {
+    let (slot, was_there) = store.match_hashed(key, hash);
     (slot as u64) << 1 | u64::from(was_there)
 }
 
@@ -335,6 +377,8 @@ pub(super) enum Function {
     MapDelete,
     MapPush,
     RunOperation,
+    /// Called with lanes in vector registers; only where [`Chain::is_possible`].
+    RunChain,
     Crc32c,
     SquareRoot,
     Ratio,
@@ -344,6 +388,10 @@ impl Function {
     /// Its address.
     pub(super) fn address(self) -> usize {
         match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::MatchRecord if std::arch::is_x86_feature_detected!("sse4.2") => {
+                address!(match_record_sse42 as fn(*mut ContextStore, u64) -> u64)
+            }
             Self::MatchRecord => address!(match_record as fn(*mut ContextStore, u64) -> u64),
             Self::FindRecord => address!(find_record as fn(*mut ContextStore, u64) -> u64),
             Self::MapLoad => address!(map_load as fn(*mut MapStore, u64) -> u64),
@@ -363,6 +411,20 @@ impl Function {
                         usize,
                     ) -> u64
             ),
+            #[cfg(target_arch = "x86_64")]
+            Self::RunChain => address!(
+                run_chain
+                    as fn(
+                        *const Chain,
+                        *mut [i32; CHAIN_LANES],
+                        __m128i,
+                        __m128i,
+                        __m128i,
+                        __m128i,
+                    )
+            ),
+            #[cfg(not(target_arch = "x86_64"))]
+            Self::RunChain => unreachable!("no chain is possible on this machine"),
             Self::Crc32c => address!(helper_crc32c as fn(u64, u64) -> u64),
             Self::SquareRoot => address!(helper_square_root as fn(u64, u64) -> u64),
             Self::Ratio => address!(helper_ratio as fn(u64, u64) -> u64),

@@ -16,7 +16,7 @@ use cranelift_codegen::ir::{
 };
 use cranelift_frontend::Variable;
 use rmt_isa::Instruction;
-use rmt_isa::limits::VECTOR_LANES;
+use rmt_isa::limits::{VECTOR_LANES, VECTOR_REGISTERS};
 use rmt_isa::operand::{Element, Lane, Scalar, TensorId, Vector};
 
 use super::action::ActionCompiler;
@@ -181,6 +181,13 @@ impl ActionCompiler<'_, '_> {
         offset_of!(Frame, vectors)
             + offset_of!(VectorFile, registers)
             + 4 * VECTOR_LANES * register.index()
+    }
+
+    /// Byte offset of the scratch register in the frame.
+    pub(super) fn scratch_offset() -> usize {
+        offset_of!(Frame, vectors)
+            + offset_of!(VectorFile, registers)
+            + 4 * VECTOR_LANES * VECTOR_REGISTERS
     }
 
     fn to_memory(&mut self, register: Vector, value: &Small) {

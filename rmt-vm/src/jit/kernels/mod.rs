@@ -5,7 +5,11 @@
 //! 32 bits that wrap, in whatever order.
 //!
 //! `pack` lays weights out, `portable` is the definition, the others are one unit each.
+//! `chain` runs consecutive layers of a small network as one call.
 
+pub(super) mod chain;
+#[cfg(target_arch = "x86_64")]
+pub(super) mod chain_x86;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod pack;

@@ -143,14 +143,11 @@ impl MatrixKernel {
     pub fn multiply(&self, inputs: &[i32], wide: bool, out: &mut [i32]) {
         if self.unit == Unit::Avx512Vnni && !wide {
             let groups = self.columns.div_ceil(4);
+            // Inputs are moved to 0..=255; lanes that are not there meet zero weights.
             let mut packed = vec![0_u32; inputs.len() / self.columns.max(1) * groups];
             let vectors = inputs.chunks_exact(self.columns);
             for (place, input) in packed.chunks_exact_mut(groups).zip(vectors) {
-                for (quad, values) in place.iter_mut().zip(input.chunks(4)) {
-                    // Inputs are moved to 0..=255; lanes that are not there meet zero weights.
-                    let bytes = values.iter().map(|&x| (x + 128) as u8).enumerate();
-                    *quad = bytes.fold(0, |quad, (i, byte)| quad | u32::from(byte) << (8 * i));
-                }
+                pack_quads(input, place);
             }
             self.multiply_quads(&packed, out);
         } else {
@@ -218,6 +215,17 @@ fn pack_pairs(input: &[i32], place: &mut [u32]) {
     for (place, pair) in place.iter_mut().zip(pairs) {
         *place = u32::from(pair[0] as u16) | u32::from(pair[1] as u16) << 16;
     }
+}
+
+/// Four i8 to a word, each 128 too large.
+fn pack_quads(input: &[i32], place: &mut [u32]) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: quads are packed for VNNI only, where it is present (`MatrixKernel::on`).
+    unsafe {
+        x86::pack_quads_avx512(input, place);
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (input, place);
 }
 
 /// Shape of a packed product.

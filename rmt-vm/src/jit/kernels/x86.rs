@@ -20,6 +20,27 @@ pub(super) unsafe fn crc32c(state: u32, data: u64) -> u32 {
     _mm_crc32_u64(state.into(), data) as u32
 }
 
+/// The low byte of each input plus 128, four to a word. Plain Rust: the compiler finds the
+/// instructions that narrow whole registers.
+///
+/// # Safety
+/// The machine has AVX-512 F and BW.
+#[target_feature(enable = "avx512f,avx512bw")]
+pub(super) unsafe fn pack_quads_avx512(input: &[i32], place: &mut [u32]) {
+    let quads = input.chunks_exact(4);
+    let rest = quads.remainder();
+    if let (false, Some(place)) = (rest.is_empty(), place.last_mut()) {
+        let mut bytes = [0; 4];
+        for (byte, x) in bytes.iter_mut().zip(rest) {
+            *byte = *x as u8 ^ 0x80;
+        }
+        *place = u32::from_le_bytes(bytes);
+    }
+    for (place, quad) in place.iter_mut().zip(quads) {
+        *place = u32::from_le_bytes([0, 1, 2, 3].map(|i| quad[i] as u8 ^ 0x80));
+    }
+}
+
 /// Calls `$block` for all blocks of rows and all inputs, as many at once as fit.
 macro_rules! for_blocks {
     ($block:ident, $most:ident, [$($count:literal),*], $per_block:expr, $weights:ident, $bias:ident, $shape:ident, $inputs:ident, $out:ident) => {
@@ -194,9 +215,10 @@ macro_rules! block_avx512 {
                     }
                 }
                 for (n, &sum) in sums.iter().enumerate() {
-                    let mut lanes = [0_i32; BLOCK_ROWS];
-                    _mm512_storeu_si512(lanes.as_mut_ptr().cast(), sum);
-                    store(&lanes, &mut out[n * rows..][..rows], block);
+                    let out = &mut out[n * rows..][..rows][block * BLOCK_ROWS..];
+                    let lanes = out.len().min(BLOCK_ROWS);
+                    let there = ((1_u32 << lanes) - 1) as u16;
+                    _mm512_mask_storeu_epi32(out.as_mut_ptr(), there, sum);
                 }
             }
         }
