@@ -6,7 +6,7 @@ use object::{Endianness, Object as _, ObjectSection as _};
 use super::{ELF_MACHINE, MAGIC, SECTIONS, Stored, VERSION, VERSION_SECTION, checksum};
 use crate::instruction::{DecodeError, Instruction};
 use crate::operand::Element;
-use crate::program::{Program, TreeNode};
+use crate::program::{Program, Table, TreeNode};
 
 /// Why bytes are not an image.
 #[derive(Debug, thiserror::Error)]
@@ -65,10 +65,16 @@ pub enum ImageError {
         object: String,
     },
     /// A word of `.text` is not an instruction.
-    #[error("action `{action}`, instruction {index}: {error}")]
+    #[error(
+        "action `{action}`{table}, instruction {index}{line}: {error}; build the image again with `rmt build`"
+    )]
     Instruction {
         /// Name of the action.
         action: String,
+        /// The first table that runs it, as ` of table ...`; empty when none does.
+        table: String,
+        /// The line of the source, as ` (file:line)`; empty when it is not known.
+        line: String,
         /// Number of the instruction in it.
         index: usize,
         /// What is wrong with the word.
@@ -160,16 +166,28 @@ fn read_actions(stored: &mut Stored<Program>, text: &[u8], lines: &[u8]) -> Resu
     if stored.instructions.len() != stored.program.actions.len() {
         return Err(text.error("does not list every action", "its symbols"));
     }
-    for (action, &count) in stored.program.actions.iter_mut().zip(&stored.instructions) {
+    let Program { actions, tables, source, .. } = &mut stored.program;
+    for (number, (action, &count)) in actions.iter_mut().zip(&stored.instructions).enumerate() {
         let words = text.take(count.into(), 8, &action.name)?;
+        let lines = lines.take(count.into(), 4, &action.name)?;
+        action.lines = lines.chunks_exact(4).map(|line| little_endian(line) as u32).collect();
         for (index, word) in words.chunks_exact(8).enumerate() {
             let instruction = Instruction::decode(little_endian(word)).map_err(|error| {
-                ImageError::Instruction { action: action.name.clone(), index, error }
+                let runs = |table: &&Table| table.actions.iter().any(|&a| usize::from(a) == number);
+                let table = tables.iter().find(runs);
+                ImageError::Instruction {
+                    action: action.name.clone(),
+                    table: table.map_or_else(String::new, |t| format!(" of table `{}`", t.name)),
+                    line: match action.lines.get(index) {
+                        None | Some(0) => String::new(),
+                        Some(line) => format!(" ({source}:{line})"),
+                    },
+                    index,
+                    error,
+                }
             })?;
             action.code.push(instruction);
         }
-        let lines = lines.take(count.into(), 4, &action.name)?;
-        action.lines = lines.chunks_exact(4).map(|line| little_endian(line) as u32).collect();
     }
     text.finish()?;
     lines.finish()

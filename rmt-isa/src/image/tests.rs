@@ -105,3 +105,44 @@ fn a_value_outside_its_element_is_refused() {
     let error = write(&program).unwrap_err().to_string();
     assert_eq!(error, "tensor `t_i8`: value 128 at position 2 does not fit i8; quantise it again");
 }
+
+/// A backward jump and an unknown helper cannot be written in assembly; a word that would be
+/// one is refused with all that is known of its place.
+#[test]
+fn words_that_are_no_instructions_are_refused_with_their_place() {
+    let mut program = sample();
+    program.source = "a.rmt".into();
+    program.tables = vec![Table {
+        name: "entry".into(),
+        kind: MatchKind::Exact,
+        key: vec![],
+        capacity: 0,
+        actions: vec![1],
+        default: Some(ActionCall { action: 1, parameters: vec![] }),
+        entries: vec![],
+    }];
+    program.actions[1].code = assemble("jump +1\nCALL r1, crc32c, r1, r1\nexit decided").unwrap();
+    let image = write(&program).unwrap();
+    let refused = |instruction: usize, bits: u64| {
+        let word = program.actions[1].code[instruction].encode();
+        let place = image.windows(8).position(|bytes| bytes == word.to_le_bytes()).unwrap();
+        let bad = word | bits;
+        let mut image = image.clone();
+        image[place..][..8].copy_from_slice(&bad.to_le_bytes());
+        let Err(ImageError::Checksum { expected, .. }) = read(&image) else {
+            panic!("the checksum covers the code")
+        };
+        let version = image.windows(4).position(|bytes| bytes == MAGIC).unwrap();
+        image[version + 8..][..4].copy_from_slice(&expected.to_le_bytes());
+        read(&image).unwrap_err().to_string()
+    };
+    // A distance has no sign: the bits of one in 32 bits mean nothing.
+    let backward = refused(0, 0xffff_fffe << 32);
+    for part in ["`second`", "table `entry`", "instruction 0", "(a.rmt:7)", "`jump`", "rmt build"] {
+        assert!(backward.contains(part), "{part}: {backward}");
+    }
+    let helper = refused(1, crate::operand::OFF.insert(crate::Helper::ALL.len() as u64));
+    for part in ["`second`", "table `entry`", "instruction 1", "(a.rmt:7)", "operand `helper`"] {
+        assert!(helper.contains(part), "{part}: {helper}");
+    }
+}

@@ -33,6 +33,21 @@ pub(super) fn fill_with_verified(random: &mut Random, options: &Options, program
     }
 }
 
+/// Declares tables and actions and gives all actions this code and an exit.
+pub(super) fn fill_with(
+    random: &mut Random,
+    options: &Options,
+    program: &mut Program,
+    code: &[Instruction],
+) {
+    tables::declare(random, options, program);
+    for action in &mut program.actions {
+        let mut code = code.to_vec();
+        code.push(Instruction::Exit { verdict: Verdict::Decided });
+        set_code(action, code);
+    }
+}
+
 /// Declares tables and actions and gives the actions instructions with random operands.
 pub(super) fn fill_with_decodable(random: &mut Random, options: &Options, program: &mut Program) {
     let levels = tables::declare(random, options, program);

@@ -2,12 +2,14 @@
 //!
 //! Three grades:
 //!
-//! 1. [`words`]: random 64-bit words, of which most are no instruction;
+//! 1. [`word_case`]: actions of random 64-bit words ([`words`]), of which most are no
+//!    instruction;
 //! 2. [`decodable_case`]: instructions whose operands are random, so that most programs are
 //!    refused by the verifier and the rest of them is odd;
 //! 3. [`verified_case`]: programs that the verifier accepts, with tables, contexts, maps,
 //!    models, events that hit them, and changes by the control plane in between.
 //!
+//! [`Grade`] names them, and [`Grade::case`] makes a case of a grade, of a mixture of options.
 //! [`Options`] narrows all of it to what an engine implements. `objects` and `tables` make
 //! what a program declares, `code` its actions, `operands` chooses one operand after the
 //! other by its kind and role in the instruction table, and `traffic` makes events and
@@ -18,6 +20,7 @@
 //! The same seed and options give the same case on every machine.
 
 mod code;
+mod grade;
 mod objects;
 mod operands;
 mod options;
@@ -29,6 +32,7 @@ mod traffic;
 
 use rmt_isa::{Event, Program};
 
+pub use grade::Grade;
 pub use options::Options;
 pub use random::Random;
 
@@ -52,7 +56,28 @@ pub enum Step {
     Commit(Vec<Change>),
 }
 
-/// Random words: grade 1.
+/// A program whose actions are random words: grade 1. Declarations are sound. `None` when a
+/// word is no instruction: such a program cannot be written down, no engine ever sees it.
+pub fn word_case(seed: u64, options: &Options) -> Option<Case> {
+    let mut random = Random::new(seed);
+    let words = words(random.bits(), random.between(1, 3));
+    // What follows costs more than what is refused here most of the time.
+    let code: Option<Vec<_>> =
+        words.into_iter().map(|word| rmt_isa::Instruction::decode(word).ok()).collect();
+    Some(code_case(random.bits(), options, &code?))
+}
+
+/// A program with random sound declarations whose actions are all this code and an exit.
+pub fn code_case(seed: u64, options: &Options, code: &[rmt_isa::Instruction]) -> Case {
+    let mut random = Random::new(seed);
+    let mut program = objects::declare(&mut random, options);
+    code::fill_with(&mut random, options, &mut program, code);
+    tables::fill(&mut random, options, &mut program);
+    let steps = traffic::steps(&mut random, options, &program);
+    Case { program, steps }
+}
+
+/// Random words.
 pub fn words(seed: u64, count: usize) -> Vec<u64> {
     let mut random = Random::new(seed);
     let word = |_| match random.below(4) {

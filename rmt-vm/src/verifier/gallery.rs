@@ -104,6 +104,7 @@ fn example(rule: Rule) -> Fixture {
         Rule::TailCallCycle => {
             let mut fixture = code("movi r1, 1\nmovi r2, 1\nTAIL_CALL table1");
             fixture.set_code(1, "TAIL_CALL table1");
+            fixture.program.actions[1].lines = vec![30];
             fixture
         }
         Rule::TooManyVisits => too_many_visits(),
@@ -326,6 +327,34 @@ fn every_message_says_where_why_and_what_to_do() {
         "RMT_MAT_MUL v1, v0, tensor0, tensor1    ; tensor0 = w1, tensor1 = b1",
     ] {
         assert!(text.contains(part), "`{part}` is missing:\n{text}");
+    }
+}
+
+/// The mistakes that matter most name table, action, instruction, source line and remedy. A
+/// backward jump and an unknown helper are no instructions: `rmt_isa::image` refuses them, with
+/// the same parts.
+#[test]
+fn violations_in_code_name_their_whole_place() {
+    for rule in [
+        Rule::UninitialisedScalar,
+        Rule::UninitialisedVector,
+        Rule::JumpOutside,
+        Rule::TensorFit,
+        Rule::ProductOverflow,
+        Rule::ReadOnlyField,
+        Rule::PrivateForeignWrite,
+        Rule::MacBudget,
+        Rule::TailCallCycle,
+    ] {
+        let violations = example(rule).refused();
+        let violation = violations.iter().find(|violation| violation.rule == rule);
+        let violation = violation.unwrap_or_else(|| panic!("{rule:?} is not among them"));
+        let place = &violation.place;
+        assert!(place.table.is_some(), "{violation}");
+        assert!(place.action.is_some(), "{violation}");
+        assert!(place.instruction.is_some(), "{violation}");
+        assert!(place.line.is_some(), "{violation}");
+        assert!(!violation.reason.is_empty() && !violation.remedy.is_empty(), "{violation}");
     }
 }
 
