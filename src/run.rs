@@ -1,15 +1,17 @@
-//! `rmt run`: a program on the interpreter, over recorded events.
+//! `rmt run`: a program on the interpreter or the JIT, over recorded events.
 
 use std::collections::BTreeMap;
 use std::io::{BufWriter, Write as _};
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use rmt_isa::program::Output;
 use rmt_isa::{Decision, Program};
-use rmt_vm::Machine;
+use rmt_vm::Engine;
+use rmt_vm::engine::InterpreterEngine;
 use rmt_vm::events::EventReader;
+use rmt_vm::jit::Jit;
 use serde_json::json;
 
 use crate::program;
@@ -19,7 +21,7 @@ use crate::program;
 /// Events are the lines of a CSV file (plain or .zst); its columns are matched by name with the
 /// fields of the program's hook.
 ///
-/// Example: rmt run firmware/page_prefetch.rmt --events firmware/traces/conv.csv.zst
+/// Example: rmt run firmware/page_prefetch.rmt --events firmware/traces/pages/conv.test.csv.zst
 #[derive(Args)]
 pub struct Run {
     /// A .rmt source or an image
@@ -27,6 +29,9 @@ pub struct Run {
     /// The events
     #[arg(long)]
     events: PathBuf,
+    /// What runs the program; both engines decide alike
+    #[arg(long, value_enum, default_value = "interpreter")]
+    engine: Choice,
     /// Most events to run
     #[arg(long)]
     limit: Option<usize>,
@@ -41,10 +46,25 @@ pub struct Run {
     json: bool,
 }
 
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Choice {
+    /// One instruction at a time; the specification
+    Interpreter,
+    /// Machine code for this CPU
+    Jit,
+}
+
 impl Run {
     pub fn run(self) -> Result<()> {
+        match self.engine {
+            Choice::Interpreter => self.on(InterpreterEngine::default()),
+            Choice::Jit => self.on(Jit::default()),
+        }
+    }
+
+    fn on<E: Engine<Error: Send + Sync + 'static>>(self, mut engine: E) -> Result<()> {
         let (program, _) = program::load_verified(&self.program, &Default::default())?;
-        let mut machine = Machine::new(&program)?;
+        engine.load(&program)?;
         let events = EventReader::open(&self.events, &program.hook)?;
         let mut out = BufWriter::new(std::io::stdout().lock());
         let mut endings: BTreeMap<&str, u64> = BTreeMap::new();
@@ -53,9 +73,9 @@ impl Run {
         }
         let mut steps = 0;
         for event in events.take(self.limit.unwrap_or(usize::MAX)) {
-            let decision = machine.run(&event?);
+            let decision = engine.run(&event?)?;
             *endings.entry(decision.status.text()).or_default() += 1;
-            steps += machine.steps();
+            steps += engine.steps().unwrap_or(0);
             match (self.summary, self.json) {
                 (true, _) => {}
                 (false, true) => writeln!(out, "{}", decision_json(&program, &decision))?,
@@ -76,7 +96,7 @@ impl Run {
         }
         out.flush()?;
         if let Some(path) = &self.state {
-            let state = serde_json::to_vec_pretty(&machine.state().dump())
+            let state = serde_json::to_vec_pretty(&engine.state()?)
                 .context("the state cannot be written as JSON")?;
             program::write_whole(path, &state)?;
         }
