@@ -65,18 +65,10 @@ pub enum ImageError {
         object: String,
     },
     /// A word of `.text` is not an instruction.
-    #[error(
-        "action `{action}`{table}, instruction {index}{line}: {error}; build the image again with `rmt build`"
-    )]
+    #[error("{place}: {error}; build the image again with `rmt build`")]
     Instruction {
-        /// Name of the action.
-        action: String,
-        /// The first table that runs it, as ` of table ...`; empty when none does.
-        table: String,
-        /// The line of the source, as ` (file:line)`; empty when it is not known.
-        line: String,
-        /// Number of the instruction in it.
-        index: usize,
+        /// Action, the first table that runs it, instruction, and line of the source if known.
+        place: String,
         /// What is wrong with the word.
         error: DecodeError,
     },
@@ -174,17 +166,15 @@ fn read_actions(stored: &mut Stored<Program>, text: &[u8], lines: &[u8]) -> Resu
         for (index, word) in words.chunks_exact(8).enumerate() {
             let instruction = Instruction::decode(little_endian(word)).map_err(|error| {
                 let runs = |table: &&Table| table.actions.iter().any(|&a| usize::from(a) == number);
-                let table = tables.iter().find(runs);
-                ImageError::Instruction {
-                    action: action.name.clone(),
-                    table: table.map_or_else(String::new, |t| format!(" of table `{}`", t.name)),
-                    line: match action.lines.get(index) {
-                        None | Some(0) => String::new(),
-                        Some(line) => format!(" ({source}:{line})"),
-                    },
-                    index,
-                    error,
+                let mut place = format!("action `{}`", action.name);
+                if let Some(table) = tables.iter().find(runs) {
+                    place += &format!(" of table `{}`", table.name);
                 }
+                place += &format!(", instruction {index}");
+                if let Some(line) = action.lines.get(index).filter(|&&line| line != 0) {
+                    place += &format!(" ({source}:{line})");
+                }
+                ImageError::Instruction { place, error }
             })?;
             action.code.push(instruction);
         }

@@ -66,6 +66,7 @@ pub(super) struct Code {
 
 /// Constants that code refers to by address.
 #[derive(Default)]
+#[expect(clippy::vec_box, reason = "their addresses are in the code: they must not move")]
 pub(super) struct Constants {
     operations: Vec<Box<Operation>>,
     chains: Vec<Box<Chain>>,

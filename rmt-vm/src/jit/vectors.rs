@@ -190,7 +190,7 @@ impl ActionCompiler<'_, '_> {
             + 4 * VECTOR_LANES * VECTOR_REGISTERS
     }
 
-    fn to_memory(&mut self, register: Vector, value: &Small) {
+    fn spill(&mut self, register: Vector, value: &Small) {
         let wide = self.convert(value, Element::I32);
         for (chunk, &value) in wide.chunks.iter().enumerate() {
             let offset = Self::register_offset(register) + CHUNK_BYTES * chunk;
@@ -211,7 +211,7 @@ impl ActionCompiler<'_, '_> {
     ) -> Value {
         for &operand in operands {
             if let Place::Registers(small) = self.place(pc, operand) {
-                self.to_memory(operand, &small);
+                self.spill(operand, &small);
             }
         }
         let operation = self.constants.operation(operation);
