@@ -160,6 +160,10 @@ fn read_actions(stored: &mut Stored<Program>, text: &[u8], lines: &[u8]) -> Resu
     }
     let Program { actions, tables, source, .. } = &mut stored.program;
     for (number, (action, &count)) in actions.iter_mut().zip(&stored.instructions).enumerate() {
+        if action.name.contains('\0') {
+            let name = action.name.escape_debug().to_string();
+            return Err(text.error("has an action with a zero byte in its name", &name));
+        }
         let words = text.take(count.into(), 8, &action.name)?;
         let lines = lines.take(count.into(), 4, &action.name)?;
         action.lines = lines.chunks_exact(4).map(|line| little_endian(line) as u32).collect();

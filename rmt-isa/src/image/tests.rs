@@ -98,6 +98,18 @@ fn errors_say_what_was_found() {
     assert!(error(&damaged).contains("damaged"));
 }
 
+/// Found by the fuzz target `image`: the crate that writes the ELF file panics at such a name.
+#[test]
+fn a_zero_byte_in_the_name_of_an_action_is_refused() {
+    let mut program = sample();
+    program.actions[1].name = "a\0b".into();
+    let error = write(&program).unwrap_err().to_string();
+    assert!(
+        error.contains(r"action 1 is named `a\0b`") && error.contains("another name"),
+        "{error}"
+    );
+}
+
 #[test]
 fn a_value_outside_its_element_is_refused() {
     let mut program = sample();

@@ -24,6 +24,14 @@ pub enum WriteError {
         /// The element type.
         element: crate::Element,
     },
+    /// The name of an action has a zero byte: it becomes a symbol, which ends there.
+    #[error("action {action} is named `{}`: a name in an image has no zero byte; choose another name", name.escape_debug())]
+    ActionName {
+        /// Index of the action.
+        action: usize,
+        /// Its name.
+        name: String,
+    },
     /// The program's description cannot be encoded.
     #[error("the program cannot be encoded: {0}")]
     Encode(#[from] postcard::Error),
@@ -47,12 +55,23 @@ fn check_tensors(program: &Program) -> Result<(), WriteError> {
     Ok(())
 }
 
+fn check_names(program: &Program) -> Result<(), WriteError> {
+    match program.actions.iter().position(|action| action.name.contains('\0')) {
+        None => Ok(()),
+        Some(action) => {
+            Err(WriteError::ActionName { action, name: program.actions[action].name.clone() })
+        }
+    }
+}
+
 /// The program as an image. The same program always gives the same bytes.
 ///
 /// # Errors
-/// [`WriteError`] when a tensor's value is outside its element type.
+/// [`WriteError`] when a tensor's value is outside its element type, or an action's name holds
+/// a zero byte.
 pub fn write(program: &Program) -> Result<Vec<u8>, WriteError> {
     check_tensors(program)?;
+    check_names(program)?;
     let stored = Stored {
         instructions: program.actions.iter().map(|action| action.code.len() as u32).collect(),
         nodes: program.forests.iter().map(|forest| forest.nodes.len() as u32).collect(),
