@@ -31,6 +31,8 @@ pub mod control;
 pub mod engine;
 pub mod host;
 pub mod matching;
+#[cfg(test)]
+mod proofs;
 pub mod queue;
 #[cfg(test)]
 mod reference;

@@ -139,12 +139,20 @@ impl Component for RequantiserLane {
         let multiplier = delayed("multiplier_q", io.multiplier.zext(32).as_sint());
         let accumulator = delayed("accumulator_q", io.accumulator);
         let product = delayed("product", accumulator * multiplier);
-        let places = io.shift.wrapping_sub(UInt::lit(1, CHANNEL_SHIFT.bits));
-        let places = delayed("places_q", delayed("places", places));
+        let places = delayed("places_q", delayed("places", all_but_one(io.shift.value())));
         let shifted = delayed("shifted", product.shift_right(places));
-        let rounded = (shifted >> 1) + shifted.bit(0).as_uint().zext(2).as_sint();
-        let scaled = delayed("scaled", rounded + io.zero_point);
+        let scaled = delayed("scaled", halve_half_up(shifted) + io.zero_point);
         let element = delayed("element_q", io.element);
         io.result.set(saturate(scaled, element));
     }
+}
+
+/// The places of a shift less the last one, which [`halve_half_up`] makes.
+pub(crate) fn all_but_one(shift: UInt) -> UInt {
+    shift.wrapping_sub(UInt::lit(1, CHANNEL_SHIFT.bits))
+}
+
+/// `(x + 1) >> 1`, without a carry through the bit that is dropped.
+pub(crate) fn halve_half_up(x: SInt) -> SInt {
+    (x >> 1) + x.bit(0).as_uint().zext(2).as_sint()
 }
