@@ -9,8 +9,10 @@
 
 use std::cmp::Ordering;
 
+use super::bins::Bins;
 use super::dataset::Dataset;
 use super::model::{DecisionTree, Node};
+use super::split::{Split, Sums};
 use crate::error::{LearnError, Result};
 
 /// Bounds of the learner's work and of the tree.
@@ -33,7 +35,7 @@ impl Default for GrowConfig {
 }
 
 impl GrowConfig {
-    fn check(&self) -> Result<()> {
+    pub(super) fn check(&self) -> Result<()> {
         let in_range = |name, value: usize, low: usize, high: usize| {
             if (low..=high).contains(&value) {
                 Ok(())
@@ -51,66 +53,12 @@ impl GrowConfig {
     }
 }
 
-/// A non-negative fraction; the bounds of [`Dataset`] keep the numerator below 2^104.
-#[derive(Clone, Copy, Debug)]
-struct Fraction {
-    numerator: u128,
-    denominator: u64,
-}
-
-impl Fraction {
-    fn compare(&self, other: &Self) -> Ordering {
-        wide_product(self.numerator, other.denominator)
-            .cmp(&wide_product(other.numerator, self.denominator))
-    }
-}
-
-/// The 192-bit product of two numbers: bits 191 to 64, then bits 63 to 0.
-fn wide_product(a: u128, b: u64) -> (u128, u64) {
-    let low = u128::from(a as u64) * u128::from(b);
-    let high = (a >> 64) * u128::from(b) + (low >> 64);
-    (high, low as u64)
-}
-
-/// Sums over a set of rows.
-#[derive(Clone, Debug)]
-struct ClassSums {
-    rows: u64,
-    gains: Vec<i64>,
-}
-
-impl ClassSums {
-    fn new(classes: usize) -> Self {
-        Self { rows: 0, gains: vec![0; classes] }
-    }
-
-    /// The class with the largest sum; the lowest of equals, so that class 0 is the default.
-    fn best_class(&self) -> usize {
-        let mut best = 0;
-        for (class, gain) in self.gains.iter().enumerate() {
-            if *gain > self.gains[best] {
-                best = class;
-            }
-        }
-        best
-    }
-}
-
-/// The best cut of one leaf.
-#[derive(Clone, Copy, Debug)]
-struct Split {
-    feature: usize,
-    /// Rows whose bin is at most this go left.
-    bin: u8,
-    /// Worth of the two children less the leaf's own.
-    improvement: Fraction,
-}
-
 /// A leaf that may still be split.
 struct Leaf {
     node: usize,
     depth: usize,
-    rows: Vec<u32>,
+    /// First row and end in the grower's list.
+    rows: (usize, usize),
     split: Option<Split>,
 }
 
@@ -120,49 +68,126 @@ enum Draft {
     Leaf { class: usize },
 }
 
-/// Bins of all features of a data set.
-struct Binned {
-    /// For each feature the largest value of each bin but the last.
-    cuts: Vec<Vec<i32>>,
-    /// Column-major bin numbers.
-    bins: Vec<Vec<u8>>,
+/// The learner with its working memory, which is kept from one window to the next.
+///
+/// Memory is bounded by the data set (one byte a value, four a row) and the number of leaves; time
+/// by rows × features × (depth + a sort) and leaves × features × bins × classes.
+#[derive(Debug, Default)]
+pub struct Grower {
+    bins: Bins,
+    sums: Sums,
+    /// Rows, those of each leaf side by side.
+    rows: Vec<u32>,
+    /// Rows of the right side while a leaf is parted.
+    right: Vec<u32>,
 }
 
-impl Binned {
-    fn new(data: &Dataset, max_bins: usize) -> Self {
-        let mut cuts = Vec::new();
-        let mut bins = Vec::new();
-        for feature in 0..data.feature_count() {
-            let column: Vec<i32> = (0..data.len()).map(|row| data.features(row)[feature]).collect();
-            let feature_cuts = cuts_of(&column, max_bins);
-            bins.push(
-                column
-                    .iter()
-                    .map(|value| feature_cuts.partition_point(|cut| cut < value) as u8)
-                    .collect(),
-            );
-            cuts.push(feature_cuts);
+impl Grower {
+    /// As [`grow`].
+    ///
+    /// # Errors
+    /// As [`grow`].
+    pub fn grow(&mut self, data: &Dataset, config: &GrowConfig) -> Result<DecisionTree> {
+        config.check()?;
+        self.prepare(data, config)?;
+        self.rows.clear();
+        self.rows.extend(0..data.len() as u32);
+        let features: Vec<usize> = (0..data.feature_count()).collect();
+        self.grow_prepared(data, &features, config)
+    }
+
+    /// Cuts the features into bins, once for all trees of a forest.
+    pub(super) fn prepare(&mut self, data: &Dataset, config: &GrowConfig) -> Result<()> {
+        if data.is_empty() {
+            return Err(LearnError::Data(
+                "there is no row to learn from; collect a window of samples first".into(),
+            ));
         }
-        Self { cuts, bins }
+        self.bins.fill(data, config.max_bins);
+        Ok(())
     }
-}
 
-/// Chooses at most `max_bins - 1` cut values: all distinct values if they are few, else quantiles.
-fn cuts_of(column: &[i32], max_bins: usize) -> Vec<i32> {
-    let mut sorted = column.to_vec();
-    sorted.sort_unstable();
-    let mut distinct = sorted.clone();
-    distinct.dedup();
-    let largest = distinct.pop();
-    if distinct.len() < max_bins {
-        return distinct;
+    /// Learns from a sample of rows (some may come twice) and some of the features.
+    pub(super) fn grow_sample(
+        &mut self,
+        data: &Dataset,
+        rows: impl Iterator<Item = u32>,
+        features: &[usize],
+        config: &GrowConfig,
+    ) -> Result<DecisionTree> {
+        self.rows.clear();
+        self.rows.extend(rows);
+        self.grow_prepared(data, features, config)
     }
-    let mut cuts: Vec<i32> =
-        (1..max_bins).map(|part| sorted[part * sorted.len() / max_bins]).collect();
-    cuts.dedup();
-    // A cut at the largest value would separate nothing.
-    cuts.retain(|cut| Some(*cut) != largest);
-    cuts
+
+    fn grow_prepared(
+        &mut self,
+        data: &Dataset,
+        features: &[usize],
+        config: &GrowConfig,
+    ) -> Result<DecisionTree> {
+        let mut drafts = Vec::new();
+        let mut open = Vec::new();
+        let everything = (0, self.rows.len());
+        self.add_leaf(data, everything, 0, features, config, &mut drafts, &mut open);
+        for _ in 1..config.max_leaves {
+            let Some(position) = most_improving(&open) else { break };
+            let leaf = open.swap_remove(position);
+            let Some(split) = leaf.split else { break };
+            let middle = self.part(leaf.rows, split);
+            let left = drafts.len();
+            drafts[leaf.node] = Draft::Split {
+                feature: split.feature,
+                threshold: self.bins.cuts(split.feature)[usize::from(split.bin)],
+                left,
+                right: left + 1,
+            };
+            for rows in [(leaf.rows.0, middle), (middle, leaf.rows.1)] {
+                let depth = leaf.depth + 1;
+                self.add_leaf(data, rows, depth, features, config, &mut drafts, &mut open);
+            }
+        }
+        DecisionTree::new(data.feature_count(), lay_out(&join_equal_leaves(drafts)))
+    }
+
+    #[allow(clippy::too_many_arguments)] // One call's whole state; a struct would only rename it.
+    fn add_leaf(
+        &mut self,
+        data: &Dataset,
+        rows: (usize, usize),
+        depth: usize,
+        features: &[usize],
+        config: &GrowConfig,
+        drafts: &mut Vec<Draft>,
+        open: &mut Vec<Leaf>,
+    ) {
+        let here = &self.rows[rows.0..rows.1];
+        let node = drafts.len();
+        drafts.push(Draft::Leaf { class: self.sums.best_class(data, here) });
+        if depth < config.max_depth && here.len() / 2 >= config.min_leaf_rows {
+            let split =
+                self.sums.best_split(data, &self.bins, here, features, config.min_leaf_rows);
+            open.push(Leaf { node, depth, rows, split });
+        }
+    }
+
+    /// Parts a leaf's rows in place, in their order; returns where the right side begins.
+    fn part(&mut self, (first, end): (usize, usize), split: Split) -> usize {
+        let column = self.bins.column(split.feature);
+        self.right.clear();
+        let mut middle = first;
+        for place in first..end {
+            let row = self.rows[place];
+            if column[row as usize] <= split.bin {
+                self.rows[middle] = row;
+                middle += 1;
+            } else {
+                self.right.push(row);
+            }
+        }
+        self.rows[middle..end].copy_from_slice(&self.right);
+        middle
+    }
 }
 
 /// Learns a tree whose leaves hold the number of the class with the largest summed gain.
@@ -174,52 +199,7 @@ fn cuts_of(column: &[i32], max_bins: usize) -> Vec<i32> {
 /// [`LearnError::Data`] if there is no row, [`LearnError::Setting`] if a bound is out of range.
 /// Constant features or labels are no error: the tree is then a lone leaf.
 pub fn grow(data: &Dataset, config: &GrowConfig) -> Result<DecisionTree> {
-    config.check()?;
-    if data.is_empty() {
-        return Err(LearnError::Data(
-            "there is no row to learn from; collect a window of samples first".into(),
-        ));
-    }
-    let binned = Binned::new(data, config.max_bins);
-    let all_rows: Vec<u32> = (0..data.len() as u32).collect();
-    let mut drafts = vec![Draft::Leaf { class: class_sums(data, &all_rows).best_class() }];
-    let split = best_split(data, &binned, &all_rows, 0, config);
-    let mut open = vec![Leaf { node: 0, depth: 0, rows: all_rows, split }];
-    let mut leaves = 1;
-    while leaves < config.max_leaves {
-        let Some(position) = most_improving(&open) else { break };
-        let leaf = open.swap_remove(position);
-        let Some(split) = leaf.split else { break };
-        let bins = &binned.bins[split.feature];
-        let (left_rows, right_rows): (Vec<u32>, Vec<u32>) =
-            leaf.rows.into_iter().partition(|row| bins[*row as usize] <= split.bin);
-        let left = drafts.len();
-        drafts[leaf.node] = Draft::Split {
-            feature: split.feature,
-            threshold: binned.cuts[split.feature][usize::from(split.bin)],
-            left,
-            right: left + 1,
-        };
-        for rows in [left_rows, right_rows] {
-            let node = drafts.len();
-            drafts.push(Draft::Leaf { class: class_sums(data, &rows).best_class() });
-            let split = best_split(data, &binned, &rows, leaf.depth + 1, config);
-            open.push(Leaf { node, depth: leaf.depth + 1, rows, split });
-        }
-        leaves += 1;
-    }
-    DecisionTree::new(data.feature_count(), lay_out(&join_equal_leaves(drafts)))
-}
-
-fn class_sums(data: &Dataset, rows: &[u32]) -> ClassSums {
-    let mut sums = ClassSums::new(data.class_count());
-    for row in rows {
-        sums.rows += 1;
-        for (sum, gain) in sums.gains.iter_mut().zip(data.gains(*row as usize)) {
-            *sum += i64::from(*gain);
-        }
-    }
-    sums
+    Grower::default().grow(data, config)
 }
 
 /// Position of the open leaf to split next: the greatest improvement, the earliest node of equals.
@@ -239,70 +219,6 @@ fn most_improving(open: &[Leaf]) -> Option<usize> {
         }
     }
     best.map(|(position, _, _)| position)
-}
-
-/// Best cut of a leaf over all features; `None` if none improves it within the bounds.
-fn best_split(
-    data: &Dataset,
-    binned: &Binned,
-    rows: &[u32],
-    depth: usize,
-    config: &GrowConfig,
-) -> Option<Split> {
-    if depth == config.max_depth || rows.len() < 2 * config.min_leaf_rows {
-        return None;
-    }
-    let total = class_sums(data, rows);
-    let mut best: Option<Split> = None;
-    for feature in 0..data.feature_count() {
-        let bin_count = binned.cuts[feature].len() + 1;
-        if bin_count < 2 {
-            continue;
-        }
-        let histogram = histogram(data, &binned.bins[feature], rows, bin_count);
-        let mut left = ClassSums::new(data.class_count());
-        for (bin, bin_sums) in histogram.iter().enumerate().take(bin_count - 1) {
-            left.rows += bin_sums.rows;
-            left.gains.iter_mut().zip(&bin_sums.gains).for_each(|(sum, gain)| *sum += gain);
-            let right_rows = total.rows - left.rows;
-            let least = config.min_leaf_rows as u64;
-            if bin_sums.rows == 0 || left.rows < least || right_rows < least {
-                continue;
-            }
-            let Some(improvement) = improvement(&total, &left) else { continue };
-            if best.is_none_or(|other| improvement.compare(&other.improvement) == Ordering::Greater)
-            {
-                best = Some(Split { feature, bin: bin as u8, improvement });
-            }
-        }
-    }
-    best
-}
-
-fn histogram(data: &Dataset, bins: &[u8], rows: &[u32], bin_count: usize) -> Vec<ClassSums> {
-    let mut histogram = vec![ClassSums::new(data.class_count()); bin_count];
-    for row in rows {
-        let sums = &mut histogram[usize::from(bins[*row as usize])];
-        sums.rows += 1;
-        for (sum, gain) in sums.gains.iter_mut().zip(data.gains(*row as usize)) {
-            *sum += i64::from(*gain);
-        }
-    }
-    histogram
-}
-
-/// Worth of left and right less the worth of both together; `None` unless positive.
-///
-/// By the identity a²/m + b²/n − (a+b)²/(m+n) = (a·n − b·m)² / (m·n·(m+n)), summed over the
-/// classes, the difference is never negative and needs no subtraction of large fractions.
-fn improvement(total: &ClassSums, left: &ClassSums) -> Option<Fraction> {
-    let (m, n) = (left.rows, total.rows - left.rows);
-    let mut numerator = 0u128;
-    for (whole, part) in total.gains.iter().zip(&left.gains) {
-        let (a, b) = (i128::from(*part), i128::from(whole - part));
-        numerator += (a * i128::from(n) - b * i128::from(m)).unsigned_abs().pow(2);
-    }
-    (numerator > 0).then(|| Fraction { numerator, denominator: m * n * (m + n) })
 }
 
 /// Joins sibling leaves of one class, bottom up.
