@@ -9,11 +9,13 @@
 //!
 //! Beside each way stand the means to judge it: [`prefetch::compare`] scores the tree's policy
 //! against Linux and Leap on the same faults, [`quantise::load_balancer::agreement`] compares
-//! integers with double precision. Everything is deterministic: the same input gives the same
+//! integers with double precision. [`install`] puts a model into a running program. Everything is deterministic: the same input gives the same
 //! bytes. `docs/learning.md` tells the whole story.
 
 pub mod error;
+pub mod install;
 pub mod model_file;
+pub mod network;
 pub mod prefetch;
 pub mod quantise;
 mod table;

@@ -198,30 +198,51 @@ impl LearnedPrefetch {
     /// [`LearnError::Model`] if the tree does not take [`FEATURES`] features or a leaf is no
     /// decision.
     pub fn new(tree: DecisionTree) -> Result<Self> {
-        if tree.feature_count() != FEATURES {
-            return Err(LearnError::model(
-                "page prefetch",
-                format!(
-                    "the tree takes {} features; this policy computes {FEATURES}",
-                    tree.feature_count()
-                ),
-            ));
-        }
-        for value in tree.leaf_values() {
-            Walk::from_leaf(value)?;
-        }
+        check_tree(&tree)?;
         Ok(Self { tree, histories: HashMap::new() })
+    }
+
+    /// Puts another tree in the place of this one; histories stay.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new); the old tree stays then.
+    pub fn swap_tree(&mut self, tree: DecisionTree) -> Result<()> {
+        check_tree(&tree)?;
+        self.tree = tree;
+        Ok(())
     }
 
     /// Decides for one fault: up to six offsets relative to the faulting page, 0 = none.
     pub fn decide(&mut self, access: &PageAccess) -> [i32; MAX_OFFSETS] {
+        self.view_and_decide(access).1
+    }
+
+    /// Decides, and shows what the decision was taken from.
+    pub(super) fn view_and_decide(
+        &mut self,
+        access: &PageAccess,
+    ) -> (FaultView, [i32; MAX_OFFSETS]) {
         let view = self.histories.entry(access.pid).or_default().record(access.vpn);
-        // Leaves were checked when the policy was made, so the only other case is "nothing".
-        match Walk::from_leaf(self.tree.evaluate(&view.features)) {
+        // Leaves were checked when the tree came, so the only other case is "nothing".
+        let offsets = match Walk::from_leaf(self.tree.evaluate(&view.features)) {
             Ok(Some(walk)) => walk_offsets(&view.deltas, walk),
             _ => [0; MAX_OFFSETS],
-        }
+        };
+        (view, offsets)
     }
+}
+
+fn check_tree(tree: &DecisionTree) -> Result<()> {
+    if tree.feature_count() != FEATURES {
+        return Err(LearnError::model(
+            "page prefetch",
+            format!(
+                "the tree takes {} features; this policy computes {FEATURES}",
+                tree.feature_count()
+            ),
+        ));
+    }
+    tree.leaf_values().try_for_each(|value| Walk::from_leaf(value).map(|_| ()))
 }
 
 impl PrefetchPolicy for LearnedPrefetch {

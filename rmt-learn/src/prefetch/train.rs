@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use super::learned::{
-    FEATURE_NAMES, FEATURES, FaultHistory, MAX_OFFSETS, MAX_PERIOD, Walk, walk_offsets,
+    FEATURE_NAMES, FEATURES, FaultHistory, FaultView, MAX_OFFSETS, MAX_PERIOD, Walk, walk_offsets,
 };
 use super::trace::PageAccess;
 use crate::error::{LearnError, Result};
@@ -51,25 +51,44 @@ pub fn walk_of_class(class: usize) -> Option<Walk> {
     Some(Walk { period: index / COUNTS.len() + 1, count: COUNTS[index % COUNTS.len()] })
 }
 
-/// Faults of each page, for looking ahead and back.
-struct FaultTimes<'a> {
-    by_page: HashMap<(u32, u64), Vec<usize>>,
-    config: &'a TrainConfig,
+/// The leaf's value for a class, as [`Walk::to_leaf`] has it.
+pub fn leaf_of_class(class: i32) -> i32 {
+    usize::try_from(class).ok().and_then(walk_of_class).map_or(0, Walk::to_leaf)
 }
 
-impl FaultTimes<'_> {
-    /// What asking for a page at fault `now` would have gained.
-    fn gain(&self, pid: u32, vpn: u64, now: usize) -> i32 {
-        let Some(times) = self.by_page.get(&(pid, vpn)) else { return -self.config.useless_loss };
-        let later = times.partition_point(|time| *time <= now);
-        if later > 0 && now - times[later - 1] <= self.config.resident_faults {
+impl TrainConfig {
+    /// What asking for a page at fault `now` would have gained, from the page's last fault at or
+    /// before `now` and the next one after it.
+    pub(super) fn page_gain(&self, now: usize, last: Option<usize>, next: Option<usize>) -> i32 {
+        if last.is_some_and(|last| now - last <= self.resident_faults) {
             return 0;
         }
-        match times.get(later) {
-            Some(next) if next - now <= self.config.horizon_faults => self.config.useful_gain,
-            _ => -self.config.useless_loss,
+        match next {
+            Some(next) if next - now <= self.horizon_faults => self.useful_gain,
+            _ => -self.useless_loss,
         }
     }
+}
+
+/// The gain of each class at one fault; `page_gain` judges a page of the process.
+pub(super) fn walk_gains(
+    view: &FaultView,
+    access: &PageAccess,
+    page_gain: impl Fn((u32, u64)) -> i32,
+) -> [i32; CLASSES] {
+    let mut gains = [0; CLASSES];
+    for period in 1..=MAX_PERIOD {
+        let offsets = walk_offsets(&view.deltas, Walk { period, count: MAX_OFFSETS });
+        let offset_gain = |offset: &i32| match access.vpn.checked_add_signed(i64::from(*offset)) {
+            Some(vpn) if *offset != 0 => page_gain((access.pid, vpn)),
+            _ => 0,
+        };
+        for (index, count) in COUNTS.iter().enumerate() {
+            gains[1 + (period - 1) * COUNTS.len() + index] =
+                offsets[..*count].iter().map(offset_gain).sum();
+        }
+    }
+    gains
 }
 
 /// Adds a row for each fault of a trace whose future is long enough to judge.
@@ -92,22 +111,15 @@ pub fn collect_samples(
     for (time, access) in trace.iter().enumerate() {
         by_page.entry((access.pid, access.vpn)).or_default().push(time);
     }
-    let times = FaultTimes { by_page, config };
     let mut histories: HashMap<u32, FaultHistory> = HashMap::new();
-    let mut gains = [0; CLASSES];
     for (now, access) in trace.iter().enumerate().take(trace.len() - config.horizon_faults) {
         let view = histories.entry(access.pid).or_default().record(access.vpn);
-        for period in 1..=MAX_PERIOD {
-            let offsets = walk_offsets(&view.deltas, Walk { period, count: MAX_OFFSETS });
-            let page_gain = |offset: &i32| match access.vpn.checked_add_signed(i64::from(*offset)) {
-                Some(vpn) if *offset != 0 => times.gain(access.pid, vpn, now),
-                _ => 0,
-            };
-            for (index, count) in COUNTS.iter().enumerate() {
-                gains[1 + (period - 1) * COUNTS.len() + index] =
-                    offsets[..*count].iter().map(page_gain).sum();
-            }
-        }
+        let gains = walk_gains(&view, access, |page| {
+            let times = by_page.get(&page).map_or(&[][..], Vec::as_slice);
+            let later = times.partition_point(|time| *time <= now);
+            let last = later.checked_sub(1).map(|index| times[index]);
+            config.page_gain(now, last, times.get(later).copied())
+        });
         data.push_gains(&view.features, &gains)?;
     }
     Ok(())
@@ -139,5 +151,5 @@ pub fn train(traces: &[&[PageAccess]], config: &TrainConfig) -> Result<DecisionT
         collect_samples(trace, config, &mut data)?;
     }
     let tree = grow(&data, &config.grow)?;
-    Ok(tree.map_leaves(|class| walk_of_class(class as usize).map_or(0, Walk::to_leaf)))
+    Ok(tree.map_leaves(leaf_of_class))
 }
