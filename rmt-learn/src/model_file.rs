@@ -1,6 +1,6 @@
 //! Writing model files: the JSON that a `.rmt` program names, read by `rmt-lang`.
 //!
-//! The layout (format `rmt-model`, version 1) has lists of tensors, scales and forests with the
+//! The layout (format `rmt-model`, version 1) has lists of tensors, scales, windows and forests with the
 //! field names of [`rmt_isa::program`], and free notes for people. The text is written here rather
 //! than by a pretty-printer, so that it can be read and compared: one tensor row or tree node a
 //! line, always in the same order.
@@ -8,7 +8,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use rmt_isa::program::{Forest, ForestMode, Scale, Tensor, TreeNode};
+use rmt_isa::program::{Forest, ForestMode, Scale, Tensor, TreeNode, Window};
 
 use crate::error::{LearnError, Result};
 
@@ -22,6 +22,8 @@ pub struct ModelFile {
     pub tensors: Vec<Tensor>,
     /// Requantisation scales.
     pub scales: Vec<Scale>,
+    /// Geometries of convolutions and pooling.
+    pub windows: Vec<Window>,
     /// Decision trees and forests.
     pub forests: Vec<Forest>,
 }
@@ -37,6 +39,7 @@ impl ModelFile {
         );
         write_list(&mut json, "tensors", self.tensors.iter().map(tensor_text));
         write_list(&mut json, "scales", self.scales.iter().map(scale_text));
+        write_list(&mut json, "windows", self.windows.iter().map(window_text));
         write_list(&mut json, "forests", self.forests.iter().map(forest_text));
         json.push_str("\n}\n");
         json
@@ -103,6 +106,24 @@ fn scale_text(scale: &Scale) -> String {
     )
 }
 
+fn window_text(window: &Window) -> String {
+    let sizes = [
+        ("in_height", window.in_height),
+        ("in_width", window.in_width),
+        ("channels", window.channels),
+        ("height", window.height),
+        ("width", window.width),
+        ("stride_y", window.stride_y),
+        ("stride_x", window.stride_x),
+        ("pad_top", window.pad_top),
+        ("pad_left", window.pad_left),
+        ("out_height", window.out_height),
+        ("out_width", window.out_width),
+    ];
+    let members = sizes.map(|(name, size)| format!(", \"{name}\": {size}")).concat();
+    format!("    {{ \"name\": {}{members} }}", quoted(&window.name))
+}
+
 fn forest_text(forest: &Forest) -> String {
     let mode = match forest.mode {
         ForestMode::Sum => "sum",
@@ -151,6 +172,7 @@ mod tests {
                 channels: vec![ChannelScale { multiplier: 9, shift: 4 }],
                 zero_point: -1,
             }],
+            windows: Vec::new(),
             forests: vec![Forest {
                 name: "f".into(),
                 model: 0,

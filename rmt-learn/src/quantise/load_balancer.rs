@@ -139,6 +139,7 @@ pub fn export(quantised: &QuantisedMlp) -> ModelFile {
             tensor("threshold", Element::I32, vec![1, 1], vec![quantised.threshold]),
         ],
         scales: vec![scale("input", &quantised.input_scales), scale("s1", &quantised.hidden_scales)],
+        windows: Vec::new(),
         forests: Vec::new(),
     }
 }
