@@ -12,6 +12,8 @@
 //! integers with double precision. [`install`] puts a model into a running program. Everything is deterministic: the same input gives the same
 //! bytes. `docs/learning.md` tells the whole story.
 
+pub mod balance;
+pub mod distil;
 pub mod error;
 pub mod install;
 pub mod model_file;
