@@ -18,6 +18,7 @@ pub mod error;
 pub mod install;
 pub mod model_file;
 pub mod network;
+pub mod onnx;
 pub mod prefetch;
 pub mod quantise;
 mod table;
