@@ -14,8 +14,11 @@ mod demo;
 mod dis;
 mod docs;
 mod r#gen;
+mod import;
 mod program;
+mod report;
 mod run;
+mod train;
 
 /// Learned decisions for the operating system's kernel, in reconfigurable hardware.
 #[derive(Parser)]
@@ -35,6 +38,9 @@ enum Command {
     Gen(r#gen::Gen),
     Cosim(cosim::Cosim),
     Docs(docs::Docs),
+    Train(train::Train),
+    Import(import::Import),
+    Report(report::Report),
 }
 
 fn main() -> ExitCode {
@@ -47,6 +53,9 @@ fn main() -> ExitCode {
         Command::Gen(r#gen) => r#gen.run(),
         Command::Cosim(cosim) => cosim.run(),
         Command::Docs(docs) => docs.run(),
+        Command::Train(train) => train.run(),
+        Command::Import(import) => import.run(),
+        Command::Report(report) => report.run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -2,8 +2,6 @@
 //! and JIT, every new tree is committed as a model swap between two events, and every decision
 //! equals the Rust policy's, which shares no code with the machine.
 
-mod common;
-
 use std::path::{Path, PathBuf};
 
 use rmt_isa::event::Event;
@@ -18,7 +16,7 @@ use rmt_vm::jit::Jit;
 use rmt_vm::verifier::Limits;
 
 fn firmware(file: &str) -> PathBuf {
-    Path::new(&common::firmware(file)).to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("firmware").join(file)
 }
 
 fn program() -> Program {

@@ -20,7 +20,9 @@ pub mod model_file;
 pub mod network;
 pub mod onnx;
 pub mod prefetch;
+pub mod prune;
 pub mod quantise;
+pub mod search;
 mod table;
 pub mod tree;
 

@@ -6,7 +6,7 @@
 
 mod migrate;
 mod page;
-mod plot;
+pub mod plot;
 mod prefetch;
 
 use std::path::{Path, PathBuf};

@@ -11,6 +11,7 @@
 
 pub(crate) mod chain;
 pub(crate) mod float;
+pub(crate) mod forest_text;
 pub(crate) mod geometry;
 pub(crate) mod proto;
 pub(crate) mod quantised;
@@ -23,6 +24,7 @@ use crate::error::{LearnError, Result};
 use crate::network::float::FloatNetwork;
 use crate::network::integer::IntegerNetwork;
 
+pub use forest_text::forest_program_text;
 pub use trees::ImportedForest;
 
 /// Largest file that is read.
