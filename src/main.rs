@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod bench;
 mod build;
 mod check;
 mod cosim;
@@ -37,6 +38,7 @@ enum Command {
     Run(run::Run),
     Gen(r#gen::Gen),
     Cosim(cosim::Cosim),
+    Bench(bench::Bench),
     Docs(docs::Docs),
     Train(train::Train),
     Import(import::Import),
@@ -52,6 +54,7 @@ fn main() -> ExitCode {
         Command::Run(run) => run.run(),
         Command::Gen(r#gen) => r#gen.run(),
         Command::Cosim(cosim) => cosim.run(),
+        Command::Bench(bench) => bench.run(),
         Command::Docs(docs) => docs.run(),
         Command::Train(train) => train.run(),
         Command::Import(import) => import.run(),

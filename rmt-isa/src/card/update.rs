@@ -97,6 +97,21 @@ impl BankMirror {
         self.active = target;
     }
 
+    /// The writes that install a program from scratch, and takes note of them: as those of the
+    /// image, but without banked words that the bank holds already. The first one holds events
+    /// back: before the second one, those that run must have ended.
+    pub fn install(&mut self, image: &CardImage) -> Vec<HostWrite> {
+        let control = |write: &&HostWrite| write.address == CONTROL.word(0);
+        let mut writes: Vec<HostWrite> = image.writes.iter().take(1).copied().collect();
+        let layout = image.writes.iter().filter(|write| !is_banked(write.address));
+        writes.extend(layout.filter(|write| !control(write)));
+        let changed = self.changed(image);
+        writes.extend(changed);
+        writes.extend(image.writes.last());
+        self.installed(image);
+        writes
+    }
+
     /// All writes of an image were carried out.
     pub fn installed(&mut self, image: &CardImage) {
         self.take(&image.writes);
@@ -116,6 +131,24 @@ impl BankMirror {
         if layout_of(image) != self.layout {
             return Err(UpdateError::Layout);
         }
+        let commit = |field: super::fields::BitField| HostWrite {
+            address: CONTROL.word(0),
+            value: field.insert(1),
+        };
+        let holds = self.banks.len() == 1;
+        let mut writes = Vec::new();
+        if holds {
+            writes.push(commit(control_commit::HOLD));
+        }
+        writes.extend(self.changed(image));
+        writes.push(commit(control_commit::COMMIT));
+        self.take(&writes);
+        Ok(Update { holds, writes })
+    }
+
+    /// Banked words of an image that differ from what the next bank holds, with those that
+    /// must be written with them.
+    fn changed(&self, image: &CardImage) -> Vec<HostWrite> {
         let known = &self.banks[self.target()];
         let mut groups: Vec<(u32, Vec<HostWrite>)> = Vec::new();
         for &write in image.writes.iter().filter(|write| is_banked(write.address)) {
@@ -127,19 +160,7 @@ impl BankMirror {
         }
         let differs = |write: &HostWrite| known.get(&write.address) != Some(&write.value);
         groups.retain(|(_, writes)| writes.iter().any(differs));
-        let commit = |field: super::fields::BitField| HostWrite {
-            address: CONTROL.word(0),
-            value: field.insert(1),
-        };
-        let holds = self.banks.len() == 1;
-        let mut writes = Vec::new();
-        if holds {
-            writes.push(commit(control_commit::HOLD));
-        }
-        writes.extend(groups.into_iter().flat_map(|(_, writes)| writes));
-        writes.push(commit(control_commit::COMMIT));
-        self.take(&writes);
-        Ok(Update { holds, writes })
+        groups.into_iter().flat_map(|(_, writes)| writes).collect()
     }
 }
 
@@ -216,6 +237,12 @@ mod tests {
         let first = image(&[(1, 10)], 1);
         mirror.installed(&first);
         assert_eq!(mirror.active(), 1);
+        // Installed again, into the other bank: nothing is known of it.
+        let mut other = mirror.clone();
+        assert_eq!(other.install(&first).len(), first.writes.len());
+        // And again: what is not banked, and the first and the last write.
+        let kept = first.writes.iter().filter(|write| !is_banked(write.address)).count();
+        assert_eq!(other.install(&first).len(), kept);
         // Nothing is known of bank 0: all of the program is written once.
         let all = mirror.update(&first).unwrap();
         let banked = first.writes.iter().filter(|write| is_banked(write.address)).count();

@@ -13,6 +13,9 @@ use super::{CardError, HostRequest, Pins};
 enum Step {
     /// A write.
     Write { address: u32, value: u64 },
+    /// The write that asks for the commit. No event is offered while it is under way, so that
+    /// it is known which events come before the commit and which behind it.
+    Commit { value: u64 },
     /// Control word 0 is read until these bits are clear.
     UntilClear { mask: u64 },
 }
@@ -22,13 +25,19 @@ enum Step {
 pub(super) struct HostSteps {
     waiting: VecDeque<Step>,
     under_way: bool,
+    /// The commit was asked for: events that are taken from now on come behind it.
+    boundary: bool,
 }
 
 impl HostSteps {
     /// Appends the steps of a commit, up to the one that sees it done.
     pub(super) fn push(&mut self, update: &Update) {
         for (place, write) in update.writes.iter().enumerate() {
-            self.waiting.push_back(Step::Write { address: write.address, value: write.value });
+            let (address, value) = (write.address, write.value);
+            self.waiting.push_back(match place + 1 == update.writes.len() {
+                true => Step::Commit { value },
+                false => Step::Write { address, value },
+            });
             if place == 0 && update.holds {
                 self.waiting
                     .push_back(Step::UntilClear { mask: control_commit::RUNNING.insert(1) });
@@ -42,23 +51,43 @@ impl HostSteps {
         self.waiting.is_empty()
     }
 
-    /// The host's side of one cycle, before the pins settle.
-    pub(super) fn drive(&mut self, pins: &mut impl Pins) -> Result<(), CardError> {
+    /// Whether a commit was asked for since this was asked last.
+    pub(super) fn take_boundary(&mut self) -> bool {
+        std::mem::take(&mut self.boundary)
+    }
+
+    /// The host's side of one cycle, before the pins settle. `offered`: an event is offered
+    /// since the last cycle. The result says whether one may be offered in this cycle.
+    pub(super) fn drive(
+        &mut self,
+        pins: &mut impl Pins,
+        offered: bool,
+    ) -> Result<bool, CardError> {
         if self.under_way {
             pins.set_host(None)?;
-            let Some(value) = pins.host_answer()? else { return Ok(()) };
+            let commits = matches!(self.waiting.front(), Some(Step::Commit { .. }));
+            let Some(value) = pins.host_answer()? else { return Ok(!commits) };
             self.under_way = false;
+            self.boundary |= commits;
             match self.waiting.front() {
                 Some(Step::UntilClear { mask }) if value & mask != 0 => {}
                 _ => drop(self.waiting.pop_front()),
             }
         }
-        let Some(&step) = self.waiting.front() else { return Ok(()) };
+        let Some(&step) = self.waiting.front() else { return Ok(true) };
+        let commits = matches!(step, Step::Commit { .. });
+        if commits && offered {
+            return Ok(true);
+        }
         let request = match step {
+            Step::Commit { value } => {
+                HostRequest { address: CONTROL.word(0), write: Some(value) }
+            }
             Step::Write { address, value } => HostRequest { address, write: Some(value) },
             Step::UntilClear { .. } => HostRequest { address: CONTROL.word(0), write: None },
         };
         self.under_way = true;
-        pins.set_host(Some(request))
+        pins.set_host(Some(request))?;
+        Ok(!commits)
     }
 }

@@ -57,6 +57,8 @@ pub struct Card<P> {
     cycle: u64,
     pending: VecDeque<Pending>,
     host: HostSteps,
+    /// An event is offered that was not taken yet.
+    offers: bool,
 }
 
 impl<P: Pins> Card<P> {
@@ -69,7 +71,7 @@ impl<P: Pins> Card<P> {
         pins.reset()?;
         let shape = config.shape().clone();
         let host = HostSteps::default();
-        let mut card = Self { pins, shape, cycle: 0, pending: VecDeque::new(), host };
+        let mut card = Self { pins, shape, cycle: 0, pending: VecDeque::new(), host, offers: false };
         let expected = card.shape.capability_words();
         let mut found = Vec::with_capacity(expected.len());
         for index in 0..expected.len() as u32 {
@@ -107,8 +109,15 @@ impl<P: Pins> Card<P> {
     /// # Errors
     /// Those of [`Card::write`].
     pub fn install(&mut self, image: &CardImage) -> Result<(), CardError> {
-        image
-            .writes
+        self.install_words(&image.writes)
+    }
+
+    /// The same with some of the writes, see [`rmt_isa::card::update::BankMirror::install`].
+    ///
+    /// # Errors
+    /// Those of [`Card::write`].
+    pub fn install_words(&mut self, writes: &[HostWrite]) -> Result<(), CardError> {
+        writes
             .iter()
             .try_for_each(|&HostWrite { address, value }| self.write(address, value))?;
         // Nothing runs that the commit at the end would wait for.
@@ -120,6 +129,12 @@ impl<P: Pins> Card<P> {
     /// other, until [`Card::commits`] says no.
     pub fn commit(&mut self, update: &Update) {
         self.host.push(update);
+    }
+
+    /// Whether a commit was asked for since this was asked last: events that were taken before
+    /// it are decided by the program before it, those that are taken from now on by the new one.
+    pub fn take_boundary(&mut self) -> bool {
+        self.host.take_boundary()
     }
 
     /// Whether a commit is being carried out. Until it is done the host port is taken.
@@ -189,16 +204,18 @@ impl<P: Pins> Card<P> {
         offered: Option<&Event>,
         ready: bool,
     ) -> Result<(bool, Option<TimedDecision>), CardError> {
+        let may_offer = self.host.drive(&mut self.pins, self.offers)?;
+        let offered = offered.filter(|_| may_offer);
         let bytes: Option<&[u8; EVENT_BYTES]> = offered.map(|event| &event.bytes);
         self.pins.set_event(bytes)?;
         self.pins.set_decision_ready(ready)?;
-        self.host.drive(&mut self.pins)?;
         self.pins.settle()?;
         let accepted = offered.is_some() && self.pins.event_ready()?;
         let decision = if ready { self.pins.decision()? } else { None };
         if let (true, Some(event)) = (accepted, offered) {
             self.pending.push_back(Pending { tag: event.tag(), accepted_cycle: self.cycle });
         }
+        self.offers = offered.is_some() && !accepted;
         let timed = decision.map(|bytes| self.take_decision(&bytes)).transpose()?;
         self.tick()?;
         if accepted {

@@ -30,7 +30,7 @@ pub fn localise<P: Pins>(
         {
             None if number < from => continue,
             None => {
-                let difference = state::first_difference(machine.state(), card, image)?;
+                let difference = state::first_difference(machine.state(), card, image, true)?;
                 (timed.decided_cycle, MismatchPlace::State, difference)
             }
             difference => (timed.decided_cycle, MismatchPlace::Decision, difference),

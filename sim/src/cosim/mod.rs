@@ -4,10 +4,13 @@
 //! [`cosimulate`] keeps the core busy with up to a given number of events, compares each
 //! decision when it leaves, and at checkpoints, with the core drained, the whole state. Where
 //! a checkpoint differs, [`localise`](fn@localise) runs the events again, one by one, and names
-//! the first that went wrong. [`CosimReport`] is the result.
+//! the first that went wrong. [`CosimReport`] is the result. [`cosimulate_random`] does so with
+//! random programs and commits, and counts in [`coverage`] what they made the machine do.
 
 mod compare;
+pub mod coverage;
 mod localise;
+mod random;
 mod report;
 mod state;
 
@@ -19,7 +22,9 @@ use rmt_isa::{Decision, Event};
 use rmt_vm::Machine;
 
 use crate::card::{Card, CardError, PATIENCE_CYCLES, Pins, TimedDecision};
+pub use coverage::Coverage;
 pub use localise::localise;
+pub use random::{RandomOptions, RandomReport, cosimulate_random};
 pub use report::{CosimReport, Mismatch, MismatchPlace};
 
 /// How to co-simulate.
@@ -46,6 +51,14 @@ pub enum CosimError {
     /// The core or its simulator failed.
     #[error(transparent)]
     Card(#[from] CardError),
+    /// The interpreter refuses what it must take.
+    #[error("the interpreter refuses the program or commit of seed {seed}: {reason}; please report it")]
+    Refused {
+        /// Seed of the program.
+        seed: u64,
+        /// What it says.
+        reason: String,
+    },
     /// The events cannot be read.
     #[error(transparent)]
     Events(#[from] rmt_vm::events::EventsError),
@@ -134,7 +147,7 @@ impl<P: Pins> Run<'_, P> {
             self.advance(None)?;
         }
         self.report.checkpoints += 1;
-        let difference = state::first_difference(self.machine.state(), self.card, self.image)?;
+        let difference = state::first_difference(self.machine.state(), self.card, self.image, true)?;
         if let Some(difference) = difference {
             let event = self.report.events.saturating_sub(1);
             let cycle = self.card.cycle();

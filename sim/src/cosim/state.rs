@@ -13,7 +13,7 @@ use crate::card::{Card, CardError, Pins};
 const FIXED_REGIONS: [Region; 6] = [PROGRAM, TABLES, MATCH, TERNARY, RANGE, PARAMETERS];
 
 /// The first difference between the state of the interpreter and that of the core: context
-/// records with their order of eviction, then tables, parameters and code.
+/// records with their order of eviction, then, with `words`, tables, parameters and code.
 ///
 /// # Errors
 /// When the core does not answer.
@@ -21,6 +21,7 @@ pub fn first_difference<P: Pins>(
     state: &State,
     card: &mut Card<P>,
     image: &CardImage,
+    words: bool,
 ) -> Result<Option<Difference>, CardError> {
     let mut expected = state.dump();
     // The rest of the dump is either fixed, compared below, or not on the card.
@@ -29,7 +30,7 @@ pub fn first_difference<P: Pins>(
     expected.maps.clear();
     found.maps.clear();
     match expected.first_difference(&found) {
-        None => first_changed_word(card, image),
+        None if words => first_changed_word(card, image),
         difference => Ok(difference),
     }
 }

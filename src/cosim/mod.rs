@@ -1,5 +1,7 @@
 //! `rmt cosim`: the interpreter and the RTL side by side, compared bit by bit.
 
+mod random;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -10,25 +12,40 @@ use rmt_core::CoreConfig;
 use rmt_isa::card::{CardImage, lower};
 use rmt_isa::{Event, Program};
 use rmt_sim::card::{Card, EvaluatedPins, Pins, VerilatedPins};
-use rmt_sim::cosim::{CosimOptions, CosimReport, MismatchPlace, cosimulate, localise};
+use rmt_sim::cosim::{RandomOptions, CosimOptions, CosimReport, MismatchPlace, cosimulate, localise};
 use rmt_sim::verilated::{Source, Toolchain, Trace, VerilatedModel, default_cache_dir};
 use rmt_vm::Machine;
 use rmt_vm::events::EventReader;
 
+use self::random::RandomRun;
 use crate::r#gen::ConfigArguments;
 use crate::program;
 
 /// Run a program on the interpreter and on the simulated RTL, and compare every decision,
 /// context record and table.
 ///
+/// With --random the programs are random ones that the verifier accepts, with random tables,
+/// models and events, and with commits, pauses and back-pressure at random; what they made
+/// the machine do is printed, and an empty bin of this coverage is a failure.
+///
 /// Example: rmt cosim firmware/page_prefetch.rmt --events firmware/traces/conv.csv.zst
 #[derive(Args)]
 pub struct Cosim {
     /// A .rmt source or an image
-    program: PathBuf,
+    #[arg(required_unless_present = "random")]
+    program: Option<PathBuf>,
     /// The events: a CSV file, plain or .zst
-    #[arg(long)]
-    events: PathBuf,
+    #[arg(long, required_unless_present = "random")]
+    events: Option<PathBuf>,
+    /// Run random programs instead, until so many events were compared
+    #[arg(long, value_name = "EVENTS", conflicts_with_all = ["program", "events", "wave", "verilog", "limit"])]
+    random: Option<u64>,
+    /// Seed of the first random program; each further one has the next seed
+    #[arg(long, default_value_t = 1, requires = "random")]
+    seed: u64,
+    /// With --random: no failure when the events do not cover everything
+    #[arg(long, requires = "random")]
+    allow_empty_bins: bool,
     #[command(flatten)]
     config: ConfigArguments,
     /// Most events to run
@@ -52,7 +69,7 @@ pub struct Cosim {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Simulator {
+pub enum Simulator {
     /// Verilator: fast, needs the tools that `./x setup` installs
     Verilator,
     /// The evaluator of rtl-builder: slower, needs nothing
@@ -66,9 +83,22 @@ impl Cosim {
             bail!("--wave and --verilog need Verilator; leave out --simulator evaluator");
         }
         let config = self.config.load()?;
-        let (program, report) = program::load_verified(&self.program, &Default::default())?;
+        if let Some(events) = self.random {
+            let run = RandomRun {
+                config,
+                options: RandomOptions { events, seed: self.seed },
+                simulator: self.simulator,
+                allow_empty_bins: self.allow_empty_bins,
+                json: self.json,
+            };
+            return run.run();
+        }
+        let (Some(source), Some(events)) = (&self.program, &self.events) else {
+            bail!("give a program and --events, or --random");
+        };
+        let (program, report) = program::load_verified(source, &Default::default())?;
         let image = lower(&program, report.ordering.class, config.shape())?;
-        let events: Vec<Event> = EventReader::open(&self.events, &program.hook)?
+        let events: Vec<Event> = EventReader::open(events, &program.hook)?
             .take(self.limit.unwrap_or(usize::MAX))
             .collect::<Result<_, _>>()?;
         let setting = Setting { config, program, image, in_flight: self.in_flight };
@@ -102,6 +132,27 @@ impl Cosim {
     }
 }
 
+/// The Verilated core of a configuration, or of the Verilog in a folder, from the cache when
+/// it was built before.
+pub fn verilated_model(
+    config: &CoreConfig,
+    folder: Option<&Path>,
+    trace: Trace,
+) -> Result<VerilatedModel> {
+    let toolchain = Toolchain::locate()?;
+    let design = rmt_core::elaborate(config)?;
+    let sources = match folder {
+        Some(folder) => read_sources(folder)?,
+        None => design.files(),
+    };
+    let spinner = ProgressBar::new_spinner().with_message("building the model (cached next time)");
+    spinner.enable_steady_tick(std::time::Duration::from_millis(100));
+    let (top, cache) = (design.top_name(), default_cache_dir());
+    let model = VerilatedPins::model(sources, top, trace, &toolchain, &cache)?;
+    spinner.finish_and_clear();
+    Ok(model)
+}
+
 /// What is simulated.
 pub struct Setting {
     pub config: CoreConfig,
@@ -113,24 +164,7 @@ pub struct Setting {
 impl Setting {
     /// The Verilated core, from the cache when it was built before.
     pub fn verilated_model(&self, folder: Option<&Path>, trace: Trace) -> Result<VerilatedModel> {
-        let toolchain = Toolchain::locate()?;
-        let design = rmt_core::elaborate(&self.config)?;
-        let sources = match folder {
-            Some(folder) => read_sources(folder)?,
-            None => design.files(),
-        };
-        let spinner =
-            ProgressBar::new_spinner().with_message("building the model (cached next time)");
-        spinner.enable_steady_tick(std::time::Duration::from_millis(100));
-        let model = VerilatedPins::model(
-            sources,
-            design.top_name(),
-            trace,
-            &toolchain,
-            &default_cache_dir(),
-        )?;
-        spinner.finish_and_clear();
-        Ok(model)
+        verilated_model(&self.config, folder, trace)
     }
 
     /// Runs the events; where a checkpoint differs, runs them again one by one to name the

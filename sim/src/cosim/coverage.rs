@@ -1,0 +1,204 @@
+//! Functional coverage: what random programs made the machine do.
+//!
+//! Bins are made from the tables of `rmt-isa`, so that a new instruction has bins without a
+//! word here: each instruction, with each class of value that its source operands may have,
+//! and how its vectors fit the array; each match kind with hit, default and miss; each way to
+//! end; each order of events; each kind of commit. The interpreter tells what happened: what
+//! it executed the RTL executed too, or the comparison fails.
+
+use std::collections::BTreeMap;
+
+use rmt_isa::card::CardShape;
+use rmt_isa::operand::{Element, IntType, Operand, OperandKind, Role, Verdict};
+use rmt_isa::program::{MatchKind, Ordering, Program};
+use rmt_isa::{Decision, Event, Helper, INSTRUCTIONS, Instruction, InstructionInfo, Status};
+use rmt_vm::State;
+use rmt_vm::interpreter::{Observer, Thread};
+use rmt_vm::state::Change;
+
+/// What a value of 64 bits can be.
+const VALUES: [&str; 3] = ["zero", "positive", "negative"];
+/// How a number of lanes, inputs or outputs can fit an array of N.
+const FITS: [&str; 4] = ["below N", "N", "above N, ragged", "above N, whole words"];
+/// How a look-up can end.
+const LOOK_UPS: [&str; 3] = ["hit", "default", "miss"];
+const KINDS: [MatchKind; 4] =
+    [MatchKind::Exact, MatchKind::LongestPrefix, MatchKind::Ternary, MatchKind::Range];
+/// How an event of verified programs can end.
+const ENDINGS: [Status; 5] =
+    [Status::Decided, Status::Abstained, Status::Missed, Status::BadEvent, Status::NoProgram];
+const ORDERINGS: [Ordering; 3] = [Ordering::Pure, Ordering::PerKey, Ordering::Total];
+const CHANGES: [&str; 5] =
+    ["entry added", "entry changed", "entry removed", "default set", "model swapped"];
+
+/// How often each bin was hit, by group and name.
+#[derive(Clone, Debug)]
+pub struct Coverage {
+    bins: BTreeMap<(String, String), u64>,
+    array: usize,
+    program: Program,
+}
+
+impl Coverage {
+    /// Empty bins of all that a card of a shape can do.
+    pub fn new(shape: &CardShape) -> Self {
+        let array = shape.engine.array as usize;
+        let mut coverage = Self { bins: BTreeMap::new(), array, program: Program::default() };
+        for info in INSTRUCTIONS.iter().filter(|info| shape.executes_opcode(info.opcode)) {
+            coverage.declare(info.mnemonic, "executed");
+            for operand in info.operands {
+                for class in classes(info, operand.kind, operand.role) {
+                    coverage.declare(info.mnemonic, &bin_name(operand.name, &class));
+                }
+            }
+        }
+        for kind in KINDS {
+            for end in LOOK_UPS {
+                coverage.declare("match", &format!("{kind:?}, {end}"));
+            }
+        }
+        ENDINGS.iter().for_each(|status| coverage.declare("event", status.text()));
+        ORDERINGS.iter().for_each(|order| coverage.declare("order", &format!("{order:?}")));
+        CHANGES.iter().for_each(|change| coverage.declare("commit", change));
+        coverage
+    }
+
+    fn declare(&mut self, group: &str, name: &str) {
+        self.bins.entry((group.to_owned(), name.to_owned())).or_default();
+    }
+
+    /// Counts a bin; what has no bin is not counted.
+    fn hit(&mut self, group: &str, name: &str) {
+        if let Some(count) = self.bins.get_mut(&(group.to_owned(), name.to_owned())) {
+            *count += 1;
+        }
+    }
+
+    /// A program begins to run.
+    pub fn program(&mut self, program: &Program, ordering: Ordering) {
+        self.program = program.clone();
+        self.hit("order", &format!("{ordering:?}"));
+    }
+
+    /// An event is about to run: its first table is looked up.
+    pub fn event(&mut self, state: &State, event: &Event) {
+        let (Some(table), Some(declared)) = (state.tables().first(), self.program.tables.first())
+        else {
+            return;
+        };
+        if declared.key.is_empty() || event.hook() != self.program.hook.number {
+            return;
+        }
+        let end = match (table.find(&table.key(event, &Default::default())), table.default_action())
+        {
+            (Some(_), _) => LOOK_UPS[0],
+            (None, Some(_)) => LOOK_UPS[1],
+            (None, None) => LOOK_UPS[2],
+        };
+        let name = format!("{:?}, {end}", declared.kind);
+        self.hit("match", &name);
+    }
+
+    /// An event ended.
+    pub fn decision(&mut self, decision: &Decision) {
+        self.hit("event", decision.status.text());
+    }
+
+    /// A commit was carried out.
+    pub fn commit(&mut self, changes: &[Change]) {
+        for change in changes {
+            let name = match change {
+                Change::AddEntry { .. } => CHANGES[0],
+                Change::ChangeEntry { .. } => CHANGES[1],
+                Change::RemoveEntry { .. } => CHANGES[2],
+                Change::SetDefault { .. } => CHANGES[3],
+                Change::SwapModel { .. } => CHANGES[4],
+                _ => continue,
+            };
+            self.hit("commit", name);
+        }
+    }
+
+    /// Bins that nothing hit: group and name.
+    pub fn empty_bins(&self) -> impl Iterator<Item = (&str, &str)> {
+        let empty = self.bins.iter().filter(|(_, count)| **count == 0);
+        empty.map(|((group, name), _)| (group.as_str(), name.as_str()))
+    }
+
+    /// All bins: group, name, hits.
+    pub fn bins(&self) -> impl Iterator<Item = (&str, &str, u64)> {
+        self.bins.iter().map(|((group, name), count)| (group.as_str(), name.as_str(), *count))
+    }
+}
+
+fn bin_name(operand: &str, class: &str) -> String {
+    format!("{operand}: {class}")
+}
+
+/// The classes that an operand of an instruction can have.
+fn classes(info: &InstructionInfo, kind: OperandKind, role: Role) -> Vec<String> {
+    let texts = |items: &[&str]| items.iter().map(|item| (*item).to_owned()).collect();
+    let reads = matches!(role, Role::Read | Role::Modify);
+    match kind {
+        OperandKind::Scalar if reads => texts(&VALUES),
+        OperandKind::Immediate => texts(&VALUES),
+        OperandKind::Vector if reads => texts(&FITS),
+        OperandKind::Lanes => texts(&FITS),
+        OperandKind::Element => Element::ALL.iter().map(ToString::to_string).collect(),
+        OperandKind::IntType => IntType::ALL.iter().map(ToString::to_string).collect(),
+        OperandKind::Helper => Helper::ALL.iter().map(ToString::to_string).collect(),
+        OperandKind::Verdict => Verdict::ALL.iter().map(ToString::to_string).collect(),
+        OperandKind::Bias => texts(&["none", "some"]),
+        // How many outputs a product has.
+        OperandKind::TensorId if info.name == "MatMul" => texts(&FITS),
+        _ => Vec::new(),
+    }
+}
+
+impl Coverage {
+    fn fit(&self, count: usize) -> &'static str {
+        match (count.cmp(&self.array), count % self.array) {
+            (std::cmp::Ordering::Less, _) => FITS[0],
+            (std::cmp::Ordering::Equal, _) => FITS[1],
+            (_, 0) => FITS[3],
+            _ => FITS[2],
+        }
+    }
+
+    fn class(&self, operand: Operand, role: Role, thread: &Thread) -> Option<String> {
+        let reads = matches!(role, Role::Read | Role::Modify);
+        let value = |value: i64| VALUES[if value == 0 { 0 } else { 1 + usize::from(value < 0) }];
+        Some(match operand {
+            Operand::Scalar(register) if reads => value(thread.scalar(register) as i64).to_owned(),
+            Operand::Immediate(constant) => value(constant.into()).to_owned(),
+            Operand::Vector(register) if reads => {
+                self.fit(thread.vector(register).lanes().len()).to_owned()
+            }
+            Operand::Lanes(lanes) => self.fit(lanes.count()).to_owned(),
+            Operand::Element(element) => element.to_string(),
+            Operand::IntType(kind) => kind.to_string(),
+            Operand::Helper(helper) => helper.to_string(),
+            Operand::Verdict(verdict) => verdict.to_string(),
+            Operand::Bias(bias) => {
+                if bias.to_string() == "none" { "none" } else { "some" }.to_owned()
+            }
+            Operand::TensorId(tensor) => {
+                let rows = self.program.tensors.get(tensor.index())?.shape.first()?;
+                self.fit(*rows as usize).to_owned()
+            }
+            _ => return None,
+        })
+    }
+}
+
+impl Observer for Coverage {
+    fn instruction(&mut self, _: usize, _: usize, instruction: Instruction, thread: &Thread) {
+        let mnemonic = instruction.info().mnemonic;
+        self.hit(mnemonic, "executed");
+        for operand in instruction.operands() {
+            if let Some(class) = self.class(operand.value, operand.info.role, thread) {
+                self.hit(mnemonic, &bin_name(operand.info.name, &class));
+            }
+        }
+    }
+}

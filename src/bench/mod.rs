@@ -1,0 +1,29 @@
+//! `rmt bench`: what is measured, against its limits and targets.
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+
+mod cycles;
+mod programs;
+
+/// Measure, and compare with the targets of the design.
+///
+/// Example: rmt bench cycles --json
+#[derive(Args)]
+pub struct Bench {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    Cycles(cycles::Cycles),
+}
+
+impl Bench {
+    pub fn run(self) -> Result<()> {
+        match self.what {
+            What::Cycles(cycles) => cycles.run(),
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! The programs that `rmt bench` runs: each as small as what it measures allows.
+
+use anyhow::Result;
+use rmt_isa::assembly::assemble;
+use rmt_isa::operand::{Element, IntType};
+use rmt_isa::program::*;
+
+/// Number of the hook that all of them serve.
+pub const HOOK: u16 = 3;
+
+/// A program with one table of `entries`, keyed by the event's key; all run the one action.
+fn of_action(text: &str, parameters: usize, entries: u64) -> Result<Program> {
+    let code = assemble(text)?;
+    let parameter = |n| Parameter { name: format!("p{n}"), kind: IntType::U64 };
+    let call = |value: u64| ActionCall { action: 0, parameters: vec![value; parameters] };
+    let key = KeyField {
+        name: "key".into(),
+        kind: IntType::U64,
+        source: KeySource::Event { offset: 8 },
+    };
+    let entry = |key: u64| Entry {
+        matcher: Matcher::Exact { key: key.into() },
+        priority: 0,
+        call: call(key),
+    };
+    Ok(Program {
+        name: "bench".into(),
+        hook: Hook { name: "hook".into(), number: HOOK, fields: vec![] },
+        outputs: (0..3)
+            .map(|n| Output { name: format!("o{n}"), kind: IntType::U64, label: Label::Public })
+            .collect(),
+        actions: vec![Action {
+            name: "act".into(),
+            parameters: (0..parameters).map(parameter).collect(),
+            arguments: 0,
+            lines: vec![0; code.len()],
+            code,
+        }],
+        tables: vec![Table {
+            name: "t".into(),
+            kind: MatchKind::Exact,
+            key: if entries == 0 { vec![] } else { vec![key] },
+            capacity: entries.max(1) as u32,
+            actions: vec![0],
+            default: Some(call(0)),
+            entries: (0..entries).map(entry).collect(),
+        }],
+        models: vec!["m".into()],
+        ..Program::default()
+    })
+}
+
+/// A look-up, and nothing else.
+pub fn look_up(entries: u64) -> Result<Program> {
+    of_action("exit decided", 0, entries)
+}
+
+/// Twelve instructions: loads, arithmetic, a jump that is not taken, two outputs.
+pub fn twelve_instructions(entries: u64) -> Result<Program> {
+    of_action(
+        "ld_event r1, event+16, u32\n\
+         ld_event r2, event+20, u16\n\
+         ld_param r3, param0\n\
+         add r4, r1, r2\n\
+         sub r4, r4, r3\n\
+         shri r5, r4, 3\n\
+         xor r5, r5, r2\n\
+         maxi r5, r5, 0\n\
+         jgti r5, 2000000000, +1\n\
+         out out0, r4\n\
+         out out1, r5\n\
+         exit decided",
+        1,
+        entries,
+    )
+}
+
+/// A tree in which every event makes `depth` comparisons.
+pub fn tree(depth: u16) -> Result<Program> {
+    let mut program = of_action(
+        "RMT_VECTOR_LD_EVENT v0, x8, i16, event+16\n\
+         RMT_TREE_EVAL r1, v0, forest0\n\
+         out out0, r1\n\
+         exit decided",
+        0,
+        0,
+    )?;
+    let mut nodes = Vec::new();
+    for level in 0..depth {
+        let (feature, left) = (level as u8 % 8, 2 * level + 1);
+        nodes.push(TreeNode::Branch { feature, threshold: i32::MAX, left });
+        if level > 0 {
+            nodes.push(TreeNode::Leaf { value: 1 });
+        }
+    }
+    nodes.extend([TreeNode::Leaf { value: 77 }, TreeNode::Leaf { value: 1 }]);
+    let (name, mode) = ("f".into(), ForestMode::Sum);
+    program.forests.push(Forest { name, model: 0, mode, features: 8, roots: vec![0], nodes });
+    Ok(program)
+}
+
+fn tensor(name: &str, element: Element, shape: &[u32]) -> Tensor {
+    let count = shape.iter().product::<u32>();
+    let values = (0..count).map(|n| (29 * n % 201) as i32 - 100).collect();
+    Tensor { name: name.into(), model: 0, element, shape: shape.to_vec(), values }
+}
+
+/// The network of the load-balancing study: 15 inputs, 10 hidden units, 1 output.
+pub fn network() -> Result<Program> {
+    let mut program = of_action(
+        "RMT_VECTOR_LD_EVENT v0, x15, i16, event+16\n\
+         RMT_MAT_MUL v1, v0, tensor0, tensor1\n\
+         RMT_REQUANT v1, v1, i16, scale0\n\
+         RMT_VECTOR_RELU v1, v1\n\
+         RMT_MAT_MUL v2, v1, tensor2, tensor3\n\
+         RMT_SCALAR_VAL r1, v2, lane0\n\
+         out out0, r1\n\
+         exit decided",
+        0,
+        0,
+    )?;
+    program.tensors = vec![
+        tensor("w1", Element::I8, &[10, 15]),
+        tensor("b1", Element::I32, &[10]),
+        tensor("w2", Element::I8, &[1, 10]),
+        tensor("b2", Element::I32, &[1]),
+    ];
+    let channels = vec![ChannelScale { multiplier: 1 << 30, shift: 36 }];
+    program.scales.push(Scale { name: "s".into(), model: 0, channels, zero_point: 0 });
+    Ok(program)
+}
+
+/// One row of a product of 256 × 256 × 256: each event multiplies a vector with the same
+/// matrix.
+pub fn square() -> Result<Program> {
+    let mut program = of_action(
+        "ld_event r1, event+8, u8\n\
+         andi r1, r1, 7\n\
+         RMT_VECTOR_LD_TENSOR v0, tensor2, r1\n\
+         RMT_MAT_MUL v1, v0, tensor0, tensor1\n\
+         RMT_VECTOR_SUM r2, v1\n\
+         out out0, r2\n\
+         exit decided",
+        0,
+        0,
+    )?;
+    program.tensors = vec![
+        tensor("w", Element::I8, &[256, 256]),
+        tensor("b", Element::I32, &[256]),
+        tensor("rows", Element::I16, &[8, 256]),
+    ];
+    Ok(program)
+}
