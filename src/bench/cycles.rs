@@ -26,8 +26,7 @@ const STREAM_CYCLES: f64 = 5.0;
 
 /// Measure look-ups, lone events, MAC use and events per second in cycles of the RTL.
 ///
-/// The card is the preset `large` with 8 threads in each of its 4 stages. Each decision is
-/// compared with the interpreter's.
+/// The card is the preset `large`. Each decision is compared with the interpreter's.
 ///
 /// Example: rmt bench cycles --json
 #[derive(Args)]
@@ -58,10 +57,7 @@ impl Figure {
 
 impl Cycles {
     pub fn run(self) -> Result<()> {
-        let mut shape = CardShape::default_card();
-        shape.engine.threads = 8 * shape.stages;
-        let config = CoreConfig::new(shape);
-        config.check()?;
+        let config = CoreConfig::new(CardShape::default_card());
         let figures = match self.simulator {
             Simulator::Verilator => {
                 let model = verilated_model(&config, None, Trace::None)?;

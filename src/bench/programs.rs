@@ -13,11 +13,8 @@ fn of_action(text: &str, parameters: usize, entries: u64) -> Result<Program> {
     let code = assemble(text)?;
     let parameter = |n| Parameter { name: format!("p{n}"), kind: IntType::U64 };
     let call = |value: u64| ActionCall { action: 0, parameters: vec![value; parameters] };
-    let key = KeyField {
-        name: "key".into(),
-        kind: IntType::U64,
-        source: KeySource::Event { offset: 8 },
-    };
+    let key =
+        KeyField { name: "key".into(), kind: IntType::U64, source: KeySource::Event { offset: 8 } };
     let entry = |key: u64| Entry {
         matcher: Matcher::Exact { key: key.into() },
         priority: 0,

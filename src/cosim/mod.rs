@@ -12,7 +12,9 @@ use rmt_core::CoreConfig;
 use rmt_isa::card::{CardImage, lower};
 use rmt_isa::{Event, Program};
 use rmt_sim::card::{Card, EvaluatedPins, Pins, VerilatedPins};
-use rmt_sim::cosim::{RandomOptions, CosimOptions, CosimReport, MismatchPlace, cosimulate, localise};
+use rmt_sim::cosim::{
+    CosimOptions, CosimReport, MismatchPlace, RandomOptions, cosimulate, localise,
+};
 use rmt_sim::verilated::{Source, Toolchain, Trace, VerilatedModel, default_cache_dir};
 use rmt_vm::Machine;
 use rmt_vm::events::EventReader;

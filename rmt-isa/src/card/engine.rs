@@ -102,7 +102,7 @@ impl EngineShape {
     /// The default: a 16 × 16 array and vectors of 256 lanes.
     pub const fn default_card() -> Self {
         Self {
-            threads: 16,
+            threads: 32,
             banks: 2,
             array: 16,
             hop_columns: 8,

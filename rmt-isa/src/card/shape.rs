@@ -219,7 +219,7 @@ impl CardShape {
         }
     }
 
-    /// The default card, with a 16 × 16 array and four stages of 4 threads.
+    /// The default card, with a 16 × 16 array and four stages of 8 threads.
     pub const fn default_card() -> Self {
         Self {
             stages: 4,

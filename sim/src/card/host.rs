@@ -13,9 +13,10 @@ use super::{CardError, HostRequest, Pins};
 enum Step {
     /// A write.
     Write { address: u32, value: u64 },
-    /// The write that asks for the commit. No event is offered while it is under way, so that
-    /// it is known which events come before the commit and which behind it.
-    Commit { value: u64 },
+    /// The write that asks for the commit. Unless the card holds events back anyway, none is
+    /// offered while it is under way, so that it is known which events come before the commit
+    /// and which behind it.
+    Commit { value: u64, held: bool },
     /// Control word 0 is read until these bits are clear.
     UntilClear { mask: u64 },
 }
@@ -35,7 +36,7 @@ impl HostSteps {
         for (place, write) in update.writes.iter().enumerate() {
             let (address, value) = (write.address, write.value);
             self.waiting.push_back(match place + 1 == update.writes.len() {
-                true => Step::Commit { value },
+                true => Step::Commit { value, held: update.holds },
                 false => Step::Write { address, value },
             });
             if place == 0 && update.holds {
@@ -58,15 +59,12 @@ impl HostSteps {
 
     /// The host's side of one cycle, before the pins settle. `offered`: an event is offered
     /// since the last cycle. The result says whether one may be offered in this cycle.
-    pub(super) fn drive(
-        &mut self,
-        pins: &mut impl Pins,
-        offered: bool,
-    ) -> Result<bool, CardError> {
+    pub(super) fn drive(&mut self, pins: &mut impl Pins, offered: bool) -> Result<bool, CardError> {
         if self.under_way {
             pins.set_host(None)?;
             let commits = matches!(self.waiting.front(), Some(Step::Commit { .. }));
-            let Some(value) = pins.host_answer()? else { return Ok(!commits) };
+            let free = !matches!(self.waiting.front(), Some(Step::Commit { held: false, .. }));
+            let Some(value) = pins.host_answer()? else { return Ok(free) };
             self.under_way = false;
             self.boundary |= commits;
             match self.waiting.front() {
@@ -75,12 +73,12 @@ impl HostSteps {
             }
         }
         let Some(&step) = self.waiting.front() else { return Ok(true) };
-        let commits = matches!(step, Step::Commit { .. });
-        if commits && offered {
+        let pauses = matches!(step, Step::Commit { held: false, .. });
+        if pauses && offered {
             return Ok(true);
         }
         let request = match step {
-            Step::Commit { value } => {
+            Step::Commit { value, .. } => {
                 HostRequest { address: CONTROL.word(0), write: Some(value) }
             }
             Step::Write { address, value } => HostRequest { address, write: Some(value) },
@@ -88,6 +86,6 @@ impl HostSteps {
         };
         self.under_way = true;
         pins.set_host(Some(request))?;
-        Ok(!commits)
+        Ok(!pauses)
     }
 }

@@ -71,7 +71,8 @@ impl<P: Pins> Card<P> {
         pins.reset()?;
         let shape = config.shape().clone();
         let host = HostSteps::default();
-        let mut card = Self { pins, shape, cycle: 0, pending: VecDeque::new(), host, offers: false };
+        let mut card =
+            Self { pins, shape, cycle: 0, pending: VecDeque::new(), host, offers: false };
         let expected = card.shape.capability_words();
         let mut found = Vec::with_capacity(expected.len());
         for index in 0..expected.len() as u32 {
@@ -117,9 +118,7 @@ impl<P: Pins> Card<P> {
     /// # Errors
     /// Those of [`Card::write`].
     pub fn install_words(&mut self, writes: &[HostWrite]) -> Result<(), CardError> {
-        writes
-            .iter()
-            .try_for_each(|&HostWrite { address, value }| self.write(address, value))?;
+        writes.iter().try_for_each(|&HostWrite { address, value }| self.write(address, value))?;
         // Nothing runs that the commit at the end would wait for.
         while control_commit::COMMIT.extract(self.read(CONTROL.word(0))?) == 1 {}
         Ok(())

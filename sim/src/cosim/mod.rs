@@ -52,7 +52,9 @@ pub enum CosimError {
     #[error(transparent)]
     Card(#[from] CardError),
     /// The interpreter refuses what it must take.
-    #[error("the interpreter refuses the program or commit of seed {seed}: {reason}; please report it")]
+    #[error(
+        "the interpreter refuses the program or commit of seed {seed}: {reason}; please report it"
+    )]
     Refused {
         /// Seed of the program.
         seed: u64,
@@ -147,7 +149,8 @@ impl<P: Pins> Run<'_, P> {
             self.advance(None)?;
         }
         self.report.checkpoints += 1;
-        let difference = state::first_difference(self.machine.state(), self.card, self.image, true)?;
+        let difference =
+            state::first_difference(self.machine.state(), self.card, self.image, true)?;
         if let Some(difference) = difference {
             let event = self.report.events.saturating_sub(1);
             let cycle = self.card.cycle();

@@ -291,7 +291,11 @@ impl<P: Pins> Run<'_, P> {
             use Change::*;
             matches!(
                 change,
-                AddEntry { .. } | ChangeEntry { .. } | RemoveEntry { .. } | SetDefault { .. } | SwapModel { .. }
+                AddEntry { .. }
+                    | ChangeEntry { .. }
+                    | RemoveEntry { .. }
+                    | SetDefault { .. }
+                    | SwapModel { .. }
             )
         });
         for _ in changes.len()..all {
