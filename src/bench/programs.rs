@@ -133,7 +133,7 @@ pub fn square() -> Result<Program> {
     let mut program = of_action(
         "ld_event r1, event+8, u8\n\
          andi r1, r1, 7\n\
-         RMT_VECTOR_LD_TENSOR v0, tensor2, r1\n\
+         RMT_VECTOR_LD v0, r1, tensor2\n\
          RMT_MAT_MUL v1, v0, tensor0, tensor1\n\
          RMT_VECTOR_SUM r2, v1\n\
          out out0, r2\n\

@@ -141,6 +141,8 @@ fn classes(info: &InstructionInfo, kind: OperandKind, role: Role) -> Vec<String>
     let reads = matches!(role, Role::Read | Role::Modify);
     match kind {
         OperandKind::Scalar if reads => texts(&VALUES),
+        // A constant place in a history is never negative: the verifier refuses it.
+        OperandKind::Immediate if info.name == "LoadHistoryImm" => texts(&VALUES[..2]),
         OperandKind::Immediate => texts(&VALUES),
         OperandKind::Vector if reads => texts(&FITS),
         OperandKind::Lanes => texts(&FITS),
