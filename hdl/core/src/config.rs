@@ -76,6 +76,12 @@ pub(crate) struct Widths {
     pub word: u32,
     /// Ring head.
     pub head: u32,
+    /// Map.
+    pub map: u32,
+    /// Row of four values of maps.
+    pub map_row: u32,
+    /// Set of a hash map.
+    pub map_set: u32,
 }
 
 impl Widths {
@@ -101,6 +107,9 @@ impl Widths {
             record: bits(shape.context_sets) + 2,
             word: bits(shape.context_words),
             head: bits(shape.ring_heads),
+            map: bits(shape.maps),
+            map_row: bits(shape.map_words / rmt_isa::limits::WAYS as u32),
+            map_set: bits(shape.map_sets),
         }
     }
 }

@@ -5,7 +5,8 @@ use rmt_isa::card::fields::{control_commit, control_watchdog};
 use rmt_isa::card::lower::DEFAULT_WATCHDOG_CYCLES;
 use rmt_isa::card::regions::{
     ADDRESS_BITS, CAPABILITIES, CONTEXT_DATA, CONTEXT_KEYS, CONTEXT_SETS, CONTEXT_WRITTEN, CONTROL,
-    COUNTERS, MATCH, PARAMETERS, PROGRAM, RANGE, RING_HEADS, Region, TABLES, TERNARY,
+    COUNTERS, MAP_KEYS, MAP_RINGS, MAP_SETS, MAP_VALUES, MATCH, PARAMETERS, PROGRAM, RANGE,
+    RING_HEADS, Region, TABLES, TERNARY,
 };
 use rmt_isa::card::shape;
 use rtl_builder::prelude::*;
@@ -18,8 +19,8 @@ use crate::signals::{HostAccess, HostReply};
 /// Bits of a counter of the control side.
 pub const COUNTER_BITS: u32 = 48;
 
-/// Units with answers of their own: match unit, program, contexts, slots.
-pub(crate) const REPLIES: usize = 4;
+/// Units with answers of their own: match unit, program, contexts, slots, maps.
+pub(crate) const REPLIES: usize = 5;
 /// Bits of what a counter can go up by in one cycle: one for each of 4 stages.
 pub const AMOUNT_BITS: u32 = 3;
 
@@ -126,7 +127,8 @@ impl Component for HostPort {
         };
         // Units that answer when they have time; all others are done at once.
         let records =
-            inside(&[CONTEXT_KEYS, CONTEXT_SETS, CONTEXT_WRITTEN, RING_HEADS, CONTEXT_DATA]);
+            inside(&[CONTEXT_KEYS, CONTEXT_SETS, CONTEXT_WRITTEN, RING_HEADS, CONTEXT_DATA])
+                | inside(&[MAP_VALUES, MAP_KEYS, MAP_SETS, MAP_RINGS]);
         let readable = inside(&[PROGRAM, TABLES, MATCH, TERNARY, RANGE, PARAMETERS]) & access.read;
         let waits = to_engine | records | readable;
         let replies: Vec<HostReply> = io.replies.iter().map(Input::value).collect();

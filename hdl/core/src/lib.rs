@@ -13,7 +13,7 @@
 //! - [`config`]: what the core is built with; the shape that software sees is in
 //!   `rmt_isa::card`, with all regions and descriptors.
 //! - [`control`]: events, threads and scalar instructions. [`matching`]: tables.
-//!   [`context`]: per-key records. [`engine`]: vectors and models.
+//!   [`context`]: per-key records. [`map`]: what all keys share. [`engine`]: vectors and models.
 //! - [`units`]: how stages share a unit.
 //! - [`host`]: the host port, control words, counters. [`top`]: all units joined.
 //! - [`card`]: the core as a PCIe device: [`tlp`] is its endpoint, [`queue`] its queue pairs,
@@ -30,7 +30,9 @@ pub mod context;
 pub mod control;
 pub mod engine;
 pub mod host;
+pub mod map;
 pub mod matching;
+mod memory;
 #[cfg(test)]
 mod proofs;
 pub mod queue;

@@ -16,6 +16,7 @@ use crate::control::stage::{Stage, StageIo};
 use crate::engine::Engine;
 use crate::engine::ports::{Command, HostAnswer, Start};
 use crate::host::{AMOUNT_BITS, HostCommand, HostPort};
+use crate::map::{MapRequest, MapUnit};
 use crate::matching::MatchUnit;
 use crate::signals::{HostAccess, TableVisit, TailCall, ThreadPulse};
 use crate::units::{ThreadSplit, UnitArbiter, join_calls, route_completions};
@@ -75,6 +76,7 @@ impl Component for Core {
             .collect();
         let split = ThreadSplit::new(shape.stages, shape.threads());
         let context = instance("context_unit", ContextUnit { shape: shape.clone() });
+        let maps = instance("map_unit", MapUnit { shape: shape.clone() });
         let engine = instance("engine", Engine { shape: shape.engine.clone() });
         let retire = instance("retire", Retire { widths });
         let (event, access) = (io.event.payload(), host.access.value());
@@ -84,11 +86,13 @@ impl Component for Core {
         io.host_answer.set(host.host_answer);
         matching.host.set(access);
         context.host.set(access);
+        maps.host.set(access);
         engine.host.set(host.engine);
         host.engine_answer.set(engine.host_answer);
         host.replies[0].set(matching.reply);
         host.replies[1].set(stages[0].reply);
         host.replies[2].set(context.reply);
+        host.replies[4].set(maps.reply);
 
         // Events come in: to the thread's copies, and to the first table.
         connect(&io.event, &dispatcher.event);
@@ -163,6 +167,15 @@ impl Component for Core {
         requests.posted.set(context.posted);
         let sinks: Vec<_> = stages.iter().map(|stage| stage.completions[0]).collect();
         route_completions(split, &context.completion, &sinks);
+        let map_requests = self.arbiter("map_unit", MapRequest::shape(&widths));
+        let map_requests = instance("map_requests", map_requests);
+        join_calls(stages.iter().map(|stage| &stage.map), &map_requests);
+        connect(&map_requests.request, &maps.request);
+        map_requests.soon.set(maps.soon);
+        map_requests.fault.set(maps.fault);
+        map_requests.posted.set(maps.posted);
+        let sinks: Vec<_> = stages.iter().map(|stage| stage.completions[1]).collect();
+        route_completions(split, &maps.completion, &sinks);
         connect(&context.lanes_in, &engine.lanes_in);
         connect(&context.lanes_request, &engine.lanes_request);
         connect(&engine.lanes_out, &context.lanes_out);

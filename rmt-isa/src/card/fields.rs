@@ -155,7 +155,22 @@ words! {
         /// First ring head.
         HEAD = 44, 20;
     }
-    /// State of one set of a context store.
+    /// Map descriptor.
+    map_descriptor {
+        /// The map is there.
+        PRESENT = 0, 1;
+        /// 0 array, 1 hash, 2 LRU hash, 3 ring buffer, 4 histogram.
+        KIND = 1, 3;
+        /// Integer type of a value, see the operand `IntType`.
+        VALUE = 4, 3;
+        /// Values that it holds minus 1; a hash map has a set for every four.
+        LAST_PLACE = 8, 20;
+        /// First word of its values, divided by 4.
+        FIRST_ROW = 28, 16;
+        /// First set of a hash map.
+        FIRST_SET = 44, 16;
+    }
+    /// State of one set of a context store or hash map.
     context_set {
         /// Bit w: way w holds a record.
         OCCUPIED = 0, 4;

@@ -1,10 +1,14 @@
-//! Context records from a card, as plain values that co-simulation compares with the
-//! interpreter's.
+//! Context records and maps from a card, as plain values that co-simulation compares with
+//! the interpreter's.
 
 use super::fields::{context_set, ring_head};
-use super::lower::{FieldPlan, StorePlan};
-use super::regions::{CONTEXT_DATA, CONTEXT_KEYS, CONTEXT_SETS, CONTEXT_WRITTEN, RING_HEADS};
+use super::lower::{FieldPlan, MapPlan, StorePlan};
+use super::regions::{
+    CONTEXT_DATA, CONTEXT_KEYS, CONTEXT_SETS, CONTEXT_WRITTEN, MAP_KEYS, MAP_RINGS, MAP_SETS,
+    MAP_VALUES, RING_HEADS,
+};
 use crate::limits::WAYS;
+use crate::program::MapKind;
 
 /// One record of a context store.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,6 +92,78 @@ fn read_field<E>(
     Ok(FieldContent::Ring(values))
 }
 
+/// What a map holds; values are extended to 64 bits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MapContent {
+    /// All values of an array or histogram.
+    Indexed(Vec<u64>),
+    /// The keys of a hash map, set by set; in an LRU map the most recently used of each set
+    /// first, else by way.
+    Hashed(Vec<MapKey>),
+    /// A ring buffer.
+    Ring {
+        /// Values ever pushed.
+        pushed: u64,
+        /// The values that are left, the newest first.
+        values: Vec<u64>,
+    },
+}
+
+/// One key of a hash map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MapKey {
+    /// Its set, counted from the map's first.
+    pub set: u32,
+    /// Its way in the set.
+    pub way: u32,
+    /// The key.
+    pub key: u64,
+    /// Its value.
+    pub value: u64,
+}
+
+/// What a map holds. `read` gives the card's word at an address.
+///
+/// # Errors
+/// Those of `read`.
+pub fn read_map<E>(
+    plan: &MapPlan,
+    mut read: impl FnMut(u32) -> Result<u64, E>,
+) -> Result<MapContent, E> {
+    let value_word = |place: u32| MAP_VALUES.word(plan.values + place);
+    match plan.kind {
+        MapKind::Array | MapKind::Histogram => {
+            let values = (0..plan.capacity).map(|place| read(value_word(place)));
+            Ok(MapContent::Indexed(values.collect::<Result<_, E>>()?))
+        }
+        MapKind::RingBuffer => {
+            let pushed = read(MAP_RINGS.word(2 * plan.number))?;
+            let next = read(MAP_RINGS.word(2 * plan.number + 1))? as u32;
+            let mut values = Vec::new();
+            for age in 0..pushed.min(plan.capacity.into()) as u32 {
+                let place = (next + plan.capacity - 1 - age) % plan.capacity;
+                values.push(read(value_word(place))?);
+            }
+            Ok(MapContent::Ring { pushed, values })
+        }
+        MapKind::Hash | MapKind::LruHash => {
+            let mut keys = Vec::new();
+            for set in 0..plan.sets() {
+                let mut ways = ways_by_use(read(MAP_SETS.word(plan.first_set + set))?);
+                if plan.kind == MapKind::Hash {
+                    ways.sort_unstable();
+                }
+                for way in ways {
+                    let slot = set * WAYS as u32 + way;
+                    let key = read(MAP_KEYS.word(plan.first_set * WAYS as u32 + slot))?;
+                    keys.push(MapKey { set, way, key, value: read(value_word(slot))? });
+                }
+            }
+            Ok(MapContent::Hashed(keys))
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -139,5 +215,39 @@ mod tests {
                 },
             ])
         );
+    }
+
+    #[test]
+    fn maps_are_read_by_their_kind() {
+        let plan = |kind, capacity| MapPlan {
+            number: 1,
+            kind,
+            value: IntType::U64,
+            capacity,
+            values: 8,
+            first_set: 2,
+        };
+        let state = context_set::OCCUPIED.insert(0b1001) | context_set::RANKS.insert(0b01);
+        let words = HashMap::from([
+            (MAP_SETS.word(2), state),
+            (MAP_KEYS.word(8), 70),
+            (MAP_KEYS.word(11), 73),
+            (MAP_RINGS.word(2), 7),
+            (MAP_RINGS.word(3), 1),
+            (MAP_VALUES.word(8), 10),
+            (MAP_VALUES.word(9), 11),
+            (MAP_VALUES.word(10), 12),
+            (MAP_VALUES.word(11), 13),
+        ]);
+        let read = |kind, capacity| {
+            read_map(&plan(kind, capacity), |word| words.get(&word).copied().ok_or(word)).unwrap()
+        };
+        assert_eq!(read(MapKind::Array, 3), MapContent::Indexed(vec![10, 11, 12]));
+        let values = vec![10, 12, 11];
+        assert_eq!(read(MapKind::RingBuffer, 3), MapContent::Ring { pushed: 7, values });
+        let first = MapKey { set: 0, way: 0, key: 70, value: 10 };
+        let last = MapKey { set: 0, way: 3, key: 73, value: 13 };
+        assert_eq!(read(MapKind::LruHash, 4), MapContent::Hashed(vec![last, first]));
+        assert_eq!(read(MapKind::Hash, 4), MapContent::Hashed(vec![first, last]));
     }
 }

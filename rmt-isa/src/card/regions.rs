@@ -110,8 +110,18 @@ regions! {
     RING_HEADS = 12, 2, BOTH;
     /// Slots of range entries, laid out as those of ternary ones, with lower bounds in place of the value and upper bounds in place of the mask. Signed fields have their sign bit inverted.
     RANGE = 14, 1, SLOTS_8;
+    /// Map descriptors, one word for each map.
+    MAPS = 15, 1, WRITE;
     /// Values of context fields, extended to 64 bits.
     CONTEXT_DATA = 16, 4, BOTH;
+    /// Values of maps, extended to 64 bits.
+    MAP_VALUES = 20, 4, BOTH;
+    /// Keys of hash maps, one word for each slot (set * 4 + way).
+    MAP_KEYS = 24, 1, BOTH;
+    /// State of each set of a hash map, as that of context sets; the order of use counts in LRU maps only.
+    MAP_SETS = 25, 1, BOTH;
+    /// Ring buffers, two words for each map: values ever pushed, place of the next one.
+    MAP_RINGS = 26, 1, BOTH;
 }
 
 #[cfg(test)]

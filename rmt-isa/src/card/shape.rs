@@ -4,7 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::engine::{self, EngineShape, EngineShapeError};
 use super::regions::{ADDRESS_BITS, REGIONS, Region};
-use super::regions::{CONTEXT_DATA, CONTEXT_KEYS, MATCH, PARAMETERS, PROGRAM, RING_HEADS};
+use super::regions::{
+    CONTEXT_DATA, CONTEXT_KEYS, MAP_KEYS, MAP_VALUES, MATCH, PARAMETERS, PROGRAM, RING_HEADS,
+};
 use crate::helper::Helper;
 use crate::instruction::{Class, INSTRUCTIONS, Instruction};
 use crate::limits::WAYS;
@@ -118,6 +120,12 @@ card_shape! { {
     context_words;
     /// Heads of history rings, one for each ring and record: 16 to 131072, a power of two.
     ring_heads;
+    /// Maps: 2 to 256, a power of two. Costs 180 bits of distributed RAM each.
+    maps;
+    /// Words of 64 bits for the values of all maps: 64 to 262144, a power of two. A map takes a multiple of four.
+    map_words;
+    /// Sets of four keys of all hash maps: 16 to 16384, a power of two.
+    map_sets;
     /// Queue pairs for events: 1 to 16, a power of two. Costs a doorbell page in the BAR, about 150 flip-flops and `inline_slots` rows of block RAM each.
     queues;
     /// Inline events that wait for the core, of each queue pair: 4 to 64, a power of two. Costs 512 bits of block RAM each.
@@ -191,6 +199,9 @@ impl CardShape {
             context_sets: 64,
             context_words: 4096,
             ring_heads: 1024,
+            maps: 4,
+            map_words: 1024,
+            map_sets: 32,
             queues: 2,
             inline_slots: 16,
             stream_bits: 64,
@@ -212,6 +223,9 @@ impl CardShape {
             context_sets: 128,
             context_words: 16384,
             ring_heads: 2048,
+            maps: 8,
+            map_words: 4096,
+            map_sets: 128,
             queues: 4,
             inline_slots: 32,
             stream_bits: 64,
@@ -233,6 +247,9 @@ impl CardShape {
             context_sets: 256,
             context_words: 32768,
             ring_heads: 4096,
+            maps: 16,
+            map_words: 16384,
+            map_sets: 512,
             queues: 8,
             inline_slots: 32,
             stream_bits: 128,
@@ -256,6 +273,9 @@ impl CardShape {
                 "parameter_rows" => (16, PARAMETERS.words() / 4),
                 "context_sets" => (16, CONTEXT_KEYS.words() / WAYS as u32),
                 "context_words" => (64, CONTEXT_DATA.words()),
+                "maps" => (2, 256),
+                "map_words" => (64, MAP_VALUES.words()),
+                "map_sets" => (16, MAP_KEYS.words() / WAYS as u32),
                 "queues" => (1, crate::device::MAX_QUEUES),
                 "inline_slots" => (4, 64),
                 "stream_bits" => (64, 128),
@@ -325,6 +345,11 @@ impl CardShape {
             "CONTEXT_KEYS" | "CONTEXT_WRITTEN" => self.context_sets * WAYS as u32,
             "CONTEXT_SETS" => self.context_sets,
             "RING_HEADS" => self.ring_heads,
+            "MAPS" => self.maps,
+            "MAP_VALUES" => self.map_words,
+            "MAP_KEYS" => self.map_sets * WAYS as u32,
+            "MAP_SETS" => self.map_sets,
+            "MAP_RINGS" => self.maps * 2,
             _ => self.context_words,
         }
     }
@@ -337,7 +362,6 @@ impl CardShape {
     /// Whether the card executes instructions of this opcode.
     pub fn executes_opcode(&self, opcode: u8) -> bool {
         Instruction::info_of_opcode(opcode).is_some_and(|info| match info.class {
-            Class::Map => false,
             Class::Model => engine::OPCODES.contains(&opcode),
             // The context unit moves rings to and from vector registers.
             Class::Vector => {

@@ -1,11 +1,12 @@
 //! The state of a core, read through its host port, in the interpreter's terms.
 
-use rmt_isa::card::read_back::{FieldContent, Record, read_store};
+use rmt_isa::card::read_back::{FieldContent, MapContent, MapKey, Record, read_map, read_store};
 use rmt_isa::card::regions::{MATCH, PARAMETERS, PROGRAM, RANGE, REGIONS, Region, TABLES, TERNARY};
 use rmt_isa::card::{CardImage, HostWrite};
+use rmt_isa::program::MapKind;
 use rmt_vm::State;
 use rmt_vm::state::FieldValue;
-use rmt_vm::state::dump::{ContextDump, Difference, SetDump, WayDump};
+use rmt_vm::state::dump::{ContextDump, Difference, MapDump, MapValues, SetDump, WayDump};
 
 use crate::card::{Card, CardError, Pins};
 
@@ -13,7 +14,7 @@ use crate::card::{Card, CardError, Pins};
 const FIXED_REGIONS: [Region; 6] = [PROGRAM, TABLES, MATCH, TERNARY, RANGE, PARAMETERS];
 
 /// The first difference between the state of the interpreter and that of the core: context
-/// records with their order of eviction, then, with `words`, tables, parameters and code.
+/// records with their order of eviction, maps, then, with `words`, tables, parameters and code.
 ///
 /// # Errors
 /// When the core does not answer.
@@ -23,12 +24,11 @@ pub fn first_difference<P: Pins>(
     image: &CardImage,
     words: bool,
 ) -> Result<Option<Difference>, CardError> {
-    let mut expected = state.dump();
-    // The rest of the dump is either fixed, compared below, or not on the card.
+    let expected = state.dump();
+    // The rest of the dump is fixed: compared below.
     let mut found = expected.clone();
     found.contexts = read_contexts(&expected.contexts, card, image)?;
-    expected.maps.clear();
-    found.maps.clear();
+    found.maps = read_maps(&expected.maps, card, image)?;
     match expected.first_difference(&found) {
         None if words => first_changed_word(card, image),
         difference => Ok(difference),
@@ -46,6 +46,44 @@ fn read_contexts<P: Pins>(
         contexts.push(ContextDump { sets: sets_of(records), ..dump.clone() });
     }
     Ok(contexts)
+}
+
+fn read_maps<P: Pins>(
+    declared: &[MapDump],
+    card: &mut Card<P>,
+    image: &CardImage,
+) -> Result<Vec<MapDump>, CardError> {
+    let mut maps = Vec::new();
+    for (plan, dump) in image.maps.iter().zip(declared) {
+        let values = match read_map(plan, |address| card.read(address))? {
+            MapContent::Indexed(values) => {
+                let indexed = (0..).zip(values).filter(|(_, value)| *value != 0);
+                MapValues::Indexed(indexed.collect())
+            }
+            MapContent::Ring { pushed, values } => MapValues::Ring { pushed, values },
+            MapContent::Hashed(keys) => {
+                let ordered = plan.kind == MapKind::LruHash;
+                MapValues::Hashed(sets_of_keys(&keys, ordered))
+            }
+        };
+        maps.push(MapDump { values, ..dump.clone() });
+    }
+    Ok(maps)
+}
+
+/// Groups keys, which come set by set.
+fn sets_of_keys(keys: &[MapKey], ordered: bool) -> Vec<SetDump<u64>> {
+    keys.chunk_by(|a, b| a.set == b.set)
+        .map(|keys| {
+            let mut ways: Vec<_> = keys
+                .iter()
+                .map(|&MapKey { way, key, value, .. }| WayDump { way: way as u8, key, value })
+                .collect();
+            let order = if ordered { ways.iter().map(|way| way.way).collect() } else { vec![] };
+            ways.sort_by_key(|way| way.way);
+            SetDump { set: keys[0].set, ways, order }
+        })
+        .collect()
 }
 
 /// Groups records, which come set by set with the most recently matched first.

@@ -9,7 +9,9 @@ use rmt_isa::card::regions::{
 use rmt_isa::limits::{MAX_CONTEXT_FIELDS, WAYS};
 use rtl_builder::prelude::*;
 
+use crate::bits::any;
 use crate::config::Widths;
+use crate::memory::{HostTurn, SharedMemory};
 use crate::signals::{HostAccess, HostReply};
 
 const STATE_BITS: u32 = context_set::RANKS.low + context_set::RANKS.bits;
@@ -100,41 +102,6 @@ impl Ports {
     }
 }
 
-/// One memory with its two ports.
-struct Memory {
-    memory: SyncMem<UInt>,
-    read: Wire<Bool>,
-    address: Wire<UInt>,
-    value: UInt,
-}
-
-impl Memory {
-    fn new(name: &str, bits: u32, words: u32) -> Self {
-        let memory = SyncMem::new(name, uint(bits), words.into());
-        let read = wire(format!("{name}_read_enable"), boolean());
-        let address = wire(format!("{name}_address"), uint(memory.address_width()));
-        let value = memory.read(read.value(), address.value());
-        Self { memory, read, address, value }
-    }
-
-    /// Drives both ports: the unit's accesses, or the host's in its turn.
-    fn connect(
-        &self,
-        (read, read_address): (Bool, UInt),
-        (write, write_address, value): (Bool, UInt, UInt),
-        host: (Bool, Bool, UInt, UInt),
-    ) {
-        let (host_reads, host_writes, host_address, host_value) = host;
-        self.read.set(read | host_reads);
-        self.address.set(mux(host_reads, host_address, read_address));
-        self.memory.write(
-            write | host_writes,
-            mux(host_writes, host_address, write_address),
-            mux(host_writes, host_value, value),
-        );
-    }
-}
-
 /// All memories; what they read is there one cycle after the ports asked.
 pub struct Memories {
     /// The set
@@ -145,24 +112,24 @@ pub struct Memories {
     pub value: UInt,
     widths: Widths,
     shape: CardShape,
-    states: Memory,
-    keys: Vec<Memory>,
-    written: Vec<Memory>,
-    heads: Memory,
-    data: Memory,
+    states: SharedMemory,
+    keys: Vec<SharedMemory>,
+    written: Vec<SharedMemory>,
+    heads: SharedMemory,
+    data: SharedMemory,
 }
 
 impl Memories {
     pub(crate) fn new(shape: &CardShape) -> Self {
-        let states = Memory::new("set_states", STATE_BITS, shape.context_sets);
+        let states = SharedMemory::new("set_states", STATE_BITS, shape.context_sets);
         let by_way = |name: &str, bits| -> Vec<_> {
             (0..WAYS)
-                .map(|way| Memory::new(&format!("{name}_{way}"), bits, shape.context_sets))
+                .map(|way| SharedMemory::new(&format!("{name}_{way}"), bits, shape.context_sets))
                 .collect()
         };
         let (keys, written) = (by_way("keys", 64), by_way("written", FIELDS));
-        let heads = Memory::new("ring_heads", HEAD_BITS, shape.ring_heads);
-        let data = Memory::new("values", 64, shape.context_words);
+        let heads = SharedMemory::new("ring_heads", HEAD_BITS, shape.ring_heads);
+        let data = SharedMemory::new("values", 64, shape.context_words);
         Self {
             set: SetContent {
                 state: states.value,
@@ -190,20 +157,13 @@ impl Memories {
         let writes = host.write & free;
         let records = shape.context_sets * WAYS as u32;
         let turn = |region, words, low: u32, bits: u32| {
-            let here = host.in_region(region, words);
-            (reads & here, writes & here, host.index(low, bits), host.data)
+            HostTurn::of(host, (reads, writes), (region, words), (low, bits))
         };
         let way = host.index(0, 2);
-        let cut = |(reads, writes, address, value): (Bool, Bool, UInt, UInt), bits: u32| {
-            (reads, writes, address, value.trunc(bits))
-        };
-        let of_way = |(reads, writes, address, value): (Bool, Bool, UInt, UInt), index: usize| {
-            (reads, writes & way.eq(index), address, value)
-        };
-        let state_turn = cut(turn(CONTEXT_SETS, shape.context_sets, 0, widths.set), STATE_BITS);
+        let state_turn = turn(CONTEXT_SETS, shape.context_sets, 0, widths.set).cut(STATE_BITS);
         let key_turn = turn(CONTEXT_KEYS, records, 2, widths.set);
-        let written_turn = cut(turn(CONTEXT_WRITTEN, records, 2, widths.set), FIELDS);
-        let head_turn = cut(turn(RING_HEADS, shape.ring_heads, 0, widths.head), HEAD_BITS);
+        let written_turn = turn(CONTEXT_WRITTEN, records, 2, widths.set).cut(FIELDS);
+        let head_turn = turn(RING_HEADS, shape.ring_heads, 0, widths.head).cut(HEAD_BITS);
         let data_turn = turn(CONTEXT_DATA, shape.context_words, 0, widths.word);
 
         let set_read = (ports.set_read.value(), ports.set_read_address.value());
@@ -221,7 +181,7 @@ impl Memories {
                     set_address,
                     ports.key_write_value.value(),
                 ),
-                of_way(key_turn, index),
+                key_turn.only(way, index),
             );
             self.written[index].connect(
                 set_read,
@@ -230,7 +190,7 @@ impl Memories {
                     set_address,
                     ports.written_write_value.value(),
                 ),
-                of_way(written_turn, index),
+                written_turn.only(way, index),
             );
         }
         self.heads.connect(
@@ -253,17 +213,16 @@ impl Memories {
         );
 
         let turns = [state_turn, key_turn, written_turn, head_turn, data_turn];
-        let any_of = |choose: fn(&(Bool, Bool, UInt, UInt)) -> Bool| {
-            turns.iter().map(choose).fold(Bool::lit(false), |any, here| any | here)
-        };
-        let (reads_any, writes_any) = (any_of(|turn| turn.0), any_of(|turn| turn.1));
+        let any_of =
+            |choose: fn(&HostTurn) -> Bool| any(&turns.iter().map(choose).collect::<Vec<_>>());
+        let (reads_any, writes_any) = (any_of(|turn| turn.reads), any_of(|turn| turn.writes));
         there.next(reads_any);
         let chosen_way = delayed("host_way", way);
         let candidates = [
-            (state_turn.0, self.states.value.zext(64)),
-            (key_turn.0, select(chosen_way, &self.set.keys)),
-            (written_turn.0, select(chosen_way, &self.set.written).zext(64)),
-            (head_turn.0, self.heads.value.zext(64)),
+            (state_turn.reads, self.states.value.zext(64)),
+            (key_turn.reads, select(chosen_way, &self.set.keys)),
+            (written_turn.reads, select(chosen_way, &self.set.written).zext(64)),
+            (head_turn.reads, self.heads.value.zext(64)),
         ];
         let choices: Vec<_> = candidates
             .iter()

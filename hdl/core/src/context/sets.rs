@@ -47,6 +47,19 @@ pub fn look_up(state: UInt, keys: &[UInt], key: UInt) -> SetLookUp {
     SetLookUp { found, way, evicts: !found & !room, matched: cat(&state) }
 }
 
+/// The state of a set after the key of a way was removed: ways that were used less recently
+/// move up by one.
+pub fn removed(state: UInt, way: UInt) -> UInt {
+    let occupied = field(state, context_set::OCCUPIED);
+    let ranks_word = field(state, context_set::RANKS);
+    let ranks: Vec<UInt> =
+        (0..WAYS as u32).map(|way| ranks_word.bits(2 * way..2 * way + 2)).collect();
+    let rank = select(way, &ranks);
+    let ranks = ranks.iter().rev().map(|&own| mux(own.gt(rank), own.wrapping_sub(1), own));
+    let stays = (0..WAYS as u32).rev().map(|own| (occupied.bit(own) & !way.eq(own)).as_uint());
+    cat(&ranks.chain(stays).collect::<Vec<_>>())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -64,6 +77,7 @@ mod tests {
         way: Output<UInt>,
         evicts: Output<Bool>,
         matched: Output<UInt>,
+        removed: Output<UInt>,
     }
 
     impl Component for Probe {
@@ -80,6 +94,7 @@ mod tests {
                 way: output(uint(2)),
                 evicts: output(boolean()),
                 matched: output(uint(12)),
+                removed: output(uint(12)),
             }
         }
         fn build(&self, io: ProbeIo) {
@@ -89,6 +104,7 @@ mod tests {
             io.way.set(set.way);
             io.evicts.set(set.evicts);
             io.matched.set(set.matched);
+            io.removed.set(removed(io.state.value(), set.way));
         }
     }
 
@@ -101,23 +117,17 @@ mod tests {
         for step in 0..3000 {
             let random = split_mix_64(step);
             let key = random >> 8 & 7;
-            if random.is_multiple_of(16) {
-                // The control plane removes a key: younger ranks close the gap.
-                if let Some(way) = sets.remove(key) {
-                    state &= !(1 << way);
-                    let rank = state >> (4 + 2 * way) & 3;
-                    for other in 0..WAYS {
-                        let occupied = state >> other & 1 == 1;
-                        if occupied && state >> (4 + 2 * other) & 3 > rank {
-                            state -= 1 << (4 + 2 * other);
-                        }
-                    }
-                }
-                continue;
-            }
             sim.poke("state", state);
             (0..WAYS).for_each(|way| sim.poke(&format!("keys_{way}"), keys[way]));
             sim.poke("key", key);
+            if random.is_multiple_of(16) {
+                assert_eq!(sim.peek("found") == 1, sets.find(key).is_some(), "step {step}");
+                if let Some(slot) = sets.remove(key) {
+                    assert_eq!(sim.peek("way"), slot as u64, "step {step}");
+                    state = sim.peek("removed");
+                }
+                continue;
+            }
             let (expected, evicted) = match sets.find(key) {
                 Some(slot) => {
                     sets.touch(slot);

@@ -47,6 +47,8 @@ codes! {
     Arithmetic,
     /// Asks the context unit.
     Context,
+    /// Asks the map unit.
+    Map,
     /// Waits for the ML engine.
     Engine,
 }
@@ -152,6 +154,23 @@ codes! {
     VectorStore,
 }
 
+codes! {
+    /// What the map unit does.
+    MapFunction, 3:
+    /// reads the value of a key
+    Load,
+    /// asks whether a key is there
+    Contains,
+    /// sets the value of a key
+    Store,
+    /// adds to the value of a key
+    Add,
+    /// removes a key
+    Delete,
+    /// appends to a ring buffer
+    Push,
+}
+
 /// A condition on a and b, as bits of its code.
 mod condition {
     /// a < b makes it true.
@@ -170,7 +189,7 @@ pub use condition::{EQUAL, LESS, NOT, SIGNED};
 pub struct Decoded {
     /// Code of [`Unit`]
     pub unit: UInt,
-    /// Code of [`Function`], [`LongFunction`] or [`ContextFunction`]
+    /// Code of [`Function`], [`LongFunction`], [`ContextFunction`] or [`MapFunction`]
     pub function: UInt,
     /// Bits of the condition
     pub condition: UInt,
@@ -265,7 +284,7 @@ pub(crate) fn plain(info: &InstructionInfo) -> Option<Row> {
             None => (Unit::Engine, 0, 0),
         },
         Class::Model => (Unit::Engine, 0, 0),
-        Class::Map => return None,
+        Class::Map => (Unit::Map, map(info.name)? as u64, 0),
     };
     // `jump` is a branch on a condition that always holds: not (never).
     let condition = if info.name == "Jump" { NOT } else { condition };
@@ -358,6 +377,18 @@ fn context(name: &str) -> Option<ContextFunction> {
         "HistoryLength" => ContextFunction::HistoryLength,
         "VectorLoadContext" => ContextFunction::VectorLoad,
         "VectorStoreContext" => ContextFunction::VectorStore,
+        _ => return None,
+    })
+}
+
+fn map(name: &str) -> Option<MapFunction> {
+    Some(match name {
+        "MapLoad" => MapFunction::Load,
+        "MapContains" => MapFunction::Contains,
+        "MapStore" => MapFunction::Store,
+        "MapAdd" => MapFunction::Add,
+        "MapDelete" => MapFunction::Delete,
+        "MapPush" => MapFunction::Push,
         _ => return None,
     })
 }

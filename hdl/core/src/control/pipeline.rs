@@ -23,13 +23,14 @@ use rtl_builder::prelude::*;
 use rtl_builder::stock::stream::Stream;
 
 use super::alu::Alu;
-use super::decode::{Decoded, LongFunction, Unit, decode};
+use super::decode::{Decoded, LongFunction, MapFunction, Unit, decode};
 use super::long::LongRequest;
 use super::retire::OutputWrite;
 use crate::bits::{any, slot};
 use crate::config::Widths;
 use crate::context::ContextRequest;
 use crate::engine::ports::Command;
+use crate::map::MapRequest;
 use crate::matching::ParameterLoad;
 use crate::signals::{Completion, End, Redirect, TailCall, ThreadPulse};
 use crate::units::{UnitCall, Verdict, unit_call};
@@ -64,6 +65,8 @@ pub struct PipelineIo {
     pub engine: UnitCall<Command>,
     /// Instructions for the context unit
     pub context: UnitCall<ContextRequest>,
+    /// Instructions for the map unit
+    pub map: UnitCall<MapRequest>,
     /// Requests to the unit of products, quotients and helpers
     pub long: StreamOut<LongRequest>,
     /// A completion; always taken
@@ -121,6 +124,7 @@ impl Component for Pipeline {
                 ..Command::shape(&self.shape.engine)
             }),
             context: unit_call(ContextRequest::shape(&widths)),
+            map: unit_call(MapRequest::shape(&widths)),
             long: stream_out(LongRequest::shape(&widths)),
             completion_valid: input(boolean()),
             completion: input(Completion::shape(&widths)),
@@ -292,6 +296,16 @@ impl Pipeline {
             Command { thread, instruction: word, a: x.a.value(), b: x.b.value() },
         );
         io.context.ask(wants(Unit::Context), self.context_request(thread, word, decoded, x));
+        io.map.ask(
+            wants(Unit::Map),
+            MapRequest {
+                thread,
+                function: decoded.function.trunc(MapFunction::BITS),
+                map: slot(word, OFF),
+                key: x.a.value(),
+                value: x.b.value(),
+            },
+        );
         let table = slot(word, OFF);
         let no_table = table.ge(self.shape.tables);
         let arguments: Vec<UInt> =
@@ -305,11 +319,18 @@ impl Pipeline {
                 arguments: cat(&arguments),
             },
         );
-        let verdicts =
-            [io.engine.verdict.value(), io.context.verdict.value(), io.tail_call.verdict.value()];
+        let verdicts = [
+            io.engine.verdict.value(),
+            io.context.verdict.value(),
+            io.map.verdict.value(),
+            io.tail_call.verdict.value(),
+        ];
         let some =
             |choose: fn(&Verdict) -> Bool| any(&verdicts.iter().map(choose).collect::<Vec<_>>());
-        let shared = wants(Unit::Engine) | wants(Unit::Context) | io.tail_call.wants.value();
+        let shared = wants(Unit::Engine)
+            | wants(Unit::Context)
+            | wants(Unit::Map)
+            | io.tail_call.wants.value();
         // One port writes registers; a completion goes first.
         x.stall
             .set((completes & x.valid.value() & unit(Unit::Alu)) | some(|verdict| verdict.stays));
@@ -329,7 +350,8 @@ impl Pipeline {
         let fault = some(|verdict| verdict.fault).named("fault");
         let asked = (goes & shared & !fault) | long_goes;
         let replays = (asked & !shared_taken & !long_taken).named("replays");
-        let posted = io.context.verdict.taken & io.context.verdict.posted;
+        let done = |verdict: Verdict| verdict.taken & verdict.posted;
+        let posted = done(io.context.verdict.value()) | done(io.map.verdict.value());
         let visits = io.tail_call.verdict.taken;
         let waits = ((shared_taken & !posted & !visits) | long_taken).named("waits");
         registers.destinations.write(waits, thread, decoded.writes.as_uint().concat(slot(word, D)));

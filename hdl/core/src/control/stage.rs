@@ -11,12 +11,13 @@ use super::retire::OutputWrite;
 use crate::config::Widths;
 use crate::context::ContextRequest;
 use crate::engine::ports::{Command, Response};
+use crate::map::MapRequest;
 use crate::matching::ParameterLoad;
 use crate::signals::{Completion, End, HostAccess, HostReply, Redirect, TailCall, ThreadPulse};
 use crate::units::{ThreadSplit, UnitCall, unit_call};
 
 /// Shared units that answer by a stream of completions.
-pub const COMPLETING_UNITS: usize = 1;
+pub const COMPLETING_UNITS: usize = 2;
 
 /// One of the stages that run actions side by side: it issues one instruction each cycle for
 /// its own threads. Outside, threads have their number among all, inside the one in the
@@ -46,6 +47,8 @@ pub struct StageIo {
     pub engine: UnitCall<Command>,
     /// Instructions for the context unit
     pub context: UnitCall<ContextRequest>,
+    /// Instructions for the map unit
+    pub map: UnitCall<MapRequest>,
     /// The engine's answers to all threads; they are never stalled
     pub response: Input<Response>,
     /// Completions of the other shared units for own threads; the first goes first
@@ -92,6 +95,7 @@ impl Component for Stage {
             tail_call: unit_call(TailCall::shape(&widths)),
             engine: unit_call(Command::shape(&self.shape.engine)),
             context: unit_call(ContextRequest::shape(&widths)),
+            map: unit_call(MapRequest::shape(&widths)),
             response: input(Response::shape(&self.shape.engine)),
             completions: (0..COMPLETING_UNITS)
                 .map(|_| stream_in(Completion::shape(&widths)))
@@ -157,6 +161,10 @@ impl Component for Stage {
             ..command
         });
         io.context.forward(&pipeline.context, |request| ContextRequest {
+            thread: global(request.thread),
+            ..request
+        });
+        io.map.forward(&pipeline.map, |request| MapRequest {
             thread: global(request.thread),
             ..request
         });

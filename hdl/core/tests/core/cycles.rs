@@ -48,7 +48,9 @@ impl Stopwatch {
         };
         let one = |watch: &mut Self, text: &str| {
             let act = action("act", 0, 0, &code(text));
-            watch.lone(&program(vec![always("t", 0)], vec![act], vec![store()]))
+            let mut program = program(vec![always("t", 0)], vec![act], vec![store()]);
+            program.maps = maps();
+            watch.lone(&program)
         };
         one(self, text) - one(self, "")
     }
@@ -57,6 +59,17 @@ impl Stopwatch {
 fn store() -> Context {
     let fields = vec![field("last", IntType::I64, None), field("deltas", IntType::I16, Some(4))];
     Context { name: "c".into(), capacity: 16, fields }
+}
+
+fn maps() -> Vec<Map> {
+    let map = |kind| Map {
+        name: format!("{kind:?}"),
+        kind,
+        capacity: 16,
+        value: IntType::U32,
+        label: Label::Public,
+    };
+    [MapKind::LruHash, MapKind::Histogram, MapKind::RingBuffer].map(map).to_vec()
 }
 
 /// What is measured on its own: a line of assembly and what it is called.
@@ -74,6 +87,10 @@ const INSTRUCTIONS: &[(&str, &str)] = &[
     ("`RMT_LD_CTXT`, `RMT_HIST_LEN`", "RMT_LD_CTXT r4, ctxt0.0"),
     ("`RMT_LD_HIST`, `RMT_LD_HISTI`", "RMT_LD_HISTI r4, ctxt0.1, 0"),
     ("`RMT_ST_CTXT`, `RMT_PUSH_CTXT`", "RMT_PUSH_CTXT ctxt0.1, r1"),
+    ("`map_ld`, `map_has`, `map_st`, `map_del`", "map_ld r4, map0, r1"),
+    ("`map_add`", "map_add r4, map0, r1, r2"),
+    ("`map_add` to a histogram", "map_add r4, map1, r1, r2"),
+    ("`map_push`", "map_push map2, r1"),
     ("`RMT_VECTOR_LD_CTXT` of 4 lanes", "RMT_VECTOR_LD_CTXT v1, x4, i16, ctxt0.1"),
     ("`RMT_VECTOR_ST_CTXT` of 4 lanes", "RMT_VECTOR_ST_CTXT ctxt0.1, v0"),
     ("`RMT_VECTOR_LD_EVENT` of 4 lanes", "RMT_VECTOR_LD_EVENT v1, x4, i16, event+16"),

@@ -9,8 +9,6 @@ use super::bench::{Bench, compare_on};
 /// What a card of a shape can run.
 fn options(shape: &CardShape) -> Options {
     let mut options = Options::default();
-    options.map_kinds = vec![];
-    options.maps = 0..=0;
     options.key_bits = shape.match_key_bits;
     options.lanes = shape.engine.vector_lanes.min(40) as usize;
     options.events = 12..=24;

@@ -69,14 +69,6 @@ pub enum LowerError {
         /// Slots of the card.
         slots: usize,
     },
-    /// The card has no maps.
-    #[error(
-        "map `{map}`: the card has no maps; run the program in software, or keep the data in a context"
-    )]
-    Map {
-        /// Name of the map.
-        map: String,
-    },
     /// An object refers to one that is not there.
     #[error(
         "{object} names {what} {number}, which the program does not have; only verified programs can be installed"

@@ -1,15 +1,17 @@
 //! A program becomes the host writes that install it on a card.
 //!
 //! `lower` checks that the card has what the program needs, gives every object its place,
-//! and writes: hold events, code, parameters, tables, entries, contexts, models, the slot,
-//! commit. Whatever an earlier program left in the tables is cleared.
+//! and writes: hold events, code, parameters, tables, entries, contexts, maps, models, the
+//! slot, commit. Whatever an earlier program left in the tables is cleared.
 
 mod context;
 mod error;
+mod maps;
 mod tables;
 
 pub use context::{FieldPlan, StorePlan};
 pub use error::LowerError;
+pub use maps::MapPlan;
 pub use tables::{EntryStores, SlotValue, ordered_slot_writes};
 
 use super::HostWrite;
@@ -36,6 +38,8 @@ pub struct CardImage {
     pub entries: EntryStores,
     /// Where the records of context stores stand.
     pub contexts: Vec<StorePlan>,
+    /// Where maps stand.
+    pub maps: Vec<MapPlan>,
 }
 
 /// What [`lower`] works on.
@@ -69,6 +73,7 @@ pub fn lower(
     let action_starts = lowering.code()?;
     let entries = lowering.tables(&action_starts)?;
     let contexts = lowering.contexts()?;
+    let maps = lowering.maps()?;
     for write in lower_models(program, &shape.engine)? {
         lowering.write(ENGINE_BASE + write.address, write.value);
     }
@@ -79,7 +84,7 @@ pub fn lower(
         lowering.write(CONTROL.word(FIRST_SLOT_WORD + slot), 0);
     }
     lowering.write(CONTROL.word(0), control_commit::COMMIT.insert(1));
-    Ok(CardImage { writes: lowering.writes, action_starts, entries, contexts })
+    Ok(CardImage { writes: lowering.writes, action_starts, entries, contexts, maps })
 }
 
 /// The slot of a program whose tables begin at 0.

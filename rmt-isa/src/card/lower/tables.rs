@@ -52,9 +52,6 @@ impl Lowering<'_> {
     /// Writes descriptors, entries and parameters of all tables.
     pub(super) fn tables(&mut self, starts: &[u16]) -> Result<EntryStores, LowerError> {
         let (program, shape) = (self.program, self.shape);
-        if let Some(map) = program.maps.first() {
-            return Err(LowerError::Map { map: map.name.clone() });
-        }
         if program.tables.len() > shape.tables as usize {
             return Err(LowerError::Memory {
                 object: "the tables".into(),

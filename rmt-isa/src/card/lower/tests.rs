@@ -5,10 +5,13 @@ use std::collections::HashMap;
 use super::*;
 use crate::assembly::assemble;
 use crate::card::fields::{
-    context_field, context_store, control_commit, control_slot, match_slot, table_default,
+    context_field, context_store, control_commit, control_slot, map_descriptor, match_slot,
+    table_default,
 };
 use crate::card::matching::MatchKey;
-use crate::card::regions::{CONTEXTS, MATCH, PARAMETERS, TABLES};
+use crate::card::regions::{
+    CONTEXTS, MAP_RINGS, MAP_SETS, MAP_VALUES, MAPS, MATCH, PARAMETERS, TABLES,
+};
 use crate::operand::IntType;
 use crate::program::*;
 
@@ -123,6 +126,33 @@ fn fields_of_records_do_not_overlap() {
     assert_eq!(memory[&CONTEXTS.word(1)], 0);
 }
 
+fn map(kind: MapKind, capacity: u32) -> Map {
+    Map { name: "m".into(), kind, capacity, value: IntType::U32, label: Label::Public }
+}
+
+#[test]
+fn maps_stand_side_by_side_and_are_emptied() {
+    let mut program = program();
+    program.maps = vec![
+        map(MapKind::Array, 5),
+        map(MapKind::Hash, 16),
+        map(MapKind::RingBuffer, 3),
+        map(MapKind::LruHash, 4),
+    ];
+    let image = lower(&program, Ordering::Total, &CardShape::tiny()).unwrap();
+    let places: Vec<_> = image.maps.iter().map(|plan| (plan.values, plan.first_set)).collect();
+    assert_eq!(places, [(0, 0), (8, 0), (24, 4), (28, 4)]);
+    let memory = memory(&image);
+    let word = memory[&MAPS.word(3)];
+    assert_eq!(map_descriptor::KIND.extract(word), 2);
+    assert_eq!(map_descriptor::LAST_PLACE.extract(word), 3);
+    assert_eq!(map_descriptor::FIRST_ROW.extract(word), 7);
+    assert_eq!(map_descriptor::FIRST_SET.extract(word), 4);
+    assert!((0..5).chain(24..27).all(|value| memory[&MAP_VALUES.word(value)] == 0));
+    assert!((0..5).all(|set| memory[&MAP_SETS.word(set)] == 0));
+    assert_eq!(memory[&MAP_RINGS.word(4)], 0);
+}
+
 #[test]
 fn what_the_card_lacks_is_named_with_its_remedy() {
     let error = |change: fn(&mut Program)| {
@@ -142,8 +172,16 @@ fn what_the_card_lacks_is_named_with_its_remedy() {
         "the tables up to entry 16 of `t` need 17 slots of prefix and ternary entries, the card has 16; generate the card with a larger `ternary_slots`, or make the program smaller"
     );
     assert_eq!(
-        error(|p| p.actions[0] = action("miss", "map_ld r1, map0, r2\nexit abstain")),
-        "action `miss`, instruction 0 (`map_ld r1, map0, r2`): the card does not execute `map_ld`; run the program in software, or rewrite it without"
+        error(|p| p.maps = vec![map(MapKind::Array, 900), map(MapKind::RingBuffer, 125)]),
+        "the maps up to `m` need 1028 values, the card has 1024; generate the card with a larger `map_words`, or make the program smaller"
+    );
+    assert_eq!(
+        error(|p| p.maps = vec![map(MapKind::Hash, 128), map(MapKind::LruHash, 4)]),
+        "the maps up to `m` need 33 sets of four keys, the card has 32; generate the card with a larger `map_sets`, or make the program smaller"
+    );
+    assert_eq!(
+        error(|p| p.maps = vec![map(MapKind::Array, 1); 5]),
+        "the maps need 5 descriptors, the card has 4; generate the card with a larger `maps`, or make the program smaller"
     );
     assert_eq!(
         error(|p| p.contexts[0].capacity = 1024),

@@ -1,0 +1,236 @@
+//! The map unit: arrays, hash maps, ring buffers and histograms, which all keys share.
+//!
+//! - [`descriptor`]: what a map is, where a key's value stands, which operations its kind has.
+//! - [`memory`]: the memories and the host's way to them.
+//! - this file: what each operation does in which cycle.
+//!
+//! Values stand in rows of four, side by side like the four ways of a set: so the values of
+//! all ways are read in the cycle in which the keys are.
+//!
+//! | operation | completion, cycles after the request | unit free again |
+//! | --- | --- | --- |
+//! | push | none | 1 |
+//! | load, has, store, delete | 1 | 2 |
+//! | add | 2 | 3 |
+//! | add to a histogram | 3 | 4 |
+//!
+//! An operation is done as a whole before the next one begins; `rmt_vm::state::map` is the
+//! definition.
+
+pub mod descriptor;
+pub mod memory;
+#[cfg(test)]
+mod tests;
+
+use rmt_isa::card::CardShape;
+use rtl_builder::prelude::*;
+use rtl_builder::stock::stream::Stream;
+
+use crate::bits::{crc32c, wrap};
+use crate::config::Widths;
+use crate::context::sets;
+use crate::control::decode::MapFunction;
+use crate::signals::{Completion, HostAccess, HostReply};
+use descriptor::{Access, Descriptors};
+use memory::{Memories, Ports as MemoryPorts};
+
+/// A request to the map unit.
+#[derive(Clone, Copy, Debug, Bundle)]
+pub struct MapRequest {
+    /// Thread that asks
+    pub thread: UInt,
+    /// Code of [`MapFunction`]
+    pub function: UInt,
+    /// The map
+    pub map: UInt,
+    /// The key, the sample, or the value to push
+    pub key: UInt,
+    /// The value
+    pub value: UInt,
+}
+
+impl MapRequest {
+    pub(crate) fn shape(widths: &Widths) -> Self {
+        Self {
+            thread: uint(widths.thread),
+            function: uint(MapFunction::BITS),
+            map: uint(rmt_isa::operand::OFF.bits),
+            key: uint(64),
+            value: uint(64),
+        }
+    }
+}
+
+/// All maps.
+pub struct MapUnit {
+    pub(crate) shape: CardShape,
+}
+
+/// Ports of [`MapUnit`].
+#[derive(Clone, Ports)]
+pub struct MapUnitIo {
+    /// Requests; one that is not taken may be withdrawn
+    pub request: StreamIn<MapRequest>,
+    /// A request that is not taken now will be soon
+    pub soon: Output<Bool>,
+    /// The request that is there breaks a rule; it must not be made valid
+    pub fault: Output<Bool>,
+    /// The request that is there has no completion
+    pub posted: Output<Bool>,
+    /// Results
+    pub completion: StreamOut<Completion>,
+    /// Access of the host
+    pub host: Input<HostAccess>,
+    /// Answer to reads and writes of the maps' contents
+    pub reply: Output<HostReply>,
+}
+
+#[derive(Clone, Copy, State)]
+enum Step {
+    Idle,
+    /// The bucket of a sample is known.
+    Bucket,
+    /// Keys and values are there.
+    First,
+    /// The old value is known.
+    Second,
+}
+
+impl Component for MapUnit {
+    type Io = MapUnitIo;
+
+    fn name(&self) -> String {
+        let CardShape { maps, map_words, map_sets, .. } = &self.shape;
+        format!("map_unit_t{}_maps{maps}_words{map_words}_sets{map_sets}", self.shape.threads())
+    }
+
+    fn doc(&self) -> String {
+        "Arrays, hash maps, ring buffers and histograms".into()
+    }
+
+    fn io(&self) -> MapUnitIo {
+        let widths = Widths::of(&self.shape);
+        MapUnitIo {
+            request: stream_in(MapRequest::shape(&widths)),
+            soon: output(boolean()),
+            fault: output(boolean()),
+            posted: output(boolean()),
+            completion: stream_out(Completion::shape(&widths)),
+            host: input(HostAccess::shape()),
+            reply: output(HostReply::shape()),
+        }
+    }
+
+    fn build(&self, io: MapUnitIo) {
+        use MapFunction::*;
+        let widths = Widths::of(&self.shape);
+        let host = io.host.value();
+        let step = fsm("step", Step::Idle);
+        let descriptors = Descriptors::new(&self.shape, &host);
+        let memories = Memories::new(&self.shape);
+        let ports = MemoryPorts::new(&widths);
+
+        // The request, in its first cycle.
+        let request = io.request.payload();
+        let (now, fault) = descriptors.resolve(request, crc32c(u32::MAX, request.key));
+        let idle = step.is(Step::Idle);
+        io.request.accept(idle);
+        io.soon.set(!idle);
+        io.fault.set(fault);
+        io.posted.set(Push.is(request.function));
+        let taken = io.request.fire();
+        let pushes = taken & Push.is(request.function);
+
+        // The request, in its later cycles.
+        let access = reg_zero("access", Access::shape(&widths));
+        when(taken, || access.next(now));
+        let access = access.value();
+        let is = |wanted: MapFunction| wanted.is(access.request.function);
+        let first = step.is(Step::First);
+
+        // Keys and values are there: which way, and is the key in it?
+        let set = sets::look_up(memories.state, &memories.keys, access.request.key);
+        let there = mux(access.hashed, set.found, access.inside).named("there");
+        let room = mux(access.hashed, set.found | access.evicts | !set.evicts, access.inside);
+        let way = mux(access.hashed, set.way, access.place.bits(0..2)).named("way");
+        let found = mux(there, select(way, &memories.values), UInt::lit(0, 64));
+        let enters = (is(Store) | is(Add)) & room;
+        let creates = first & access.hashed & enters & !set.found;
+        // In maps without eviction the order of use does not matter.
+        let renews = access.evicts & set.found & (is(Load) | is(Store) | is(Add));
+        let removes = is(Delete) & set.found;
+
+        // The sum, one cycle later.
+        let old = reg("old", uint(64), 0);
+        let old_way = reg("old_way", uint(2), 0);
+        let adds = reg("adds", boolean(), false);
+        when(first, || {
+            old.next(found);
+            old_way.next(way);
+            adds.next(room);
+        });
+        let second = step.is(Step::Second);
+        let sum = wrap(access.kind, old.wrapping_add(access.request.value));
+
+        // Memory ports. Writes are repeated until the completion is taken: they do not
+        // depend on what they write.
+        let bucket = step.is(Step::Bucket);
+        ports.set_read.set(taken);
+        ports.set_address.set(mux(idle, now.set, access.set));
+        ports.value_read.set(taken | bucket);
+        let pushed_row = descriptors.row(&now, now.next_place);
+        let own_row =
+            mux(access.counts, descriptors.row(&access, access.place), access.row).named("own_row");
+        ports.value_address.set(mux(idle, now.row, own_row));
+        let stores = first & is(Store) & room;
+        ports.value_write.set(pushes | stores | (second & adds.value()));
+        ports.value_write_address.set(mux(idle, pushed_row, own_row));
+        ports
+            .value_way
+            .set(priority_mux(&[(idle, now.next_place.bits(0..2)), (first, way)], old_way.value()));
+        let pushed = wrap(now.kind, request.key);
+        let stored = wrap(access.kind, access.request.value);
+        ports.new_value.set(priority_mux(&[(idle, pushed), (first, stored)], sum));
+        ports.state_write.set(creates | (first & access.hashed & (renews | removes)));
+        ports.new_state.set(mux(removes, sets::removed(memories.state, set.way), set.matched));
+        ports.key_write.set(creates);
+        ports.key_way.set(set.way);
+        ports.new_key.set(access.request.key);
+        // The host's turn comes when nothing else happens.
+        let free = idle & !io.request.valid();
+        let rings = |turn| descriptors.rings(pushes, &now, turn);
+        io.reply.set(memories.connect(&ports, &host, free, rings));
+
+        // Completions.
+        let flag = |value: Bool| value.as_uint().zext(64);
+        let value = priority_mux(
+            &[
+                (second, mux(adds, sum, UInt::lit(0, 64))),
+                (is(Load), found),
+                (is(Store), flag(room)),
+            ],
+            flag(there),
+        );
+        let valid = (first & !is(Add)) | second;
+        io.completion.offer(
+            valid,
+            Completion { thread: access.request.thread, value, status: UInt::lit(0, 8) },
+        );
+        let completed = io.completion.fire();
+
+        step.switch()
+            .on(Step::Idle, || {
+                when(taken & now.counts, || step.go(Step::Bucket))
+                    .elsewhen(taken & !pushes, || step.go(Step::First))
+                    .otherwise(|| {});
+            })
+            .on(Step::Bucket, || step.go(Step::First))
+            .on(Step::First, || {
+                when(is(Add), || step.go(Step::Second))
+                    .elsewhen(completed, || step.go(Step::Idle))
+                    .otherwise(|| {});
+            })
+            .on(Step::Second, || when(completed, || step.go(Step::Idle)).otherwise(|| {}))
+            .default(|| step.go(Step::Idle));
+    }
+}

@@ -1,0 +1,83 @@
+//! A memory of a unit that the host reaches when the unit has nothing to do.
+
+use rmt_isa::card::regions::Region;
+use rtl_builder::prelude::*;
+
+use crate::signals::HostAccess;
+
+/// One memory with a read and a write port.
+pub(crate) struct SharedMemory {
+    memory: SyncMem<UInt>,
+    read: Wire<Bool>,
+    address: Wire<UInt>,
+    /// What was read in the cycle before.
+    pub(crate) value: UInt,
+}
+
+/// The host's turn at a memory.
+#[derive(Clone, Copy)]
+pub(crate) struct HostTurn {
+    /// It reads
+    pub(crate) reads: Bool,
+    /// It writes
+    pub(crate) writes: Bool,
+    /// Where
+    pub(crate) address: UInt,
+    /// What
+    pub(crate) value: UInt,
+}
+
+impl HostTurn {
+    /// The turn at a region of `words` words, whose address inside the memory begins at bit
+    /// `low` and has `bits` bits; the host may read or write now as `reads` and `writes` say.
+    pub(crate) fn of(
+        host: &HostAccess,
+        (reads, writes): (Bool, Bool),
+        (region, words): (Region, u32),
+        (low, bits): (u32, u32),
+    ) -> Self {
+        let here = host.in_region(region, words);
+        Self {
+            reads: reads & here,
+            writes: writes & here,
+            address: host.index(low, bits),
+            value: host.data,
+        }
+    }
+
+    /// The same for a memory of narrower words.
+    pub(crate) fn cut(self, bits: u32) -> Self {
+        Self { value: self.value.trunc(bits), ..self }
+    }
+
+    /// The same for one of several memories side by side, whose number is `index`.
+    pub(crate) fn only(self, choice: UInt, index: usize) -> Self {
+        Self { writes: self.writes & choice.eq(index), ..self }
+    }
+}
+
+impl SharedMemory {
+    pub(crate) fn new(name: &str, bits: u32, words: u32) -> Self {
+        let memory = SyncMem::new(name, uint(bits), words.into());
+        let read = wire(format!("{name}_read_enable"), boolean());
+        let address = wire(format!("{name}_address"), uint(memory.address_width()));
+        let value = memory.read(read.value(), address.value());
+        Self { memory, read, address, value }
+    }
+
+    /// Drives both ports: the unit's accesses, or the host's in its turn.
+    pub(crate) fn connect(
+        &self,
+        (read, read_address): (Bool, UInt),
+        (write, write_address, value): (Bool, UInt, UInt),
+        host: HostTurn,
+    ) {
+        self.read.set(read | host.reads);
+        self.address.set(mux(host.reads, host.address, read_address));
+        self.memory.write(
+            write | host.writes,
+            mux(host.writes, host.address, write_address),
+            mux(host.writes, host.value, value),
+        );
+    }
+}
