@@ -108,9 +108,9 @@ card_shape! { {
     match_key_bits;
     /// Buckets of the exact match under each of the two hash choices: 16 to 4096, a power of two. Each holds two entries, so the card holds four times as many slots; about nine tenths of them can be filled.
     match_buckets;
-    /// Slots for entries of longest prefix and ternary tables: 0 (none), or 4 to 256, a power of two. Each costs a value, a mask and a comparator of the key's width, in registers: see docs/hardware.md.
+    /// Slots for entries of longest prefix and ternary tables: 0 (none), or 4 to 256, a power of two. Each costs a value and a mask of the key's width in registers for each bank, and a comparator: see docs/hardware.md.
     ternary_slots;
-    /// Slots for entries of range tables: 0 (none), or 4 to 256, a power of two. Each costs two bounds of the key's width and two comparators for them, in registers.
+    /// Slots for entries of range tables: 0 (none), or 4 to 256, a power of two. Each costs two bounds of the key's width in registers for each bank, and two comparators.
     range_slots;
     /// Rows of four parameters for entries and default actions, shared by equal rows: 16 to 16384, a power of two.
     parameter_rows;
@@ -120,7 +120,7 @@ card_shape! { {
     context_words;
     /// Heads of history rings, one for each ring and record: 16 to 131072, a power of two.
     ring_heads;
-    /// Maps: 2 to 256, a power of two. Costs 180 bits of distributed RAM each.
+    /// Maps: 2 to 256, a power of two. Costs 148 bits of distributed RAM each.
     maps;
     /// Words of 64 bits for the values of all maps: 64 to 262144, a power of two. A map takes a multiple of four.
     map_words;

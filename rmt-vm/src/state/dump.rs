@@ -5,6 +5,7 @@
 //! array elements that are zero are left out.
 
 use rmt_isa::arithmetic::crc32c;
+use rmt_isa::card::read_back::{MapContent, MapKey};
 use rmt_isa::limits::WAYS;
 use rmt_isa::program::{ActionCall, Entry, Forest, MapKind, Matcher, Scale, Tensor};
 use serde::{Deserialize, Serialize};
@@ -245,7 +246,8 @@ fn dump_sets<T>(sets: &[Set], ordered: bool, value: impl Fn(usize) -> T) -> Vec<
         .collect()
 }
 
-fn dump_map(map: &MapStore) -> MapValues {
+/// What a map holds.
+pub fn dump_map(map: &MapStore) -> MapValues {
     let values = map.stored_values();
     match map.kind() {
         MapKind::Array | MapKind::Histogram => {
@@ -261,6 +263,26 @@ fn dump_map(map: &MapStore) -> MapValues {
             values: (0..).map_while(|age| map.peek(age)).collect(),
         },
     }
+}
+
+/// What a map of the card holds, see [`rmt_isa::card::read_back::read_map`].
+pub fn map_of_card(kind: MapKind, content: MapContent) -> MapValues {
+    let keys = match content {
+        MapContent::Indexed(values) => {
+            let indexed = (0..).zip(values).filter(|(_, value)| *value != 0);
+            return MapValues::Indexed(indexed.collect());
+        }
+        MapContent::Ring { pushed, values } => return MapValues::Ring { pushed, values },
+        MapContent::Hashed(keys) => keys,
+    };
+    let sets = keys.chunk_by(|a, b| a.set == b.set).map(|keys| {
+        let way = |key: &MapKey| WayDump { way: key.way as u8, key: key.key, value: key.value };
+        let mut ways: Vec<_> = keys.iter().map(way).collect();
+        let order = ways.iter().map(|way| way.way).filter(|_| kind == MapKind::LruHash).collect();
+        ways.sort_by_key(|way| way.way);
+        SetDump { set: keys[0].set, ways, order }
+    });
+    MapValues::Hashed(sets.collect())
 }
 
 impl StateDump {

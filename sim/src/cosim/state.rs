@@ -1,12 +1,11 @@
 //! The state of a core, read through its host port, in the interpreter's terms.
 
-use rmt_isa::card::read_back::{FieldContent, MapContent, MapKey, Record, read_map, read_store};
+use rmt_isa::card::read_back::{FieldContent, Record, read_map, read_store};
 use rmt_isa::card::regions::{MATCH, PARAMETERS, PROGRAM, RANGE, REGIONS, Region, TABLES, TERNARY};
 use rmt_isa::card::{CardImage, HostWrite};
-use rmt_isa::program::MapKind;
 use rmt_vm::State;
-use rmt_vm::state::FieldValue;
-use rmt_vm::state::dump::{ContextDump, Difference, MapDump, MapValues, SetDump, WayDump};
+use rmt_vm::state::dump::{ContextDump, Difference, MapDump, SetDump, WayDump, map_of_card};
+use rmt_vm::state::{FieldValue, StateDump};
 
 use crate::card::{Card, CardError, Pins};
 
@@ -24,15 +23,27 @@ pub fn first_difference<P: Pins>(
     image: &CardImage,
     words: bool,
 ) -> Result<Option<Difference>, CardError> {
-    let expected = state.dump();
-    // The rest of the dump is fixed: compared below.
-    let mut found = expected.clone();
-    found.contexts = read_contexts(&expected.contexts, card, image)?;
-    found.maps = read_maps(&expected.maps, card, image)?;
-    match expected.first_difference(&found) {
+    let found = read_state(state, card, image)?;
+    match state.dump().first_difference(&found) {
         None if words => first_changed_word(card, image),
         difference => Ok(difference),
     }
+}
+
+/// The state of a core: contexts and maps as the core holds them, all else, which events
+/// cannot change, as the interpreter does.
+///
+/// # Errors
+/// When the core does not answer.
+pub fn read_state<P: Pins>(
+    state: &State,
+    card: &mut Card<P>,
+    image: &CardImage,
+) -> Result<StateDump, CardError> {
+    let mut dump = state.dump();
+    dump.contexts = read_contexts(&dump.contexts, card, image)?;
+    dump.maps = read_maps(&dump.maps, card, image)?;
+    Ok(dump)
 }
 
 fn read_contexts<P: Pins>(
@@ -55,35 +66,11 @@ fn read_maps<P: Pins>(
 ) -> Result<Vec<MapDump>, CardError> {
     let mut maps = Vec::new();
     for (plan, dump) in image.maps.iter().zip(declared) {
-        let values = match read_map(plan, |address| card.read(address))? {
-            MapContent::Indexed(values) => {
-                let indexed = (0..).zip(values).filter(|(_, value)| *value != 0);
-                MapValues::Indexed(indexed.collect())
-            }
-            MapContent::Ring { pushed, values } => MapValues::Ring { pushed, values },
-            MapContent::Hashed(keys) => {
-                let ordered = plan.kind == MapKind::LruHash;
-                MapValues::Hashed(sets_of_keys(&keys, ordered))
-            }
-        };
+        let content = read_map(plan, |address| card.read(address))?;
+        let values = map_of_card(plan.kind, content);
         maps.push(MapDump { values, ..dump.clone() });
     }
     Ok(maps)
-}
-
-/// Groups keys, which come set by set.
-fn sets_of_keys(keys: &[MapKey], ordered: bool) -> Vec<SetDump<u64>> {
-    keys.chunk_by(|a, b| a.set == b.set)
-        .map(|keys| {
-            let mut ways: Vec<_> = keys
-                .iter()
-                .map(|&MapKey { way, key, value, .. }| WayDump { way: way as u8, key, value })
-                .collect();
-            let order = if ordered { ways.iter().map(|way| way.way).collect() } else { vec![] };
-            ways.sort_by_key(|way| way.way);
-            SetDump { set: keys[0].set, ways, order }
-        })
-        .collect()
 }
 
 /// Groups records, which come set by set with the most recently matched first.

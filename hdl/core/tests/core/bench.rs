@@ -4,14 +4,15 @@
 use std::collections::VecDeque;
 
 use rmt_isa::arithmetic::split_mix_64;
-use rmt_isa::card::read_back::{FieldContent, MapContent, MapKey, Record, read_map, read_store};
+use rmt_isa::card::read_back::{FieldContent, Record, read_map, read_store};
 use rmt_isa::card::regions::CONTROL;
 use rmt_isa::card::{CardImage, CardShape, HostWrite, lower};
 use rmt_isa::event::{DECISION_BYTES, EVENT_BYTES};
-use rmt_isa::program::{MapKind, Ordering, Program};
+use rmt_isa::program::{Ordering, Program};
 use rmt_isa::{Decision, Event};
 use rmt_vm::Machine;
-use rmt_vm::state::{FieldValue, MapStore};
+use rmt_vm::state::FieldValue;
+use rmt_vm::state::dump::{MapValues, dump_map, map_of_card};
 use rtl_builder::prelude::*;
 
 use rmt_core::CoreConfig;
@@ -175,9 +176,9 @@ impl Bench {
     }
 
     /// What a map holds.
-    pub fn map(&mut self, number: usize) -> MapContent {
+    pub fn map(&mut self, number: usize) -> MapValues {
         let plan = self.image.maps[number];
-        read_map::<()>(&plan, |address| Ok(self.read(address))).unwrap()
+        map_of_card(plan.kind, read_map::<()>(&plan, |address| Ok(self.read(address))).unwrap())
     }
 }
 
@@ -214,35 +215,9 @@ pub fn compare_on(bench: &mut Bench, program: &Program, events: &[Event]) -> Vec
         assert_eq!(bench.records(store), expected_records(&machine, store), "store {store}");
     }
     for (number, map) in machine.state().maps().iter().enumerate() {
-        assert_eq!(bench.map(number), expected_map(map), "map {number}");
+        assert_eq!(bench.map(number), dump_map(map), "map {number}");
     }
     in_order
-}
-
-/// A map of the interpreter, as the card gives it.
-fn expected_map(map: &MapStore) -> MapContent {
-    match map.kind() {
-        MapKind::Array | MapKind::Histogram => MapContent::Indexed(map.stored_values().to_vec()),
-        MapKind::RingBuffer => MapContent::Ring {
-            pushed: map.pushed(),
-            values: (0..).map_while(|age| map.peek(age)).collect(),
-        },
-        MapKind::Hash | MapKind::LruHash => {
-            let mut keys = Vec::new();
-            for (set, content) in (0..).zip(map.sets().sets()) {
-                let mut ways = content.order().to_vec();
-                if map.kind() == MapKind::Hash {
-                    ways.sort_unstable();
-                }
-                keys.extend(ways.into_iter().map(|way| {
-                    let slot = set as usize * rmt_isa::limits::WAYS + usize::from(way);
-                    let key = content.key(way.into()).unwrap();
-                    MapKey { set, way: way.into(), key, value: map.stored_values()[slot] }
-                }));
-            }
-            MapContent::Hashed(keys)
-        }
-    }
 }
 
 /// The interpreter's records, as the card gives them.

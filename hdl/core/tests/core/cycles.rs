@@ -101,6 +101,25 @@ fn exit_only() -> Program {
     program(vec![always("t", 0)], vec![action("act", 0, 0, "exit decided")], vec![])
 }
 
+/// An entry of a table of a kind matches; the default would end the event otherwise.
+fn found_by(kind: MatchKind) -> Program {
+    let matcher = match kind {
+        MatchKind::Exact => Matcher::Exact { key: 5 },
+        MatchKind::LongestPrefix => Matcher::LongestPrefix { key: 0, length: 32 },
+        MatchKind::Ternary => Matcher::Ternary { value: 1, mask: 1 },
+        MatchKind::Range => Matcher::Range { low: vec![4], high: vec![6] },
+    };
+    let mut table = always("t", 1);
+    table.kind = kind;
+    let source = KeySource::Event { offset: 8 };
+    table.key = vec![KeyField { name: "key".into(), kind: IntType::U64, source }];
+    table.actions = vec![0];
+    let call = ActionCall { action: 0, parameters: vec![] };
+    table.entries = vec![Entry { matcher, priority: 0, call }];
+    let actions = vec![action("act", 0, 0, "exit decided"), action("miss", 0, 0, "exit abstain")];
+    program(vec![table], actions, vec![])
+}
+
 fn tail_call() -> Program {
     let actions = vec![action("go", 0, 0, "TAIL_CALL table1"), action("act", 0, 0, "exit decided")];
     program(vec![always("t", 0), always("u", 1)], actions, vec![])
@@ -171,6 +190,10 @@ fn cycles_are_those_of_the_page_and_within_their_targets() {
     let mut page = String::from("| lone event | cycles | target |\n| --- | --- | --- |\n");
     let whole = [
         ("`exit` alone", exit_only(), None),
+        ("the same, found in an exact table", found_by(MatchKind::Exact), None),
+        ("in a longest prefix table", found_by(MatchKind::LongestPrefix), None),
+        ("in a ternary table", found_by(MatchKind::Ternary), None),
+        ("in a range table", found_by(MatchKind::Range), None),
         ("tail call, then `exit`", tail_call(), None),
         ("tree of depth 8 over 8 lanes of the event", tree(8), Some(30)),
         ("network 15-10-1, i16 activations, N = 16", network(), Some(100)),

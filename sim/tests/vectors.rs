@@ -1,0 +1,84 @@
+//! The test vectors of rmt-vm, which every engine runs, on the RTL in the evaluator.
+#![allow(missing_docs)]
+
+use std::path::Path;
+
+use rmt_core::CoreConfig;
+use rmt_isa::card::CardShape;
+use rmt_sim::card::EvaluatedPins;
+use rmt_sim::engine::{CardEngine, CardEngineError};
+use rmt_vm::conformance::{Case, StepAction, parse, run};
+use rmt_vm::state::Change;
+
+/// All tests of all files.
+fn cases() -> Vec<Case> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../rmt-vm/tests/filetests");
+    let mut files: Vec<_> = std::fs::read_dir(&folder)
+        .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
+        .map(|file| file.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "rmtasm"))
+        .collect();
+    files.sort();
+    let parse_file = |path: &std::path::PathBuf| {
+        let text = std::fs::read_to_string(path).unwrap();
+        parse(&path.file_name().unwrap().to_string_lossy(), &text).unwrap_or_else(|e| panic!("{e}"))
+    };
+    files.iter().flat_map(parse_file).collect()
+}
+
+/// A card for all vectors: keys of 128 bits, vectors of 256 lanes.
+fn config() -> CoreConfig {
+    let mut shape = CardShape { match_key_bits: 128, ..CardShape::tiny() };
+    shape.engine.vector_lanes = 256;
+    CoreConfig::new(shape)
+}
+
+/// Why a test is not for this engine.
+fn reason_to_skip(case: &Case) -> Option<&'static str> {
+    let contents = |change: &Change| {
+        matches!(
+            change,
+            Change::PutRecord { .. }
+                | Change::RemoveRecord { .. }
+                | Change::StoreMap { .. }
+                | Change::RemoveMapKey { .. }
+                | Change::ClearMap { .. }
+        )
+    };
+    let commits_contents = case.steps.iter().any(|step| match &step.action {
+        StepAction::Commit { changes, .. } => changes.iter().any(contents),
+        _ => false,
+    });
+    commits_contents.then_some("it commits records or map contents")
+}
+
+#[test]
+fn the_rtl_gives_what_the_vectors_say() {
+    let config = config();
+    let design = rmt_core::elaborate(&config).unwrap();
+    let mut engine = CardEngine::new(EvaluatedPins::new(&design).unwrap(), &config).unwrap();
+    let (mut ran, mut skipped, mut failures) = (0, Vec::new(), Vec::new());
+    for case in cases() {
+        if let Some(reason) = reason_to_skip(&case) {
+            eprintln!("skipped: {}: `{}`: {reason}", case.file, case.name);
+            skipped.push(case.name);
+            continue;
+        }
+        match run(&case, &mut engine) {
+            Ok(_) => ran += 1,
+            Err(failure) => failures.push(failure.to_string()),
+        }
+    }
+    eprintln!("{ran} tests ran, {} were skipped", skipped.len());
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+    assert!(skipped.len() <= 6, "too many are skipped: {skipped:?}");
+}
+
+#[test]
+fn without_a_program_there_is_an_error() {
+    use rmt_vm::Engine;
+    let config = config();
+    let design = rmt_core::elaborate(&config).unwrap();
+    let mut engine = CardEngine::new(EvaluatedPins::new(&design).unwrap(), &config).unwrap();
+    assert!(matches!(engine.state(), Err(CardEngineError::NoProgram)));
+}
