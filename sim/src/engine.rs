@@ -1,7 +1,6 @@
 //! A core in simulation as an engine, for tests that run on every engine.
 
 use rmt_core::CoreConfig;
-use rmt_isa::card::read_back::read_map;
 use rmt_isa::card::update::{BankMirror, UpdateError};
 use rmt_isa::card::{CardImage, LowerError, lower};
 use rmt_isa::program::Ordering;
