@@ -71,7 +71,7 @@ codes! {
     AdminOpcode: u16 {
         /// Nothing; shows that the queue works.
         Nop = 0, "nop";
-        /// Writes `COUNT` words of 64 bits from host memory at `HOST_ADDRESS` to words `CORE_WORD` on.
+        /// Writes `COUNT` words of 64 bits from host memory at `HOST_ADDRESS` to words `CORE_WORD` on. Host memory is read in whole lines of 64 bytes.
         WriteBlock = 1, "write-block";
         /// Writes `COUNT` words: host memory at `HOST_ADDRESS` holds 16 bytes for each, the word's address in the first 8 and the word in the last.
         WriteList = 2, "write-list";

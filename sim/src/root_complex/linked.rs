@@ -322,7 +322,9 @@ impl<P: LinkPins, M: HostMemory> LinkedCard<P, M> {
         }
         // Packets of one direction keep their order.
         let last = self.incoming.back().map_or(0, |incoming| incoming.due);
-        self.incoming.push_back(Incoming { due: (self.cycle + delay).max(last), packet });
+        // It is whole at the end of this cycle.
+        let due = (self.cycle + 1 + delay).max(last);
+        self.incoming.push_back(Incoming { due, packet });
         Ok(())
     }
 

@@ -3,5 +3,7 @@
 mod endpoint;
 mod faults;
 mod host;
+mod latency;
 mod programs;
 mod queues;
+mod verilated;
