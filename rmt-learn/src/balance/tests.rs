@@ -13,7 +13,13 @@ fn decision(phase: &str, pid: u32, src_len: i32, can_migrate: bool) -> Migration
     let mut features = RawFeatures::default();
     features.values[8] = src_len;
     features.values[9] = pid as i32;
-    MigrationDecision { phase: phase.into(), pid, features, hard_pass: pid % 2 == 0, can_migrate }
+    MigrationDecision {
+        phase: phase.into(),
+        pid,
+        features,
+        hard_pass: pid.is_multiple_of(2),
+        can_migrate,
+    }
 }
 
 #[test]

@@ -360,7 +360,7 @@ fn weight_rows(weights: &Constant, rows: usize) -> Result<(Vec<i8>, Vec<f64>), S
     if scales.len() != 1 && scales.len() != rows {
         return Err(format!("{} scales for {rows} outputs", scales.len()));
     }
-    if let Some(scale) = scales.iter().find(|scale| !(**scale > 0.0)) {
+    if let Some(scale) = scales.iter().find(|scale| **scale <= 0.0) {
         return Err(format!("a weight's scale is {scale}"));
     }
     let row = weights.values.len() / rows.max(1);
