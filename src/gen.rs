@@ -45,6 +45,14 @@ pub struct ConfigArguments {
 }
 
 impl ConfigArguments {
+    /// The same as words of a command line.
+    pub fn to_arguments(&self) -> Vec<std::ffi::OsString> {
+        match &self.config {
+            Some(path) => vec!["--config".into(), path.into()],
+            None => vec!["--preset".into(), self.preset.clone().into()],
+        }
+    }
+
     /// The configuration, checked.
     pub fn load(&self) -> Result<CoreConfig> {
         let config = match &self.config {

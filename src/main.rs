@@ -9,12 +9,14 @@ use clap::{Parser, Subcommand};
 
 mod bench;
 mod build;
+mod card;
 mod check;
 mod cosim;
 mod demo;
 mod dis;
 mod docs;
 mod r#gen;
+mod guest;
 mod import;
 mod program;
 mod report;
@@ -39,6 +41,8 @@ enum Command {
     Gen(r#gen::Gen),
     Cosim(cosim::Cosim),
     Bench(bench::Bench),
+    Card(card::CardCommand),
+    Guest(guest::GuestCommand),
     Docs(docs::Docs),
     Train(train::Train),
     Import(import::Import),
@@ -55,6 +59,8 @@ fn main() -> ExitCode {
         Command::Gen(r#gen) => r#gen.run(),
         Command::Cosim(cosim) => cosim.run(),
         Command::Bench(bench) => bench.run(),
+        Command::Card(card) => card.run(),
+        Command::Guest(guest) => guest.run(),
         Command::Docs(docs) => docs.run(),
         Command::Train(train) => train.run(),
         Command::Import(import) => import.run(),

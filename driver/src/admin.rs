@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
-use std::time::Duration;
 
 use rmt_isa::card::HostWrite;
 use rmt_isa::device::admin::MAX_COUNT;
@@ -23,9 +22,6 @@ use crate::error::DriverError;
 use crate::memory::DmaMemory;
 use crate::queue::ring::read_record;
 
-/// Any admin command must end within this time: the longest, a whole block of words, takes
-/// milliseconds on a card; a simulated one is thousands of times slower.
-pub const COMMAND_PATIENCE: Duration = Duration::from_secs(60);
 /// Words of data that one command carries here.
 const STAGED_WORDS: usize = 8192;
 const RING_LOG2: u32 = MIN_RING_LOG2;
@@ -61,7 +57,7 @@ impl<D: Device> AdminQueue<D> {
         let device = &*self.device;
         device.write(admin(PAIR_CONTROL), 0, 0);
         let draining = || pair_status::DRAINING.extract(device.read(admin(PAIR_STATUS), 0)) == 1;
-        wait(device, "stopping the admin queue", COMMAND_PATIENCE, || !draining())?;
+        wait(device, "stopping the admin queue", || !draining())?;
         self.rings.clear();
         self.index = 0;
         let sizes = pair_rings::EVENT_LOG2.insert(RING_LOG2.into())
@@ -71,7 +67,7 @@ impl<D: Device> AdminQueue<D> {
         device.write(admin(RINGS), 0, sizes);
         device.write(admin(PAIR_CONTROL), 0, pair_control::ENABLE.insert(1));
         let running = || pair_status::RUNNING.extract(device.read(admin(PAIR_STATUS), 0)) == 1;
-        wait(device, "starting the admin queue", COMMAND_PATIENCE, running)
+        wait(device, "starting the admin queue", running)
     }
 
     /// Runs a command and waits for its end. The tag is chosen here.
@@ -91,7 +87,7 @@ impl<D: Device> AdminQueue<D> {
 
         let first_word = (RING_ALIGNMENT as usize + place * DECISION_BYTES) / 8;
         let mut record = None;
-        wait(&*self.device, "an admin command", COMMAND_PATIENCE, || {
+        wait(&*self.device, "an admin command", || {
             record = read_record(&self.rings, first_word, phase(index, RING_LOG2));
             record.is_some()
         })?;

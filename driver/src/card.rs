@@ -1,8 +1,9 @@
 //! A card whose identity is known.
 
 use std::sync::Arc;
-use std::time::Duration;
 
+use rmt_isa::card::fields::{BitField, control_commit};
+use rmt_isa::card::regions;
 use rmt_isa::card::shape::CAPABILITIES;
 use rmt_isa::card::{CardShape, HostWrite};
 use rmt_isa::device::fields::{device_control, device_status};
@@ -17,9 +18,6 @@ use crate::config::QueueConfig;
 use crate::device::Device;
 use crate::error::DriverError;
 use crate::queue::QueuePair;
-
-/// A reset, and anything else that the card does by itself, must end within this time.
-pub const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What a register of 4 bytes reads as when the card is gone.
 pub(crate) const GONE: u64 = u32::MAX as u64;
@@ -125,19 +123,45 @@ impl<D: Device> Card<D> {
     }
 
     /// Installs a program by the writes of its [`rmt_isa::card::CardImage`]. Events that come
-    /// meanwhile end with status no-program.
+    /// meanwhile wait; those that follow get the new program.
     ///
     /// # Errors
-    /// When a command fails; the card then has no program.
+    /// When a command fails or events do not end in time; the card then takes no events until
+    /// something is installed.
     pub fn install(&mut self, writes: &[HostWrite]) -> Result<(), DriverError> {
-        let Some((&HostWrite { address, value }, before)) = writes.split_last() else {
-            return Ok(());
-        };
-        self.admin.write_list(before)?;
-        // The last write lets events run: it is on the card when this returns.
-        let commit =
-            AdminCommand { core_word: address, value, ..AdminCommand::new(AdminOpcode::Commit, 0) };
-        self.admin.run(commit).map(|_| ())
+        // The first holds events back, the last commits: both have to be done before it goes on.
+        let [hold, between @ .., commit] = writes else { return self.admin.write_list(writes) };
+        self.write_and_wait(hold, "ending the events that run", control_commit::RUNNING)?;
+        self.admin.write_list(between)?;
+        self.write_and_wait(commit, "the commit", control_commit::COMMIT)
+    }
+
+    /// Writes a word behind all others, and waits until a field of control word 0 is zero.
+    fn write_and_wait(
+        &mut self,
+        write: &HostWrite,
+        what: &'static str,
+        until_zero: BitField,
+    ) -> Result<(), DriverError> {
+        let &HostWrite { address, value } = write;
+        let opcode = AdminOpcode::Commit;
+        self.admin.run(AdminCommand {
+            core_word: address,
+            value,
+            ..AdminCommand::new(opcode, 0)
+        })?;
+        let (begun, limit) = (self.device.now(), self.device.patience());
+        loop {
+            let mut control = [0];
+            self.admin.read_block(regions::CONTROL.base(), &mut control)?;
+            if until_zero.extract(control[0]) == 0 {
+                return Ok(());
+            }
+            if self.device.now() - begun > limit {
+                let name = self.device.name().to_owned();
+                return Err(DriverError::Timeout { name, what, limit });
+            }
+        }
     }
 
     /// State of the function, by registers.
@@ -198,7 +222,12 @@ impl<D: Device> Card<D> {
 
 fn identify<D: Device>(device: &D) -> Result<Identity, DriverError> {
     let name = || device.name().to_owned();
-    let found = device.read(MAGIC, 0);
+    // While the function is in reset all its registers read as zero.
+    let mut found = 0;
+    let _ = wait(device, "the reset", || {
+        found = device.read(MAGIC, 0);
+        found == rmt_isa::card::shape::MAGIC || found as u32 == u32::MAX
+    });
     if found != rmt_isa::card::shape::MAGIC {
         return Err(DriverError::NotACard { name: name(), found });
     }
@@ -219,21 +248,20 @@ fn identify<D: Device>(device: &D) -> Result<Identity, DriverError> {
 
 /// Waits until a reset is over.
 fn wait_until_ready<D: Device>(device: &D) -> Result<(), DriverError> {
-    wait(device, "the reset", PATIENCE, || {
+    wait(device, "the reset", || {
         let status = device.read(STATUS, 0);
         let resetting = device_control::RESET.extract(device.read(CONTROL, 0)) == 1;
         status != GONE && device_status::READY.extract(status) == 1 && !resetting
     })
 }
 
-/// Waits for something on the card, for a bounded time.
+/// Waits for something on the card, as long as the device has patience.
 pub(crate) fn wait<D: Device>(
     device: &D,
     what: &'static str,
-    limit: Duration,
     mut done: impl FnMut() -> bool,
 ) -> Result<(), DriverError> {
-    let begun = device.now();
+    let (begun, limit) = (device.now(), device.patience());
     while !done() {
         if device.now() - begun > limit {
             let name = device.name().to_owned();

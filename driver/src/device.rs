@@ -58,6 +58,12 @@ pub trait Device {
     /// Time since some moment in the past. It never goes back.
     fn now(&self) -> Duration;
 
+    /// Time within which the card must do whatever it does by itself: a reset, an admin command.
+    /// A virtual card may be an RTL simulation on a busy machine, so this is long.
+    fn patience(&self) -> Duration {
+        Duration::from_secs(30)
+    }
+
     /// Passes a moment between two looks at memory that the card will write.
     fn relax(&self);
 
@@ -111,6 +117,9 @@ impl<D: Device + ?Sized> Device for Arc<D> {
     }
     fn now(&self) -> Duration {
         (**self).now()
+    }
+    fn patience(&self) -> Duration {
+        (**self).patience()
     }
     fn relax(&self) {
         (**self).relax();

@@ -103,6 +103,30 @@ impl DmaMemory {
         }
     }
 
+    /// Reads bytes from a place on, as a model of the card does; what is not there is left alone.
+    pub fn load_bytes(&self, offset: usize, bytes: &mut [u8]) {
+        for (place, byte) in (offset..).zip(bytes) {
+            if let Some(word) = self.words().get(place / 8) {
+                *byte = (word.load(Ordering::Acquire) >> (8 * (place % 8))) as u8;
+            }
+        }
+    }
+
+    /// Writes bytes from a place on, as a model of the card does: whole words at once.
+    pub fn store_bytes(&self, offset: usize, bytes: &[u8]) {
+        let mut place = offset;
+        let mut left = bytes;
+        while let (false, Some(word)) = (left.is_empty(), self.words().get(place / 8)) {
+            let first = place % 8;
+            let (now, later) = left.split_at((8 - first).min(left.len()));
+            let mut value = word.load(Ordering::Relaxed).to_le_bytes();
+            value[first..first + now.len()].copy_from_slice(now);
+            word.store(u64::from_le_bytes(value), Ordering::Release);
+            place += now.len();
+            left = later;
+        }
+    }
+
     /// Makes all words zero.
     pub fn clear(&self) {
         self.words().iter().for_each(|word| word.store(0, Ordering::Relaxed));
@@ -271,6 +295,13 @@ mod tests {
             memory.store(1, b"12345678abc");
             let word = |index: usize| memory.words()[index].load(Ordering::Relaxed).to_le_bytes();
             assert_eq!((&word(1), &word(2)), (b"12345678", b"abc\0\0\0\0\0"));
+            memory.store_bytes(13, b"xy");
+            let mut bytes = [0; 6];
+            memory.load_bytes(11, &mut bytes);
+            assert_eq!(&bytes, b"45xy8a");
+            memory.store_bytes(4095, b"pq");
+            memory.load_bytes(4095, &mut bytes);
+            assert_eq!(&bytes, b"p5xy8a");
             memory.clear();
             assert_eq!(word(1), [0; 8]);
         }

@@ -419,6 +419,10 @@ impl<F: FnMut(&Event) -> Decision> Device for MockCard<F> {
         self.begun.elapsed() + Duration::from_nanos(self.skipped.load(Ordering::Relaxed))
     }
 
+    fn patience(&self) -> Duration {
+        Duration::from_millis(10)
+    }
+
     fn relax(&self) {
         std::hint::spin_loop();
     }

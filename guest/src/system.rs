@@ -53,6 +53,8 @@ impl System {
     /// # Errors
     /// [`GuestError::Incomplete`] when it has no kernel.
     pub fn open(folder: &Path) -> Result<Self, GuestError> {
+        // The loader's lists tell libraries by paths from the root on.
+        let folder = &folder.canonicalize().map_err(GuestError::file("cannot find", folder))?;
         let modules = folder.join("usr/lib/modules");
         let entries = fs::read_dir(&modules).map_err(GuestError::file("cannot read", &modules))?;
         let mut names: Vec<String> = entries

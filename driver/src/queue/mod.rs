@@ -23,7 +23,7 @@ use rmt_isa::device::ring::{inline_line, phase, slot};
 use rmt_isa::event::{DECISION_BYTES, EVENT_BYTES, Status, event_layout};
 use rmt_isa::{Decision, Event};
 
-use crate::card::{GONE, PATIENCE, wait};
+use crate::card::{GONE, wait};
 use crate::config::{QueueConfig, Transport};
 use crate::device::Device;
 use crate::error::DriverError;
@@ -281,7 +281,7 @@ impl<D: Device> QueuePair<D> {
     /// Stops the pair and starts it again. Events inside end as stopped.
     ///
     /// # Errors
-    /// When the card does not let go of them within [`PATIENCE`], or does not start.
+    /// When the card does not let go of them in time, or does not start.
     pub fn restart(&mut self, mut sink: impl FnMut(Ended<'_>)) -> Result<(), DriverError> {
         self.fail(Miss::Stopped, &mut sink);
         self.disable()?;
@@ -313,7 +313,7 @@ impl<D: Device> QueuePair<D> {
         let control = pair_control::ENABLE.insert(1)
             | pair_control::HOOK_COUNT.insert(config.hooks.len() as u64);
         device.write(PAIR_CONTROL, pair, control);
-        wait(device, "starting a queue pair", PATIENCE, || {
+        wait(device, "starting a queue pair", || {
             let status = device.read(PAIR_STATUS, pair);
             let error = pair_status::ERROR.extract(status);
             pair_status::RUNNING.extract(status) == 1 || error != 0
@@ -333,7 +333,7 @@ impl<D: Device> QueuePair<D> {
     fn disable(&mut self) -> Result<(), DriverError> {
         let (device, pair) = (&*self.device, self.pair);
         device.write(PAIR_CONTROL, pair, 0);
-        wait(device, "stopping a queue pair", PATIENCE, || {
+        wait(device, "stopping a queue pair", || {
             pair_status::DRAINING.extract(device.read(PAIR_STATUS, pair)) == 0
         })
     }

@@ -26,7 +26,7 @@ pub use coverage::Coverage;
 pub use localise::localise;
 pub use random::{RandomOptions, RandomReport, cosimulate_random};
 pub use report::{CosimReport, Mismatch, MismatchPlace};
-pub use state::read_state;
+pub use state::{first_state_difference, read_state};
 
 /// How to co-simulate.
 #[derive(Clone, Copy, Debug)]

@@ -23,9 +23,22 @@ pub fn first_difference<P: Pins>(
     image: &CardImage,
     words: bool,
 ) -> Result<Option<Difference>, CardError> {
-    let found = read_state(state, card, image)?;
+    first_state_difference(state, image, words, |address| card.read(address))
+}
+
+/// The same for a core whose words `read` gives, by whatever way.
+///
+/// # Errors
+/// Those of `read`.
+pub fn first_state_difference<E>(
+    state: &State,
+    image: &CardImage,
+    words: bool,
+    mut read: impl FnMut(u32) -> Result<u64, E>,
+) -> Result<Option<Difference>, E> {
+    let found = state_by(state, image, &mut read)?;
     match state.dump().first_difference(&found) {
-        None if words => first_changed_word(card, image),
+        None if words => first_changed_word(image, &mut read),
         difference => Ok(difference),
     }
 }
@@ -40,33 +53,41 @@ pub fn read_state<P: Pins>(
     card: &mut Card<P>,
     image: &CardImage,
 ) -> Result<StateDump, CardError> {
+    state_by(state, image, &mut |address| card.read(address))
+}
+
+fn state_by<E>(
+    state: &State,
+    image: &CardImage,
+    read: &mut impl FnMut(u32) -> Result<u64, E>,
+) -> Result<StateDump, E> {
     let mut dump = state.dump();
-    dump.contexts = read_contexts(&dump.contexts, card, image)?;
-    dump.maps = read_maps(&dump.maps, card, image)?;
+    dump.contexts = read_contexts(&dump.contexts, image, read)?;
+    dump.maps = read_maps(&dump.maps, image, read)?;
     Ok(dump)
 }
 
-fn read_contexts<P: Pins>(
+fn read_contexts<E>(
     declared: &[ContextDump],
-    card: &mut Card<P>,
     image: &CardImage,
-) -> Result<Vec<ContextDump>, CardError> {
+    read: &mut impl FnMut(u32) -> Result<u64, E>,
+) -> Result<Vec<ContextDump>, E> {
     let mut contexts = Vec::new();
     for (plan, dump) in image.contexts.iter().zip(declared) {
-        let records = read_store(plan, |address| card.read(address))?;
+        let records = read_store(plan, &mut *read)?;
         contexts.push(ContextDump { sets: sets_of(records), ..dump.clone() });
     }
     Ok(contexts)
 }
 
-fn read_maps<P: Pins>(
+fn read_maps<E>(
     declared: &[MapDump],
-    card: &mut Card<P>,
     image: &CardImage,
-) -> Result<Vec<MapDump>, CardError> {
+    read: &mut impl FnMut(u32) -> Result<u64, E>,
+) -> Result<Vec<MapDump>, E> {
     let mut maps = Vec::new();
     for (plan, dump) in image.maps.iter().zip(declared) {
-        let content = read_map(plan, |address| card.read(address))?;
+        let content = read_map(plan, &mut *read)?;
         let values = map_of_card(plan.kind, content);
         maps.push(MapDump { values, ..dump.clone() });
     }
@@ -97,16 +118,16 @@ fn field_value(content: FieldContent) -> FieldValue {
 }
 
 /// The first word that the loader wrote and that has changed since.
-fn first_changed_word<P: Pins>(
-    card: &mut Card<P>,
+fn first_changed_word<E>(
     image: &CardImage,
-) -> Result<Option<Difference>, CardError> {
+    read: &mut impl FnMut(u32) -> Result<u64, E>,
+) -> Result<Option<Difference>, E> {
     for &HostWrite { address, value } in &image.writes {
         let Some(region) = region_of(address) else { continue };
         if !FIXED_REGIONS.contains(&region) || !region.readable {
             continue;
         }
-        let found = card.read(address)?;
+        let found = read(address)?;
         if found != value {
             return Ok(Some(Difference {
                 place: format!("card.{}[{}]", region.name, address - region.base()),

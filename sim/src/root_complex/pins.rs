@@ -303,7 +303,7 @@ impl LinkPins for VerilatedLink {
             Sample { rx_ready, tx: None }
         } else {
             let mut dws = [0; LANES];
-            dws[..self.lanes].copy_from_slice(&self.instance.words(data)?[..self.lanes]);
+            self.instance.peek_words(data, &mut dws[..self.lanes])?;
             let keep = self.instance.peek(keep)?;
             sample(rx_ready, true, dws, keep, self.instance.peek(last)? != 0)
         };

@@ -1,0 +1,33 @@
+# What the guest does for `rmt guest test`: shows the card, tries what must be refused, binds the card and
+# runs the driver's suite. Every refusal must name its remedy.
+set -e
+cd /
+refused() { # refused WORD COMMAND...: the command must fail with a message that contains WORD
+    word="$1"
+    shift
+    if "$@" >/tmp/out 2>&1; then
+        echo "not refused: $*"
+        return 1
+    fi
+    grep -q "$word" /tmp/out || {
+        cat /tmp/out
+        return 1
+    }
+    sed 's/^/    /' /tmp/out
+}
+
+rmt card list
+card="$(lspci -D -d 1af4:10f5 | cut -d' ' -f1)"
+echo "--- lspci -vv"
+lspci -vv -s "$card"
+
+echo "--- refused while another driver, or none, has the card"
+refused "rmt card bind" rmt card info
+rmt card bind "$card"
+rmt card list
+
+rmt card info
+
+echo "--- the suite"
+rmt card test --events @EVENTS@
+rmt card unbind "$card"

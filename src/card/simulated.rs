@@ -1,0 +1,233 @@
+//! The simulated card in this process, as the driver sees it: time passes in its calls only.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anyhow::Result;
+use rmt_core::CoreConfig;
+use rmt_driver::memory::DmaMemory;
+use rmt_driver::{Device, DriverError};
+use rmt_isa::device::pci::MSIX_BAR;
+use rmt_isa::device::registers::{LINE_BYTES, MSIX_ADDRESS};
+use rmt_sim::root_complex::{
+    CardBus, ConfigState, DmaFault, HostMemory, Latency, LinkError, LinkedCard, VerilatedLink,
+};
+use rmt_sim::verilated::{Toolchain, Trace};
+
+/// Clock of the cards that are measured here; cycles are exact, times follow from them.
+pub const CLOCK_MHZ: f64 = 250.0;
+/// Cycles that pass between two looks of the driver at its rings.
+const RELAX_CYCLES: u64 = 16;
+/// Cycles that the card may take for anything, as time.
+const PATIENCE_CYCLES: u64 = 50_000_000;
+/// Where interrupts are written.
+const MESSAGE_ADDRESS: u64 = 0xfee0_0000;
+/// First bus address that is given out, and the distance of two regions.
+const FIRST_BUS_ADDRESS: u64 = 1 << 32;
+const ADDRESS_STEP: u64 = 2 << 20;
+
+/// Memory of this process that driver and card share, and the interrupts that came.
+#[derive(Clone, Default)]
+pub struct ProcessMemory {
+    shared: Arc<Mutex<Shared>>,
+}
+
+#[derive(Default)]
+struct Shared {
+    memory: Vec<Arc<DmaMemory>>,
+    raised: Vec<bool>,
+}
+
+impl ProcessMemory {
+    fn lock(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The region of a bus address and the place in it; all of `bytes` must be inside.
+    fn find(&self, address: u64, bytes: usize) -> Result<(Arc<DmaMemory>, usize), DmaFault> {
+        let shared = self.lock();
+        let found = shared.memory.iter().find_map(|memory| {
+            let offset = memory.offset_of(address)?;
+            (offset + bytes <= memory.bytes()).then(|| (memory.clone(), offset))
+        });
+        found.ok_or(DmaFault::Unmapped { address })
+    }
+}
+
+impl HostMemory for ProcessMemory {
+    fn read(&mut self, address: u64, bytes: &mut [u8]) -> Result<(), DmaFault> {
+        let (memory, offset) = self.find(address, bytes.len())?;
+        memory.load_bytes(offset, bytes);
+        Ok(())
+    }
+
+    fn write(&mut self, address: u64, bytes: &[u8]) -> Result<(), DmaFault> {
+        let (memory, offset) = self.find(address, bytes.len())?;
+        memory.store_bytes(offset, bytes);
+        Ok(())
+    }
+
+    fn interrupt(&mut self, _address: u64, data: u32) {
+        // The table holds the vector's number as data.
+        if let Some(raised) = self.lock().raised.get_mut(data as usize) {
+            *raised = true;
+        }
+    }
+}
+
+/// A Verilated card with the memory of this process.
+pub type Link = LinkedCard<VerilatedLink, ProcessMemory>;
+
+/// A simulated card as a device.
+pub struct SimulatedDevice {
+    link: Mutex<Link>,
+    memory: ProcessMemory,
+    failure: Mutex<Option<String>>,
+}
+
+/// Builds the Verilated card of a configuration, or takes it from the cache, and links it to a
+/// host's memory.
+pub fn link<M: HostMemory>(
+    config: &CoreConfig,
+    latency: Latency,
+    memory: M,
+) -> Result<LinkedCard<VerilatedLink, M>> {
+    let design = rmt_core::elaborate_card(config)?;
+    let bits = config.shape().stream_bits;
+    let model = VerilatedLink::model(&design, bits, Trace::None, &Toolchain::locate()?)?;
+    let mut link = LinkedCard::new(VerilatedLink::new(&model, bits)?, memory)?;
+    link.set_latency(latency);
+    Ok(link)
+}
+
+impl SimulatedDevice {
+    /// A card of a configuration behind a link of some latency.
+    pub fn new(config: &CoreConfig, latency: Latency) -> Result<Arc<Self>> {
+        let memory = ProcessMemory::default();
+        let mut link = link(config, latency, memory.clone())?;
+        link.set_config(enabled());
+        Ok(Arc::new(Self { link: Mutex::new(link), memory, failure: Mutex::default() }))
+    }
+
+    /// The link, for measurements and faults.
+    pub fn link(&self) -> MutexGuard<'_, Link> {
+        self.link.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a result of the simulation; after a failure the card is as good as gone.
+    fn checked<T>(&self, result: Result<T, LinkError>) -> Option<T> {
+        let failure = || self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        match result {
+            Ok(_) if failure().is_some() => None,
+            Ok(value) => Some(value),
+            Err(error) => {
+                // Once, with its reason; what follows from it is the driver's to say.
+                failure().get_or_insert_with(|| {
+                    eprintln!("simulated card: {error}");
+                    error.to_string()
+                });
+                None
+            }
+        }
+    }
+}
+
+/// As a system leaves a card's configuration space when a driver takes the card.
+fn enabled() -> ConfigState {
+    ConfigState { bus_master: true, msix_enable: true, max_payload: 256, ..ConfigState::default() }
+}
+
+impl Device for SimulatedDevice {
+    fn name(&self) -> &str {
+        "simulated card"
+    }
+
+    fn read32(&self, bar: u8, offset: u32) -> u32 {
+        let mut bytes = [0; 4];
+        let result = self.link().bar_read(bar, offset.into(), &mut bytes);
+        self.checked(result).map_or(u32::MAX, |()| u32::from_le_bytes(bytes))
+    }
+
+    fn write32(&self, bar: u8, offset: u32, value: u32) {
+        let result = self.link().bar_write(bar, offset.into(), &value.to_le_bytes());
+        self.checked(result);
+    }
+
+    fn write64(&self, bar: u8, offset: u32, value: u64) {
+        let result = self.link().bar_write(bar, offset.into(), &value.to_le_bytes());
+        self.checked(result);
+    }
+
+    fn write_line(&self, bar: u8, offset: u32, line: &[u8; LINE_BYTES as usize]) {
+        let result = self.link().bar_write(bar, offset.into(), line);
+        self.checked(result);
+    }
+
+    fn allocate(&self, bytes: usize) -> Result<Arc<DmaMemory>, DriverError> {
+        let mut shared = self.memory.lock();
+        let bytes = bytes.next_multiple_of(4096);
+        let next = shared.memory.last().map_or(FIRST_BUS_ADDRESS, |last| {
+            (last.bus_address() + last.bytes() as u64).next_multiple_of(ADDRESS_STEP)
+        });
+        let memory = Arc::new(DmaMemory::in_process(bytes, next));
+        shared.memory.push(memory.clone());
+        Ok(memory)
+    }
+
+    fn enable_interrupts(&self, vectors: u32) -> Result<(), DriverError> {
+        self.memory.lock().raised = vec![false; vectors as usize];
+        for vector in 0..vectors {
+            let mut entry = [0; 16];
+            entry[..8].copy_from_slice(&MESSAGE_ADDRESS.to_le_bytes());
+            entry[8..12].copy_from_slice(&vector.to_le_bytes());
+            let place = MSIX_ADDRESS.at(vector).into();
+            let result = self.link().bar_write(MSIX_BAR.number, place, &entry);
+            self.checked(result);
+        }
+        Ok(())
+    }
+
+    fn wait_interrupt(&self, vector: u32, limit: Duration) -> Result<bool, DriverError> {
+        let deadline = self.now() + limit;
+        loop {
+            let has = self.memory.lock().raised.len() as u32;
+            match self.memory.lock().raised.get_mut(vector as usize) {
+                None => {
+                    let name = self.name().to_owned();
+                    return Err(DriverError::NoSuchInterrupt { name, has, asked: vector + 1 });
+                }
+                Some(raised) if *raised => {
+                    *raised = false;
+                    return Ok(true);
+                }
+                Some(_) if self.now() >= deadline => return Ok(false),
+                Some(_) => {}
+            }
+            self.relax();
+        }
+    }
+
+    fn reset_function(&self) -> Result<(), DriverError> {
+        let mut link = self.link();
+        let result = link.function_reset();
+        link.set_config(enabled());
+        drop(link);
+        match self.checked(result) {
+            Some(()) => Ok(()),
+            None => Err(DriverError::Lost { name: self.name().to_owned() }),
+        }
+    }
+
+    fn now(&self) -> Duration {
+        Duration::from_nanos((self.link().cycle() as f64 * 1000.0 / CLOCK_MHZ) as u64)
+    }
+
+    fn patience(&self) -> Duration {
+        Duration::from_nanos((PATIENCE_CYCLES as f64 * 1000.0 / CLOCK_MHZ) as u64)
+    }
+
+    fn relax(&self) {
+        let result = self.link().advance(RELAX_CYCLES);
+        self.checked(result);
+    }
+}

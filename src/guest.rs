@@ -1,0 +1,177 @@
+//! `rmt guest`: a virtual machine with a stock kernel and the virtual card in it.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use clap::{Args, Subcommand};
+use rmt_guest::{Initramfs, Machine, System};
+
+use crate::r#gen::ConfigArguments;
+
+/// Where the set-up goes when `RMT_TOOLS` does not say.
+const TOOLS: &str = ".tools";
+/// What the guest runs with `rmt guest test`: every line is shown, the first that fails ends it.
+const TEST: &str = include_str!("../guest/test.sh");
+/// The virtual card must listen after this time; the first time its model is built.
+const CARD_PATIENCE: Duration = Duration::from_secs(400);
+
+/// Test the driver in a virtual machine with a stock kernel.
+///
+/// Example: rmt guest test
+#[derive(Args)]
+pub struct GuestCommand {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// Unpack QEMU, a stock kernel and its compiler into the cache
+    ///
+    /// Example: rmt guest setup
+    Setup,
+    /// Boot with the virtual card behind a root port and run the driver's test suite there
+    ///
+    /// Example: rmt guest test --preset small
+    Test {
+        #[command(flatten)]
+        options: GuestOptions,
+        /// Events of each program that are compared with the interpreter
+        #[arg(long, default_value_t = 10_000)]
+        events: usize,
+    },
+    /// Boot with the virtual card and run a shell command there
+    ///
+    /// Example: rmt guest run 'lspci -vv'
+    Run {
+        #[command(flatten)]
+        options: GuestOptions,
+        /// The command
+        command: String,
+    },
+}
+
+#[derive(Args)]
+struct GuestOptions {
+    #[command(flatten)]
+    config: ConfigArguments,
+    /// Seconds within which the guest must end
+    #[arg(long, default_value_t = 900)]
+    limit: u64,
+    /// Without an IOMMU: the driver must refuse to work
+    #[arg(long)]
+    no_iommu: bool,
+    /// Folder of programs and traces
+    #[arg(long, default_value = "firmware")]
+    firmware: PathBuf,
+}
+
+impl GuestCommand {
+    pub fn run(self) -> Result<()> {
+        match self.action {
+            Action::Setup => {
+                let system = set_up()?;
+                println!("kernel {} in {}", system.release(), system.folder().display());
+                Ok(())
+            }
+            Action::Test { options, events } => {
+                options.boot(&TEST.replace("@EVENTS@", &events.to_string()))
+            }
+            Action::Run { options, command } => options.boot(&command),
+        }
+    }
+}
+
+/// The unpacked system in the cache.
+fn set_up() -> Result<System> {
+    let tools = std::env::var_os("RMT_TOOLS").map_or_else(|| PathBuf::from(TOOLS), PathBuf::from);
+    Ok(System::set_up(&tools.join("guest"), |text| eprintln!("{text}"))?)
+}
+
+impl GuestOptions {
+    /// Boots, runs a shell script and takes its exit code for the verdict.
+    fn boot(&self, task: &str) -> Result<()> {
+        self.config.load()?;
+        let system = set_up()?;
+        let folder = tempfile::tempdir()?;
+        let socket = folder.path().join("card.sock");
+        let card = VirtualCardProcess::start(&socket, &self.config)?;
+        let image = folder.path().join("initramfs");
+        self.initramfs(&system, task)?.write(&image)?;
+        card.wait_for(&socket)?;
+        let machine = Machine {
+            card: Some(socket),
+            iommu: !self.no_iommu,
+            limit: Duration::from_secs(self.limit),
+            ..Machine::default()
+        };
+        let verdict = machine.run(&system, &image)?;
+        eprintln!("guest: kernel {}, {:.1} s", system.release(), verdict.elapsed.as_secs_f64());
+        match verdict.code {
+            0 => Ok(()),
+            code => bail!("the guest's task ended with code {code}"),
+        }
+    }
+
+    /// The guest's file system: this very program, the firmware, the task.
+    fn initramfs(&self, system: &System, task: &str) -> Result<Initramfs> {
+        let mut initramfs = Initramfs::new(system)?;
+        initramfs.add_host_program("rmt", &std::env::current_exe()?)?;
+        initramfs.add("task", task);
+        add_folder(&mut initramfs, "firmware", &self.firmware)?;
+        Ok(initramfs)
+    }
+}
+
+/// Adds all files of a folder and those below it.
+fn add_folder(initramfs: &mut Initramfs, name: &str, folder: &Path) -> Result<()> {
+    let entries = std::fs::read_dir(folder)
+        .with_context(|| format!("cannot read {}; give it with --firmware", folder.display()))?;
+    for entry in entries {
+        let path = entry?.path();
+        let name = format!("{name}/{}", path.file_name().unwrap_or_default().to_string_lossy());
+        if path.is_dir() {
+            add_folder(initramfs, &name, &path)?;
+        } else {
+            initramfs.add_file(&name, &path)?;
+        }
+    }
+    Ok(())
+}
+
+/// `rmt card serve` as a process of its own, ended with this value.
+struct VirtualCardProcess {
+    child: Child,
+}
+
+impl VirtualCardProcess {
+    fn start(socket: &Path, config: &ConfigArguments) -> Result<Self> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["card", "serve", "--socket"]).arg(socket).args(config.to_arguments());
+        let child =
+            command.stdin(Stdio::null()).spawn().context("cannot start the virtual card")?;
+        Ok(Self { child })
+    }
+
+    /// Waits until it listens.
+    fn wait_for(&self, socket: &Path) -> Result<()> {
+        let deadline = Instant::now() + CARD_PATIENCE;
+        while !socket.exists() {
+            if Instant::now() > deadline {
+                bail!("the virtual card does not listen after {} s", CARD_PATIENCE.as_secs());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for VirtualCardProcess {
+    fn drop(&mut self) {
+        // It may have ended with its client.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
