@@ -46,6 +46,8 @@ pub struct EngineShape {
     pub scales: u32,
     /// Forest descriptors: 1 to 1024.
     pub forests: u32,
+    /// Window descriptors: 1 to 1024.
+    pub windows: u32,
 }
 
 /// A parameter of [`EngineShape`] that cannot be built.
@@ -77,6 +79,7 @@ impl EngineShape {
             tensors: 16,
             scales: 16,
             forests: 4,
+            windows: 4,
         }
     }
 
@@ -96,6 +99,7 @@ impl EngineShape {
             tensors: 64,
             scales: 64,
             forests: 16,
+            windows: 8,
         }
     }
 
@@ -115,6 +119,7 @@ impl EngineShape {
             tensors: 64,
             scales: 64,
             forests: 16,
+            windows: 16,
         }
     }
 
@@ -145,6 +150,7 @@ impl EngineShape {
             ("tensors", self.tensors, 1024),
             ("scales", self.scales, 1024),
             ("forests", self.forests, 1024),
+            ("windows", self.windows, 1024),
         ];
         for (parameter, found, high) in ranges {
             if !(1..=high).contains(&found) {
@@ -177,6 +183,7 @@ impl EngineShape {
             EngineRegion::TensorDescriptors => (self.tensors, 1),
             EngineRegion::ScaleDescriptors => (self.scales, 1),
             EngineRegion::ForestDescriptors => (self.forests, 1),
+            EngineRegion::WindowDescriptors => (self.windows, WINDOW_WORDS),
             EngineRegion::Weights => {
                 (self.weight_tiles * self.array, (self.array * 8).div_ceil(64))
             }
@@ -269,7 +276,12 @@ regions! {
     /// Write only: two tree nodes a word, in part 0 the one for ≤, in part 1 the one for >; nodes as `TreeNode::to_word`
     /// says, with the pair's address in place of the left child.
     TreePairs = 7;
+    /// Write only: four words for each window: what is checked, sizes, steps, the rest.
+    WindowDescriptors = 8;
 }
+
+/// Host words of a window descriptor.
+pub const WINDOW_WORDS: u32 = 4;
 
 macro_rules! counters {
     ($($(#[doc = $doc:literal])* $name:ident = $number:literal;)*) => {
@@ -300,6 +312,8 @@ counters! {
     ARRAY_CYCLES = 8;
     /// Products that joined others of their layer on the array.
     JOINED_PRODUCTS = 9;
+    /// Convolutions and poolings.
+    WINDOW_COMMANDS = 10;
 }
 
 macro_rules! descriptor_fields {
@@ -329,6 +343,10 @@ descriptor_fields! {
     TENSOR_IN_ROWS = 41, 1;
     /// Tensor: first word of row 0; a row takes ceil(columns / N) words.
     TENSOR_ROW_BASE = 42, 16;
+    /// Tensor: 1 if it stands in `Weights` as tiles of a convolution: as those of a product, the inputs of each row of the window rounded up to N.
+    TENSOR_CONVOLVED = 58, 1;
+    /// Tensor of a convolution, in place of the rows: number of its kernel shape.
+    TENSOR_KERNEL = 42, 10;
 
     /// Scale: 1 if the descriptor is in use.
     SCALE_VALID = 0, 1;
@@ -338,6 +356,49 @@ descriptor_fields! {
     SCALE_LAST_WORD = 17, 8;
     /// Scale: zero point, signed.
     SCALE_ZERO_POINT = 32, 32;
+
+    /// Window, word 0: 1 if the descriptor is in use.
+    WINDOW_VALID = 0, 1;
+    /// Window, word 0: number of its kernel shape (height, width, channels): equal to that of weights that fit.
+    WINDOW_KERNEL = 1, 10;
+    /// Window, word 0: lanes of the input.
+    WINDOW_INPUTS = 11, 9;
+    /// Window, word 0: places of the output.
+    WINDOW_PLACES = 20, 9;
+    /// Window, word 0: the most outputs of a convolution whose result fits a register.
+    WINDOW_MOST_OUTPUTS = 29, 9;
+    /// Window, word 0: 1 if the result of pooling fits a register.
+    WINDOW_POOLS = 38, 1;
+    /// Window, word 0: lanes of the result of pooling.
+    WINDOW_POOLED = 39, 9;
+    /// Window, word 1: columns of the output, less 1.
+    WINDOW_OUT_WIDTH = 0, 8;
+    /// Window, word 1: rows of the input.
+    WINDOW_IN_HEIGHT = 8, 9;
+    /// Window, word 1: lanes of a row of the input.
+    WINDOW_ROW_LANES = 17, 9;
+    /// Window, word 1: channels, less 1.
+    WINDOW_CHANNELS = 26, 8;
+    /// Window, word 1: rows of the window, less 1.
+    WINDOW_HEIGHT = 34, 8;
+    /// Window, word 1: columns of the window, less 1.
+    WINDOW_WIDTH = 42, 8;
+    /// Window, word 1: tiles that a row of the window takes, less 1.
+    WINDOW_SEGMENTS = 50, 14;
+    /// Window, word 2: rows from one place to the next.
+    WINDOW_STRIDE_ROWS = 0, 9;
+    /// Window, word 2: lanes of these rows, modulo 256.
+    WINDOW_STRIDE_ROW_LANES = 9, 8;
+    /// Window, word 2: lanes from one place to the next in a row.
+    WINDOW_STRIDE_LANES = 17, 17;
+    /// Window, word 2: rows of padding above the input.
+    WINDOW_PAD_ROWS = 34, 8;
+    /// Window, word 2: lanes of these rows, modulo 256.
+    WINDOW_PAD_ROW_LANES = 42, 8;
+    /// Window, word 3: lanes of padding left of the input.
+    WINDOW_PAD_LANES = 0, 16;
+    /// Window, word 3: places of the output, less 1.
+    WINDOW_LAST_PLACE = 16, 8;
 
     /// Channel of a scale: multiplier.
     CHANNEL_MULTIPLIER = 0, 31;
@@ -369,7 +430,7 @@ descriptor_fields! {
 /// among them: the context unit executes these and moves lanes to and from the engine.
 pub const OPCODES: &[u8] = &[
     0xa0, 0xa1, 0xa4, 0xa5, 0xa6, 0xa7, 0xa8, 0xa9, 0xaa, 0xab, 0xac, 0xad, 0xae, 0xaf, 0xb0, 0xc0,
-    0xc4, 0xc5,
+    0xc1, 0xc2, 0xc3, 0xc4, 0xc5,
 ];
 
 #[cfg(test)]

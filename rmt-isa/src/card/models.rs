@@ -10,9 +10,12 @@
 use super::HostWrite;
 use super::engine::*;
 use super::models_error::ModelLowerError;
-use crate::instruction::{Class, Instruction};
-use crate::operand::Bias;
 use crate::program::{Forest, ForestMode, Program, Scale, Tensor, TreeNode};
+
+mod uses;
+mod windows;
+
+use uses::{TensorUse, Uses};
 
 /// The host writes that install the models of a program: all descriptors of the engine (those
 /// that are not used are cleared) and the contents that they point at. Addresses count from the base of the
@@ -31,9 +34,10 @@ pub fn lower_models(
     image.check_descriptors("tensors", program.tensors.len(), shape.tensors)?;
     image.check_descriptors("scales", program.scales.len(), shape.scales)?;
     image.check_descriptors("forests", program.forests.len(), shape.forests)?;
+    image.check_descriptors("windows", program.windows.len(), shape.windows)?;
     for number in 0..shape.tensors {
         let descriptor = match program.tensors.get(number as usize) {
-            Some(tensor) => image.tensor(tensor, uses.tensors[number as usize])?,
+            Some(tensor) => image.tensor(program, tensor, uses.tensors[number as usize])?,
             None => 0,
         };
         image.write(EngineRegion::TensorDescriptors, number, 0, descriptor);
@@ -52,122 +56,18 @@ pub fn lower_models(
         };
         image.write(EngineRegion::ForestDescriptors, number, 0, descriptor);
     }
+    for number in 0..shape.windows {
+        let descriptor = match program.windows.get(number as usize) {
+            Some(window) if uses.windows[number as usize] => {
+                windows::descriptor(program, window, shape)?
+            }
+            _ => [0; WINDOW_WORDS as usize],
+        };
+        for (part, word) in descriptor.into_iter().enumerate() {
+            image.write(EngineRegion::WindowDescriptors, number, part as u32, word);
+        }
+    }
     Ok(image.writes)
-}
-
-/// In which forms a tensor is needed.
-#[derive(Clone, Copy, Default)]
-struct TensorUse {
-    /// As weights of a product.
-    tiles: bool,
-    /// As a bias, or as rows that are loaded.
-    rows: bool,
-}
-
-/// What the instructions of a program use.
-struct Uses {
-    tensors: Vec<TensorUse>,
-    scales: Vec<bool>,
-    forests: Vec<bool>,
-}
-
-impl Uses {
-    fn of(program: &Program, shape: &EngineShape) -> Result<Self, ModelLowerError> {
-        let mut uses = Self {
-            tensors: vec![TensorUse::default(); program.tensors.len()],
-            scales: vec![false; program.scales.len()],
-            forests: vec![false; program.forests.len()],
-        };
-        for action in &program.actions {
-            for (index, &instruction) in action.code.iter().enumerate() {
-                uses.add(instruction).map_err(|object| ModelLowerError::NoSuchObject {
-                    action: action.name.clone(),
-                    instruction: index,
-                    object,
-                })?;
-                let unsupported = |what: String, remedy| ModelLowerError::Unsupported {
-                    action: action.name.clone(),
-                    instruction: index,
-                    what,
-                    remedy,
-                };
-                if let Some(mnemonic) = missing_unit(instruction) {
-                    let remedy = "run this program in software".to_owned();
-                    return Err(unsupported(
-                        format!("`{mnemonic}` has no unit on this card"),
-                        remedy,
-                    ));
-                }
-                let lanes = lanes_of(program, instruction);
-                if lanes > shape.vector_lanes as usize {
-                    let what = format!(
-                        "`{instruction}` makes {lanes} lanes, a vector register has {}",
-                        shape.vector_lanes
-                    );
-                    let needed = lanes.next_power_of_two();
-                    return Err(unsupported(what, format!("raise `vector_lanes` to {needed}")));
-                }
-            }
-        }
-        Ok(uses)
-    }
-
-    fn add(&mut self, instruction: Instruction) -> Result<(), String> {
-        let missing = |what: &str, number: usize| format!("{what} {number}");
-        let mut tensor = |number: usize, change: fn(&mut TensorUse)| {
-            self.tensors.get_mut(number).map(change).ok_or_else(|| missing("tensor", number))
-        };
-        match instruction {
-            Instruction::VectorLoadTensor { tensor: number, .. } => {
-                tensor(number.index(), |u| u.rows = true)
-            }
-            Instruction::MatMul { weights, bias, .. } => {
-                tensor(weights.index(), |u| u.tiles = true)?;
-                match bias {
-                    Bias(Some(bias)) => tensor(bias.index(), |u| u.rows = true),
-                    Bias(None) => Ok(()),
-                }
-            }
-            Instruction::Requantise { scale, .. } => {
-                let used = self.scales.get_mut(scale.index());
-                used.map(|used| *used = true).ok_or_else(|| missing("scale", scale.index()))
-            }
-            Instruction::ForestEval { forest, .. } => {
-                let used = self.forests.get_mut(forest.index());
-                used.map(|used| *used = true).ok_or_else(|| missing("forest", forest.index()))
-            }
-            _ => Ok(()),
-        }
-    }
-}
-
-/// The mnemonic of an instruction that only the engine could execute, and does not.
-fn missing_unit(instruction: Instruction) -> Option<&'static str> {
-    let info = instruction.info();
-    let by_context_unit = matches!(
-        instruction,
-        Instruction::VectorLoadContext { .. } | Instruction::VectorStoreContext { .. }
-    );
-    let mine = matches!(info.class, Class::Vector | Class::Model) && !by_context_unit;
-    (mine && !OPCODES.contains(&info.opcode)).then_some(info.mnemonic)
-}
-
-/// Lanes of the vector that an instruction makes from something other than a vector.
-fn lanes_of(program: &Program, instruction: Instruction) -> usize {
-    let tensor = |number: usize| program.tensors.get(number);
-    let dimension = |number: usize, index: usize| {
-        tensor(number).and_then(|tensor| tensor.shape.get(index)).map_or(0, |&n| n as usize)
-    };
-    match instruction {
-        Instruction::VectorFill { lanes, .. }
-        | Instruction::VectorLoadEvent { lanes, .. }
-        | Instruction::VectorLoadContext { lanes, .. } => lanes.count(),
-        Instruction::VectorLoadTensor { tensor, .. } => dimension(tensor.index(), 1),
-        Instruction::MatMul { weights, .. } => {
-            dimension(weights.index(), 0).max(dimension(weights.index(), 1))
-        }
-        _ => 0,
-    }
 }
 
 /// The memories while they are being filled.
@@ -221,7 +121,15 @@ impl Image<'_> {
         Ok(first)
     }
 
-    fn tensor(&mut self, tensor: &Tensor, uses: TensorUse) -> Result<u64, ModelLowerError> {
+    fn tensor(
+        &mut self,
+        program: &Program,
+        tensor: &Tensor,
+        uses: TensorUse,
+    ) -> Result<u64, ModelLowerError> {
+        if uses.convolved {
+            return self.kernel(program, tensor);
+        }
         if !uses.tiles && !uses.rows {
             return Ok(0);
         }
@@ -247,7 +155,7 @@ impl Image<'_> {
             | TENSOR_COLUMNS.insert(columns as u64)
             | TENSOR_ROWS.insert(rows as u64);
         if uses.tiles {
-            let base = self.tiles(tensor, rows, columns)?;
+            let base = self.tiles(tensor, rows, 1, columns)?;
             descriptor |= TENSOR_TILED.insert(1) | TENSOR_TILE_BASE.insert(base.into());
         }
         if uses.rows {
@@ -257,31 +165,62 @@ impl Image<'_> {
         Ok(descriptor)
     }
 
+    /// Weights of a convolution: outputs × height × width × channels, no row of whose windows
+    /// shares a tile with another.
+    fn kernel(&mut self, program: &Program, tensor: &Tensor) -> Result<u64, ModelLowerError> {
+        let &[outputs, height, width, channels] = tensor.shape.as_slice() else {
+            return Err(self.bad_tensor(tensor, "a convolution needs four dimensions"));
+        };
+        let Some(kernel) = windows::kernel_number(program, [height, width, channels]) else {
+            return Err(self.bad_tensor(tensor, "no window of the program is as large"));
+        };
+        let (rows, inputs) = (height as usize, width as usize * channels as usize);
+        let outputs = outputs as usize;
+        if outputs == 0 || outputs > self.shape.vector_lanes as usize || rows * inputs == 0 {
+            let reason = format!("{outputs} outputs exceed {} lanes", self.shape.vector_lanes);
+            return Err(self.bad_tensor(tensor, &reason));
+        }
+        if tensor.values.len() != outputs * rows * inputs {
+            return Err(self.bad_tensor(tensor, "the shape has another number of values"));
+        }
+        let base = self.tiles(tensor, outputs, rows, inputs)?;
+        Ok(TENSOR_VALID.insert(1)
+            | TENSOR_ELEMENT.insert(tensor.element as u64)
+            | TENSOR_ROWS.insert(outputs as u64)
+            | TENSOR_CONVOLVED.insert(1)
+            | TENSOR_TILE_BASE.insert(base.into())
+            | TENSOR_KERNEL.insert(kernel.into()))
+    }
+
     fn bad_tensor(&self, tensor: &Tensor, reason: &str) -> ModelLowerError {
         ModelLowerError::Tensor { tensor: tensor.name.clone(), reason: reason.to_owned() }
     }
 
-    /// Weights as tiles, zero where a tile reaches past the tensor; gives the first tile.
+    /// Weights as tiles, zero where a tile reaches past its part; gives the first tile. Each output
+    /// has `parts` parts of `inputs` weights, which begin in a new tile.
     fn tiles(
         &mut self,
         tensor: &Tensor,
         outputs: usize,
+        parts: usize,
         inputs: usize,
     ) -> Result<u32, ModelLowerError> {
         let n = self.shape.array as usize;
-        let (tiles_down, tiles_across) = (outputs.div_ceil(n), inputs.div_ceil(n));
-        let words = tiles_down * tiles_across * n;
+        let tiles_of_part = inputs.div_ceil(n);
+        let tiles_across = parts * tiles_of_part;
+        let words = outputs.div_ceil(n) * tiles_across * n;
         let first =
             self.allocate(format!("tensor `{}`", tensor.name), EngineRegion::Weights, words)?;
-        let weight = |output: usize, input: usize| {
+        let weight = |output: usize, part: usize, input: usize| {
             let inside = output < outputs && input < inputs;
-            if inside { tensor.values[output * inputs + input] as u8 } else { 0 }
+            if inside { tensor.values[(output * parts + part) * inputs + input] as u8 } else { 0 }
         };
         for word in 0..words {
             let (tile, row) = (word / n, word % n);
-            let (first_output, input) = (tile / tiles_across * n, tile % tiles_across * n + row);
+            let (first_output, across) = (tile / tiles_across * n, tile % tiles_across);
+            let (part, input) = (across / tiles_of_part, across % tiles_of_part * n + row);
             let values: Vec<u64> =
-                (0..n).map(|column| weight(first_output + column, input).into()).collect();
+                (0..n).map(|column| weight(first_output + column, part, input).into()).collect();
             self.packed(EngineRegion::Weights, first + word as u32, &values, 8);
         }
         Ok(first / self.shape.array)

@@ -65,6 +65,16 @@ pub enum ModelLowerError {
         /// What is wrong.
         reason: String,
     },
+    /// A window is larger than the engine's vectors.
+    #[error(
+        "window `{window}`: {reason}; raise `vector_lanes` of the engine or use a smaller window"
+    )]
+    Window {
+        /// Name of the window.
+        window: String,
+        /// What is wrong.
+        reason: String,
+    },
     /// A scale has no channel.
     #[error("scale `{scale}` has no channel; give at least one")]
     EmptyScale {

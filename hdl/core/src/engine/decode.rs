@@ -6,7 +6,7 @@
 
 use super::lanes::field;
 use super::memory::HostMemory;
-use super::operation::{Function, Operand, Operation, Unit};
+use super::operation::{Function, Operand, Operation, Unit, WindowFunction};
 use super::ports::{Command, HostRequest, Start, thread_bits};
 use super::registers::{VectorType, VectorTypes};
 use super::words::{InstructionFields, decodes, opcode_of};
@@ -90,6 +90,8 @@ struct Context {
     bias: UInt,
     scale: UInt,
     forest: UInt,
+    /// Word 0 of the window's descriptor.
+    window: UInt,
 }
 
 /// What the check of one command says.
@@ -106,7 +108,7 @@ struct Outcome {
 impl Decoder {
     /// The descriptor number `index` of a table; 0, which is not valid, beyond its end.
     fn descriptor(&self, io: &DecoderIo, name: &str, region: EngineRegion, index: UInt) -> UInt {
-        let memory = HostMemory::new(name, region, 64, &self.shape, io.host.value());
+        let memory = HostMemory::part(name, region, 0, &self.shape, io.host.value());
         let count = self.shape.extent(region).words;
         let inside = delayed(format!("{name}_inside"), index.lt(u64::from(count)));
         let word = memory.read(io.valid.value(), index.resize(memory.address_width()));
@@ -268,21 +270,59 @@ impl Decoder {
             & field(c.bias, TENSOR_ELEMENT).eq(2)
             & field(c.bias, TENSOR_ROWS).eq(1)
             & field(c.bias, TENSOR_COLUMNS).eq(outputs);
-        let bias_fits = bias_fits.named("bias_fits");
+        let bias_fits = bias_fits.named("bias_fits") | !c.fields.has_bias;
         let last_output = outputs.trunc(9).wrapping_sub(UInt::lit(1, 9));
+
+        let layer = |u: Unit| {
+            unit(u);
+            op.field(|o| o.base).set(field(c.tensor, TENSOR_TILE_BASE).zext(16));
+            op.field(|o| o.last_result)
+                .set(super::registers::word_of_lane(&self.shape, last_output.trunc(8)));
+            op.field(|o| o.option).set(c.fields.has_bias);
+            op.field(|o| o.bias).set(field(c.bias, TENSOR_ROW_BASE));
+            op.field(|o| o.early).set(true);
+        };
+
+        let window = |function: WindowFunction| {
+            op.field(|o| o.function).set(function as u64);
+            op.field(|o| o.last_item).set(c.fields.window.zext(16));
+            op.field(|o| o.early).set(true);
+        };
+        let input_fits = (c.a.defined
+            & flag(c.window, WINDOW_VALID)
+            & field(c.window, WINDOW_INPUTS).eq(c.a.lanes))
+        .named("input_fits");
+        let kernel_fits = (flag(c.tensor, TENSOR_VALID)
+            & flag(c.tensor, TENSOR_CONVOLVED)
+            & field(c.tensor, TENSOR_ELEMENT).is_zero()
+            & field(c.tensor, TENSOR_KERNEL).eq(field(c.window, WINDOW_KERNEL))
+            & outputs.le(field(c.window, WINDOW_MOST_OUTPUTS).zext(16)))
+        .named("kernel_fits");
+        // What fits has at most 256 lanes, so that the low bits of the product are all of it.
+        let convolved =
+            (field(c.window, WINDOW_PLACES) * outputs.trunc(9)).trunc(9).named("convolved");
+        let pools = |function: WindowFunction, element: UInt| {
+            unit(Unit::Window);
+            window(function);
+            define(field(c.window, WINDOW_POOLED), element);
+            out.fits.set(input_fits & flag(c.window, WINDOW_POOLS));
+        };
 
         switch(c.fields.opcode)
             .is(opcode_of("MatMul"), || {
-                unit(Unit::Product);
-                op.field(|o| o.base).set(field(c.tensor, TENSOR_TILE_BASE).zext(16));
-                op.field(|o| o.last_result)
-                    .set(super::registers::word_of_lane(&self.shape, last_output.trunc(8)));
-                op.field(|o| o.option).set(c.fields.has_bias);
-                op.field(|o| o.bias).set(field(c.bias, TENSOR_ROW_BASE));
+                layer(Unit::Product);
                 define(outputs.trunc(9), i32_element);
-                out.fits.set(c.a.defined & weights_fit & (bias_fits | !c.fields.has_bias));
-                op.field(|o| o.early).set(true);
+                out.fits.set(c.a.defined & weights_fit & bias_fits);
             })
+            .is(opcode_of("Conv2d"), || {
+                layer(Unit::Window);
+                window(WindowFunction::Convolve);
+                op.field(|o| o.lane).set(last_output.trunc(8));
+                define(convolved, i32_element);
+                out.fits.set(input_fits & c.a.element.ne(2) & kernel_fits & bias_fits);
+            })
+            .is(opcode_of("PoolMax"), || pools(WindowFunction::Max, c.a.element))
+            .is(opcode_of("PoolSum"), || pools(WindowFunction::Sum, i32_element))
             .is(opcode_of("Requantise"), || {
                 unit(Unit::Requantise);
                 op.field(|o| o.base).set(field(c.scale, SCALE_BASE));
@@ -353,6 +393,12 @@ impl Component for Decoder {
             EngineRegion::ForestDescriptors,
             coming.object,
         );
+        let context_window = self.descriptor(
+            &io,
+            "window_descriptors",
+            EngineRegion::WindowDescriptors,
+            coming.window.zext(16),
+        );
         let valid = reg("checks", boolean(), false);
         valid.next(io.valid);
         let command = delayed("checked_command", io.command.value());
@@ -370,6 +416,7 @@ impl Component for Decoder {
             bias: context_bias,
             scale: context_scale,
             forest: context_forest,
+            window: context_window,
             fields,
         };
         let outcome = Outcome {

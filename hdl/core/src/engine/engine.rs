@@ -16,6 +16,7 @@ use super::sequencer::{Sequencer, SequencerIo};
 use super::steps::Steps;
 use super::tree::{TreeEngine, TreeEngineIo};
 use super::vector_lane::{VectorLane, VectorLaneIo};
+use super::window::{WindowUnit, WindowUnitIo};
 use rmt_isa::card::engine::*;
 use rtl_builder::prelude::*;
 
@@ -87,6 +88,7 @@ struct Units {
     registers: VectorRegistersIo,
     product: ProductUnitIo,
     tree: TreeEngineIo,
+    window: WindowUnitIo,
 }
 
 /// A result on its way to the registers.
@@ -94,6 +96,8 @@ struct Write {
     tag: WordTag,
     lanes: UInt,
     mask: UInt,
+    /// Lanes of the mask that go to the word behind.
+    carry: UInt,
 }
 
 impl Engine {
@@ -104,6 +108,10 @@ impl Engine {
 
     fn all_lanes(&self) -> UInt {
         UInt::lit((1 << self.shape.array) - 1, self.shape.array)
+    }
+
+    fn no_lanes(&self) -> UInt {
+        UInt::lit(0, self.shape.array)
     }
 
     /// The operands of the vector lanes, one cycle after the step.
@@ -179,6 +187,7 @@ impl Engine {
             tag: steps.tag(5, steps.is_unit(5, Unit::Requantise)),
             lanes: requantiser.results.value().repeat(groups as usize),
             mask: join_bools(&mask),
+            carry: self.no_lanes(),
         }
     }
 
@@ -211,7 +220,8 @@ impl Engine {
             last: Bool::lit(false),
         };
         let mask = lane_mask(&self.shape, lanes.lane);
-        (Write { tag, lanes: self.in_all_lanes(value), mask }, wanted & !free)
+        let lanes = self.in_all_lanes(value);
+        (Write { tag, lanes, mask, carry: self.no_lanes() }, wanted & !free)
     }
 
     /// Sends the lanes that the context unit asks for; gives whether it waits for a read.
@@ -328,19 +338,22 @@ impl Component for Engine {
             registers: instance("registers", VectorRegisters { shape: shape.clone() }),
             product: instance("product", ProductUnit { shape: shape.clone() }),
             tree: instance("forest_unit", TreeEngine { shape: shape.clone() }),
+            window: instance("window_unit", WindowUnit { shape: shape.clone() }),
         };
         let (sequencer, product, tree) = (&units.sequencer, &units.product, &units.tree);
+        let window = &units.window;
         let starts = (issuer.issue & !issued(Unit::Refuse)).named("operation_starts");
         sequencer.issue.set(starts);
         sequencer.thread.set(thread);
         sequencer.operation.set(operation);
-        sequencer.announce.set(product.announce);
+        sequencer.announce.set(product.announce | window.announce);
         busy.set(starts, thread, true);
         let ready = [
             sequencer.vector_ready.value(),
             sequencer.requantise_ready.value(),
             sequencer.read_ready.value(),
             sequencer.read_ready & tree.ready,
+            sequencer.read_ready & window.ready,
             Bool::lit(true),
         ];
         issuer.unit_ready.set(join_bools(&ready));
@@ -375,6 +388,23 @@ impl Component for Engine {
         tree.word.set(units.registers.a_lanes);
         tree.word_last.set(arrived.last);
 
+        window.host.set(host);
+        window.issue.set(issued(Unit::Window));
+        window.operation.set(operation);
+        window.thread.set(thread);
+        window.word_valid.set(steps.is_unit(1, Unit::Window));
+        window.word_index.set(arrived.word);
+        window.word.set(units.registers.a_lanes);
+        window.word_last.set(arrived.last);
+        window.array_free.set(product.array_free);
+        window.fires.set(product.window_fires);
+        window.sums.set(product.window_sums);
+        window.sums_lanes.set(product.data);
+        window.products_announce.set(product.announce);
+        product.window_holds.set(window.holds_array);
+        product.window_step.set(window.step);
+        product.window_activations.set(window.activations);
+
         // Writes: the calendar lets one happen a cycle, lanes from outside take what is left.
         let results: Vec<SInt> = lanes.iter().map(|lane| lane.result.value()).collect();
         let held: Vec<SInt> = lanes.iter().map(|lane| lane.a_held.value()).collect();
@@ -387,11 +417,19 @@ impl Component for Engine {
             tag: steps.tag(2, steps.is_unit(2, Unit::Vector) & !is_lane & !is_reduced(2)),
             lanes: join(&results),
             mask: mux(done.one_lane, lane_mask(&shape, done.lane), self.all_lanes()),
+            carry: self.no_lanes(),
         };
         let product_write = Write {
             tag: product.write.value(),
             lanes: product.data.value(),
             mask: self.all_lanes(),
+            carry: self.no_lanes(),
+        };
+        let window_write = Write {
+            tag: window.write.value(),
+            lanes: window.data.value(),
+            mask: window.mask.value(),
+            carry: window.carry.value(),
         };
         let (from_context, lanes_in_wait) = self.lanes_in(&io, &busy, sequencer, &decoder);
         let lanes_out_wait = self.lanes_out(&io, &busy, &units, &decoder);
@@ -402,6 +440,7 @@ impl Component for Engine {
         let write_valid = vector.tag.valid
             | requantised.tag.valid
             | product_write.tag.valid
+            | window_write.tag.valid
             | from_context.tag.valid;
         let choose = |part: &dyn Fn(&Write) -> UInt| {
             priority_mux(
@@ -409,6 +448,7 @@ impl Component for Engine {
                     (product_write.tag.valid, part(&product_write)),
                     (requantised.tag.valid, part(&requantised)),
                     (vector.tag.valid, part(&vector)),
+                    (window_write.tag.valid, part(&window_write)),
                 ],
                 part(&from_context),
             )
@@ -423,7 +463,8 @@ impl Component for Engine {
         });
         registers.lanes.set(choose(&|w| w.lanes));
         registers.mask.set(choose(&|w| w.mask));
-        for write in [&product_write, &requantised, &vector] {
+        registers.carry.set(choose(&|w| w.carry));
+        for write in [&product_write, &requantised, &vector, &window_write] {
             busy.set(write.tag.valid & write.tag.last, write.tag.thread, false);
         }
 
@@ -485,6 +526,7 @@ impl Component for Engine {
             (ISSUE_STALLS, issuer.stalls.value()),
             (ARRAY_CYCLES, product.running.value()),
             (JOINED_PRODUCTS, product.joins.value()),
+            (WINDOW_COMMANDS, issued(Unit::Window)),
         ]);
         self.host_answer(&io, &host, &counters);
     }

@@ -7,7 +7,7 @@ use rmt_isa::card::engine::EngineShape;
 use rtl_builder::prelude::*;
 
 /// Units by number, with [`super::operation::Unit::Refuse`].
-pub const UNITS: u32 = 5;
+pub const UNITS: u32 = 6;
 
 /// Holds operations and issues at most one a cycle: products first, else round robin among the
 /// threads that can go.

@@ -42,3 +42,33 @@ pub fn field(word: UInt, field: BitField) -> UInt {
 pub fn one_hot(index: UInt, count: u32) -> Vec<Bool> {
     (0..count).map(|i| index.eq(u64::from(i))).collect()
 }
+
+/// Rotates the lanes of a word: lane i of the result is lane i + `by` of `word`, round the end.
+/// There is a power of two of lanes, of `width` bits; each step of the rotation gets a name.
+#[track_caller]
+pub fn rotate_down(name: &str, word: UInt, width: u32, by: UInt) -> UInt {
+    rotate(name, word, by, |bit| width << bit)
+}
+
+/// Rotates the lanes of a word the other way: lane i of `word` becomes lane i + `by`.
+#[track_caller]
+pub fn rotate_up(name: &str, word: UInt, width: u32, by: UInt) -> UInt {
+    let all = word.width();
+    rotate(name, word, by, |bit| all - (width << bit))
+}
+
+/// Each bit of `by` that is set moves bit `distance(bit)` of the word to bit 0.
+#[track_caller]
+fn rotate(name: &str, word: UInt, by: UInt, distance: impl Fn(u32) -> u32) -> UInt {
+    (0..by.width()).fold(word, |word, bit| {
+        let distance = distance(bit);
+        let moved = word.bits(0..distance).concat(word.bits(distance..word.width()));
+        mux(by.bit(bit), moved, word).named(format!("{name}_{bit}"))
+    })
+}
+
+/// As many of `count` bits as `number` says are set, the lowest ones.
+#[track_caller]
+pub fn thermometer(number: UInt, count: u32) -> UInt {
+    join_bools(&(0..count).map(|i| number.gt(u64::from(i))).collect::<Vec<_>>())
+}

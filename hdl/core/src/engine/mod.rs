@@ -5,7 +5,8 @@
 //!  command ─► decoder ─► issuer ─► sequencer ──reads──► registers ──words──┬─► vector lanes ─► reducer ─┐
 //!             checks,    one slot  one word a cycle   (block RAM)          ├─► requantiser ─────────────┤
 //!             types,     a thread                                          ├─► product unit (array) ────┤
-//!             descriptors                                                  └─► tree engine              │
+//!             descriptors                                                  ├─► window unit ─────────────┤
+//!                                                                          └─► tree engine              │
 //!  response ◄── scalar results, early answers ◄────────────────────────────────────── writes ◄──────────┘
 //! ```
 //!
@@ -15,7 +16,8 @@
 //! - [`sequencer`]: reads a register word by word; says who writes when. [`steps`]: its steps, delayed.
 //! - [`registers`], [`event_copy`], [`memory`]: where data stand.
 //! - [`vector_lane`], [`reduce`], [`requantiser`], [`product`] with [`batch`], [`weights`],
-//!   [`array`](mod@array) and [`cell`](mod@cell), [`tree`]: the units.
+//!   [`array`](mod@array) and [`cell`](mod@cell), [`window`] with [`geometry`], [`walk`], [`pool`] and
+//!   [`align`], [`tree`]: the units.
 //! - [`lanes_out`]: registers on their way to the context unit.
 //! - [`engine`]: all of it joined.
 //!
@@ -23,6 +25,7 @@
 //! No unit ever stalls: whoever starts an operation knows the cycle in which its result is
 //! written, and starts only when the write port is free then.
 
+pub mod align;
 pub mod array;
 pub mod batch;
 pub mod cell;
@@ -30,11 +33,13 @@ pub mod decode;
 #[allow(clippy::module_inception, reason = "the module that joins the others")]
 pub mod engine;
 pub mod event_copy;
+pub mod geometry;
 pub mod issue;
 pub mod lanes;
 pub mod lanes_out;
 pub mod memory;
 pub mod operation;
+pub mod pool;
 pub mod ports;
 pub mod product;
 pub mod reduce;
@@ -44,7 +49,9 @@ pub mod sequencer;
 pub mod steps;
 pub mod tree;
 pub mod vector_lane;
+pub mod walk;
 pub mod weights;
+pub mod window;
 pub mod words;
 
 pub use engine::{Engine, EngineIo};

@@ -15,8 +15,10 @@ pub enum Unit {
     Product = 2,
     /// The tree engine.
     Tree = 3,
+    /// Convolutions and pooling.
+    Window = 4,
     /// None: the command is answered with its status.
-    Refuse = 4,
+    Refuse = 5,
 }
 
 /// Bits of a [`Unit`] number.
@@ -48,6 +50,17 @@ pub enum Function {
 /// Bits of a [`Function`] number.
 pub const FUNCTION_BITS: u32 = 4;
 
+/// What the window unit does with the lanes under a window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WindowFunction {
+    /// The sum of their products with weights.
+    Convolve = 0,
+    /// The largest of each channel.
+    Max = 1,
+    /// The sum of each channel.
+    Sum = 2,
+}
+
 /// Where the first operand of the vector unit comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operand {
@@ -69,7 +82,7 @@ pub const OPERAND_BITS: u32 = 2;
 pub struct Operation {
     /// Number of the unit that executes it
     pub unit: UInt,
-    /// Vector unit: number of the function
+    /// Vector unit: number of the function; window unit: number of the window function
     pub function: UInt,
     /// Vector unit: where the first operand comes from
     pub operand: UInt,
@@ -89,19 +102,19 @@ pub struct Operation {
     pub element: UInt,
     /// Only one lane of the word is written or read
     pub one_lane: Bool,
-    /// That lane
+    /// That lane; convolution: outputs, less 1
     pub lane: UInt,
     /// Value for all lanes; zero point of a requantisation
     pub value: SInt,
     /// First word of row, scale or forest, or first tile, or byte of the event
     pub base: UInt,
-    /// Scale: last word before the channels repeat; forest: last tree
+    /// Scale: last word before the channels repeat; forest: last tree; window: its number
     pub last_item: UInt,
-    /// Product: words of the result, less 1
+    /// Product: words of the result, less 1; convolution: words of the outputs of a place, less 1
     pub last_result: UInt,
-    /// Product: there is a bias; forest: votes are counted
+    /// Product, convolution: there is a bias; forest: votes are counted
     pub option: Bool,
-    /// Product: first word of the bias
+    /// Product, convolution: first word of the bias
     pub bias: UInt,
     /// The answer is sent when the operation is issued, with `status`
     pub early: Bool,

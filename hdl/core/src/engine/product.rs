@@ -1,12 +1,14 @@
 //! The product unit: feeds the array with activations and weights, adds bias and partial sums.
 
+use super::align::Unaligned;
 use super::array::MacArray;
 use super::batch::{BatchStep, Batcher, Job};
 use super::cell::{ACTIVATION_BITS, SUM_BITS};
 use super::lanes::{join, split};
-use super::operation::{Operation, WordTag, word_bits};
+use super::operation::{Operation, WordTag, lane_bits, word_bits};
 use super::ports::{HostRequest, thread_bits};
 use super::weights::{TILE_BITS, WeightLoader};
+use super::window::WindowStep;
 use rmt_isa::card::engine::EngineShape;
 use rtl_builder::prelude::*;
 
@@ -57,57 +59,86 @@ pub struct ProductUnitIo {
     pub write: Output<WordTag>,
     /// N lanes of 32 bits
     pub data: Output<UInt>,
+    /// A convolution waits for the array or uses it
+    pub window_holds: Input<Bool>,
+    /// No product is on the array
+    pub array_free: Output<Bool>,
+    /// A step of a convolution; only when `array_free`
+    pub window_step: Input<WindowStep>,
+    /// It happens
+    pub window_fires: Output<Bool>,
+    /// Two cycles after it: its activations
+    pub window_activations: Input<UInt>,
+    /// Where the sums of a convolution go that are in `data` now
+    pub window_sums: Output<Unaligned>,
     /// A wave starts, for counting
     pub wave: Output<Bool>,
     /// A row of weights is read, for counting
     pub load: Output<Bool>,
-    /// A batch is under way, for counting
+    /// A batch or a convolution is under way, for counting
     pub running: Output<Bool>,
     /// A product joins a batch, for counting
     pub joins: Output<Bool>,
 }
 
 /// What a wave carries along until its sums come out.
-#[derive(Clone, Copy, Bundle)]
-struct Wave {
-    /// Its sums begin with the bias, not with those of the last tile.
-    first: Bool,
-    /// Where the sums of its product wait.
-    place: UInt,
-    thread: UInt,
-    register: UInt,
-    word: UInt,
-    last_word: Bool,
-    biased: Bool,
-    bias: UInt,
+#[derive(Clone, Copy, Debug, Bundle)]
+pub struct Wave {
+    /// Its sums begin with the bias, not with those of the last tile
+    pub first: Bool,
+    /// Where its sums wait for the next tile
+    pub place: UInt,
+    /// Thread that owns the result
+    pub thread: UInt,
+    /// Register of the result
+    pub register: UInt,
+    /// Word of the result
+    pub word: UInt,
+    /// The last word of its operation
+    pub last_word: Bool,
+    /// There is a bias
+    pub biased: Bool,
+    /// Word of the bias
+    pub bias: UInt,
+    /// The sums are those of a convolution: they go to the window unit
+    pub unaligned: Bool,
+    /// Convolution: first lane in the word
+    pub lane: UInt,
+    /// Convolution: lanes, less 1
+    pub last_lane: UInt,
 }
 
 impl Wave {
-    fn shape(shape: &EngineShape) -> Self {
+    /// The shape for an engine.
+    pub fn shape(shape: &EngineShape) -> Self {
         let step = BatchStep::shape(shape);
         Self {
             first: boolean(),
-            place: step.place,
+            place: uint(bits_for(shape.partial_sums().into())),
             thread: step.member.thread,
             register: step.member.register,
             word: step.output,
             last_word: boolean(),
             biased: boolean(),
             bias: step.member.bias,
+            unaligned: boolean(),
+            lane: uint(lane_bits(shape)),
+            last_lane: uint(lane_bits(shape)),
         }
     }
 
-    fn of(step: &BatchStep) -> Self {
+    fn of(shape: &EngineShape, step: &BatchStep) -> Self {
         let member = &step.member;
         Self {
             first: step.first,
-            place: step.place,
+            place: step.place.resize(bits_for(shape.partial_sums().into())),
             thread: member.thread,
             register: member.register,
             word: step.output,
             last_word: step.output.eq(member.last_output),
             biased: member.biased,
             bias: member.bias.wrapping_add(step.output),
+            ..zero(&Self::shape(shape))
         }
     }
 }
@@ -128,9 +159,8 @@ impl ProductUnit {
     }
 
     /// A wave in each cycle from its step to its sums, delayed as one word.
-    fn tags(&self, fires: Bool, step: &BatchStep) -> Vec<Tag> {
-        let mut line =
-            vec![Tag { valid: fires, ends: fires & step.ends, wave: pack(Wave::of(step)) }];
+    fn tags(&self, fires: Bool, ends: Bool, wave: Wave) -> Vec<Tag> {
+        let mut line = vec![Tag { valid: fires, ends: fires & ends, wave: pack(wave) }];
         for cycle in 1..=Self::latency(&self.shape) as usize {
             let before = &line[cycle - 1];
             let tag = scope(format!("wave{cycle}"), || {
@@ -209,6 +239,12 @@ impl Component for ProductUnit {
             announce: output(boolean()),
             write: output(WordTag::shape(shape)),
             data: output(word),
+            window_holds: input(boolean()),
+            array_free: output(boolean()),
+            window_step: input(WindowStep::shape(shape)),
+            window_fires: output(boolean()),
+            window_activations: input(uint(shape.array * ACTIVATION_BITS)),
+            window_sums: output(Unaligned::shape(shape)),
             wave: output(boolean()),
             load: output(boolean()),
             running: output(boolean()),
@@ -235,31 +271,44 @@ impl Component for ProductUnit {
             biased: operation.option,
             bias: operation.bias,
         });
-        batcher.hold.set(false);
+        batcher.hold.set(io.window_holds);
         let step = batcher.step.value();
+        let window_step = io.window_step.value();
         let fires = loader.fires.value();
-        batcher.fires.set(fires);
+        let batch_fires = (fires & step.valid).named("batch_fires");
+        let window_fires = (fires & !step.valid).named("convolution_fires");
+        batcher.fires.set(batch_fires);
         batcher.loader_free_next.set(loader.free_next);
+        io.array_free.set(!batcher.running & !step.valid);
+        io.window_fires.set(window_fires);
         loader.host.set(io.host);
-        loader.wanted.set(step.valid);
-        loader.tile.set(step.tile);
+        loader.wanted.set(step.valid | window_step.valid);
+        loader.tile.set(mux(step.valid, step.tile, window_step.tile));
         array.load.set(loader.load);
         array.load_plane.set(loader.load_plane);
         array.load_row.set(loader.load_row);
         array.weights.set(loader.load_weights);
-        array.activations.set(self.activations(&io, fires, &step));
+        let convolves = delayed("convolves_q", delayed("convolves", window_fires));
+        let of_product = self.activations(&io, batch_fires, &step);
+        array.activations.set(mux(convolves, io.window_activations.value(), of_product));
         array.plane.set(delayed("wave_plane_q", delayed("wave_plane", loader.plane.value())));
         io.wave.set(fires);
         io.load.set(loader.reads);
-        io.running.set(batcher.running | step.valid);
+        io.running.set(batcher.running | step.valid | window_step.valid);
         io.joins.set(batcher.joins);
 
         // The sums of a wave begin with its bias or with the sums of its last tile.
         let shape_of_wave = Wave::shape(shape);
-        let tags = self.tags(fires, &step);
+        let wave = mux(step.valid, Wave::of(shape, &step), window_step.wave);
+        let tags = self.tags(fires, mux(step.valid, step.ends, window_step.ends), wave);
         let out = tags.len() - 1;
-        io.announce.set(tags[out - ANNOUNCE_CYCLES as usize].ends);
         let wave = |cycle: usize| unpack(&shape_of_wave, tags[cycle].wave);
+        // The sums of a convolution are written one cycle later, when they have been turned.
+        let announced = out - ANNOUNCE_CYCLES as usize;
+        io.announce.set(
+            (tags[announced].ends & !wave(announced).unaligned)
+                | (tags[announced + 1].ends & wave(announced + 1).unaligned),
+        );
         let (early, next, now) = (wave(out - 2), wave(out - 1), wave(out));
         io.bias_enable.set(tags[out - 2].valid & early.first & early.biased);
         io.bias_address.set(early.bias);
@@ -269,11 +318,7 @@ impl Component for ProductUnit {
         let sums = wire("sums", uint(n * SUM_BITS));
         let follows = delayed("follows", tags[out - 1].valid & next.place.eq(early.place))
             .doc("The sums that come out now are those that the next wave begins with");
-        let so_far = mux(
-            follows,
-            sums.value(),
-            partial_sums.read(next.place.resize(partial_sums.address_width())),
-        );
+        let so_far = mux(follows, sums.value(), partial_sums.read(next.place));
         let none = UInt::lit(0, 1).repeat((n * SUM_BITS) as usize);
         let bias = mux(next.biased, io.bias_word.value(), none);
         let begin = delayed("begin", mux(next.first, bias, so_far));
@@ -283,14 +328,19 @@ impl Component for ProductUnit {
             .map(|(begin, sum)| begin.wrapping_add(sum))
             .collect();
         sums.set(join(&totals));
-        partial_sums.write(
-            tags[out].valid,
-            now.place.resize(partial_sums.address_width()),
-            sums.value(),
-        );
+        partial_sums.write(tags[out].valid, now.place, sums.value());
         io.data.set(sums.value());
+        io.window_sums.set(Unaligned {
+            valid: tags[out].ends & now.unaligned,
+            thread: now.thread,
+            register: now.register,
+            word: now.word,
+            lane: now.lane,
+            last_lane: now.last_lane,
+            last: now.last_word,
+        });
         io.write.set(WordTag {
-            valid: tags[out].ends,
+            valid: tags[out].ends & !now.unaligned,
             thread: now.thread,
             register: now.register,
             word: now.word,

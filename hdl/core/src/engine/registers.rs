@@ -1,6 +1,6 @@
 //! The vector registers: lanes in block RAM, lengths and element types beside them.
 
-use super::lanes::{join_bools, one_hot};
+use super::lanes::{join, join_bools, one_hot, split};
 use super::operation::{WordTag, lane_bits, word_bits};
 use super::ports::thread_bits;
 use rmt_isa::card::engine::EngineShape;
@@ -9,7 +9,8 @@ use rtl_builder::prelude::*;
 /// Eight vector registers for each thread, in words of N lanes of 32 bits.
 ///
 /// Two words are read and one is written each cycle. A word that is written can be read from the
-/// next cycle on.
+/// next cycle on. Each lane is a memory of its own, so that the lanes of a write may stand in two
+/// words that follow each other.
 #[derive(Clone, Debug)]
 pub struct VectorRegisters {
     /// The engine's parameters.
@@ -53,6 +54,8 @@ pub struct VectorRegistersIo {
     pub lanes: Input<UInt>,
     /// Which of them are written, bit i for lane i
     pub mask: Input<UInt>,
+    /// Which of them go to the word behind
+    pub carry: Input<UInt>,
 }
 
 impl Component for VectorRegisters {
@@ -79,6 +82,7 @@ impl Component for VectorRegisters {
             write: input(WordTag::shape(shape)),
             lanes: input(lanes),
             mask: input(uint(shape.array)),
+            carry: input(uint(shape.array)),
         }
     }
 
@@ -86,16 +90,36 @@ impl Component for VectorRegisters {
         let shape = &self.shape;
         let words = shape.words_per_register();
         let depth = u64::from(shape.threads) * 8 * u64::from(words);
-        let lanes = SyncMem::new("lanes_memory", uint(shape.array * 32), depth);
         let address = |thread: UInt, register: UInt, word: UInt| match words {
             1 => cat(&[thread, register]),
             _ => cat(&[thread, register, word]),
         };
         let (a, b, write) = (io.a.value(), io.b.value(), io.write.value());
-        io.a_lanes.set(lanes.read(io.read, address(a.thread, a.register, a.word)));
-        io.b_lanes.set(lanes.read(io.read, address(b.thread, b.register, b.word)));
-        let to = address(write.thread, write.register, write.word);
-        lanes.write_lanes(write.valid, to, io.lanes, io.mask);
+        let read_a = address(a.thread, a.register, a.word).named("read_a");
+        let read_b = address(b.thread, b.register, b.word).named("read_b");
+        let to = address(write.thread, write.register, write.word).named("write_here");
+        let behind = address(
+            write.thread,
+            write.register,
+            write.word.wrapping_add(UInt::lit(1, write.word.width())),
+        )
+        .named("write_behind");
+        let (a_lanes, b_lanes): (Vec<SInt>, Vec<SInt>) = split(io.lanes.value(), 32)
+            .into_iter()
+            .enumerate()
+            .map(|(i, lane)| {
+                let bit = i as u32;
+                let memory = SyncMem::new(format!("lane{i}"), sint(32), depth);
+                memory.write(
+                    write.valid & io.mask.value().bit(bit),
+                    mux(io.carry.value().bit(bit), behind, to),
+                    lane,
+                );
+                (memory.read(io.read, read_a), memory.read(io.read, read_b))
+            })
+            .unzip();
+        io.a_lanes.set(join(&a_lanes));
+        io.b_lanes.set(join(&b_lanes));
     }
 }
 

@@ -49,6 +49,8 @@ pub struct InstructionFields {
     pub event_byte: UInt,
     /// Lane.
     pub lane: UInt,
+    /// Window.
+    pub window: UInt,
 }
 
 impl InstructionFields {
@@ -71,6 +73,7 @@ impl InstructionFields {
             has_bias: bias.ne(0xffff),
             event_byte: low.trunc(6),
             lane: low.trunc(8),
+            window: slot(word, operand::WINDOW),
         }
     }
 }

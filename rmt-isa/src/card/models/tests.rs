@@ -1,7 +1,7 @@
 use super::*;
 use crate::assembly::assemble;
 use crate::operand::Element;
-use crate::program::{Action, ChannelScale};
+use crate::program::{Action, ChannelScale, Window};
 use std::collections::HashMap;
 
 fn tensor(name: &str, element: Element, shape: &[u32]) -> Tensor {
@@ -144,10 +144,7 @@ fn what_does_not_fit_is_refused_with_the_parameter_to_raise() {
     let error = refused(&large, &shape);
     assert!(error.ends_with("a vector register has 32; raise `vector_lanes` to 64"), "{error}");
     let pooling = program("exit decided\nRMT_POOL_MAX v1, v0, window0\n");
-    assert_eq!(
-        refused(&pooling, &shape),
-        "action `act`, instruction 1: `RMT_POOL_MAX` has no unit on this card; run this program in software"
-    );
+    assert!(refused(&pooling, &shape).ends_with("there is no window 0; verify the program first"));
     let scales = vec![Scale { name: "s".into(), model: 0, channels: vec![], zero_point: 0 }; 17];
     let many = Program { scales, ..Program::default() };
     assert!(refused(&many, &shape).contains("raise `scales` of the engine to 17"));
@@ -168,4 +165,80 @@ fn a_forest_in_a_circle_is_refused() {
     }];
     let error = refused(&program, &EngineShape::tiny());
     assert_eq!(error, "forest `f`: a node is reached twice; verify the program first");
+}
+
+/// A window of 3 × 2 on 4 × 5 with 3 channels, strides 2 and 1, padded by 1 and 0; 2 × 4 places.
+fn window() -> Window {
+    Window {
+        name: "win".into(),
+        in_height: 4,
+        in_width: 5,
+        channels: 3,
+        height: 3,
+        width: 2,
+        stride_y: 2,
+        stride_x: 1,
+        pad_top: 1,
+        pad_left: 0,
+        out_height: 2,
+        out_width: 4,
+    }
+}
+
+#[test]
+fn weights_of_a_convolution_begin_a_tile_with_each_row_of_the_window() {
+    let shape = EngineShape { vector_lanes: 64, ..EngineShape::tiny() };
+    let mut program = program("RMT_CONV_2D v1, v0, window1, tensor0, none\n");
+    let other = Window { width: 1, ..window() };
+    program.windows = vec![other, window()];
+    program.tensors = vec![tensor("k", Element::I8, &[5, 3, 2, 3])];
+    let memory = memory(&program, &shape);
+    let descriptor = memory[&shape.host_address(EngineRegion::TensorDescriptors, 0, 0)];
+    assert_eq!(TENSOR_CONVOLVED.extract(descriptor), 1);
+    assert_eq!(TENSOR_KERNEL.extract(descriptor), 1);
+    // Six inputs of a row of the window take two tiles; three rows; five outputs take two.
+    for tile in 0..12 {
+        for row in 0..4 {
+            let word = memory[&shape.host_address(EngineRegion::Weights, tile * 4 + row, 0)];
+            for column in 0..4 {
+                let (output, part) = (tile / 6 * 4 + column, tile % 6 / 2);
+                let input = tile % 2 * 4 + row;
+                let inside = output < 5 && input < 6;
+                let expected = if inside { (output * 3 + part) * 6 + input + 1 } else { 0 };
+                assert_eq!(word >> (8 * column) & 0xff, expected.into(), "{tile} {row} {column}");
+            }
+        }
+    }
+}
+
+#[test]
+fn window_descriptors_hold_products_of_the_sizes() {
+    let shape = EngineShape { vector_lanes: 64, ..EngineShape::tiny() };
+    let mut program = program("RMT_POOL_SUM v1, v0, window0\n");
+    program.windows = vec![window()];
+    let memory = memory(&program, &shape);
+    let word = |part| memory[&shape.host_address(EngineRegion::WindowDescriptors, 0, part)];
+    assert_eq!(WINDOW_INPUTS.extract(word(0)), 60);
+    assert_eq!(WINDOW_PLACES.extract(word(0)), 8);
+    assert_eq!(WINDOW_MOST_OUTPUTS.extract(word(0)), 8);
+    assert_eq!((WINDOW_POOLS.extract(word(0)), WINDOW_POOLED.extract(word(0))), (1, 24));
+    assert_eq!(WINDOW_ROW_LANES.extract(word(1)), 15);
+    assert_eq!(WINDOW_SEGMENTS.extract(word(1)), 1);
+    assert_eq!(WINDOW_STRIDE_ROW_LANES.extract(word(2)), 30);
+    assert_eq!(WINDOW_PAD_ROW_LANES.extract(word(2)), 15);
+    assert_eq!(WINDOW_LAST_PLACE.extract(word(3)), 7);
+    program.windows[0].pad_left = 2;
+    assert_eq!(
+        refused(&program, &shape),
+        "window `win`: its padding at the left is 2, this engine takes 0..=1; raise `vector_lanes` \
+         of the engine or use a smaller window"
+    );
+}
+
+#[test]
+fn a_result_that_is_longer_than_a_register_is_refused() {
+    let mut program = program("RMT_POOL_SUM v1, v0, window0\n");
+    program.windows = vec![Window { channels: 1, out_width: 4, out_height: 10, ..window() }];
+    let error = refused(&program, &EngineShape::tiny());
+    assert!(error.contains("makes 40 lanes, a vector register has 32"), "{error}");
 }

@@ -86,12 +86,17 @@ impl Bench {
         let extent = |region| shape.extent(region).words.into();
         let thread_bits = shape.threads.trailing_zeros();
         let word_bits = shape.words_per_register().trailing_zeros().max(1);
-        let memories: [(&str, u64, u32); 12] = [
-            (
-                "registers.lanes_memory",
-                (shape.threads * 8 * shape.words_per_register()).into(),
-                n * 32,
-            ),
+        let words = shape.words_per_register().into();
+        let registers = u64::from(shape.threads) * 8 * words;
+        let mut memories: Vec<(String, u64, u32)> = (0..n)
+            .flat_map(|lane| {
+                [
+                    (format!("registers.lane{lane}"), registers, 32),
+                    (format!("window_unit.input{lane}"), words, 32),
+                ]
+            })
+            .collect();
+        let others: [(&str, u64, u32); 11] = [
             ("constants", extent(EngineRegion::Constants), n * 32),
             ("product.loader.weights", extent(EngineRegion::Weights), n * 8),
             ("product.vectors", (shape.threads * shape.words_per_register()).into(), n * 16),
@@ -104,11 +109,12 @@ impl Bench {
             ("decoder.vector_types", (shape.threads * 8).into(), 11),
             ("event_copy.events", shape.threads.into(), 512),
         ];
+        memories.extend(others.map(|(name, words, bits)| (name.to_owned(), words, bits)));
         for (memory, words, bits) in memories {
             for word in 0..words {
                 let garbage: Vec<u64> = (0..16).map(|_| random.bits()).collect();
                 let garbage = Bits::from_words(1024, &garbage).slice(0, bits);
-                self.sim.poke_mem(memory, word, &garbage);
+                self.sim.poke_mem(&memory, word, &garbage);
             }
         }
     }
@@ -217,8 +223,8 @@ impl Bench {
         (0..count)
             .map(|lane| {
                 let word = (thread as usize * 8 + register) * words + lane / n;
-                let bits = self.sim.peek_mem("registers.lanes_memory", word as u64);
-                bits.slice((lane % n * 32) as u32, 32).to_u64() as u32 as i32
+                let memory = format!("registers.lane{}", lane % n);
+                self.sim.peek_mem(&memory, word as u64).to_u64() as u32 as i32
             })
             .collect()
     }

@@ -51,7 +51,9 @@ fn instruction(
     let lanes = Lanes::new(lanes as u16).unwrap();
     let (d, a, b) = (vector(random), vector(random), vector(random));
     let (s, t) = (scalar(random), scalar(random));
-    let tensor = TensorId::new(objects(program.tensors.len(), random)).unwrap();
+    let first_kernel = program.tensors.iter().position(|tensor| tensor.shape.len() == 4);
+    let flat = first_kernel.unwrap_or(program.tensors.len());
+    let tensor = TensorId::new(objects(flat, random)).unwrap();
     let lane_end = random.pick(&[12, 12, 256]);
     let lane = Lane::new(random.below(lane_end) as u16).unwrap();
     match opcode {
@@ -75,9 +77,35 @@ fn instruction(
         0xaf => Instruction::VectorSum { d: s, a },
         0xb0 => Instruction::ArgMax { d: s, a },
         0xc0 => {
-            let bias = objects(program.tensors.len() + 1, random);
-            let bias = TensorId::new(bias).filter(|b| b.index() < program.tensors.len());
+            let bias = objects(flat + 1, random);
+            let bias = TensorId::new(bias).filter(|b| b.index() < flat);
             Instruction::MatMul { d, a, weights: tensor, bias: Bias(bias) }
+        }
+        0xc1 => {
+            let window = WindowId::new(objects(program.windows.len(), random)).unwrap();
+            let bias = TensorId::new(objects(program.tensors.len() + 1, random)).unwrap();
+            let kernels = program.tensors.iter().enumerate();
+            let kernels: Vec<usize> =
+                kernels.filter(|(_, t)| t.shape.len() == 4).map(|(number, _)| number).collect();
+            // The kernel of the window, and its bias, more often than any other.
+            let weights = match random.below(3) {
+                0 => random.pick(&kernels),
+                _ => kernels[window.index()],
+            };
+            let bias = match random.below(3) {
+                0 => Some(bias).filter(|b| b.index() < program.tensors.len()),
+                _ => TensorId::new(weights as u16 + 1),
+            };
+            let bias = bias.filter(|b| program.tensors[b.index()].shape.len() < 4);
+            let weights = TensorId::new(weights as u16).unwrap();
+            Instruction::Conv2d { d, a, window, weights, bias: Bias(bias) }
+        }
+        0xc2 | 0xc3 => {
+            let window = WindowId::new(objects(program.windows.len(), random)).unwrap();
+            match opcode {
+                0xc2 => Instruction::PoolMax { d, a, window },
+                _ => Instruction::PoolSum { d, a, window },
+            }
         }
         0xc4 => {
             let scale = ScaleId::new(objects(program.scales.len(), random)).unwrap();
@@ -88,6 +116,24 @@ fn instruction(
             Instruction::ForestEval { d: s, a, forest }
         }
     }
+}
+
+/// The result has more lanes than a register of the engine, which `lower_models` refuses.
+fn too_long(instruction: &Instruction, program: &Program, shape: &EngineShape) -> bool {
+    let lanes = |window: WindowId, of_place: u32| {
+        let window = &program.windows[window.index()];
+        u32::from(window.out_height) * u32::from(window.out_width) * of_place
+    };
+    let lanes = match *instruction {
+        Instruction::Conv2d { window, weights, .. } => {
+            lanes(window, program.tensors[weights.index()].shape[0])
+        }
+        Instruction::PoolMax { window, .. } | Instruction::PoolSum { window, .. } => {
+            lanes(window, program.windows[window.index()].channels.into())
+        }
+        _ => 0,
+    };
+    lanes > shape.vector_lanes
 }
 
 /// Instructions that fit each other; once in a while one that does not is the last.
@@ -109,12 +155,17 @@ fn code(
         }
         // Products and trees fit rarely: each opcode gets many tries.
         let opcode = random.pick(OPCODES);
-        let mut tries = (0..300).map(|_| instruction(random, opcode, program, shape));
+        let mut tries = (0..300)
+            .map(|_| instruction(random, opcode, program, shape))
+            .filter(|next| !too_long(next, program, shape));
         match tries.find(|next| probe.run(&mut shapes, *next).is_ok()) {
             Some(next) => code.push(next),
             None if random.one_in(100) => {
-                code.push(instruction(random, opcode, program, shape));
-                break;
+                let wrong = instruction(random, opcode, program, shape);
+                if !too_long(&wrong, program, shape) {
+                    code.push(wrong);
+                    break;
+                }
             }
             None => {}
         }
@@ -200,7 +251,7 @@ impl Coverage {
 
 /// Room for the random models.
 fn roomy(shape: EngineShape) -> EngineShape {
-    EngineShape { constant_words: 512, weight_tiles: 256, ..shape }
+    EngineShape { constant_words: 512, weight_tiles: 2048, tensors: 32, ..shape }
 }
 
 fn run_round(bench: &mut Bench, seed: u64, length: usize, coverage: &mut Coverage) {
