@@ -6,6 +6,7 @@
 //! - `batching`: products of several threads through the same weights.
 //! - `exchange`: lanes to and from the context unit.
 //! - `latency`: the cycles that docs/engine.md states.
+//! - `windows`: convolutions and pooling.
 //! - `construction`: what can be built.
 
 mod batching;
@@ -16,3 +17,4 @@ mod exchange;
 mod latency;
 mod models;
 mod random;
+mod windows;
