@@ -176,8 +176,8 @@ impl Engine {
         let word = registers.a_lanes.value();
         let chosen: Vec<UInt> = (0..groups).map(|g| word.bits(g * bits..(g + 1) * bits)).collect();
         requantiser.lanes.set(select(steps.at(1).group, &chosen));
-        requantiser.zero_point.set(steps.at(4).zero_point);
-        requantiser.element.set(steps.at(4).element);
+        requantiser.zero_point.set(steps.at(5).zero_point);
+        requantiser.element.set(steps.at(5).element);
 
         let group = one_hot(steps.at(5).group, groups);
         let mask: Vec<Bool> = (0..self.shape.array)

@@ -30,11 +30,11 @@ pub struct RequantiserIo {
     pub address: Input<UInt>,
     /// One cycle after the address: the lanes, 32 bits each
     pub lanes: Input<UInt>,
-    /// Three cycles after the lanes: what is added after scaling
+    /// Four cycles after the lanes: what is added after scaling
     pub zero_point: Input<SInt>,
     /// With `zero_point`: number of the element type
     pub element: Input<UInt>,
-    /// Four cycles after the lanes: the results, 32 bits each
+    /// With `zero_point`: the results, 32 bits each
     pub results: Output<UInt>,
 }
 
@@ -104,11 +104,11 @@ pub struct RequantiserLaneIo {
     pub multiplier: Input<UInt>,
     /// Shift of the lane's channel, 1 to 62
     pub shift: Input<UInt>,
-    /// Three cycles later: what is added after scaling
+    /// Four cycles later: what is added after scaling
     pub zero_point: Input<SInt>,
     /// With `zero_point`: number of the element type
     pub element: Input<UInt>,
-    /// Four cycles after the accumulator: the result
+    /// With `zero_point`: the result
     pub result: Output<SInt>,
 }
 
@@ -135,16 +135,37 @@ impl Component for RequantiserLane {
     }
 
     fn build(&self, io: RequantiserLaneIo) {
-        // One bit more keeps the multiplier's sign positive.
-        let multiplier = delayed("multiplier_q", io.multiplier.zext(32).as_sint());
-        let accumulator = delayed("accumulator_q", io.accumulator);
-        let product = delayed("product", accumulator * multiplier);
-        let places = delayed("places_q", delayed("places", all_but_one(io.shift.value())));
-        let shifted = delayed("shifted", product.shift_right(places));
-        let scaled = delayed("scaled", halve_half_up(shifted) + io.zero_point);
-        let element = delayed("element_q", io.element);
-        io.result.set(saturate(scaled, element));
+        // The product of 32 bits is four of 16 and 17 bits, each with the registers of a DSP block. The upper
+        // halves are signed, the lower ones get a zero as sign.
+        let halves = |name: &str, value: SInt| {
+            let value = delayed(name, value);
+            let low = value.as_uint().trunc(16).zext(17).as_sint();
+            ((value >> 16).named(format!("{name}_high")), low.named(format!("{name}_low")))
+        };
+        let (a_high, a_low) = halves("accumulator_q", io.accumulator.value());
+        let (m_high, m_low) = halves("multiplier_q", io.multiplier.zext(32).as_sint());
+        let low = delayed("product_low", a_low * m_low);
+        let middle = [
+            delayed("product_middle0", a_high * m_low),
+            delayed("product_middle1", a_low * m_high),
+        ];
+        let high = delayed("product_high", a_high * m_high);
+        // The upper 32 bits of the low product and the high product stand beside each other.
+        let outer = high.as_uint().concat(low.as_uint().trunc(32)).as_sint();
+        let inner = (middle[0] + middle[1]) << 16;
+        let product = delayed("product", (outer + inner).trunc(64));
+
+        let places = delayed("places", all_but_one(io.shift.value()));
+        let places = delayed("places_q2", delayed("places_q", places));
+        let shifted = delayed("shifted", shorten(product.shift_right(places)));
+        io.result.set(saturate(halve_half_up(shifted) + io.zero_point, io.element.value()));
     }
+}
+
+/// Saturates a shifted product to 35 bits: what is beyond is saturated again whatever the zero point
+/// is, and the adder behind is short.
+pub(crate) fn shorten(x: SInt) -> SInt {
+    x.sat(35)
 }
 
 /// The places of a shift less the last one, which [`halve_half_up`] makes.

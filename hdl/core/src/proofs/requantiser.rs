@@ -9,11 +9,11 @@ use rtl_builder::prelude::*;
 use rmt_isa::card::engine::{CHANNEL_MULTIPLIER, CHANNEL_SHIFT};
 
 use crate::engine::lanes::saturate;
-use crate::engine::requantiser::{RequantiserLane, all_but_one, halve_half_up};
+use crate::engine::requantiser::{RequantiserLane, all_but_one, halve_half_up, shorten};
 
 /// Cycles from the accumulator to the result, and from it to the zero point.
 const LATENCY_CYCLES: u32 = 4;
-const ZERO_POINT_CYCLES: u32 = 3;
+const ZERO_POINT_CYCLES: u32 = 4;
 
 /// The definition, in one step and wide enough for every sum.
 fn definition(product: SInt, shift: UInt, zero_point: SInt, element: UInt) -> SInt {
@@ -64,7 +64,7 @@ impl Component for FromProduct {
     fn build(&self, io: FromProductIo) {
         let (shift, zero_point, element) =
             (io.shift.value(), io.zero_point.value(), io.element.value());
-        let shifted = io.product.shift_right(all_but_one(shift));
+        let shifted = shorten(io.product.shift_right(all_but_one(shift)));
         let result = saturate(halve_half_up(shifted) + zero_point, element).named("made");
         io.result.set(result);
         let defined = definition(io.product.value(), shift, zero_point, element).named("defined");

@@ -127,6 +127,8 @@ fn the_requantiser_equals_its_integer_definition() {
     for cycle in 0..cases.len() + 5 {
         let at = |distance: usize| cycle.checked_sub(distance).and_then(|i| cases.get(i));
         if let Some((word, lanes, zero_point, element)) = at(5) {
+            sim.poke_signed("zero_point", (*zero_point).into());
+            sim.poke("element", *element as u64);
             let expected: Vec<i32> = lanes
                 .iter()
                 .zip(&channels[*word as usize * 4..])
@@ -143,10 +145,6 @@ fn the_requantiser_equals_its_integer_definition() {
         }
         if let Some((_, lanes, ..)) = at(1) {
             sim.poke_bits("lanes", &pack(lanes, 32));
-        }
-        if let Some((_, _, zero_point, element)) = at(4) {
-            sim.poke_signed("zero_point", (*zero_point).into());
-            sim.poke("element", *element as u64);
         }
         sim.step();
     }

@@ -113,7 +113,8 @@ pub fn program_with_models(random: &mut Random, shape: &EngineShape) -> Program 
     let fit = |n: u32| n.min(most);
     let mut program = Program { models: vec!["m".into()], ..Program::default() };
     let tensors = &mut program.tensors;
-    for (outputs, inputs) in [(10, 15), (1, 10), (fit(30), 9), (8, fit(30)), (most, 8)] {
+    let layers = [(10, 15), (1, 10), (fit(30), 9), (8, fit(30)), (most, 8), (3, shape.array)];
+    for (outputs, inputs) in layers {
         let (outputs, inputs) = (fit(outputs), fit(inputs));
         tensors.push(tensor(random, "w", Element::I8, &[outputs, inputs]));
         tensors.push(tensor(random, "b", Element::I32, &[outputs]));

@@ -2,6 +2,7 @@
 //! statuses and all vector registers must be equal.
 
 use super::bench::{Bench, Random};
+use super::coverage::Coverage;
 use super::models::program_with_models;
 use rmt_isa::card::engine::{EngineShape, OPCODES};
 use rmt_isa::card::models::lower_models;
@@ -225,28 +226,12 @@ impl Work {
     }
 }
 
-/// How often each opcode ran to its end without fault, and how many commands were refused.
-struct Coverage {
-    done: [usize; 256],
-    refused: usize,
-}
-
-impl Coverage {
-    fn rounds(shape: EngineShape, seeds: std::ops::Range<u64>) -> Self {
-        let mut bench = Bench::new(shape);
-        let mut coverage = Self { done: [0; 256], refused: 0 };
-        seeds.for_each(|seed| run_round(&mut bench, seed, 60, &mut coverage));
-        coverage
-    }
-
-    /// Fails when an instruction ran less often than `least` times.
-    fn expect(&self, least: usize) {
-        for &opcode in OPCODES {
-            let (name, count) =
-                (Instruction::info_of_opcode(opcode).unwrap().name, self.done[usize::from(opcode)]);
-            assert!(count >= least, "{name} ran {count} times only");
-        }
-    }
+/// Runs rounds with these seeds on one engine.
+fn rounds(shape: EngineShape, seeds: std::ops::Range<u64>, length: usize) -> Coverage {
+    let mut bench = Bench::new(shape);
+    let mut coverage = Coverage::new();
+    seeds.for_each(|seed| run_round(&mut bench, seed, length, &mut coverage));
+    coverage
 }
 
 /// Room for the random models.
@@ -317,10 +302,9 @@ fn run_round(bench: &mut Bench, seed: u64, length: usize, coverage: &mut Coverag
         if let Some(answer) = bench.answer() {
             let work = &mut work[answer.thread as usize];
             assert!(work.waits, "an answer that nobody waits for");
-            match answer.status {
-                0 => coverage.done[usize::from(work.trace[work.next].instruction.opcode())] += 1,
-                _ => coverage.refused += 1,
-            }
+            let before = &work.trace[work.next];
+            let instruction = before.instruction;
+            coverage.answered(answer.status, instruction, &before.thread, &program, &shape);
             work.check(answer.value, answer.status);
             work.pause = if busy_core { 1 } else { 1 + random.below(6) };
         }
@@ -340,20 +324,30 @@ fn run_round(bench: &mut Bench, seed: u64, length: usize, coverage: &mut Coverag
 
 #[test]
 fn random_instructions_on_a_4_by_4_engine_equal_the_interpreter() {
-    let coverage = Coverage::rounds(roomy(EngineShape::tiny()), 0..40);
-    coverage.expect(10);
+    let coverage = rounds(roomy(EngineShape::tiny()), 0..40, 60);
+    coverage.expect_each_opcode(10);
+    coverage.expect_all_bins();
     assert!(coverage.refused >= 3, "{} commands were refused", coverage.refused);
 }
 
 #[test]
 fn random_instructions_equal_the_interpreter_when_columns_hop_and_vectors_are_one_word() {
     let hopping = EngineShape { hop_columns: 1, requantise_lanes: 1, ..EngineShape::tiny() };
-    Coverage::rounds(roomy(hopping), 100..115).expect(2);
+    rounds(roomy(hopping), 100..115, 60).expect_each_opcode(2);
     let narrow = EngineShape { array: 8, hop_columns: 2, vector_lanes: 8, ..EngineShape::tiny() };
-    Coverage::rounds(roomy(narrow), 200..215).expect(2);
+    rounds(roomy(narrow), 200..215, 60).expect_each_opcode(2);
 }
 
 #[test]
 fn random_instructions_on_an_8_by_8_engine_equal_the_interpreter() {
-    Coverage::rounds(roomy(EngineShape::small()), 300..310).expect(5);
+    rounds(roomy(EngineShape::small()), 300..310, 60).expect_each_opcode(5);
+}
+
+#[test]
+#[ignore = "minutes on the evaluator; `./x test --all` runs it"]
+fn random_instructions_on_larger_engines_equal_the_interpreter() {
+    let default = EngineShape::default_card();
+    let large = EngineShape { array: 32, threads: 4, requantise_lanes: 8, ..default.clone() };
+    rounds(roomy(default), 400..403, 80).expect_each_opcode(1);
+    rounds(roomy(large), 500..503, 80).expect_each_opcode(1);
 }

