@@ -1,7 +1,7 @@
 //! Descriptors of windows in the window unit.
 
 use super::lanes::field;
-use super::memory::written_part;
+use super::memory::{Banks, written_part};
 use super::ports::HostRequest;
 use rmt_isa::card::engine::*;
 use rmt_isa::card::fields::BitField;
@@ -90,16 +90,12 @@ impl Geometry {
         // Only the bits that are in use are kept.
         let used = [(1, "sizes", 64), (2, "steps", 50), (3, "rest", 24)];
         let words = used.map(|(part, name, bits)| {
-            let memory = AsyncMem::new(
-                format!("window_{name}"),
-                uint(bits),
-                shape.extent(region).words.into(),
-            );
+            let banks = Banks::of(region, shape, &host);
+            let memory = AsyncMem::new(format!("window_{name}"), uint(bits), banks.words());
             let (write, word) = written_part(region, part, shape, &host);
-            let address = |index: UInt| index.resize(memory.address_width());
-            memory.write(write, address(word), host.wdata.trunc(bits));
+            memory.write(write, banks.of_host(&host, word), host.wdata.trunc(bits));
             let held = reg_uninit(format!("held_{name}"), uint(bits));
-            when(enable, || held.next(memory.read(address(number))));
+            when(enable, || held.next(memory.read(banks.active(number))));
             held.value()
         });
         Self::of(words)

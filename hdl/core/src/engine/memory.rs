@@ -71,8 +71,7 @@ impl HostMemory {
     ) -> Self {
         let stride = shape.extent(region).stride;
         let banks = Banks::of(region, shape, &host);
-        let memory =
-            SyncMem::new(name, uint(part_bits * stride), banks.words()).doc(region.doc());
+        let memory = SyncMem::new(name, uint(part_bits * stride), banks.words()).doc(region.doc());
         let (write, word) = written_word(region, shape, &host);
         let address = banks.of_host(&host, word);
         let part = host.wdata.trunc(part_bits);

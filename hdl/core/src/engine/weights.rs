@@ -146,7 +146,8 @@ impl Component for WeightLoader {
         let region = host.address.bits(offset_bits..offset_bits + REGION_BITS);
         let stride_bits = self.shape.extent(EngineRegion::Weights).stride.trailing_zeros();
         let written = host.address.bits(stride_bits + row_bits..offset_bits);
-        when(host.valid & host.write & region.eq(EngineRegion::Weights as u64), || {
+        let writes = host.valid & host.write & host.bank.eq(host.active);
+        when(writes & region.eq(EngineRegion::Weights as u64), || {
             for p in 0..2 {
                 when(tiles[p].eq(written.resize(TILE_BITS)), || valid[p].next(false));
             }
