@@ -11,5 +11,5 @@ code=$?
 sync
 [ "$code" -gt 15 ] && code=15
 # The port is at 0xf4. printf takes octal.
-printf "\\0$(printf %o $((16 + code)))" | dd of=/dev/port bs=1 seek=244 2>/dev/null
+printf '%b' "\\0$(printf %o $((16 + code)))" | dd of=/dev/port bs=1 seek=244 2>/dev/null
 poweroff -f

@@ -1,3 +1,4 @@
+#!/bin/sh
 # What the guest does for `rmt guest test`: shows the card, tries what must be refused, binds the card and
 # runs the driver's suite. Every refusal must name its remedy.
 set -e

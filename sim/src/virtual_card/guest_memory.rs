@@ -198,7 +198,7 @@ impl HostMemory for SharedMemory {
 /// # Safety
 /// `place` may be written for `bytes.len()` bytes.
 unsafe fn store(place: *mut u8, bytes: &[u8]) {
-    let whole = place.align_offset(8) == 0 && bytes.len() % 8 == 0;
+    let whole = place.align_offset(8) == 0 && bytes.len().is_multiple_of(8);
     if !whole {
         // SAFETY: the caller's promise.
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), place, bytes.len()) };
