@@ -58,8 +58,11 @@ fn a_card_says_what_it_is() {
 
 #[test]
 fn another_card_is_refused_with_the_difference() {
-    let refused = Card::open_with_shape(mock(), &CardShape::small()).err().unwrap().to_string();
-    assert!(refused.contains("`program_words` is 512, asked for was 1024"), "{refused}");
+    let tiny = CardShape::tiny();
+    let (has, asked) = (tiny.tables, 2 * tiny.tables);
+    let other = CardShape { tables: asked, ..tiny };
+    let refused = Card::open_with_shape(mock(), &other).err().unwrap().to_string();
+    assert!(refused.contains(&format!("`tables` is {has}, asked for was {asked}")), "{refused}");
     assert!(refused.contains("rmt card info"), "{refused}");
 
     let other_version = mock();
