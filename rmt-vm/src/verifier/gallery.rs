@@ -200,7 +200,8 @@ fn example(rule: Rule) -> Fixture {
         }
         Rule::MemoryBudget => changed(|f| f.limits.memory_bytes = 4096),
         Rule::NotOnCard => {
-            let mut fixture = ending("movi r1, 1\nmap_ld r2, map0, r1");
+            let mut fixture = ending("movi r1, 1\nRMT_VECTOR_FILL v0, x64, i8, 1");
+            fixture.limits.card.engine.vector_lanes = 32;
             fixture.limits.require_card = true;
             fixture
         }
