@@ -1,7 +1,7 @@
 //! Float graphs: perceptrons and small convolution networks.
 
 use super::chain::{Shape, data_input, gives, is_tail, takes, unsupported};
-use super::geometry::{kernel_of, reordered, window_of};
+use super::geometry::{kernel_of, reordered, weight_shape, window_of};
 use super::proto::{GraphProto, NodeProto};
 use super::tensor::Constants;
 use super::{Import, Imported};
@@ -180,18 +180,7 @@ fn dense(walk: &mut Walk, shape: &[usize], weights: &[f64], bias: Vec<f64>) -> R
 fn convolution(walk: &mut Walk, node: &NodeProto, constants: &Constants) -> Result<(), String> {
     no_scaling(walk)?;
     let weights = constants.input(node, 1)?;
-    let [outputs, channels, height, width] = weights.shape[..] else {
-        return Err(format!(
-            "weights of the shape {:?}; four dimensions are needed",
-            weights.shape
-        ));
-    };
-    let Shape::Image { channels: found, .. } = walk.shape else {
-        return Err("it takes an image, features come".into());
-    };
-    if node.int("group", 1) != 1 || channels != found || outputs == 0 {
-        return Err("groups are not supported, and weights must fit the image's channels".into());
-    }
+    let [outputs, channels, height, width] = weight_shape(node, &weights.shape, walk.shape)?;
     let (window, shape) = window_of(node, walk.shape, [height, width], outputs)?;
     let bias = match node.input.get(2).filter(|name| !name.is_empty()) {
         Some(_) => constants.input(node, 2)?.real(),

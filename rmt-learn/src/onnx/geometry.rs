@@ -5,6 +5,24 @@ use rmt_isa::program::Window;
 use super::chain::Shape;
 use super::proto::NodeProto;
 
+/// Output channels, input channels, height and width of a convolution's weights, which must fit the image.
+pub fn weight_shape(
+    node: &NodeProto,
+    weights: &[usize],
+    image: Shape,
+) -> Result<[usize; 4], String> {
+    let [outputs, channels, height, width] = weights[..] else {
+        return Err(format!("weights of the shape {weights:?}; four dimensions are needed"));
+    };
+    let Shape::Image { channels: found, .. } = image else {
+        return Err("it takes an image, features come".into());
+    };
+    if node.int("group", 1) != 1 || channels != found || outputs == 0 {
+        return Err("groups are not supported, and weights must fit the image's channels".into());
+    }
+    Ok([outputs, channels, height, width])
+}
+
 /// The window of a node over an image, and the shape of the result for `outputs` channels.
 pub fn window_of(
     node: &NodeProto,

@@ -10,7 +10,7 @@ use rmt_isa::operand::Element;
 use rmt_isa::program::ChannelScale;
 
 use super::chain::{Shape, data_input, gives, is_tail, takes, unsupported};
-use super::geometry::{kernel_of, reordered, whole_image, window_of};
+use super::geometry::{kernel_of, reordered, weight_shape, whole_image, window_of};
 use super::proto::{GraphProto, NodeProto};
 use super::tensor::{Constant, Constants};
 use super::{Import, Imported};
@@ -442,18 +442,7 @@ fn convolution(
     bias: Option<&Constant>,
     from: Quantisation,
 ) -> Result<(), String> {
-    let [outputs, channels, height, width] = weights.shape[..] else {
-        return Err(format!(
-            "weights of the shape {:?}; four dimensions are needed",
-            weights.shape
-        ));
-    };
-    let Shape::Image { channels: found, .. } = walk.shape else {
-        return Err("it takes an image, features come".into());
-    };
-    if node.int("group", 1) != 1 || channels != found || outputs == 0 {
-        return Err("groups are not supported, and weights must fit the image's channels".into());
-    }
+    let [outputs, channels, height, width] = weight_shape(node, &weights.shape, walk.shape)?;
     let (rows, scales) = weight_rows(weights, outputs)?;
     let (window, shape) = window_of(node, walk.shape, [height, width], outputs)?;
     let units: Vec<f64> = scales.iter().map(|scale| scale * from.scale).collect();
