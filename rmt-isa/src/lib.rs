@@ -10,6 +10,7 @@
 //! - [`program`]: tables, actions, contexts, maps and models; [`image`] is its file.
 //! - [`card`]: a card's shape, its memory map, and how a program gets onto it.
 //! - [`device`]: the card as a PCIe device: registers, queue pairs, admin commands.
+//! - [`shim`]: the kernel module: hooks, shared rings, modes, counters, calls.
 //! - [`reference`](mod@reference): the pages under `docs/` that are made from the tables.
 //!
 //! Data flows from here outwards: the crates above use these types, this one uses none of
@@ -27,6 +28,7 @@ pub mod limits;
 pub mod operand;
 pub mod program;
 pub mod reference;
+pub mod shim;
 mod table;
 
 pub use event::{Decision, Event, Status};

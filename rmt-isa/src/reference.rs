@@ -25,6 +25,8 @@ pub fn pages() -> Vec<Page> {
         Page { path: "docs/reference/card.md", content: crate::card::page(GENERATED) },
         Page { path: "docs/reference/device.md", content: crate::device::page(GENERATED) },
         Page { path: "driver/kernel/rmt_device.h", content: crate::device::c_header() },
+        Page { path: "docs/reference/shim.md", content: crate::shim::page(GENERATED) },
+        Page { path: "driver/kernel/rmt_shim.h", content: crate::shim::c_header() },
     ]
 }
 

@@ -45,6 +45,8 @@ macro_rules! codes {
     };
 }
 
+pub(crate) use codes;
+
 codes! {
     /// Why a queue pair stopped taking events. Stopping and enabling it clears the error.
     QueueError: u8 {
