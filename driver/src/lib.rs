@@ -5,7 +5,8 @@
 //! - [`device`]: what the driver needs of a card and of the machine around it, as a trait.
 //!   [`vfio`] is a real or virtual card behind VFIO, [`mock`] a card in memory that records what
 //!   was done to it; a simulated card in the same process is another implementation, outside.
-//! - [`memory`]: memory that both sides see, and mapped registers: the only module with `unsafe`.
+//! - [`memory`]: memory that both sides see, and mapped registers: the only module with `unsafe`,
+//!   but for the calls into C of [`shim::host`].
 //! - [`card`]: finds out what the card is, resets it, reads its state; [`admin`] is its admin
 //!   queue, by which a program is installed.
 //! - [`queue`]: a queue pair, polled: events in, decisions out, without allocation; each event ends
@@ -14,8 +15,9 @@
 //! - [`future`]: the same for tokio: an event is a future of its answer.
 //! - [`discovery`], [`binding`], [`lock`]: which cards there are, which driver has them, who owns
 //!   them; [`config`]: what can be set.
+//! - [`shim`]: the kernel module: events of kernel hooks, their answers, modes and counters.
 //!
-//! Registers and records are those of [`rmt_isa::device`]; nothing is repeated here.
+//! Registers and records are those of [`rmt_isa::device`] and [`rmt_isa::shim`]; nothing is repeated here.
 
 pub mod admin;
 pub mod binding;
@@ -30,6 +32,7 @@ pub mod lock;
 pub mod memory;
 pub mod mock;
 pub mod queue;
+pub mod shim;
 pub mod vfio;
 
 pub use card::Card;

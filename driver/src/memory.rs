@@ -1,9 +1,11 @@
-//! Memory that the card sees and registers that the driver sees: all `unsafe` of this crate.
+//! Memory that the card or the kernel sees and registers that the driver sees: all `unsafe` of this
+//! crate but for the calls into C of [`crate::shim::host`].
 //!
 //! The rest of the driver handles both through safe types: [`DmaMemory`] is a slice of atomic
 //! words, because another party (the card) changes it at any time, and [`Window`] is a mapped BAR.
 //! [`wait_readable`] waits for a descriptor of a crate that only gives its number.
 
+use std::fs::File;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -56,6 +58,17 @@ impl DmaMemory {
         let whole = bytes.next_multiple_of(4096);
         let mapping = MmapOptions::new().len(whole).populate().map_anon()?;
         Ok(Self { backing: Backing::Mapping(mapping), bus_address, huge: false })
+    }
+
+    /// Memory of a file that another party maps too, such as the kernel module's device.
+    ///
+    /// # Errors
+    /// Those of the system's `mmap`.
+    pub fn of_file(file: &File, bytes: usize) -> std::io::Result<Self> {
+        // SAFETY: the bytes are reached as atomics only (`words`), which others may change; a
+        // device's memory is never cut short while it is mapped.
+        let mapping = unsafe { MmapOptions::new().len(bytes).map_mut(file)? };
+        Ok(Self { backing: Backing::Mapping(mapping), bus_address: 0, huge: false })
     }
 
     /// The words.
@@ -221,6 +234,23 @@ pub fn wait_readable(file: &impl AsRawFd, limit: Duration) -> std::io::Result<bo
     };
     let mut polled = [PollFd::new(&descriptor, PollFlags::IN)];
     Ok(poll(&mut polled, Some(&limit))? > 0)
+}
+
+/// Calls a device by `ioctl` with a record that it may read and change.
+///
+/// # Errors
+/// Those of the device.
+///
+/// # Panics
+/// When the call's number says another size than the record has.
+pub fn ioctl_record(file: &File, number: u32, record: &mut [u8]) -> std::io::Result<()> {
+    assert_eq!((number >> 16 & 0x3fff) as usize, record.len(), "size of call {number:#x}");
+    // SAFETY: a device that follows the kernel's rule for numbers touches as many bytes as the
+    // number says, which are those of the record.
+    let result = unsafe {
+        vmm_sys_util::ioctl::ioctl_with_mut_ptr(file, number.into(), record.as_mut_ptr())
+    };
+    if result < 0 { Err(std::io::Error::last_os_error()) } else { Ok(()) }
 }
 
 /// Whether the processor writes 64 bytes at once (`movdir64b`).
