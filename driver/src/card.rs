@@ -195,8 +195,12 @@ impl<D: Device> Card<D> {
     /// Resets the card by its register and starts the admin queue again. Queue pairs are stopped.
     ///
     /// # Errors
-    /// [`DriverError::Timeout`] when it does not get ready.
+    /// [`DriverError::Lost`] when it is gone, [`DriverError::Timeout`] when it does not get ready.
     pub fn reset(&mut self) -> Result<(), DriverError> {
+        // A card that is gone would not become ready for the whole patience of the device.
+        if self.device.read(STATUS, 0) == GONE {
+            return Err(self.lost());
+        }
         self.device.write(CONTROL, 0, device_control::RESET.insert(1));
         self.after_reset()
     }
@@ -212,6 +216,7 @@ impl<D: Device> Card<D> {
 
     fn after_reset(&mut self) -> Result<(), DriverError> {
         wait_until_ready(&*self.device)?;
+        self.device.restore_interrupts()?;
         self.admin.restart()
     }
 

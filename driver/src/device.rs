@@ -1,5 +1,6 @@
 //! What the driver needs of a card and of the machine around it.
 
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,6 +49,25 @@ pub trait Device {
     /// # Errors
     /// When it is not enabled.
     fn wait_interrupt(&self, vector: u32, limit: Duration) -> Result<bool, DriverError>;
+
+    /// A descriptor that can be read when an interrupt was raised since the last time: 8 bytes,
+    /// as those of Linux's event descriptors. For event loops. `None` where nothing happens between
+    /// two calls of this trait, as with a model in this process: such a card is polled.
+    ///
+    /// # Errors
+    /// When the interrupt is not enabled.
+    fn interrupt_descriptor(&self, _vector: u32) -> Result<Option<OwnedFd>, DriverError> {
+        Ok(None)
+    }
+
+    /// Puts the interrupts that are enabled into force again: a reset by the card's register
+    /// masks them, of which the kernel does not know.
+    ///
+    /// # Errors
+    /// When the machine refuses.
+    fn restore_interrupts(&self) -> Result<(), DriverError> {
+        Ok(())
+    }
 
     /// Resets the function as a whole (FLR) and allows it to master the bus again.
     ///
@@ -111,6 +131,12 @@ impl<D: Device + ?Sized> Device for Arc<D> {
     }
     fn wait_interrupt(&self, vector: u32, limit: Duration) -> Result<bool, DriverError> {
         (**self).wait_interrupt(vector, limit)
+    }
+    fn interrupt_descriptor(&self, vector: u32) -> Result<Option<OwnedFd>, DriverError> {
+        (**self).interrupt_descriptor(vector)
+    }
+    fn restore_interrupts(&self) -> Result<(), DriverError> {
+        (**self).restore_interrupts()
     }
     fn reset_function(&self) -> Result<(), DriverError> {
         (**self).reset_function()

@@ -78,6 +78,16 @@ pub enum DriverError {
         /// What it said.
         reason: String,
     },
+    /// No virtual card behind a socket.
+    #[error(
+        "no virtual card at {}: {reason}; start one: rmt card serve --socket {0}", socket.display()
+    )]
+    Served {
+        /// The socket.
+        socket: PathBuf,
+        /// What went wrong.
+        reason: String,
+    },
     /// Memory for the card.
     #[error(
         "cannot give the card {bytes} bytes of memory: {reason}; see `ulimit -l`, the limit of locked memory"
@@ -203,6 +213,24 @@ pub enum DriverError {
         has: u32,
         /// How many were asked for.
         asked: u32,
+    },
+    /// Nothing that an event loop could wait for.
+    #[error(
+        "the interrupts of {name} cannot wake an event loop: nothing happens on it between two accesses; look at its rings instead: AsyncQueue::drive"
+    )]
+    NoInterruptDescriptor {
+        /// The card.
+        name: String,
+    },
+    /// The event loop does not take the descriptor.
+    #[error(
+        "cannot wait for the interrupts of {name}: {source}; look at its rings instead: AsyncQueue::drive"
+    )]
+    EventLoop {
+        /// The card.
+        name: String,
+        /// What the system said.
+        source: io::Error,
     },
     /// A model in this process failed.
     #[error("the simulated card failed: {0}")]

@@ -1,8 +1,9 @@
 //! Events as futures, for tokio.
 //!
 //! [`AsyncQueue::submit`] gives a future of the event's end. Dropping the future cancels the event;
-//! its time-out is the queue's budget. One task runs [`AsyncQueue::drive`], which looks at the
-//! rings and wakes who waits; with interrupts it sleeps in between.
+//! its time-out is the queue's budget. One task looks at the rings and wakes who waits:
+//! [`AsyncQueue::drive`] again and again, [`AsyncQueue::drive_by_interrupts`] when the card has
+//! raised its interrupt.
 //! Per event nothing is allocated: the future holds a ticket, wakers live in the slots.
 
 use std::future::Future;
@@ -15,6 +16,8 @@ use rmt_isa::{Decision, Event};
 use tokio::sync::Notify;
 
 use crate::device::Device;
+use crate::error::DriverError;
+use crate::memory::watch;
 use crate::queue::{Ended, Miss, QueuePair, QueueStatistics, Ticket};
 
 /// How an event ended.
@@ -71,6 +74,8 @@ struct Shared<D> {
     inner: Mutex<Inner<D>>,
     /// Something was submitted.
     work: Notify,
+    /// Whoever drives the queue shall end.
+    closing: Notify,
 }
 
 impl<D> Shared<D> {
@@ -96,7 +101,8 @@ impl<D: Device> AsyncQueue<D> {
     pub fn new(queue: QueuePair<D>) -> Self {
         let seats = Seats::new(1 << queue.config().ring_log2);
         let inner = Mutex::new(Inner { queue, seats, closed: false });
-        Self { shared: Arc::new(Shared { inner, work: Notify::new() }) }
+        let (work, closing) = (Notify::new(), Notify::new());
+        Self { shared: Arc::new(Shared { inner, work, closing }) }
     }
 
     /// Sends an event; the future ends with its decision or the reason why there is none.
@@ -123,10 +129,11 @@ impl<D: Device> AsyncQueue<D> {
         self.shared.lock().queue.statistics()
     }
 
-    /// Ends [`AsyncQueue::drive`].
+    /// Ends the task that drives the queue.
     pub fn close(&self) {
         self.shared.lock().closed = true;
         self.shared.work.notify_one();
+        self.shared.closing.notify_one();
     }
 
     /// Looks at the rings and wakes who waits, until [`AsyncQueue::close`]. Between two looks
@@ -147,11 +154,61 @@ impl<D: Device> AsyncQueue<D> {
         }
     }
 
+    /// The same, asleep until the card raises the pair's interrupt or the oldest event is late
+    /// (tokio's clock has ticks of 1 ms). The queue must have been started with `interrupts`,
+    /// after [`Device::enable_interrupts`].
+    ///
+    /// # Errors
+    /// When the queue raises no interrupts, or they cannot be waited for.
+    ///
+    /// # Panics
+    /// Outside of a runtime of tokio with time and I/O (`enable_all`).
+    pub async fn drive_by_interrupts(&self) -> Result<(), DriverError> {
+        let (name, descriptor) = {
+            let inner = self.shared.lock();
+            let (queue, name) = (&inner.queue, inner.queue.device().name().to_owned());
+            if !queue.config().interrupts {
+                let rule = "true where interrupts are waited for".to_owned();
+                return Err(DriverError::Setting { setting: "interrupts", found: 0, rule });
+            }
+            (name, queue.device().interrupt_descriptor(queue.vector())?)
+        };
+        let Some(descriptor) = descriptor else {
+            return Err(DriverError::NoInterruptDescriptor { name });
+        };
+        let event_loop = |source| DriverError::EventLoop { name: name.clone(), source };
+        let interrupts = watch(descriptor).map_err(event_loop)?;
+        loop {
+            let (ended, left, closed) = {
+                let mut inner = self.shared.lock();
+                let ended = inner.poll();
+                (ended, inner.queue.time_left(), inner.closed)
+            };
+            match (closed, left, ended) {
+                (true, ..) => return Ok(()),
+                (_, None, _) => self.shared.work.notified().await,
+                // More may have come meanwhile; it is cheaper to look than to sleep.
+                (_, Some(_), 1..) => tokio::task::yield_now().await,
+                (_, Some(left), 0) => tokio::select! {
+                    ready = interrupts.readable() => {
+                        let mut ready = ready.map_err(event_loop)?;
+                        // Taking the interrupts that have come; none is there when another
+                        // reader was faster.
+                        let _ = rustix::io::read(ready.get_inner(), &mut [0_u8; 8]);
+                        ready.clear_ready();
+                    }
+                    () = tokio::time::sleep(left) => {}
+                    () = self.shared.closing.notified() => {}
+                },
+            }
+        }
+    }
+
     /// Starts the pair again after a failure; what is inside ends as stopped.
     ///
     /// # Errors
     /// When the card does not start it.
-    pub fn restart(&self) -> Result<(), crate::DriverError> {
+    pub fn restart(&self) -> Result<(), DriverError> {
         let mut inner = self.shared.lock();
         let Inner { queue, seats, .. } = &mut *inner;
         queue.restart(|ended| seats.end(ended))

@@ -3,8 +3,9 @@
 //! From the bottom to the top:
 //!
 //! - [`device`]: what the driver needs of a card and of the machine around it, as a trait.
-//!   [`vfio`] is a real or virtual card behind VFIO, [`mock`] a card in memory that records what
-//!   was done to it; a simulated card in the same process is another implementation, outside.
+//!   [`vfio`] is a real or virtual card behind VFIO, [`served`] a virtual one behind its socket,
+//!   [`mock`] a card in memory that records what was done to it; a simulated card in the same
+//!   process is another implementation, outside.
 //! - [`memory`]: memory that both sides see, and mapped registers: the only module with `unsafe`,
 //!   but for the calls into C of [`shim::host`].
 //! - [`card`]: finds out what the card is, resets it, reads its state; [`admin`] is its admin
@@ -32,6 +33,7 @@ pub mod lock;
 pub mod memory;
 pub mod mock;
 pub mod queue;
+pub mod served;
 pub mod shim;
 pub mod vfio;
 

@@ -3,15 +3,18 @@
 //!
 //! The rest of the driver handles both through safe types: [`DmaMemory`] is a slice of atomic
 //! words, because another party (the card) changes it at any time, and [`Window`] is a mapped BAR.
-//! [`wait_readable`] waits for a descriptor of a crate that only gives its number.
+//! [`wait_readable`] and [`duplicate`] take descriptors of crates that only give their numbers,
+//! [`watch`] gives one to tokio.
 
 use std::fs::File;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use memmap2::{MmapMut, MmapOptions, MmapRaw};
 use rmt_isa::device::registers::LINE_BYTES;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 use vfio_ioctls::VfioContainer;
 
 /// Bytes of a huge page, as a power of two.
@@ -69,6 +72,20 @@ impl DmaMemory {
         // device's memory is never cut short while it is mapped.
         let mapping = unsafe { MmapOptions::new().len(bytes).map_mut(file)? };
         Ok(Self { backing: Backing::Mapping(mapping), bus_address: 0, huge: false })
+    }
+
+    /// Zeroed memory that another process may map too: the file that it is mapped from.
+    ///
+    /// # Errors
+    /// Those of the system's `memfd_create` and `mmap`.
+    pub fn shared(bytes: usize, bus_address: u64) -> std::io::Result<(Self, File)> {
+        use rustix::fs::{MemfdFlags, memfd_create};
+        let file = File::from(memfd_create("rmt-dma", MemfdFlags::CLOEXEC)?);
+        file.set_len(bytes.next_multiple_of(4096) as u64)?;
+        // SAFETY: the file is this function's own: who gets it from here on maps it as this
+        // process does and never cuts it, and all accesses to the mapping are those of `words`.
+        let mapping = unsafe { MmapMut::map_mut(&file)? };
+        Ok((Self { backing: Backing::Mapping(mapping), bus_address, huge: false }, file))
     }
 
     /// The words.
@@ -253,6 +270,28 @@ pub fn ioctl_record(file: &File, number: u32, record: &mut [u8]) -> std::io::Res
     if result < 0 { Err(std::io::Error::last_os_error()) } else { Ok(()) }
 }
 
+/// Another descriptor of the same open file.
+///
+/// # Errors
+/// When the process has as many as it may.
+pub fn duplicate(file: &impl AsRawFd) -> std::io::Result<OwnedFd> {
+    // SAFETY: as for `wait_readable`.
+    unsafe { BorrowedFd::borrow_raw(file.as_raw_fd()) }.try_clone_to_owned()
+}
+
+/// Lets tokio's event loop watch whether a descriptor can be read.
+///
+/// # Errors
+/// When the system cannot watch such a file.
+///
+/// # Panics
+/// Outside of a runtime of tokio with I/O.
+pub fn watch(descriptor: OwnedFd) -> std::io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: an `OwnedFd` gives the same number as long as it lives, it closes the descriptor
+    // when it is dropped and not before, and only `AsyncFd` has it from here on.
+    Ok(unsafe { AsyncFd::register_with_interest(descriptor, Interest::READABLE) }?)
+}
+
 /// Whether the processor writes 64 bytes at once (`movdir64b`).
 #[cfg(target_arch = "x86_64")]
 fn has_line_stores() -> bool {
@@ -319,7 +358,11 @@ mod tests {
 
     #[test]
     fn memory_is_zero_and_as_long_as_asked() {
-        for memory in [DmaMemory::in_process(4096, 7), DmaMemory::mapped(4096, 7, false).unwrap()] {
+        for memory in [
+            DmaMemory::in_process(4096, 7),
+            DmaMemory::mapped(4096, 7, false).unwrap(),
+            DmaMemory::shared(4096, 7).unwrap().0,
+        ] {
             assert_eq!((memory.bytes(), memory.bus_address()), (4096, 7));
             assert!(memory.words().iter().all(|word| word.load(Ordering::Relaxed) == 0));
             memory.store(1, b"12345678abc");

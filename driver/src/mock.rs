@@ -5,18 +5,19 @@
 //! and can be told to misbehave.
 
 use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rmt_isa::card::CardShape;
 use rmt_isa::device::fields::{
-    device_control, device_status, pair_control, pair_rings, pair_status,
+    device_control, device_status, pair_control, pair_interrupt, pair_rings, pair_status,
 };
 use rmt_isa::device::registers::{
     ADMIN_PAGE, ADMIN_PAIR, COMPLETION_HEAD, COMPLETION_RING, CONTROL, CORE_WINDOW, EVENT_RING,
-    EVENT_TAIL, INLINE, INLINE_LINES, INLINE_SLOTS, LINE_BYTES, MAGIC, PAGE, PAIR, PAIR_CONTROL,
-    PAIR_STATUS, QUEUES, RINGS, Register, STATUS, STREAM_BITS, VECTORS, VERSION,
+    EVENT_TAIL, INLINE, INLINE_LINES, INLINE_SLOTS, INTERRUPT, LINE_BYTES, MAGIC, PAGE, PAIR,
+    PAIR_CONTROL, PAIR_STATUS, QUEUES, RINGS, Register, STATUS, STREAM_BITS, VECTORS, VERSION,
 };
 use rmt_isa::device::ring::{phase, slot};
 use rmt_isa::device::{AdminOpcode, AdminStatus, QueueError};
@@ -25,8 +26,9 @@ use rmt_isa::{Decision, Event};
 
 use crate::device::Device;
 use crate::error::DriverError;
-use crate::memory::DmaMemory;
+use crate::memory::{DmaMemory, wait_readable};
 use crate::queue::ring::RECORD_WORDS;
+use rustix::event::{EventfdFlags, eventfd};
 
 /// Queue pairs of the mock.
 pub const MOCK_QUEUES: u32 = 4;
@@ -61,6 +63,7 @@ pub struct Accesses {
 #[derive(Clone, Default)]
 struct Pair {
     control: u64,
+    interrupt: u64,
     error: u8,
     events: Option<Arc<DmaMemory>>,
     completions: Option<Arc<DmaMemory>>,
@@ -79,6 +82,8 @@ struct State<F> {
     memory: Vec<Arc<DmaMemory>>,
     next_address: u64,
     accesses: Accesses,
+    /// One for each vector that is enabled.
+    interrupts: Vec<OwnedFd>,
 }
 
 /// The mock.
@@ -103,6 +108,7 @@ impl<F: FnMut(&Event) -> Decision> MockCard<F> {
             memory: Vec::new(),
             next_address: 1 << 32,
             accesses: Accesses::default(),
+            interrupts: Vec::new(),
         };
         Arc::new(Self {
             state: Mutex::new(state),
@@ -148,6 +154,17 @@ impl<F: FnMut(&Event) -> Decision> MockCard<F> {
 
     fn is(&self, fault: &AtomicBool) -> bool {
         fault.load(Ordering::Relaxed)
+    }
+
+    fn descriptor_of(&self, vector: u32) -> Result<OwnedFd, DriverError> {
+        let state = self.lock();
+        let event =
+            state.interrupts.get(vector as usize).ok_or_else(|| DriverError::NoSuchInterrupt {
+                name: "mock card".to_owned(),
+                has: state.interrupts.len() as u32,
+                asked: vector + 1,
+            })?;
+        event.try_clone().map_err(DriverError::file("cannot copy", "an event descriptor"))
     }
 }
 
@@ -234,6 +251,7 @@ impl<F: FnMut(&Event) -> Decision> State<F> {
                     None => (None, 0),
                 };
             }
+            (false, o) if o == INTERRUPT.offset => pair.interrupt = value,
             (false, o) if o == RINGS.offset => {
                 pair.log2 = pair_rings::EVENT_LOG2.extract(value) as u32;
             }
@@ -312,6 +330,13 @@ impl<F: FnMut(&Event) -> Decision> State<F> {
         memory.store(first + 1, &record[8..]);
         fence(Ordering::Release);
         memory.store(first, &record[..8]);
+        if pair_interrupt::ENABLE.extract(pair.interrupt) == 1 {
+            let vector = pair_interrupt::VECTOR.extract(pair.interrupt) as usize;
+            if let Some(event) = self.interrupts.get(vector) {
+                // It fails only when nobody has read for 2^64 interrupts.
+                let _ = rustix::io::write(event, &1_u64.to_ne_bytes());
+            }
+        }
     }
 
     fn run_command(&mut self, command: &Event) {
@@ -401,13 +426,33 @@ impl<F: FnMut(&Event) -> Decision> Device for MockCard<F> {
         Ok(memory)
     }
 
-    fn enable_interrupts(&self, _vectors: u32) -> Result<(), DriverError> {
+    fn enable_interrupts(&self, vectors: u32) -> Result<(), DriverError> {
+        let has = MOCK_QUEUES + 1;
+        if vectors > has {
+            return Err(DriverError::NoSuchInterrupt {
+                name: self.name().to_owned(),
+                has,
+                asked: vectors,
+            });
+        }
+        let made = (0..vectors).map(|_| eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC));
+        let made = made.collect::<Result<_, _>>().map_err(|error| DriverError::Vfio {
+            doing: "enabling interrupts",
+            reason: error.to_string(),
+        })?;
+        self.lock().interrupts = made;
         Ok(())
     }
 
-    fn wait_interrupt(&self, _vector: u32, _limit: Duration) -> Result<bool, DriverError> {
-        // A card without time has decided before anybody can wait.
-        Ok(true)
+    fn wait_interrupt(&self, vector: u32, limit: Duration) -> Result<bool, DriverError> {
+        let event = self.descriptor_of(vector)?;
+        let raised = wait_readable(&event, limit)
+            .map_err(DriverError::file("cannot wait for", "an interrupt"))?;
+        Ok(raised && rustix::io::read(&event, &mut [0_u8; 8]).is_ok())
+    }
+
+    fn interrupt_descriptor(&self, vector: u32) -> Result<Option<OwnedFd>, DriverError> {
+        self.descriptor_of(vector).map(Some)
     }
 
     fn reset_function(&self) -> Result<(), DriverError> {

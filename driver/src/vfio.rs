@@ -1,7 +1,9 @@
 //! A card behind VFIO: on a board, or virtual in a guest.
 
 use std::io::ErrorKind;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -18,15 +20,20 @@ use crate::device::Device;
 use crate::discovery::PciCard;
 use crate::error::DriverError;
 use crate::lock::CardLock;
-use crate::memory::{DmaMemory, Window, wait_readable};
+use crate::memory::{DmaMemory, Window, duplicate, wait_readable};
 
 /// First bus address that is given out: above 4 GiB, far from where interrupts are written.
-const FIRST_BUS_ADDRESS: u64 = 1 << 32;
+pub(crate) const FIRST_BUS_ADDRESS: u64 = 1 << 32;
 /// Memory regions begin at multiples of this: the size of a huge page.
-const ADDRESS_STEP: u64 = 2 << 20;
+pub(crate) const ADDRESS_STEP: u64 = 2 << 20;
 /// The command register of PCI, and in it: memory on, bus master on.
-const COMMAND: u64 = 4;
-const MEMORY_AND_MASTER: u16 = 6;
+pub(crate) const COMMAND: u64 = 4;
+pub(crate) const MEMORY_AND_MASTER: u16 = 6;
+/// So often the driver looks at its rings without a pause; a card that has not answered by then
+/// is a simulation, which needs the processor itself.
+const EAGER_LOOKS: u32 = 2000;
+/// The pause between two looks from then on.
+const PAUSE: Duration = Duration::from_micros(20);
 
 /// A card that this process owns through VFIO.
 pub struct VfioDevice {
@@ -36,6 +43,8 @@ pub struct VfioDevice {
     mappings: Mutex<Mappings>,
     begun: Instant,
     huge_pages: bool,
+    /// Looks at rings since something was last written to the card.
+    looks: AtomicU32,
     // Closed in this order.
     device: vfio_ioctls::VfioDevice,
     container: Arc<VfioContainer>,
@@ -88,6 +97,7 @@ impl VfioDevice {
             mappings: Mutex::new(Mappings { memory: Vec::new(), next_address: FIRST_BUS_ADDRESS }),
             begun: Instant::now(),
             huge_pages,
+            looks: AtomicU32::new(0),
             device,
             container,
             _lock: lock,
@@ -105,6 +115,30 @@ impl VfioDevice {
 
     fn mappings(&self) -> MutexGuard<'_, Mappings> {
         self.mappings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn interrupts(&self) -> MutexGuard<'_, Vec<EventFd>> {
+        self.interrupts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives the card's first vectors to event descriptors.
+    fn raise_by(&self, events: &[EventFd]) -> Result<(), DriverError> {
+        self.device.enable_msix(events.iter().collect()).map_err(|error| DriverError::Vfio {
+            doing: "enabling interrupts",
+            reason: error.to_string(),
+        })
+    }
+
+    /// The event descriptor of a vector.
+    fn event_of(&self, vector: u32) -> Result<EventFd, DriverError> {
+        let interrupts = self.interrupts();
+        let event =
+            interrupts.get(vector as usize).ok_or_else(|| DriverError::NoSuchInterrupt {
+                name: self.address.clone(),
+                has: interrupts.len() as u32,
+                asked: vector + 1,
+            })?;
+        event.try_clone().map_err(DriverError::file("cannot copy", "an event descriptor"))
     }
 }
 
@@ -143,16 +177,19 @@ impl Device for VfioDevice {
 
     fn write32(&self, bar: u8, offset: u32, value: u32) {
         debug_assert_eq!(bar, REGISTER_BAR.number);
+        self.looks.store(0, Ordering::Relaxed);
         self.registers.write32(offset, value);
     }
 
     fn write64(&self, bar: u8, offset: u32, value: u64) {
         debug_assert_eq!(bar, REGISTER_BAR.number);
+        self.looks.store(0, Ordering::Relaxed);
         self.registers.write64(offset, value);
     }
 
     fn write_line(&self, bar: u8, offset: u32, line: &[u8; LINE_BYTES as usize]) {
         debug_assert_eq!(bar, REGISTER_BAR.number);
+        self.looks.store(0, Ordering::Relaxed);
         self.registers.write_line(offset, line);
     }
 
@@ -174,34 +211,33 @@ impl Device for VfioDevice {
         if vectors > has {
             return Err(DriverError::NoSuchInterrupt { name: name(), has, asked: vectors });
         }
-        let failed = |reason: String| DriverError::Vfio { doing: "enabling interrupts", reason };
         let events: Vec<EventFd> = (0..vectors)
             .map(|_| EventFd::new(EFD_NONBLOCK))
             .collect::<Result<_, _>>()
-            .map_err(|error| failed(error.to_string()))?;
-        self.device
-            .enable_msix(events.iter().collect())
-            .map_err(|error| failed(error.to_string()))?;
-        *self.interrupts.lock().unwrap_or_else(PoisonError::into_inner) = events;
+            .map_err(DriverError::file("cannot make", "an event descriptor"))?;
+        self.raise_by(&events)?;
+        *self.interrupts() = events;
         Ok(())
     }
 
     fn wait_interrupt(&self, vector: u32, limit: Duration) -> Result<bool, DriverError> {
-        let event = {
-            let interrupts = self.interrupts.lock().unwrap_or_else(PoisonError::into_inner);
-            let has = interrupts.len() as u32;
-            let none = || DriverError::NoSuchInterrupt {
-                name: self.address.clone(),
-                has,
-                asked: vector + 1,
-            };
-            let event = interrupts.get(vector as usize).ok_or_else(none)?;
-            event.try_clone().map_err(DriverError::file("cannot copy", "an event descriptor"))?
-        };
+        let event = self.event_of(vector)?;
         let raised = wait_readable(&event, limit)
             .map_err(DriverError::file("cannot wait for", "an interrupt"))?;
         // Reading takes the interrupts that have come.
         Ok(raised && event.read().is_ok())
+    }
+
+    fn interrupt_descriptor(&self, vector: u32) -> Result<Option<OwnedFd>, DriverError> {
+        let event = self.event_of(vector)?;
+        let copy = duplicate(&event);
+        copy.map(Some).map_err(DriverError::file("cannot copy", "an event descriptor"))
+    }
+
+    fn restore_interrupts(&self) -> Result<(), DriverError> {
+        let interrupts = self.interrupts();
+        // The kernel writes the table's entries anew whenever a vector gets its descriptor.
+        if interrupts.is_empty() { Ok(()) } else { self.raise_by(&interrupts) }
     }
 
     fn reset_function(&self) -> Result<(), DriverError> {
@@ -215,7 +251,11 @@ impl Device for VfioDevice {
     }
 
     fn relax(&self) {
-        std::hint::spin_loop();
+        if self.looks.fetch_add(1, Ordering::Relaxed) < EAGER_LOOKS {
+            std::hint::spin_loop();
+        } else {
+            std::thread::sleep(PAUSE);
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use rmt_driver::card::Card;
 use rmt_driver::future::AsyncQueue;
 use rmt_driver::mock::MockCard;
-use rmt_driver::{Decider, QueueConfig, Source, Transport};
+use rmt_driver::{Decider, Device as _, QueueConfig, Source, Transport};
 use rmt_isa::card::CardShape;
 use rmt_isa::event::Status;
 use rmt_isa::{Decision, Event};
@@ -110,4 +110,47 @@ fn futures_allocate_nothing() {
         }
     });
     assert_eq!(allocations, 0);
+}
+
+#[test]
+fn futures_woken_by_interrupts_allocate_nothing() {
+    let mock = MockCard::new(&CardShape::tiny(), decide);
+    let card = Card::open(mock.clone()).unwrap();
+    card.device().enable_interrupts(card.identity().vectors).unwrap();
+    let config = QueueConfig {
+        interrupts: true,
+        budget_microseconds: 60_000_000,
+        ..config(Transport::Ring)
+    };
+    let queue = AsyncQueue::new(card.queue(0, config).unwrap());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let work = async {
+            let send = |key: u64| {
+                let (queue, mock) = (&queue, &mock);
+                async move {
+                    mock.faults.silent.store(true, Ordering::Relaxed);
+                    let pending = queue.submit(&Event::new(1, 7, key)).unwrap();
+                    // Lets the driving task fall asleep before the card answers.
+                    tokio::task::yield_now().await;
+                    mock.faults.silent.store(false, Ordering::Relaxed);
+                    mock.ring_doorbell(0);
+                    assert_eq!(pending.await.unwrap().outputs[0], key);
+                }
+            };
+            // The first ones fill the runtime's own lists.
+            for key in 0..100 {
+                send(key).await;
+            }
+            let count = || ALLOCATIONS.with(|count| count.load(Ordering::Relaxed));
+            let before = count();
+            for key in 0..1000 {
+                send(key).await;
+            }
+            assert_eq!(count() - before, 0);
+            queue.close();
+        };
+        let (driven, ()) = tokio::join!(queue.drive_by_interrupts(), work);
+        driven.unwrap();
+    });
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rmt_driver::card::Card;
 use rmt_driver::future::AsyncQueue;
 use rmt_driver::mock::{MOCK_QUEUES, MockCard};
-use rmt_driver::{Decider, DriverError, Miss, QueueConfig, Source, Transport};
+use rmt_driver::{Decider, Device as _, DriverError, Miss, QueueConfig, Source, Transport};
 use rmt_isa::card::shape::VERSION;
 use rmt_isa::card::{CardShape, HostWrite};
 use rmt_isa::device::QueueError;
@@ -252,4 +252,68 @@ async fn futures_end_with_their_decisions_and_dropping_one_cancels_it() {
         queue.close();
     };
     tokio::join!(queue.drive(Duration::from_micros(50)), work);
+}
+
+fn with_interrupts(transport: Transport) -> QueueConfig {
+    QueueConfig { interrupts: true, ..config(transport) }
+}
+
+#[tokio::test]
+async fn an_interrupt_wakes_the_task_that_drives_the_queue() {
+    let mock = mock();
+    let card = Card::open(mock.clone()).unwrap();
+    card.device().enable_interrupts(card.identity().vectors).unwrap();
+    // The budget is so long that only interrupts can end an event in this test's time.
+    let patient =
+        QueueConfig { budget_microseconds: 600_000_000, ..with_interrupts(Transport::Ring) };
+    let queue = AsyncQueue::new(card.queue(1, patient).unwrap());
+    let work = async {
+        for number in 0..100 {
+            // The card is silent until the driving task sleeps.
+            mock.faults.silent.store(true, Ordering::Relaxed);
+            let pending = queue.submit(&Event::new(HOOK, 1, number)).unwrap();
+            let wake = async {
+                tokio::time::sleep(Duration::from_millis(u64::from(number == 50))).await;
+                mock.faults.silent.store(false, Ordering::Relaxed);
+                mock.ring_doorbell(1);
+            };
+            let (decision, ()) = tokio::join!(pending, wake);
+            assert_eq!(decision.unwrap().outputs[0], number + 1);
+        }
+        queue.close();
+    };
+    let (driven, ()) = tokio::join!(queue.drive_by_interrupts(), work);
+    driven.unwrap();
+}
+
+#[tokio::test]
+async fn without_an_interrupt_the_budget_ends_an_event_and_closing_ends_the_drive() {
+    let mock = mock();
+    let card = Card::open(mock.clone()).unwrap();
+    card.device().enable_interrupts(card.identity().vectors).unwrap();
+    let queue = AsyncQueue::new(card.queue(1, with_interrupts(Transport::Ring)).unwrap());
+    mock.faults.silent.store(true, Ordering::Relaxed);
+    let work = async {
+        let begun = std::time::Instant::now();
+        let late = queue.submit(&Event::new(HOOK, 1, 1)).unwrap().await;
+        assert_eq!(late, Err(Miss::Late));
+        assert!(begun.elapsed() >= Duration::from_millis(1));
+        // One that waits does not hold up the end of the drive.
+        let _held = queue.submit(&Event::new(HOOK, 1, 1)).unwrap();
+        tokio::task::yield_now().await;
+        queue.close();
+    };
+    let (driven, ()) = tokio::join!(queue.drive_by_interrupts(), work);
+    driven.unwrap();
+}
+
+#[tokio::test]
+async fn a_queue_without_interrupts_is_not_waited_for() {
+    let card = Card::open(mock()).unwrap();
+    let queue = AsyncQueue::new(card.queue(0, config(Transport::Ring)).unwrap());
+    let refused = queue.drive_by_interrupts().await.unwrap_err().to_string();
+    assert!(refused.contains("`interrupts`"), "{refused}");
+    let queue = AsyncQueue::new(card.queue(1, with_interrupts(Transport::Ring)).unwrap());
+    let refused = queue.drive_by_interrupts().await.unwrap_err().to_string();
+    assert!(refused.contains("0 interrupts"), "{refused}");
 }

@@ -4,6 +4,7 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 
 mod cycles;
+mod latency;
 mod programs;
 
 /// Measure, and compare with the targets of the design.
@@ -18,12 +19,14 @@ pub struct Bench {
 #[derive(Subcommand)]
 enum What {
     Cycles(cycles::Cycles),
+    Latency(latency::LatencyBench),
 }
 
 impl Bench {
     pub fn run(self) -> Result<()> {
         match self.what {
             What::Cycles(cycles) => cycles.run(),
+            What::Latency(latency) => latency.run(),
         }
     }
 }

@@ -13,6 +13,7 @@ use comfy_table::{Table, presets};
 use rmt_core::CoreConfig;
 use rmt_driver::card::Card;
 use rmt_driver::discovery::{PciBus, PciCard};
+use rmt_driver::served::ServedDevice;
 use rmt_driver::{Device, binding, vfio::VfioDevice};
 use rmt_isa::card::shape::CAPABILITIES;
 use rmt_isa::device::pci::msix_vectors;
@@ -23,7 +24,7 @@ use rmt_sim::virtual_card::{SharedMemory, serve};
 use serde_json::json;
 
 use crate::r#gen::ConfigArguments;
-use simulated::{CLOCK_MHZ, SimulatedDevice};
+pub use simulated::{CLOCK_MHZ, SimulatedDevice};
 
 /// A card of whatever kind.
 pub type AnyDevice = Arc<dyn Device + Send + Sync>;
@@ -78,7 +79,9 @@ enum Action {
         #[command(flatten)]
         options: suite::SuiteOptions,
     },
-    /// Show a simulated card to a virtual machine, as a vfio-user server
+    /// Show a simulated card to a virtual machine or a driver, as a vfio-user server
+    ///
+    /// It serves one client after the other, until it is ended.
     ///
     /// Example: rmt card serve --socket /tmp/card.sock
     Serve {
@@ -102,8 +105,11 @@ struct Target {
     #[command(flatten)]
     which: Which,
     /// A simulated card in this process, instead of one of this machine
-    #[arg(long, conflicts_with = "address")]
+    #[arg(long, conflicts_with_all = ["address", "socket"])]
     simulated: bool,
+    /// The card that `rmt card serve` shows on this socket
+    #[arg(long, conflicts_with = "address")]
+    socket: Option<PathBuf>,
     #[command(flatten)]
     simulation: SimulationArguments,
 }
@@ -161,10 +167,7 @@ impl CardCommand {
                 println!("{} is ready", card.address);
                 Ok(())
             }
-            Action::Test { target, options } => {
-                let (device, budget) = target.open()?;
-                options.run(device, budget)
-            }
+            Action::Test { target, options } => options.run(target.open()?),
             Action::Serve { socket, simulation } => {
                 let config = simulation.config.load()?;
                 let latency = simulation.latency.latency();
@@ -173,7 +176,7 @@ impl CardCommand {
                 let simulation = Simulation::start(memory.clone(), move |memory| {
                     simulated::link(&config, latency, memory)
                 });
-                Ok(serve(&socket, VirtualCard::new(simulation, memory, vectors))?)
+                match serve(&socket, VirtualCard::new(simulation, memory, vectors))? {}
             }
         }
     }
@@ -187,18 +190,37 @@ impl Which {
     }
 }
 
+/// A card that was opened.
+pub struct Opened {
+    /// The card.
+    pub device: AnyDevice,
+    /// A budget for its events: in time of a simulated card, or for a card that may be a
+    /// simulated one in front of this machine.
+    pub budget: Duration,
+    /// Its simulation, if it runs in this process.
+    pub simulated: Option<Arc<SimulatedDevice>>,
+}
+
 impl Target {
-    /// The device, and a budget for its events: in time of a simulated card, or for a card that
-    /// may be a simulated one in front of this machine.
-    fn open(&self) -> Result<(AnyDevice, Duration)> {
+    fn open(&self) -> Result<Opened> {
         if self.simulated {
             let config: CoreConfig = self.simulation.config.load()?;
             let device = SimulatedDevice::new(&config, self.simulation.latency.latency())?;
-            return Ok((Arc::new(device), Duration::from_millis(8)));
+            let budget = Duration::from_millis(1);
+            return Ok(Opened {
+                device: Arc::new(device.clone()),
+                budget,
+                simulated: Some(device),
+            });
+        }
+        let budget = Duration::from_secs(20);
+        if let Some(socket) = &self.socket {
+            let device = Arc::new(ServedDevice::open(socket)?);
+            return Ok(Opened { device, budget, simulated: None });
         }
         let (_, card) = self.which.find()?;
-        let device = VfioDevice::open(&card, true)?;
-        Ok((Arc::new(device), Duration::from_secs(20)))
+        let device = Arc::new(VfioDevice::open(&card, true)?);
+        Ok(Opened { device, budget, simulated: None })
     }
 }
 
@@ -232,7 +254,7 @@ fn list(as_json: bool) -> Result<()> {
 }
 
 fn info(target: &Target, as_json: bool) -> Result<()> {
-    let (device, _) = target.open()?;
+    let device = target.open()?.device;
     let card = Card::open(Arc::new(device)).context("this card cannot be used")?;
     let (identity, health) = (card.identity(), card.health()?);
     let parameters: Vec<(&str, u64)> =

@@ -1,5 +1,6 @@
 //! The simulated card in this process, as the driver sees it: time passes in its calls only.
 
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -83,6 +84,10 @@ pub struct SimulatedDevice {
     link: Mutex<Link>,
     memory: ProcessMemory,
     failure: Mutex<Option<String>>,
+    /// Whether the card is in its slot.
+    present: AtomicBool,
+    relax_cycles: AtomicU64,
+    latency: Latency,
 }
 
 /// Builds the Verilated card of a configuration, or takes it from the cache, and links it to a
@@ -106,7 +111,43 @@ impl SimulatedDevice {
         let memory = ProcessMemory::default();
         let mut link = link(config, latency, memory.clone())?;
         link.set_config(enabled());
-        Ok(Arc::new(Self { link: Mutex::new(link), memory, failure: Mutex::default() }))
+        Ok(Arc::new(Self {
+            link: Mutex::new(link),
+            memory,
+            failure: Mutex::default(),
+            present: AtomicBool::new(true),
+            relax_cycles: AtomicU64::new(RELAX_CYCLES),
+            latency,
+        }))
+    }
+
+    /// The latency that the link was made with.
+    pub fn latency(&self) -> Latency {
+        self.latency
+    }
+
+    /// Pulls the card out of its slot, or puts it back, as after power-on.
+    pub fn set_present(&self, present: bool) {
+        let mut link = self.link();
+        link.set_link_up(present);
+        // What was on its way arrives or is lost before anybody looks.
+        let result = link.advance(RELAX_CYCLES);
+        drop(link);
+        self.checked(result);
+        self.present.store(present, Ordering::Relaxed);
+    }
+
+    /// Cycles that pass between two looks of the driver at its rings.
+    pub fn set_relax_cycles(&self, cycles: u64) {
+        self.relax_cycles.store(cycles, Ordering::Relaxed);
+    }
+
+    /// Writes bytes of a BAR, if there is a card.
+    fn write_bytes(&self, bar: u8, offset: u32, bytes: &[u8]) {
+        if self.present.load(Ordering::Relaxed) {
+            let result = self.link().bar_write(bar, offset.into(), bytes);
+            self.checked(result);
+        }
     }
 
     /// The link, for measurements and faults.
@@ -143,24 +184,24 @@ impl Device for SimulatedDevice {
     }
 
     fn read32(&self, bar: u8, offset: u32) -> u32 {
+        if !self.present.load(Ordering::Relaxed) {
+            return u32::MAX;
+        }
         let mut bytes = [0; 4];
         let result = self.link().bar_read(bar, offset.into(), &mut bytes);
         self.checked(result).map_or(u32::MAX, |()| u32::from_le_bytes(bytes))
     }
 
     fn write32(&self, bar: u8, offset: u32, value: u32) {
-        let result = self.link().bar_write(bar, offset.into(), &value.to_le_bytes());
-        self.checked(result);
+        self.write_bytes(bar, offset, &value.to_le_bytes());
     }
 
     fn write64(&self, bar: u8, offset: u32, value: u64) {
-        let result = self.link().bar_write(bar, offset.into(), &value.to_le_bytes());
-        self.checked(result);
+        self.write_bytes(bar, offset, &value.to_le_bytes());
     }
 
     fn write_line(&self, bar: u8, offset: u32, line: &[u8; LINE_BYTES as usize]) {
-        let result = self.link().bar_write(bar, offset.into(), line);
-        self.checked(result);
+        self.write_bytes(bar, offset, line);
     }
 
     fn allocate(&self, bytes: usize) -> Result<Arc<DmaMemory>, DriverError> {
@@ -176,13 +217,16 @@ impl Device for SimulatedDevice {
 
     fn enable_interrupts(&self, vectors: u32) -> Result<(), DriverError> {
         self.memory.lock().raised = vec![false; vectors as usize];
+        self.restore_interrupts()
+    }
+
+    fn restore_interrupts(&self) -> Result<(), DriverError> {
+        let vectors = self.memory.lock().raised.len() as u32;
         for vector in 0..vectors {
             let mut entry = [0; 16];
             entry[..8].copy_from_slice(&MESSAGE_ADDRESS.to_le_bytes());
             entry[8..12].copy_from_slice(&vector.to_le_bytes());
-            let place = MSIX_ADDRESS.at(vector).into();
-            let result = self.link().bar_write(MSIX_BAR.number, place, &entry);
-            self.checked(result);
+            self.write_bytes(MSIX_BAR.number, MSIX_ADDRESS.at(vector), &entry);
         }
         Ok(())
     }
@@ -227,7 +271,7 @@ impl Device for SimulatedDevice {
     }
 
     fn relax(&self) {
-        let result = self.link().advance(RELAX_CYCLES);
+        let result = self.link().advance(self.relax_cycles.load(Ordering::Relaxed));
         self.checked(result);
     }
 }

@@ -11,6 +11,7 @@ pub mod slots;
 
 use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
+use std::time::Duration;
 
 use rmt_isa::device::QueueError;
 use rmt_isa::device::fields::{pair_control, pair_hooks, pair_interrupt, pair_moderation};
@@ -183,6 +184,19 @@ impl<D: Device> QueuePair<D> {
         !self.slots.none_waiting()
     }
 
+    /// Its interrupt vector: that of number 0 is the admin queue's.
+    pub fn vector(&self) -> u32 {
+        self.pair + 1
+    }
+
+    /// Time until the oldest event that waits is late; `None` when none waits.
+    pub fn time_left(&self) -> Option<Duration> {
+        let (_, deadline) = self.slots.oldest()?;
+        // Without a deadline: it stands in the ring, and the card has not been told.
+        let left = deadline.saturating_sub(self.now_ns()).min(self.budget_ns);
+        Some(Duration::from_nanos(left))
+    }
+
     /// Why nothing can be submitted, if so.
     pub fn broken(&self) -> Option<Miss> {
         self.broken
@@ -302,7 +316,7 @@ impl<D: Device> QueuePair<D> {
         device.write(COMPLETION_RING, pair, self.completions.bus_address());
         let sizes = pair_rings::EVENT_LOG2.insert(log2) | pair_rings::COMPLETION_LOG2.insert(log2);
         device.write(RINGS, pair, sizes);
-        let vector = pair_interrupt::VECTOR.insert(u64::from(pair) + 1);
+        let vector = pair_interrupt::VECTOR.insert(self.vector().into());
         let enable = pair_interrupt::ENABLE.insert(config.interrupts.into());
         device.write(INTERRUPT, pair, vector | enable);
         let moderation = pair_moderation::DECISIONS.insert(config.moderation_decisions.into())
@@ -332,6 +346,9 @@ impl<D: Device> QueuePair<D> {
 
     fn disable(&mut self) -> Result<(), DriverError> {
         let (device, pair) = (&*self.device, self.pair);
+        if device.read(PAIR_STATUS, pair) == GONE {
+            return Err(DriverError::Lost { name: device.name().to_owned() });
+        }
         device.write(PAIR_CONTROL, pair, 0);
         wait(device, "stopping a queue pair", || {
             pair_status::DRAINING.extract(device.read(PAIR_STATUS, pair)) == 0

@@ -175,6 +175,11 @@ impl<P: LinkPins, M: HostMemory> LinkedCard<P, M> {
         self.log.replace(Vec::new()).unwrap_or_default()
     }
 
+    /// Lets the IOMMU forget all translations, so that the next access to each page is a miss.
+    pub fn clear_iommu_cache(&mut self) {
+        self.iommu_cache.clear();
+    }
+
     /// Takes the link down or up again.
     pub fn set_link_up(&mut self, up: bool) {
         self.link_up = up;

@@ -12,6 +12,7 @@
 //!   the rules of the link: a packet that breaks one is an error.
 //! - [`packet`]: packets as values and as DWs. [`pins`]: the card's ports.
 //! - [`behaviour`]: latency, liberties and faults of the host. [`memory`]: pages behind a map.
+//! - [`round_trip`]: what the time of an event is made of, computed beforehand.
 
 pub mod behaviour;
 pub mod error;
@@ -20,6 +21,7 @@ pub mod linked;
 pub mod memory;
 pub mod packet;
 pub mod pins;
+pub mod round_trip;
 
 pub use behaviour::{Latency, Liberties, ReadFault};
 pub use error::LinkError;

@@ -60,6 +60,19 @@ impl VirtualCard {
         &self.memory
     }
 
+    /// Whether the simulation has ended by itself.
+    pub fn has_failed(&self) -> bool {
+        self.simulation.has_ended()
+    }
+
+    /// Takes away what a client that is gone has given, and resets the card.
+    pub fn client_left(&mut self) {
+        // First the card must not do anything more with it.
+        self.reset();
+        self.clear_vectors();
+        self.unmap(0, u64::MAX);
+    }
+
     /// Ends it.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 //! The crate carries messages one after the other on one thread. It answers a failed command as if
 //! it had succeeded, so nothing here fails: what a card cannot do shows in its registers.
 
+use std::convert::Infallible;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -44,11 +45,12 @@ pub enum ServeError {
     Simulation(String),
 }
 
-/// Serves one client on a socket, until it goes.
+/// Serves clients on a socket, one after the other, until the process is ended. Whatever a client
+/// leaves behind, the next one finds a card as after power-on.
 ///
 /// # Errors
-/// When the socket cannot be made, the client breaks the protocol, or the simulation failed.
-pub fn serve(socket: &Path, card: VirtualCard) -> Result<(), ServeError> {
+/// When the socket cannot be made or the simulation failed.
+pub fn serve(socket: &Path, card: VirtualCard) -> Result<Infallible, ServeError> {
     // A socket that a killed server has left behind.
     match fs::remove_file(socket) {
         Err(source) if source.kind() != io::ErrorKind::NotFound => {
@@ -63,10 +65,21 @@ pub fn serve(socket: &Path, card: VirtualCard) -> Result<(), ServeError> {
     let server =
         Server::new(socket, true, interrupts(card.vectors()), regions()).map_err(protocol)?;
     let mut backend = Backend { card };
-    let result = server.run(&mut backend).map_err(protocol);
-    // The cause comes before what followed from it.
-    backend.card.stop().map_err(ServeError::Simulation)?;
-    result
+    loop {
+        let result = server.run(&mut backend);
+        if backend.card.has_failed() {
+            backend.card.stop().map_err(ServeError::Simulation)?;
+            // It has ended by itself without a reason: so has its server.
+            return Err(ServeError::Simulation("it ended".to_owned()));
+        }
+        match result {
+            Ok(()) => {}
+            Err(error @ vfio_user::Error::SocketAccept(_)) => return Err(protocol(error)),
+            // A client that was killed in the middle of a message.
+            Err(error) => eprintln!("virtual card: the client is gone: {error}"),
+        }
+        backend.card.client_left();
+    }
 }
 
 fn regions() -> Vec<ServerRegion> {

@@ -79,6 +79,11 @@ impl Simulation {
         let _ = wait.recv();
     }
 
+    /// Whether the thread has ended by itself.
+    pub fn has_ended(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
     /// Ends the thread; says why if it had ended by itself.
     ///
     /// # Errors

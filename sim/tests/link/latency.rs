@@ -1,6 +1,7 @@
-//! Round trips: what the host, the link and the card each add.
+//! Round trips: what the host, the link, the queues and the core each add.
 
 use rmt_isa::card::CardShape;
+use rmt_sim::root_complex::round_trip::{RoundTrip, Way};
 use rmt_sim::root_complex::{CardBus, EvaluatedLink, Latency};
 
 use super::host::{Host, evaluated};
@@ -16,8 +17,8 @@ struct Trip {
     core: u64,
 }
 
-fn ready(latency: Latency) -> Host<EvaluatedLink> {
-    let shape = CardShape { stream_bits: 128, ..CardShape::tiny() };
+fn ready(stream_bits: u32, latency: Latency) -> Host<EvaluatedLink> {
+    let shape = CardShape { stream_bits, ..CardShape::tiny() };
     let mut host = evaluated(&shape);
     host.install(&image(&shape));
     for pair in 0..shape.queues {
@@ -27,54 +28,60 @@ fn ready(latency: Latency) -> Host<EvaluatedLink> {
     host
 }
 
-/// From the host's write to the decision in its memory, for an event alone. The third of three,
-/// so that the IOMMU's cache holds the rings; or the first.
-fn trip(host: &mut Host<EvaluatedLink>, ring: bool, warm: bool) -> Trip {
-    let mut trip = Trip { total: 0, core: 0 };
-    for tag in 0..if warm { 3 } else { 1 } {
-        host.card.advance(200).unwrap();
-        let begun = host.card.cycle();
-        if ring {
-            host.push(0, &[event(tag).bytes]);
-        } else {
-            host.send_inline(0, &event(tag));
-        }
-        loop {
-            if let Some(record) = host.poll(0) {
-                let decision = rmt_isa::Decision::from_bytes(&record).unwrap().0;
-                trip = Trip { total: host.card.cycle() - begun, core: decision.cycles.into() };
-                break;
-            }
-            host.card.advance(1).unwrap();
-            assert!(host.card.cycle() - begun < 20_000);
-        }
+/// From the host's write to the decision in its memory, for an event alone, with or without what
+/// the IOMMU's cache holds of the rings.
+fn trip(host: &mut Host<EvaluatedLink>, way: Way, tag: u32, misses: bool) -> Trip {
+    host.card.advance(200).unwrap();
+    if misses {
+        host.card.clear_iommu_cache();
     }
-    trip
+    let begun = host.card.cycle();
+    match way {
+        Way::Ring => host.push(0, &[event(tag).bytes]),
+        Way::Inline => host.send_inline(0, &event(tag)),
+    }
+    loop {
+        if let Some(record) = host.poll(0) {
+            let decision = rmt_isa::Decision::from_bytes(&record).unwrap().0;
+            return Trip { total: host.card.cycle() - begun, core: decision.cycles.into() };
+        }
+        host.card.advance(1).unwrap();
+        assert!(host.card.cycle() - begun < 20_000);
+    }
 }
 
 #[test]
 fn a_round_trip_is_the_sum_of_its_parts() {
-    let latency = Latency::measured(CLOCK_MHZ);
-    let ns = |cycles: u64| cycles as f64 * 1000.0 / CLOCK_MHZ;
-    println!("| way | core | queues and endpoint | link | round trip | ns at 250 MHz |");
-    for (name, ring, warm) in
-        [("inline", false, true), ("ring", true, true), ("ring, IOMMU misses", true, false)]
-    {
-        let own = trip(&mut ready(Latency::zero()), ring, warm);
-        let real = trip(&mut ready(latency), ring, warm);
-        // A write in, a write out; a ring adds a read.
-        let misses = if warm { 0 } else { 2 * latency.iommu_miss_cycles };
-        let read = if ring { latency.read_cycles } else { 0 };
-        let link = 2 * latency.write_cycles + read + misses;
-        let expected = own.total + link;
-        assert!(real.total.abs_diff(expected) <= 1, "{name}: {real:?}, expected {expected}");
-        assert_eq!(real.core, own.core, "{name}");
-        let queues = own.total - own.core;
-        println!(
-            "| {name} | {} | {queues} | {link} | {} | {:.0} |",
-            own.core,
-            real.total,
-            ns(real.total)
-        );
+    let measured = Latency::measured(CLOCK_MHZ);
+    println!("| way | stream | link | host | link time | queue | pipeline | round trip | ns |");
+    for stream_bits in [64, 128] {
+        for (name, latency, misses) in [
+            ("zero", Latency::zero(), false),
+            ("measured", measured, false),
+            ("IOMMU misses", measured, true),
+        ] {
+            let mut host = ready(stream_bits, latency);
+            for (way, addresses) in [(Way::Inline, 1), (Way::Ring, 2)] {
+                // The first one fills the IOMMU's cache.
+                trip(&mut host, way, 0, misses);
+                for tag in 1..4 {
+                    let Trip { total, core } = trip(&mut host, way, tag, misses);
+                    let misses = if misses { addresses } else { 0 };
+                    let parts = RoundTrip::of(way, stream_bits, &latency, misses, core);
+                    assert!(
+                        total.abs_diff(parts.sum()) <= 1,
+                        "{way:?}, {stream_bits} bits, {name}: {total} cycles, predicted {parts:?}"
+                    );
+                    if tag == 1 {
+                        let RoundTrip { host, link, queue, pipeline } = parts;
+                        let ns = total as f64 * 1000.0 / CLOCK_MHZ;
+                        println!(
+                            "| {way:?} | {stream_bits} | {name} | {host} | {link} | {queue} | \
+                             {pipeline} | {total} | {ns:.0} |"
+                        );
+                    }
+                }
+            }
+        }
     }
 }

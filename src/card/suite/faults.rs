@@ -8,20 +8,21 @@ use rmt_isa::device::registers::{EVENT_RING, EVENT_TAIL, PAIR_CONTROL};
 use rmt_isa::device::{AdminCommand, AdminOpcode, AdminStatus, QueueError};
 use rmt_isa::event::{Status, event_layout};
 use rmt_isa::{Decision, Event};
+use rmt_sim::root_complex::Latency;
 use rmt_vm::Machine;
 
-use super::super::AnyDevice;
-use super::{Bench, Loaded};
+use super::super::{AnyDevice, CLOCK_MHZ};
+use super::{Bench, Loaded, Verdict};
 
 /// A bus address that no driver has mapped.
 const UNMAPPED: u64 = 0x7000_0000_0000;
 
 /// Answers are the interpreter's where the card gives none.
-fn decider<'p>(
+pub fn decider<'p>(
     bench: &Bench,
     loaded: &'p Loaded,
     budget: Duration,
-) -> Result<Decider<AnyDevice, impl FnMut(&Event) -> Decision + 'p>> {
+) -> Result<Decider<AnyDevice, impl FnMut(&Event) -> Decision + use<'p>>> {
     let mut config = bench.config(&loaded.program, Transport::Ring);
     config.budget_microseconds = budget.as_micros() as u32;
     let mut machine = Machine::new(&loaded.program)?;
@@ -29,7 +30,7 @@ fn decider<'p>(
 }
 
 /// Decides some events by the card and expects no fallback.
-fn works(
+pub fn works(
     decider: &mut Decider<AnyDevice, impl FnMut(&Event) -> Decision>,
     events: &[Event],
 ) -> Result<()> {
@@ -41,10 +42,14 @@ fn works(
     Ok(())
 }
 
-/// A budget that no card can keep: the fallback answers, and what comes later is dropped.
-pub fn late_decisions(bench: &mut Bench) -> Result<String> {
+/// A budget that few cards can keep: the fallback answers, and what comes later is dropped.
+pub fn late_decisions(bench: &mut Bench) -> Result<Verdict> {
     let loaded = bench.load_some(200)?;
     bench.card.install(&loaded.image.writes)?;
+    if let Some(simulated) = &bench.simulated {
+        // No card behind such a link keeps it.
+        simulated.link().set_latency(Latency::measured(CLOCK_MHZ));
+    }
     let budget = Duration::from_micros(1);
     let mut decider = decider(bench, &loaded, budget)?;
     let mut machine = Machine::new(&loaded.program)?;
@@ -67,16 +72,22 @@ pub fn late_decisions(bench: &mut Bench) -> Result<String> {
     let statistics = decider.queue().statistics();
     ensure!(decider.queue().outstanding() == 0, "{statistics:?}");
     ensure!(statistics.decided + statistics.missed == statistics.submitted, "{statistics:?}");
-    Ok(format!(
+    if let Some(simulated) = &bench.simulated {
+        simulated.link().set_latency(simulated.latency());
+    }
+    if late == 0 {
+        return Ok(Verdict::NotHere(format!("this card answers within {longest:?}")));
+    }
+    Ok(Verdict::Passed(format!(
         "{late} of {} answered by the interpreter with a budget of 1 µs, the longest wait {:.1} µs; {} late decisions dropped",
         loaded.events.len(),
         longest.as_secs_f64() * 1e6,
         statistics.too_late
-    ))
+    )))
 }
 
 /// The card reads and writes where nothing is mapped: on VFIO the IOMMU refuses.
-pub fn stray_access(bench: &mut Bench) -> Result<String> {
+pub fn stray_access(bench: &mut Bench) -> Result<Verdict> {
     let read = AdminCommand {
         host_address: UNMAPPED,
         count: 8,
@@ -106,7 +117,10 @@ pub fn stray_access(bench: &mut Bench) -> Result<String> {
     ensure!(answer.source == failed, "a ring that is not mapped: {:?}", answer.source);
     decider.recover()?;
     works(&mut decider, &loaded.events)?;
-    Ok("refused for the admin queue and for a queue pair, which works again after a restart".into())
+    Ok(Verdict::Passed(
+        "refused for the admin queue and for a queue pair, which works again after a restart"
+            .into(),
+    ))
 }
 
 /// Stops a pair, changes something behind the driver's back, and starts it.
@@ -118,7 +132,7 @@ fn restart_with(device: &AnyDevice, pair: u32, change: impl FnOnce()) {
 }
 
 /// An event whose reserved bits are set, and one of a hook that the pair may not send.
-pub fn bad_event(bench: &mut Bench) -> Result<String> {
+pub fn bad_event(bench: &mut Bench) -> Result<Verdict> {
     let loaded = bench.load_some(16)?;
     bench.card.install(&loaded.image.writes)?;
     let mut decider = decider(bench, &loaded, bench.budget)?;
@@ -136,12 +150,14 @@ pub fn bad_event(bench: &mut Bench) -> Result<String> {
     }
     ensure!(statuses == [Status::BadEvent, Status::HookRefused], "{statuses:?}");
     works(&mut decider, &loaded.events)?;
-    Ok("a corrupted event and one of another hook end with their statuses, the next are decided"
-        .into())
+    Ok(Verdict::Passed(
+        "a corrupted event and one of another hook end with their statuses, the next are decided"
+            .into(),
+    ))
 }
 
 /// A doorbell that points past the ring.
-pub fn ring_overrun(bench: &mut Bench) -> Result<String> {
+pub fn ring_overrun(bench: &mut Bench) -> Result<Verdict> {
     let loaded = bench.load_some(16)?;
     bench.card.install(&loaded.image.writes)?;
     let mut decider = decider(bench, &loaded, bench.budget)?;
@@ -155,11 +171,13 @@ pub fn ring_overrun(bench: &mut Bench) -> Result<String> {
     works(&mut decider, &loaded.events)?;
     bench.card.clear_errors();
     ensure!(bench.card.health()?.errors == 0, "errors cannot be cleared");
-    Ok("the pair stops with event-overrun, others do not; it works again after a restart".into())
+    Ok(Verdict::Passed(
+        "the pair stops with event-overrun, others do not; it works again after a restart".into(),
+    ))
 }
 
 /// Rings that are not aligned are refused when the pair is enabled.
-pub fn bad_rings(bench: &mut Bench) -> Result<String> {
+pub fn bad_rings(bench: &mut Bench) -> Result<Verdict> {
     let loaded = bench.load_some(16)?;
     bench.card.install(&loaded.image.writes)?;
     let mut decider = decider(bench, &loaded, bench.budget)?;
@@ -171,19 +189,19 @@ pub fn bad_rings(bench: &mut Bench) -> Result<String> {
     ensure!(answer.source == failed, "{:?}", answer.source);
     decider.recover()?;
     works(&mut decider, &loaded.events)?;
-    Ok("refused with bad-configuration; works again after a restart".into())
+    Ok(Verdict::Passed("refused with bad-configuration; works again after a restart".into()))
 }
 
-pub fn reset_under_load(bench: &mut Bench) -> Result<String> {
+pub fn reset_under_load(bench: &mut Bench) -> Result<Verdict> {
     under_load(bench, |bench| Ok(bench.card.reset()?))
 }
 
-pub fn function_reset_under_load(bench: &mut Bench) -> Result<String> {
+pub fn function_reset_under_load(bench: &mut Bench) -> Result<Verdict> {
     under_load(bench, |bench| Ok(bench.card.reset_function()?))
 }
 
 /// Resets the card while events are inside: each ends, and the next are decided again.
-fn under_load(bench: &mut Bench, reset: fn(&mut Bench) -> Result<()>) -> Result<String> {
+fn under_load(bench: &mut Bench, reset: fn(&mut Bench) -> Result<()>) -> Result<Verdict> {
     const INSIDE: usize = 64;
     let loaded = bench.load_some(2 * INSIDE)?;
     let mut stopped = 0;
@@ -226,5 +244,7 @@ fn under_load(bench: &mut Bench, reset: fn(&mut Bench) -> Result<()>) -> Result<
         }
         ensure!(again == 16, "{again} of 16 decisions after the reset");
     }
-    Ok(format!("3 resets: {decided} decided before, {stopped} ended as stopped, none lost"))
+    Ok(Verdict::Passed(format!(
+        "3 resets: {decided} decided before, {stopped} ended as stopped, none lost"
+    )))
 }

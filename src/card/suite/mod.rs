@@ -1,11 +1,12 @@
 //! The driver's own test suite, on any card: `rmt card test`.
 //!
 //! [`decisions`] compares both programs of the firmware with the interpreter, [`way`] tests the
-//! ways of events and interrupts, [`faults`] what goes wrong and how it is mended. Each case starts
-//! from a card that was reset.
+//! ways of events and interrupts, [`faults`] what goes wrong and how it is mended, [`link`] what
+//! only a simulated link can do. Each case starts from a card that was reset.
 
 mod decisions;
 mod faults;
+mod link;
 mod way;
 
 use std::path::PathBuf;
@@ -16,12 +17,13 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use rmt_driver::card::Card;
 use rmt_driver::{QueueConfig, Transport};
-use rmt_isa::card::{CardImage, lower};
+use rmt_isa::card::{CardImage, LowerError, lower};
 use rmt_isa::{Event, Program};
 use rmt_vm::events::EventReader;
 use serde_json::json;
 
-use super::{AnyDevice, firmware_file};
+use super::simulated::SimulatedDevice;
+use super::{AnyDevice, Opened, firmware_file};
 use crate::program;
 
 /// How to test.
@@ -47,10 +49,20 @@ pub struct Bench {
     firmware: PathBuf,
     events: usize,
     budget: Duration,
+    /// The card's simulation, if it is one in this process.
+    simulated: Option<Arc<SimulatedDevice>>,
 }
 
-/// A case: what it found, in a few words.
-type Case = fn(&mut Bench) -> Result<String>;
+/// How a case ended, with what it found in a few words.
+enum Verdict {
+    /// All is as it must be.
+    Passed(String),
+    /// This card cannot show it, because of this.
+    NotHere(String),
+}
+
+/// A case.
+type Case = fn(&mut Bench) -> Result<Verdict>;
 
 const CASES: &[(&str, Case)] = &[
     ("identity", way::identity),
@@ -66,13 +78,20 @@ const CASES: &[(&str, Case)] = &[
     ("bad rings", faults::bad_rings),
     ("reset under load", faults::reset_under_load),
     ("function reset under load", faults::function_reset_under_load),
+    ("completion time-out", link::completion_timeout),
+    ("late completion", link::late_completion),
+    ("poisoned completion", link::poisoned_completion),
+    ("refused completion", link::refused_completion),
+    ("removed under load", link::removed_under_load),
 ];
 
 impl SuiteOptions {
     /// Runs the cases and prints what they found.
-    pub fn run(self, device: AnyDevice, budget: Duration) -> Result<()> {
+    pub fn run(self, opened: Opened) -> Result<()> {
+        let Opened { device, budget, simulated } = opened;
         let card = Card::open(Arc::new(device))?;
-        let mut bench = Bench { card, firmware: self.firmware, events: self.events, budget };
+        let (firmware, events) = (self.firmware, self.events);
+        let mut bench = Bench { card, firmware, events, budget, simulated };
         let mut results = Vec::new();
         let mut failed = 0;
         for (name, case) in CASES {
@@ -82,17 +101,18 @@ impl SuiteOptions {
             let begun = Instant::now();
             let result = bench.card.reset().map_err(Into::into).and_then(|()| case(&mut bench));
             let seconds = begun.elapsed().as_secs_f64();
-            let (passed, text) = match result {
-                Ok(text) => (true, text),
-                Err(error) => (false, format!("{error:#}")),
+            let (verdict, text) = match result {
+                Ok(Verdict::Passed(text)) => ("ok", text),
+                Ok(Verdict::NotHere(text)) => ("n/a", text),
+                Err(error) => ("FAILED", format!("{error:#}")),
             };
-            failed += usize::from(!passed);
+            failed += usize::from(verdict == "FAILED");
             if !self.json {
-                let verdict = if passed { "ok" } else { "FAILED" };
                 println!("{name:<26} {verdict:<6} {seconds:>6.1} s  {text}");
             }
-            results
-                .push(json!({ "case": name, "passed": passed, "seconds": seconds, "found": text }));
+            results.push(
+                json!({ "case": name, "verdict": verdict, "seconds": seconds, "found": text }),
+            );
         }
         if self.json {
             println!("{}", json!({ "cases": results, "failed": failed }));
@@ -113,12 +133,15 @@ struct Loaded {
 }
 
 impl Bench {
-    /// Loads a program of the firmware for this card, with recorded events.
-    fn load(&self, name: &str, traces: &[&str], most: usize) -> Result<Loaded> {
+    /// Loads a program of the firmware for this card, with recorded events. In the inner result
+    /// the reason why the card is too small for it.
+    fn load(&self, name: &str, traces: &[&str], most: usize) -> Result<Result<Loaded, LowerError>> {
         let path = firmware_file(&self.firmware, name)?;
         let (program, report) = program::load_verified(&path, &Default::default())?;
-        let image = lower(&program, report.ordering.class, self.card.shape())
-            .with_context(|| format!("{name} does not fit the card"))?;
+        let image = match lower(&program, report.ordering.class, self.card.shape()) {
+            Ok(image) => image,
+            Err(too_small) => return Ok(Err(too_small)),
+        };
         let mut events = Vec::new();
         for trace in traces {
             let path = firmware_file(&self.firmware, trace)?;
@@ -127,12 +150,14 @@ impl Bench {
                 events.push(event?);
             }
         }
-        Ok(Loaded { program, image, events })
+        Ok(Ok(Loaded { program, image, events }))
     }
 
     /// A small program and some events, for tests of the way.
     fn load_some(&self, most: usize) -> Result<Loaded> {
-        self.load("can_migrate_task.rmt", &["traces/migrations.csv.zst"], most)
+        let name = "can_migrate_task.rmt";
+        let loaded = self.load(name, &["traces/migrations.csv.zst"], most)?;
+        loaded.with_context(|| format!("{name} does not fit the card"))
     }
 
     /// A queue configuration for a program.
