@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use rmt_vm::conformance::{Case, parse, run};
+use rmt_vm::conformance::{Case, parse_folder, run};
 use rmt_vm::generate::{Options, decodable_case, verified_case};
 use rmt_vm::jit::differential::{Difference, compare};
 use rmt_vm::jit::{Jit, JitError, machine_code};
@@ -11,18 +11,7 @@ use rmt_vm::{Engine, engine::InterpreterEngine};
 
 fn vectors() -> Vec<Case> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/filetests");
-    let mut files: Vec<_> = std::fs::read_dir(&folder)
-        .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
-        .map(|file| file.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "rmtasm"))
-        .collect();
-    files.sort();
-    assert!(!files.is_empty(), "{} holds no .rmtasm file", folder.display());
-    let parse_file = |path: &std::path::PathBuf| {
-        let text = std::fs::read_to_string(path).unwrap();
-        parse(&path.file_name().unwrap().to_string_lossy(), &text).unwrap_or_else(|e| panic!("{e}"))
-    };
-    files.iter().flat_map(parse_file).collect()
+    parse_folder(&folder).unwrap_or_else(|error| panic!("{error}"))
 }
 
 fn options(change: impl FnOnce(&mut Options)) -> Options {

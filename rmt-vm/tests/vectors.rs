@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use rmt_isa::{INSTRUCTIONS, Instruction};
-use rmt_vm::conformance::{Case, StepAction, parse, run};
+use rmt_vm::conformance::{Case, StepAction, parse_folder, run};
 use rmt_vm::engine::InterpreterEngine;
 use rmt_vm::interpreter::{Machine, Observer, Thread};
 use rmt_vm::verifier::{Limits, verify};
@@ -13,18 +13,7 @@ use rmt_vm::verifier::{Limits, verify};
 /// All tests of all files.
 fn cases() -> Vec<Case> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/filetests");
-    let mut files: Vec<_> = std::fs::read_dir(&folder)
-        .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
-        .map(|file| file.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "rmtasm"))
-        .collect();
-    files.sort();
-    assert!(!files.is_empty(), "{} holds no .rmtasm file", folder.display());
-    let parse_file = |path: &std::path::PathBuf| {
-        let text = std::fs::read_to_string(path).unwrap();
-        parse(&path.file_name().unwrap().to_string_lossy(), &text).unwrap_or_else(|e| panic!("{e}"))
-    };
-    files.iter().flat_map(parse_file).collect()
+    parse_folder(&folder).unwrap_or_else(|error| panic!("{error}"))
 }
 
 #[test]

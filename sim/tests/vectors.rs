@@ -7,23 +7,13 @@ use rmt_core::CoreConfig;
 use rmt_isa::card::CardShape;
 use rmt_sim::card::EvaluatedPins;
 use rmt_sim::engine::{CardEngine, CardEngineError};
-use rmt_vm::conformance::{Case, StepAction, parse, run};
+use rmt_vm::conformance::{Case, StepAction, parse_folder, run};
 use rmt_vm::state::Change;
 
 /// All tests of all files.
 fn cases() -> Vec<Case> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../rmt-vm/tests/filetests");
-    let mut files: Vec<_> = std::fs::read_dir(&folder)
-        .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
-        .map(|file| file.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "rmtasm"))
-        .collect();
-    files.sort();
-    let parse_file = |path: &std::path::PathBuf| {
-        let text = std::fs::read_to_string(path).unwrap();
-        parse(&path.file_name().unwrap().to_string_lossy(), &text).unwrap_or_else(|e| panic!("{e}"))
-    };
-    files.iter().flat_map(parse_file).collect()
+    parse_folder(&folder).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// A card for all vectors: keys of 128 bits, vectors of 256 lanes.

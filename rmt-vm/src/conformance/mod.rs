@@ -29,12 +29,12 @@
 //! | `commit JSON` [`=> refused`] | a list of changes |
 //! | `state POINTER JSON` | the state's dump holds this at the JSON pointer |
 //!
-//! [`parse`] reads a file; [`run`] runs one test on any [`Engine`](crate::Engine).
+//! [`parse`] reads a file, [`parse_folder`] all of a folder; [`run`] runs one test on any [`Engine`](crate::Engine).
 
 mod parse;
 mod runner;
 
-pub use parse::{ParseError, parse};
+pub use parse::{ParseError, parse, parse_folder};
 pub use runner::{Failure, run};
 
 use rmt_isa::{Event, Program, Status};

@@ -1,5 +1,7 @@
 //! Reads test files, see the module above for the format.
 
+use std::path::Path;
+
 use rmt_isa::operand::{IntType, OperandValue};
 use rmt_isa::program::{
     Action, ActionCall, Entry, EventField, Hook, Label, MatchKind, Matcher, Output, Parameter,
@@ -20,10 +22,42 @@ const HOOK: u16 = 1;
 pub struct ParseError {
     /// The file.
     pub file: String,
-    /// The line, from 1.
+    /// The line, from 1; 0: the file as a whole.
     pub line: usize,
     /// What was expected and what was found.
     pub reason: String,
+}
+
+/// Reads the tests of all `.rmtasm` files of a folder, by the files' names in order.
+///
+/// # Errors
+/// [`ParseError`] with line 0 where the folder or a file cannot be read or the folder holds no such file, else
+/// at the first line that is none of the format's.
+pub fn parse_folder(folder: &Path) -> Result<Vec<Case>, ParseError> {
+    let unreadable = |path: &Path, reason: String| ParseError {
+        file: path.display().to_string(),
+        line: 0,
+        reason,
+    };
+    let entries = std::fs::read_dir(folder).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let entries = entries.map_err(|error| unreadable(folder, error.to_string()))?;
+    let mut files: Vec<_> = entries
+        .iter()
+        .map(std::fs::DirEntry::path)
+        .filter(|path| path.extension().is_some_and(|extension| extension == "rmtasm"))
+        .collect();
+    files.sort();
+    if files.is_empty() {
+        return Err(unreadable(folder, "expected .rmtasm files, found none".into()));
+    }
+    let mut cases = Vec::new();
+    for path in &files {
+        let text = std::fs::read_to_string(path);
+        let text = text.map_err(|error| unreadable(path, error.to_string()))?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        cases.extend(parse(&name, &text)?);
+    }
+    Ok(cases)
 }
 
 /// Where the next indented lines go.

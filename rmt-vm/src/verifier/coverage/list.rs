@@ -11,7 +11,7 @@ use rmt_isa::{Helper, INSTRUCTIONS, Instruction};
 
 use super::super::verify;
 use super::{accepted, refusals, with};
-use crate::conformance::{StepAction, parse};
+use crate::conformance::{StepAction, parse_folder};
 use crate::generate::{Grade, Step};
 use crate::interpreter::{Machine, Observer, Thread};
 use crate::jit::{Jit, differential::compare};
@@ -40,31 +40,27 @@ impl Executed {
 fn vectors() -> BTreeMap<String, usize> {
     let mut found = BTreeMap::new();
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/filetests");
-    for file in std::fs::read_dir(folder).unwrap() {
-        let path = file.unwrap().path();
-        let text = std::fs::read_to_string(&path).unwrap();
-        let cases = parse(&path.display().to_string(), &text).unwrap();
-        for case in cases.iter().filter(|case| !case.unverified) {
-            let mut machine = Machine::new(&case.program).unwrap();
-            let mut executed = Executed::default();
-            for step in &case.steps {
-                match &step.action {
-                    StepAction::Run { event, .. } => {
-                        machine.run_observed(event, &mut executed);
-                    }
-                    StepAction::Commit { changes, .. } => {
-                        let _ = machine.state_mut().commit(changes);
-                    }
-                    StepAction::State { .. } => {}
+    let cases = parse_folder(&folder).unwrap_or_else(|error| panic!("{error}"));
+    for case in cases.iter().filter(|case| !case.unverified) {
+        let mut machine = Machine::new(&case.program).unwrap();
+        let mut executed = Executed::default();
+        for step in &case.steps {
+            match &step.action {
+                StepAction::Run { event, .. } => {
+                    machine.run_observed(event, &mut executed);
                 }
+                StepAction::Commit { changes, .. } => {
+                    let _ = machine.state_mut().commit(changes);
+                }
+                StepAction::State { .. } => {}
             }
-            let named = |name: &&String| {
-                case.name == **name
-                    || case.name.strip_prefix(*name).is_some_and(|rest| rest.starts_with(' '))
-            };
-            for name in executed.0.keys().filter(named) {
-                *found.entry(name.clone()).or_default() += 1;
-            }
+        }
+        let named = |name: &&String| {
+            case.name == **name
+                || case.name.strip_prefix(*name).is_some_and(|rest| rest.starts_with(' '))
+        };
+        for name in executed.0.keys().filter(named) {
+            *found.entry(name.clone()).or_default() += 1;
         }
     }
     found
