@@ -12,6 +12,7 @@ mod build;
 mod card;
 mod check;
 mod cosim;
+mod ctl;
 mod demo;
 mod dis;
 mod docs;
@@ -21,6 +22,8 @@ mod import;
 mod program;
 mod report;
 mod run;
+mod serve;
+mod top;
 mod train;
 
 /// Learned decisions for the operating system's kernel, in reconfigurable hardware.
@@ -47,6 +50,9 @@ enum Command {
     Train(train::Train),
     Import(import::Import),
     Report(report::Report),
+    Serve(serve::Serve),
+    Ctl(ctl::Ctl),
+    Top(top::Top),
 }
 
 fn main() -> ExitCode {
@@ -65,6 +71,9 @@ fn main() -> ExitCode {
         Command::Train(train) => train.run(),
         Command::Import(import) => import.run(),
         Command::Report(report) => report.run(),
+        Command::Serve(serve) => serve.run(),
+        Command::Ctl(ctl) => ctl.run(),
+        Command::Top(top) => top.run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use rmt_isa::card::fields::{BitField, control_commit};
 use rmt_isa::card::regions;
 use rmt_isa::card::shape::CAPABILITIES;
+use rmt_isa::card::update::Update;
 use rmt_isa::card::{CardShape, HostWrite};
 use rmt_isa::device::fields::{device_control, device_status};
 use rmt_isa::device::registers::{
@@ -134,6 +135,21 @@ impl<D: Device> Card<D> {
         self.write_and_wait(hold, "ending the events that run", control_commit::RUNNING)?;
         self.admin.write_list(between)?;
         self.write_and_wait(commit, "the commit", control_commit::COMMIT)
+    }
+
+    /// Carries out a commit: events see the program before it or behind it, and none is lost.
+    ///
+    /// # Errors
+    /// When a command fails or the card does not commit in time.
+    pub fn commit(&mut self, update: &Update) -> Result<(), DriverError> {
+        match update.writes.split_last() {
+            _ if update.holds => self.install(&update.writes),
+            None => Ok(()),
+            Some((commit, before)) => {
+                self.admin.write_list(before)?;
+                self.write_and_wait(commit, "the commit", control_commit::COMMIT)
+            }
+        }
     }
 
     /// Writes a word behind all others, and waits until a field of control word 0 is zero.

@@ -292,6 +292,35 @@ pub fn watch(descriptor: OwnedFd) -> std::io::Result<AsyncFd<OwnedFd>> {
     Ok(unsafe { AsyncFd::register_with_interest(descriptor, Interest::READABLE) }?)
 }
 
+/// Asks the kernel to read pages of another process, named by a pidfd, that are not in memory:
+/// `process_madvise` with `MADV_WILLNEED`. Gives the bytes that it took on.
+///
+/// # Errors
+/// Those of the system: the process is gone, or this one may not (`CAP_SYS_NICE` and the right to
+/// trace the other are needed).
+pub fn advise_will_need(
+    process: BorrowedFd<'_>,
+    ranges: &[(u64, usize)],
+) -> std::io::Result<usize> {
+    let vectors: Vec<libc::iovec> = ranges
+        .iter()
+        .map(|&(address, iov_len)| libc::iovec { iov_base: address as *mut _, iov_len })
+        .collect();
+    // SAFETY: the call reads `vectors` only; the addresses are the other process's, whose memory
+    // this advice does not change.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_process_madvise,
+            process.as_raw_fd(),
+            vectors.as_ptr(),
+            vectors.len(),
+            libc::MADV_WILLNEED,
+            0,
+        )
+    };
+    usize::try_from(result).map_err(|_| std::io::Error::last_os_error())
+}
+
 /// Whether the processor writes 64 bytes at once (`movdir64b`).
 #[cfg(target_arch = "x86_64")]
 fn has_line_stores() -> bool {

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rmt_isa::card::CardShape;
+use rmt_isa::card::{CardShape, regions};
 use rmt_isa::device::fields::{
     device_control, device_status, pair_control, pair_interrupt, pair_rings, pair_status,
 };
@@ -351,7 +351,9 @@ impl<F: FnMut(&Event) -> Decision> State<F> {
         let status = match (AdminOpcode::from_number(field(OPCODE) as u16), data) {
             (Some(AdminOpcode::Nop), _) => AdminStatus::Done,
             (Some(AdminOpcode::Commit), _) => {
-                self.core.insert(word, value);
+                // Without time: events are held and a commit is done as soon as it is asked for.
+                let done = word == regions::CONTROL.word(0);
+                self.core.insert(word, if done { 0 } else { value });
                 result = value;
                 AdminStatus::Done
             }

@@ -3,7 +3,9 @@
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
+mod breakeven;
 mod cycles;
+mod handover;
 mod latency;
 mod programs;
 
@@ -18,14 +20,18 @@ pub struct Bench {
 
 #[derive(Subcommand)]
 enum What {
+    Breakeven(breakeven::Breakeven),
     Cycles(cycles::Cycles),
+    Handover(handover::Handover),
     Latency(latency::LatencyBench),
 }
 
 impl Bench {
     pub fn run(self) -> Result<()> {
         match self.what {
+            What::Breakeven(breakeven) => breakeven.run(),
             What::Cycles(cycles) => cycles.run(),
+            What::Handover(handover) => handover.run(),
             What::Latency(latency) => latency.run(),
         }
     }

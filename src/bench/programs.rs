@@ -127,6 +127,100 @@ pub fn network() -> Result<Program> {
     Ok(program)
 }
 
+/// A network of `edge` inputs, one of 8 rows that the event's key chooses, and as many hidden units.
+pub fn wide_network(edge: u32) -> Result<Program> {
+    let mut program = of_action(
+        "ld_event r1, event+8, u8\n\
+         andi r1, r1, 7\n\
+         RMT_VECTOR_LD v0, r1, tensor4\n\
+         RMT_MAT_MUL v1, v0, tensor0, tensor1\n\
+         RMT_REQUANT v1, v1, i8, scale0\n\
+         RMT_VECTOR_RELU v1, v1\n\
+         RMT_MAT_MUL v2, v1, tensor2, tensor3\n\
+         RMT_SCALAR_VAL r2, v2, lane0\n\
+         out out0, r2\n\
+         exit decided",
+        0,
+        0,
+    )?;
+    program.tensors = vec![
+        tensor("w1", Element::I8, &[edge, edge]),
+        tensor("b1", Element::I32, &[edge]),
+        tensor("w2", Element::I8, &[1, edge]),
+        tensor("b2", Element::I32, &[1]),
+        tensor("inputs", Element::I8, &[8, edge]),
+    ];
+    let channels = vec![ChannelScale { multiplier: 1 << 30, shift: 38 }];
+    program.scales.push(Scale { name: "s".into(), model: 0, channels, zero_point: 0 });
+    Ok(program)
+}
+
+/// Trees of a depth, each full, whose leaves are added up.
+pub fn forest(trees: u16, depth: u16) -> Result<Program> {
+    let mut program = tree(1)?;
+    let (mut nodes, mut roots) = (Vec::new(), Vec::new());
+    for tree in 0..trees {
+        let first = nodes.len() as u16;
+        roots.push(first);
+        let branches = (1 << depth) - 1;
+        for node in 0..branches {
+            let feature = ((node + tree) % 8) as u8;
+            let threshold = i32::from(node * 37 % 101) * 40;
+            nodes.push(TreeNode::Branch { feature, threshold, left: first + 2 * node + 1 });
+        }
+        let leaves = branches..2 * branches + 1;
+        nodes.extend(leaves.map(|leaf| TreeNode::Leaf { value: i32::from(leaf % 13) }));
+    }
+    let (name, mode) = ("f".into(), ForestMode::Sum);
+    program.forests = vec![Forest { name, model: 0, mode, features: 8, roots, nodes }];
+    Ok(program)
+}
+
+/// A small convolutional network over 40 bytes of the event as 5 rows of 8: 4 channels of 3 × 3,
+/// the largest of each 2 × 2 places, and 4 classes.
+pub fn convolution() -> Result<Program> {
+    let mut program = of_action(
+        "RMT_VECTOR_LD_EVENT v0, x40, i8, event+16\n\
+         RMT_CONV_2D v1, v0, window0, tensor0, tensor1\n\
+         RMT_REQUANT v1, v1, i8, scale0\n\
+         RMT_VECTOR_RELU v1, v1\n\
+         RMT_POOL_MAX v2, v1, window1\n\
+         RMT_MAT_MUL v3, v2, tensor2, tensor3\n\
+         RMT_ARGMAX r1, v3\n\
+         out out0, r1\n\
+         exit decided",
+        0,
+        0,
+    )?;
+    let window = |name: &str, input: [u16; 3], size: u16, stride: u16, out: [u16; 2]| Window {
+        name: name.into(),
+        in_height: input[0],
+        in_width: input[1],
+        channels: input[2],
+        height: size,
+        width: size,
+        stride_y: stride,
+        stride_x: stride,
+        pad_top: 0,
+        pad_left: 0,
+        out_height: out[0],
+        out_width: out[1],
+    };
+    program.windows = vec![
+        window("convolution", [5, 8, 1], 3, 1, [3, 6]),
+        window("pool", [3, 6, 4], 2, 2, [1, 3]),
+    ];
+    program.tensors = vec![
+        tensor("w1", Element::I8, &[4, 3, 3, 1]),
+        tensor("b1", Element::I32, &[4]),
+        tensor("w2", Element::I8, &[4, 12]),
+        tensor("b2", Element::I32, &[4]),
+    ];
+    let channels = vec![ChannelScale { multiplier: 1 << 30, shift: 36 }];
+    program.scales.push(Scale { name: "s".into(), model: 0, channels, zero_point: 0 });
+    Ok(program)
+}
+
 /// One row of a product of 256 × 256 × 256: each event multiplies a vector with the same
 /// matrix.
 pub fn square() -> Result<Program> {
@@ -147,4 +241,31 @@ pub fn square() -> Result<Program> {
         tensor("rows", Element::I16, &[8, 256]),
     ];
     Ok(program)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rmt_vm::verifier::{Limits, verify};
+
+    #[test]
+    fn all_programs_are_verified() {
+        let programs = [
+            look_up(0),
+            look_up(9),
+            twelve_instructions(9),
+            tree(8),
+            network(),
+            wide_network(16),
+            wide_network(128),
+            forest(32, 5),
+            convolution(),
+            square(),
+        ];
+        for (number, program) in programs.into_iter().enumerate() {
+            if let Err(violations) = verify(&program.unwrap(), &Limits::default()) {
+                panic!("program {number}: {}", violations[0]);
+            }
+        }
+    }
 }

@@ -114,6 +114,39 @@ struct Target {
     simulation: SimulationArguments,
 }
 
+/// The card of a daemon, if any.
+#[derive(Args)]
+pub struct CardArguments {
+    /// Use a card of this machine: its PCI address, or `first`
+    #[arg(long = "card", value_name = "ADDRESS", conflicts_with = "simulated")]
+    address: Option<String>,
+    /// Use a simulated card in this process
+    #[arg(long)]
+    simulated: bool,
+    #[command(flatten)]
+    simulation: SimulationArguments,
+}
+
+impl CardArguments {
+    /// The device with a budget for its events, as [`Target`] opens it; none when none was named.
+    pub fn open(&self) -> Result<Option<(AnyDevice, Duration)>> {
+        if self.simulated {
+            let config = self.simulation.config.load()?;
+            let device = SimulatedDevice::new(&config, self.simulation.latency.latency())?;
+            return Ok(Some((Arc::new(device), Duration::from_millis(8))));
+        }
+        let Some(address) = &self.address else { return Ok(None) };
+        let address = (address != "first").then(|| address.clone());
+        let (_, card) = Which { address }.find()?;
+        Ok(Some((Arc::new(VfioDevice::open(&card, true)?), Duration::from_millis(1))))
+    }
+
+    /// Whether it is a simulated one.
+    pub fn simulated(&self) -> bool {
+        self.simulated
+    }
+}
+
 /// How a card is simulated.
 #[derive(Args)]
 struct SimulationArguments {

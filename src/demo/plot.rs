@@ -65,6 +65,59 @@ impl GroupedBars<'_> {
     }
 }
 
+/// Lines over two logarithmic axes.
+pub struct LogLines<'a> {
+    /// Title.
+    pub title: &'a str,
+    /// What the axes show, with their units.
+    pub axes: [&'a str; 2],
+    /// Name of each series and its points; all values are above 0.
+    pub series: Vec<(String, Vec<(f64, f64)>)>,
+    /// Points that are marked.
+    pub marks: Vec<(f64, f64)>,
+}
+
+impl LogLines<'_> {
+    /// The plot as an SVG element.
+    pub fn to_svg(&self) -> Result<String> {
+        let points = || self.series.iter().flat_map(|(_, points)| points);
+        let range = |value: fn(&(f64, f64)) -> f64| {
+            let least = points().map(value).fold(f64::INFINITY, f64::min).max(1e-9);
+            let most = points().map(value).fold(least, f64::max);
+            least * 0.8..most * 1.25
+        };
+        if points().next().is_none() {
+            return Err(anyhow!("there are no points to plot"));
+        }
+        draw(|area| {
+            let (plot, legend) = area.split_vertically(SIZE.1 as i32 - LEGEND_HEIGHT);
+            let mut chart = ChartBuilder::on(&plot)
+                .caption(self.title, (FONT, 16))
+                .margin(8)
+                .x_label_area_size(36)
+                .y_label_area_size(64)
+                .build_cartesian_2d(range(|p| p.0).log_scale(), range(|p| p.1).log_scale())?;
+            let number = |value: &f64| format!("{value}");
+            chart
+                .configure_mesh()
+                .x_desc(self.axes[0])
+                .y_desc(self.axes[1])
+                .x_label_formatter(&number)
+                .y_label_formatter(&number)
+                .draw()?;
+            for (index, (_, points)) in self.series.iter().enumerate() {
+                let colour = COLOURS[index % COLOURS.len()];
+                let line = PathElement::new(points.clone(), colour.stroke_width(2));
+                chart.draw_series([line])?;
+            }
+            let marks = self.marks.iter();
+            chart.draw_series(marks.map(|&mark| Circle::new(mark, 5, BLACK.stroke_width(2))))?;
+            draw_legend(&legend, self.series.iter().map(|(label, _)| label.as_str()))?;
+            Ok(())
+        })
+    }
+}
+
 /// The colour and name of each series, in rows of three.
 fn draw_legend<'a>(
     area: &Area<'_>,

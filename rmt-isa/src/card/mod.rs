@@ -11,7 +11,8 @@
 //!   where all others go.
 //! - [`models`]: the same for tensors, scales, windows and forests.
 //! - [`update`]: a commit at run time becomes the host writes that differ.
-//! - [`read_back`]: context records from the card, as plain values.
+//! - [`read_back`]: context records and maps from the card, as plain values; [`write_back`]: the
+//!   way back.
 //!
 //! `lower` takes a program and a shape and uses the tables; the RTL generator takes its
 //! address decode and bit positions from the same tables; the loader writes what `lower`
@@ -29,6 +30,7 @@ mod reference;
 pub mod regions;
 pub mod shape;
 pub mod update;
+pub mod write_back;
 
 pub use lower::{CardImage, LowerError, lower};
 pub use models_error::ModelLowerError;

@@ -77,6 +77,17 @@ fn layout_of(image: &CardImage) -> Vec<HostWrite> {
     image.writes.iter().filter(is_layout).copied().collect()
 }
 
+impl CardImage {
+    /// The writes of the image that empty contexts and maps.
+    pub fn empty_contents(&self) -> Vec<HostWrite> {
+        let is_content = |write: &&HostWrite| {
+            let region = region_of(write.address).filter(|region| *region != CONTROL);
+            region.is_some_and(|region| region.readable && region.writable && !region.banked)
+        };
+        self.writes.iter().filter(is_content).copied().collect()
+    }
+}
+
 impl BankMirror {
     /// A card of a shape of which nothing is known, but that its first bank is active, as
     /// after a reset.

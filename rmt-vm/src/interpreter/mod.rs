@@ -72,6 +72,11 @@ impl Machine {
         Ok(Self { program, state, thread: Thread::new(), steps: 0 })
     }
 
+    /// A program in a state that it has reached elsewhere.
+    pub fn of_state(state: State) -> Self {
+        Self { program: state.program().clone(), state, thread: Thread::new(), steps: 0 }
+    }
+
     /// The state between two events.
     pub fn state(&self) -> &State {
         &self.state

@@ -43,7 +43,9 @@ use rmt_isa::{Decision, Event, Program, Status};
 
 use crate::Engine;
 use crate::state::table::BoundAction;
-use crate::state::{Applied, Change, CommitError, LoadError, Models, State, StateDump};
+use crate::state::{
+    Applied, Change, CommitError, Contents, LoadError, Models, SnapshotError, State, StateDump,
+};
 use crate::verifier::{self, Limits, Violation};
 use action::{End, Verb};
 use compile::Objects;
@@ -61,6 +63,9 @@ pub enum JitError {
     /// A change was refused.
     #[error(transparent)]
     Commit(#[from] CommitError),
+    /// Contents do not fit the program.
+    #[error(transparent)]
+    Contents(#[from] SnapshotError),
     /// There is no program.
     #[error("no program is loaded; load one before events, commits and dumps")]
     NoProgram,
@@ -100,6 +105,30 @@ impl Jit {
     /// A JIT that verifies programs with these limits.
     pub fn new(limits: Limits) -> Self {
         Self { limits, loaded: None }
+    }
+
+    /// A JIT for a program in a state that it has reached elsewhere.
+    ///
+    /// # Errors
+    /// When the verifier refuses the program with the entries and models of the state, or the
+    /// code generator fails.
+    pub fn of_state(state: State, limits: Limits) -> Result<Self, JitError> {
+        verifier::verify(&state.current_program(), &limits).map_err(JitError::Unverified)?;
+        let loaded = Some(Loaded::of_state(state)?);
+        Ok(Self { limits, loaded })
+    }
+
+    /// The state between two events, when a program is loaded.
+    pub fn current_state(&self) -> Option<&State> {
+        self.loaded.as_ref().map(|loaded| loaded.runtime.state())
+    }
+
+    /// Puts other contents of contexts and maps in place of those that are there.
+    ///
+    /// # Errors
+    /// When no program is loaded or the contents do not fit it; nothing is changed then.
+    pub fn replace_contents(&mut self, contents: &Contents) -> Result<(), JitError> {
+        Ok(self.loaded()?.runtime.replace_contents(contents)?)
     }
 
     #[inline]
@@ -187,12 +216,17 @@ impl std::fmt::Debug for Loaded {
 
 impl Loaded {
     fn new(program: &Program) -> Result<Self, JitError> {
-        let state = State::new(Arc::new(program.clone()))?;
+        Self::of_state(State::new(Arc::new(program.clone()))?)
+    }
+
+    /// The state's program must be verified.
+    fn of_state(state: State) -> Result<Self, JitError> {
         let isa = compile::native()?;
+        let program = state.program();
+        let hook = u32::from(program.hook.number);
         let objects = Objects { program, contexts: state.contexts(), models: state.models() };
         let code = compile::compile(objects, &isa)?;
         let runtime = Runtime::new(state);
-        let hook = u32::from(program.hook.number);
         let mut loaded = Self { hook, runtime, code, lookups: Vec::new(), steps: 0, isa };
         loaded.make_lookups();
         Ok(loaded)

@@ -20,7 +20,9 @@ use super::kernels::chain::Chain;
 #[cfg(target_arch = "x86_64")]
 use super::kernels::{chain::CHAIN_LANES, chain_x86::run_chain};
 use super::operation::{Operation, VectorFile};
-use crate::state::{Applied, Change, CommitError, ContextStore, MapStore, State};
+use crate::state::{
+    Applied, Change, CommitError, Contents, ContextStore, MapStore, SnapshotError, State,
+};
 
 /// What an action works on, at fixed offsets.
 #[repr(C)]
@@ -198,6 +200,12 @@ impl Runtime {
     pub(super) fn commit(&mut self, changes: &[Change]) -> Result<Vec<Applied>, CommitError> {
         // SAFETY: the state is owned, and no action runs while `self` is borrowed.
         unsafe { self.state.as_mut() }.commit(changes)
+    }
+
+    /// Replaces the contents of contexts and maps, in place: the frame's pointers stay good.
+    pub(super) fn replace_contents(&mut self, contents: &Contents) -> Result<(), SnapshotError> {
+        // SAFETY: the state is owned, and no action runs while `self` is borrowed.
+        unsafe { self.state.as_mut() }.replace_contents(contents)
     }
 
     #[inline]

@@ -305,7 +305,11 @@ impl State {
         object_number("map", number, self.maps.len())
     }
 
-    fn check_record(&self, context: usize, values: &[FieldValue]) -> Result<(), ChangeError> {
+    pub(super) fn check_record(
+        &self,
+        context: usize,
+        values: &[FieldValue],
+    ) -> Result<(), ChangeError> {
         let declaration = &self.program().contexts[context];
         let refuse =
             |reason: String| Err(ChangeError::Record { context: declaration.name.clone(), reason });

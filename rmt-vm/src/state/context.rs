@@ -79,6 +79,16 @@ impl ContextStore {
         &self.sets
     }
 
+    pub(super) fn sets_mut(&mut self) -> &mut Sets {
+        &mut self.sets
+    }
+
+    /// Takes over all records of a store of the same declaration, in place.
+    pub(super) fn copy_from(&mut self, other: &Self) {
+        self.sets.clone_from(&other.sets);
+        self.words.copy_from_slice(&other.words);
+    }
+
     /// The record of `key` and whether it was there. An absent one is created with all
     /// fields zero, in place of the least recently matched of its set when that is full.
     /// The record becomes the most recently matched.

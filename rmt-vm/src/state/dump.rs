@@ -228,7 +228,7 @@ fn dump_table(table: &super::Table) -> TableDump {
     }
 }
 
-fn dump_context(store: &ContextStore) -> Vec<SetDump<Vec<FieldValue>>> {
+pub(super) fn dump_context(store: &ContextStore) -> Vec<SetDump<Vec<FieldValue>>> {
     dump_sets(store.sets().sets(), true, |slot| store.record_values(slot))
 }
 

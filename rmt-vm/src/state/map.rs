@@ -59,6 +59,26 @@ impl MapStore {
         &self.sets
     }
 
+    pub(super) fn sets_mut(&mut self) -> &mut Sets {
+        &mut self.sets
+    }
+
+    /// Writes a stored value, see [`Self::stored_values`].
+    pub(super) fn restore_value(&mut self, place: usize, value: u64) -> Result<(), String> {
+        let (kind, capacity) = (self.value, self.values.len());
+        match self.values.get_mut(place).filter(|_| kind.wrap(value) == value) {
+            Some(stored) => {
+                *stored = value;
+                Ok(())
+            }
+            None => Err(format!("{value:#x} at place {place} of {capacity} is no {kind}")),
+        }
+    }
+
+    pub(super) fn set_pushed(&mut self, pushed: u64) {
+        self.pushed = pushed;
+    }
+
     /// Values ever pushed into a ring buffer.
     pub fn pushed(&self) -> u64 {
         self.pushed

@@ -3,17 +3,20 @@
 //! - [`table`]: entries by match kind; [`sets`]: four-way sets, under [`context`] (per-key
 //!   records) and the hash kinds of [`map`]; [`model`]: tensors, scales, forests.
 //! - [`commit`]: changes by the control plane, all of a list or none.
-//! - [`dump`]: the state as plain data, to compare engines bit by bit and to print.
+//! - [`dump`]: the state as plain data, to compare engines bit by bit and to print;
+//!   [`snapshot`]: the same to make a state of again; [`card_form`]: to and from a card.
 //!
 //! A [`State`] is made from a program, read and written by an engine while events run, and
 //! changed by commits between two events.
 
+pub mod card_form;
 pub mod commit;
 pub mod context;
 pub mod dump;
 pub mod map;
 pub mod model;
 pub mod sets;
+pub mod snapshot;
 pub mod table;
 
 use std::sync::Arc;
@@ -27,6 +30,7 @@ pub use context::{ContextStore, FieldValue};
 pub use dump::StateDump;
 pub use map::MapStore;
 pub use model::{ModelError, ModelObjects, Models};
+pub use snapshot::{Contents, Snapshot, SnapshotError};
 pub use table::{EntryHandle, Table, TableError};
 
 /// Most bytes that the records of all context stores and the values of all maps may take.

@@ -46,7 +46,7 @@ impl Set {
         }
     }
 
-    fn occupy(&mut self, way: usize, key: u64) {
+    pub(super) fn occupy(&mut self, way: usize, key: u64) {
         self.keys[way] = key;
         self.order[usize::from(self.occupied)] = way as u8;
         self.occupied += 1;

@@ -1,11 +1,12 @@
 //! The state of a core, read through its host port, in the interpreter's terms.
 
-use rmt_isa::card::read_back::{FieldContent, Record, read_map, read_store};
+use rmt_isa::card::read_back::{read_map, read_store};
 use rmt_isa::card::regions::{MATCH, PARAMETERS, PROGRAM, RANGE, REGIONS, Region, TABLES, TERNARY};
 use rmt_isa::card::{CardImage, HostWrite};
 use rmt_vm::State;
-use rmt_vm::state::dump::{ContextDump, Difference, MapDump, SetDump, WayDump, map_of_card};
-use rmt_vm::state::{FieldValue, StateDump};
+use rmt_vm::state::StateDump;
+use rmt_vm::state::card_form::sets_of_records;
+use rmt_vm::state::dump::{ContextDump, Difference, MapDump, map_of_card};
 
 use crate::card::{Card, CardError, Pins};
 
@@ -75,7 +76,7 @@ fn read_contexts<E>(
     let mut contexts = Vec::new();
     for (plan, dump) in image.contexts.iter().zip(declared) {
         let records = read_store(plan, &mut *read)?;
-        contexts.push(ContextDump { sets: sets_of(records), ..dump.clone() });
+        contexts.push(ContextDump { sets: sets_of_records(records), ..dump.clone() });
     }
     Ok(contexts)
 }
@@ -92,29 +93,6 @@ fn read_maps<E>(
         maps.push(MapDump { values, ..dump.clone() });
     }
     Ok(maps)
-}
-
-/// Groups records, which come set by set with the most recently matched first.
-fn sets_of(records: Vec<Record>) -> Vec<SetDump<Vec<FieldValue>>> {
-    let mut sets: Vec<SetDump<Vec<FieldValue>>> = Vec::new();
-    for Record { set, way, key, fields } in records {
-        if sets.last().is_none_or(|last| last.set != set) {
-            sets.push(SetDump { set, ways: Vec::new(), order: Vec::new() });
-        }
-        let Some(last) = sets.last_mut() else { continue };
-        let value = fields.into_iter().map(field_value).collect();
-        last.order.push(way as u8);
-        last.ways.push(WayDump { way: way as u8, key, value });
-        last.ways.sort_by_key(|way| way.way);
-    }
-    sets
-}
-
-fn field_value(content: FieldContent) -> FieldValue {
-    match content {
-        FieldContent::Scalar(value) => FieldValue::Scalar(value),
-        FieldContent::Ring(values) => FieldValue::Ring(values),
-    }
 }
 
 /// The first word that the loader wrote and that has changed since.

@@ -23,6 +23,7 @@ use rmt_isa::Event;
 use rmt_isa::limits::{MAX_ARGUMENTS, MAX_PARAMETERS};
 use rmt_isa::program::{self, ActionCall, Entry, MatchKind, Program};
 
+use super::snapshot::TableSnapshot;
 pub use check::TableError;
 pub use key::Key;
 use key::KeyReader;
@@ -111,6 +112,34 @@ impl Table {
             actions: ActionPool::default(),
             next_handle: 0,
         }
+    }
+
+    /// The table `number` of a program as a snapshot says.
+    pub(super) fn of_snapshot(
+        program: &Program,
+        number: usize,
+        snapshot: &TableSnapshot,
+    ) -> Result<Self, TableError> {
+        let tables = program.tables.len();
+        let declaration =
+            program.tables.get(number).ok_or(TableError::NoSuchTable { table: number, tables })?;
+        let mut table = Self::empty(declaration);
+        table.set_default(program, declaration, snapshot.default.clone())?;
+        for (handle, entry) in &snapshot.entries {
+            if handle.0 < table.next_handle || handle.0 >= snapshot.next_handle {
+                let (table, handle) = (table.name.clone(), handle.0);
+                return Err(TableError::NoSuchEntry { table, handle });
+            }
+            table.next_handle = handle.0;
+            table.add(program, declaration, entry.clone())?;
+        }
+        table.next_handle = snapshot.next_handle;
+        Ok(table)
+    }
+
+    /// The handle of the next entry that is added.
+    pub fn next_handle(&self) -> u64 {
+        self.next_handle
     }
 
     /// Its name.

@@ -1,0 +1,167 @@
+//! A program on the card, which is the driver's mock: it decides otherwise than software would, so
+//! that each decision shows who made it.
+
+mod common;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use common::{Daemon, refused, small_event, small_program};
+use rmt_daemon::client::add_entry;
+use rmt_daemon::engines::CardEngine;
+use rmt_daemon::protocol::{Answer, EngineName, NamedChange, Request, Wish};
+use rmt_daemon::rights::Rights;
+use rmt_driver::QueueConfig;
+use rmt_driver::mock::MockCard;
+use rmt_isa::card::CardShape;
+use rmt_isa::card::regions::{CONTEXT_KEYS, MATCH};
+use rmt_isa::{Decision, Event, Status};
+
+/// What the mock answers.
+const BY_CARD: u64 = 777;
+
+type Mock = MockCard<fn(&Event) -> Decision>;
+
+fn by_card(event: &Event) -> Decision {
+    let outputs = [BY_CARD, 0, 0];
+    Decision { tag: event.tag(), status: Status::Decided, written: 1, cycles: 9, outputs }
+}
+
+fn start(folder: &std::path::Path) -> (Daemon, Arc<Mock>) {
+    let mock: Arc<Mock> = MockCard::new(&CardShape::default(), by_card);
+    let card = CardEngine::open(Arc::new(mock.clone()), QueueConfig::default()).unwrap();
+    (Daemon::with(folder, Some(card), vec![], Rights::new(None).unwrap()), mock)
+}
+
+fn outputs(daemon: &Daemon, count: u32) -> Vec<u64> {
+    let events = (0..count).map(|tag| small_event(tag, u64::from(tag % 8), 3)).collect();
+    daemon.decide(events).iter().map(|decision| decision.outputs[0]).collect()
+}
+
+fn place(daemon: &Daemon, place: Wish) -> Answer {
+    daemon.client().ask(&Request::Place { program: "small".into(), place }).unwrap()
+}
+
+#[test]
+fn a_program_goes_to_the_card_and_back_with_what_it_learnt() {
+    let folder = tempfile::tempdir().unwrap();
+    let (daemon, mock) = start(folder.path());
+    daemon.install(&small_program(), Wish::Jit);
+    assert_eq!(outputs(&daemon, 100), [12; 100]);
+    let before = daemon.state("small");
+    let on_card = Answer::Placed { engine: EngineName::Card, note: None };
+    assert_eq!(place(&daemon, Wish::Card), on_card);
+    assert_eq!(outputs(&daemon, 100), [BY_CARD; 100]);
+    // Its records are on the card, under their keys.
+    let keys = 0..4 * before.contexts[0].sets.len() as u32 * 16;
+    let found = keys.filter(|slot| mock.core_word(CONTEXT_KEYS.word(*slot)) == 7).count();
+    assert!(found >= 1, "no record of key 7");
+    // The mock's events write nothing: what comes back is what went.
+    place(&daemon, Wish::Jit);
+    assert_eq!(before.first_difference(&daemon.state("small")), None);
+    assert_eq!(outputs(&daemon, 1), [12]);
+    let Answer::Counters(counters) = daemon.client().ask(&Request::Counters).unwrap() else {
+        panic!()
+    };
+    let small = &counters.programs["small"].counters;
+    assert_eq!((small.on_card, small.on_jit, small.events, small.card_losses), (100, 101, 201, 0));
+    // There and back, and to the JIT at first or not: moves are counted.
+    assert!(small.moves >= 2);
+}
+
+#[test]
+fn a_commit_reaches_the_card_and_the_software_that_stands_by() {
+    let folder = tempfile::tempdir().unwrap();
+    let (daemon, mock) = start(folder.path());
+    daemon.install(&small_program(), Wish::Card);
+    let match_words = || (0..65536).filter(|n| mock.core_word(MATCH.word(*n)) != 0).count();
+    let before = match_words();
+    let entries =
+        (100..140).map(|pid| add_entry("t", &format!("pid={pid}"), "answer(5)".parse().unwrap()));
+    daemon.client().commit("small", entries.collect()).unwrap();
+    assert!(match_words() >= before + 40, "{before} words before, {} now", match_words());
+    let change = NamedChange::PutRecord {
+        context: "seen".into(),
+        key: 5,
+        fields: vec![
+            rmt_vm::state::FieldValue::Scalar(9),
+            rmt_vm::state::FieldValue::Ring(vec![4, 3]),
+        ],
+    };
+    daemon.client().commit("small", vec![change]).unwrap();
+    // What the card cannot hold is refused, and nothing is changed on either.
+    let state = daemon.state("small");
+    assert_eq!(state.contexts[0].sets.iter().map(|set| set.ways.len()).sum::<usize>(), 1);
+    let bad = add_entry("t", "pid=100", "answer(6)".parse().unwrap());
+    let refusal = refused(daemon.client().commit("small", vec![bad]));
+    assert!(refusal.reason.contains("same matcher"), "{refusal}");
+    assert_eq!(state.first_difference(&daemon.state("small")), None);
+    // The card goes: software knows all of it.
+    mock.faults.gone.store(true, Ordering::Relaxed);
+    let events = vec![small_event(1, 120, 0), small_event(2, 5, 0)];
+    let decisions = daemon.decide(events);
+    assert_eq!([decisions[0].outputs[0], decisions[1].outputs[0]], [16, 12]);
+    let context =
+        Request::Context { program: "small".into(), context: "seen".into(), key: Some(5) };
+    let Answer::Context(records) = daemon.client().ask(&context).unwrap() else { panic!() };
+    assert_eq!(records.sets[0].ways[0].value[0], rmt_vm::state::FieldValue::Scalar(10));
+}
+
+#[test]
+fn a_lost_card_costs_no_event_and_little_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let (daemon, mock) = start(folder.path());
+    daemon.install(&small_program(), Wish::Card);
+    assert_eq!(outputs(&daemon, 64), [BY_CARD; 64]);
+    mock.faults.gone.store(true, Ordering::Relaxed);
+    let begun = Instant::now();
+    assert_eq!(outputs(&daemon, 1000), [12; 1000]);
+    // One budget of the queue (1 ms) and the software's own time, with room for a busy machine.
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    let Answer::Counters(counters) = daemon.client().ask(&Request::Counters).unwrap() else {
+        panic!()
+    };
+    let small = &counters.programs["small"];
+    assert_eq!((small.engine, small.counters.card_losses), (EngineName::Jit, 1));
+    assert_eq!(small.counters.events, 1064);
+    assert!(!counters.card_works);
+    let Answer::Placed { engine, note: Some(note) } = place(&daemon, Wish::Card) else { panic!() };
+    assert!(engine == EngineName::Jit && note.contains("lost"), "{note}");
+}
+
+#[test]
+fn late_decisions_are_made_by_software_within_the_budget() {
+    let folder = tempfile::tempdir().unwrap();
+    let (daemon, mock) = start(folder.path());
+    daemon.install(&small_program(), Wish::Card);
+    mock.faults.silent.store(true, Ordering::Relaxed);
+    assert_eq!(outputs(&daemon, 32), [12; 32]);
+    mock.faults.silent.store(false, Ordering::Relaxed);
+    mock.ring_doorbell(0);
+    assert_eq!(outputs(&daemon, 32), [BY_CARD; 32]);
+    let Answer::Counters(counters) = daemon.client().ask(&Request::Counters).unwrap() else {
+        panic!()
+    };
+    let small = &counters.programs["small"].counters;
+    assert_eq!((small.card_late, small.on_card, small.card_losses), (32, 32, 0));
+}
+
+/// Two programs and one card: the second one is told, and runs in software.
+#[test]
+fn the_card_takes_one_program() {
+    let folder = tempfile::tempdir().unwrap();
+    let (daemon, _) = start(folder.path());
+    daemon.install(&small_program(), Wish::Card);
+    let other = common::SMALL.replace("program small", "program other").replace("= 7 {", "= 8 {");
+    match daemon.install(&common::small_with(&other), Wish::Card) {
+        Answer::Installed { engine: EngineName::Jit, note: Some(note), .. } => {
+            assert!(note.contains("`small` is on the card"), "{note}");
+        }
+        answer => panic!("{answer:?}"),
+    }
+    daemon.client().ask(&Request::Remove { program: "small".into() }).unwrap();
+    let place = Request::Place { program: "other".into(), place: Wish::Card };
+    let answer = daemon.client().ask(&place).unwrap();
+    assert_eq!(answer, Answer::Placed { engine: EngineName::Card, note: None });
+}

@@ -1,0 +1,304 @@
+//! `rmt serve`: the daemon.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, anyhow};
+use clap::Args;
+use rmt_daemon::engines::{CardEngine, Engines};
+use rmt_daemon::metrics::{Endpoint, Metrics};
+use rmt_daemon::placement::{Platform, calibrate, processor};
+use rmt_daemon::plane::Plane;
+use rmt_daemon::policy::{Policies, Policy};
+use rmt_daemon::protocol::{RefusalKind, Request, Wish};
+use rmt_daemon::rights::Rights;
+use rmt_daemon::server::Server;
+use rmt_daemon::source::Source;
+use rmt_daemon::source::kernel::{KernelSource, parse_mode};
+use rmt_daemon::source::replay::Replay;
+use rmt_daemon::worker::Worker;
+use rmt_driver::QueueConfig;
+use rmt_isa::shim::Mode;
+use rmt_vm::events::EventReader;
+use rmt_vm::verifier::Limits;
+use serde::Deserialize;
+
+use crate::card::CardArguments;
+use crate::{ctl, program};
+
+/// Run the daemon: programs decide for events of the kernel, `rmt ctl` changes them.
+///
+/// It ends in good order on SIGTERM and SIGINT: hooks are put off, what events have learnt is saved.
+///
+/// Example: rmt serve --program firmware/page_prefetch.rmt
+///          --replay firmware/page_prefetch.rmt=firmware/traces/pages/conv.test.csv.zst
+///          --rate 10000
+#[derive(Args)]
+pub struct Serve {
+    /// The socket for `rmt ctl`
+    #[arg(long, default_value_os_t = rmt_daemon::paths::socket())]
+    socket: PathBuf,
+    /// The folder of the journal and of the platform's figures
+    #[arg(long, default_value_os_t = rmt_daemon::paths::state())]
+    state: PathBuf,
+    /// A group whose members may change something, beside root and the daemon's own user
+    #[arg(long)]
+    group: Option<String>,
+    /// Settings of the card's queue and policies, TOML; docs/daemon.md shows what it may hold
+    #[arg(long)]
+    config: Option<PathBuf>,
+    /// Show metrics for Prometheus on this address or Unix socket
+    #[arg(long)]
+    metrics: Option<Endpoint>,
+    /// A program to run, unless one serves its hook already; a .rmt source or an image
+    #[arg(long = "program")]
+    programs: Vec<PathBuf>,
+    /// Take events from the kernel module, /dev/rmt
+    #[arg(long)]
+    kernel: bool,
+    /// With --kernel: a hook and its mode, off, shadow, advise or act
+    #[arg(long = "hook", value_name = "HOOK=MODE", value_parser = parse_mode, requires = "kernel")]
+    hooks: Vec<(u16, Mode)>,
+    /// Take events from a recorded trace: the program whose hook names its columns, and the file
+    #[arg(long, value_name = "PROGRAM=TRACE", value_parser = program_and_trace)]
+    replay: Vec<(PathBuf, PathBuf)>,
+    /// With --replay: events per second; without, as fast as they are decided
+    #[arg(long)]
+    rate: Option<f64>,
+    /// With --replay: how often the trace is repeated; without, for ever
+    #[arg(long)]
+    rounds: Option<u64>,
+    #[command(flatten)]
+    card: CardArguments,
+}
+
+/// What the configuration file holds.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Config {
+    /// The card's queue.
+    queue: QueueConfig,
+    /// Policies.
+    policy: Vec<Policy>,
+}
+
+fn program_and_trace(text: &str) -> Result<(PathBuf, PathBuf), String> {
+    let (program, trace) =
+        text.split_once('=').ok_or_else(|| format!("`{text}` is no `PROGRAM=TRACE`"))?;
+    Ok((program.into(), trace.into()))
+}
+
+impl Serve {
+    pub fn run(self) -> Result<()> {
+        let stop = Arc::new(AtomicBool::new(false));
+        for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
+            signal_hook::flag::register(signal, stop.clone())?;
+        }
+        let begun = Instant::now();
+        let config = self.config()?;
+        let rights = Rights::new(self.group.as_deref()).map_err(anyhow::Error::msg)?;
+        let mut limits = Limits::default();
+        let mut card = match self.card.open()? {
+            None => None,
+            Some((device, budget)) => {
+                let budget_microseconds = u32::try_from(budget.as_micros()).unwrap_or(u32::MAX);
+                let queue = match self.card.simulated() {
+                    // Its time passes in calls only; a budget of real time says nothing.
+                    true => QueueConfig { budget_microseconds, ..config.queue.clone() },
+                    false => config.queue.clone(),
+                };
+                Some(CardEngine::open(device, queue)?)
+            }
+        };
+        if let Some(card) = &card {
+            limits.card = card.shape().clone();
+        }
+        std::fs::create_dir_all(&self.state)
+            .with_context(|| format!("cannot make {}", self.state.display()))?;
+        let platform = self.platform(card.as_mut())?;
+        let sources = self.sources()?;
+        let worker = Worker::start(Engines::new(card, platform, limits.clone()), sources)?;
+        let (plane, restored) = Plane::start(worker, &self.state, limits)?;
+        let plane = Arc::new(plane);
+        restored.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+        self.install(&plane)?;
+        let policies = Policies::start(plane.clone(), config.policy)?;
+        let server = Server::start(&self.socket, plane.clone(), rights)
+            .with_context(|| format!("cannot listen on {}", self.socket.display()))?;
+        let metrics = match &self.metrics {
+            None => None,
+            Some(endpoint) => Some(
+                Metrics::start(endpoint, plane.clone())
+                    .with_context(|| format!("cannot show metrics on {endpoint:?}"))?,
+            ),
+        };
+        eprintln!(
+            "ready after {} ms: {} records restored; `rmt ctl --socket {} list`",
+            begun.elapsed().as_millis(),
+            restored.records,
+            self.socket.display()
+        );
+        while !stop.load(Ordering::Relaxed) {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        eprintln!("stopping");
+        drop((metrics, policies, server));
+        plane.save()?;
+        Ok(())
+    }
+
+    fn config(&self) -> Result<Config> {
+        let Some(path) = &self.config else { return Ok(Config::default()) };
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("cannot read {}", path.display()))?;
+        toml::from_str(&text).with_context(|| path.display().to_string())
+    }
+
+    /// The figures of the file, or measured and written there.
+    fn platform(&self, card: Option<&mut CardEngine>) -> Result<Platform> {
+        let path = self.state.join("platform.toml");
+        let known = Platform::load(&path).map_err(anyhow::Error::msg)?;
+        let name = card.as_ref().map(|card| card.name());
+        let fits = |platform: &Platform| {
+            let measured = platform.card.as_ref().map(|card| card.name.clone());
+            platform.processor == processor() && (name.is_none() || measured == name)
+        };
+        if let Some(platform) = known.filter(fits) {
+            return Ok(platform);
+        }
+        eprintln!("measuring what events cost here, for {}", path.display());
+        let platform = calibrate::measure(card)?;
+        platform.save(&path).map_err(anyhow::Error::msg)?;
+        Ok(platform)
+    }
+
+    fn sources(&self) -> Result<Vec<Box<dyn Source>>> {
+        let mut sources: Vec<Box<dyn Source>> = Vec::new();
+        if self.kernel {
+            sources.push(Box::new(KernelSource::attach(&self.hooks)?));
+        }
+        for (source, trace) in &self.replay {
+            let program = program::load(source)?;
+            let events = EventReader::open(trace, &program.hook)?.collect::<Result<Vec<_>, _>>()?;
+            let name = trace.display().to_string();
+            sources.push(Box::new(Replay::new(name, events, self.rate, self.rounds)));
+        }
+        Ok(sources)
+    }
+
+    /// Runs the programs of the command line whose hooks nobody serves.
+    fn install(&self, plane: &Plane) -> Result<()> {
+        for file in &self.programs {
+            let image = ctl::image(file)?;
+            let request = Request::Install { image, place: Wish::Auto, replace: false };
+            match plane.handle(request) {
+                Ok(_) => {}
+                Err(refusal) if refusal.kind == RefusalKind::Taken => {
+                    eprintln!("{}: {refusal}", file.display());
+                }
+                Err(refusal) => return Err(anyhow!("{}: {refusal}", file.display())),
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use rmt_core::CoreConfig;
+    use rmt_daemon::engines::{Prepared, Software};
+    use rmt_daemon::protocol::EngineName;
+    use rmt_isa::card::CardShape;
+    use rmt_isa::program::{ActionCall, Entry, Matcher};
+    use rmt_vm::Machine;
+    use rmt_vm::state::Change;
+    use rmt_vm::verifier::verify;
+
+    use super::*;
+    use crate::card::{LatencyPreset, SimulatedDevice};
+
+    #[test]
+    fn the_configuration_of_the_page_is_one() {
+        let page = include_str!("../docs/daemon.md");
+        let text = page.split("```toml").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+        let config: Config = toml::from_str(text).unwrap();
+        assert_eq!(config.queue.budget_microseconds, 500);
+        assert_eq!(config.policy[0].levels.len(), 2);
+        assert!(toml::from_str::<Config>("[cache]").is_err());
+        assert!(program_and_trace("a.rmt").is_err());
+    }
+
+    /// Events in software, on the RTL, with transactions there, and back in software: each decision
+    /// and the state at the end are those of an interpreter that stays.
+    #[test]
+    #[ignore = "simulates the RTL of a card: minutes"]
+    fn a_program_moves_to_the_card_and_back_and_nobody_can_tell() {
+        const EVENTS: usize = 150;
+        let limits = Limits { card: CardShape::small(), ..Limits::default() };
+        let config = CoreConfig::new(CardShape::small());
+        let device = SimulatedDevice::new(&config, LatencyPreset::Zero.latency()).unwrap();
+        let queue = QueueConfig { budget_microseconds: 1_000_000, ..QueueConfig::default() };
+        let mut card = CardEngine::open(Arc::new(device), queue).unwrap();
+        let platform = calibrate::measure(Some(&mut card)).unwrap();
+        println!("{platform:?}");
+        let mut engines = Engines::new(Some(card), platform, limits.clone());
+
+        let program = Arc::new(program::load(Path::new("firmware/page_prefetch.rmt")).unwrap());
+        let trace = Path::new("firmware/traces/pages/conv.test.csv.zst");
+        let events = EventReader::open(trace, &program.hook).unwrap().take(6 * EVENTS);
+        let events = events.collect::<Result<Vec<_>, _>>().unwrap();
+        let mut stays = Machine::new(&program).unwrap();
+        let name = program.name.clone();
+        let installed = engines.install(Prepared {
+            report: verify(&program, &limits).unwrap(),
+            software: Software::new(program.clone(), None, &limits).unwrap(),
+            image: Arc::new([]),
+            wish: Wish::Jit,
+            program,
+        });
+        assert_eq!(installed, (EngineName::Jit, None));
+        let pid = events[0].key();
+        let leave = Entry {
+            matcher: Matcher::Exact { key: pid.into() },
+            priority: 0,
+            call: ActionCall { action: 1, parameters: vec![] },
+        };
+        let handle = rmt_vm::state::EntryHandle(0);
+        let steps: [(Wish, Vec<Change>); 6] = [
+            (Wish::Jit, vec![]),
+            (Wish::Card, vec![]),
+            (Wish::Card, vec![Change::AddEntry { table: 0, entry: leave }]),
+            (Wish::Card, vec![Change::RemoveEntry { table: 0, handle }]),
+            (Wish::Card, vec![Change::RemoveRecord { context: 0, key: pid }]),
+            (Wish::Interpreter, vec![]),
+        ];
+        for (events, (wish, changes)) in events.chunks(EVENTS).zip(steps) {
+            let (engine, note) = engines.place_program(&name, wish).unwrap();
+            assert_eq!((note, engine == EngineName::Card), (None, wish == Wish::Card));
+            if !changes.is_empty() {
+                assert_eq!(
+                    engines.commit(&name, &changes).unwrap(),
+                    stays.state_mut().commit(&changes).unwrap()
+                );
+            }
+            for batch in events.chunks(32) {
+                let mut decisions = Vec::new();
+                engines.decide(batch, &mut decisions);
+                for (event, found) in batch.iter().zip(decisions) {
+                    let expected = stays.run(event);
+                    let told = |d: &rmt_isa::Decision| (d.tag, d.status, d.written, d.outputs);
+                    assert_eq!(told(&found), told(&expected), "{wish:?}");
+                }
+            }
+        }
+        let (hosted, _) = engines.program(&name).unwrap();
+        assert_eq!(hosted.counters.on_card, 4 * EVENTS as u64);
+        assert_eq!((hosted.counters.card_late, hosted.counters.card_refused), (0, 0));
+        let state = hosted.prepared.software.state().dump();
+        assert_eq!(stays.state().dump().first_difference(&state), None);
+    }
+}
