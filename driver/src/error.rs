@@ -88,6 +88,14 @@ pub enum DriverError {
         /// What went wrong.
         reason: String,
     },
+    /// The card on a serial line.
+    #[error("the card on {name}: {reason}")]
+    Line {
+        /// The port.
+        name: String,
+        /// What is wrong.
+        reason: String,
+    },
     /// Memory for the card.
     #[error(
         "cannot give the card {bytes} bytes of memory: {reason}; see `ulimit -l`, the limit of locked memory"

@@ -4,8 +4,9 @@
 //!
 //! - [`device`]: what the driver needs of a card and of the machine around it, as a trait.
 //!   [`vfio`] is a real or virtual card behind VFIO, [`served`] a virtual one behind its socket,
-//!   [`mock`] a card in memory that records what was done to it; a simulated card in the same
-//!   process is another implementation, outside.
+//!   [`serial`] a card on a serial line, [`mock`] a card in memory that records what was done to it;
+//!   a simulated card in the same process is another implementation, outside. [`process`] is memory
+//!   for those that reach it through software.
 //! - [`memory`]: memory that both sides see, and mapped registers: the only module with `unsafe`,
 //!   but for the calls into C of [`shim::host`].
 //! - [`card`]: finds out what the card is, resets it, reads its state; [`admin`] is its admin
@@ -32,7 +33,9 @@ pub mod future;
 pub mod lock;
 pub mod memory;
 pub mod mock;
+pub mod process;
 pub mod queue;
+pub mod serial;
 pub mod served;
 pub mod shim;
 pub mod vfio;

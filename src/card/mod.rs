@@ -1,5 +1,6 @@
 //! `rmt card`: cards of this machine, and the simulated one.
 
+mod serial;
 mod simulated;
 mod suite;
 
@@ -13,10 +14,13 @@ use comfy_table::{Table, presets};
 use rmt_core::CoreConfig;
 use rmt_driver::card::Card;
 use rmt_driver::discovery::{PciBus, PciCard};
+use rmt_driver::serial::SerialDevice;
+use rmt_driver::serial::tty::Tty;
 use rmt_driver::served::ServedDevice;
 use rmt_driver::{Device, binding, vfio::VfioDevice};
 use rmt_isa::card::shape::CAPABILITIES;
 use rmt_isa::device::pci::msix_vectors;
+use rmt_isa::device::serial::DEFAULT_BAUD;
 use rmt_sim::root_complex::Latency;
 use rmt_sim::virtual_card::function::VirtualCard;
 use rmt_sim::virtual_card::simulation::Simulation;
@@ -25,6 +29,9 @@ use serde_json::json;
 
 use crate::r#gen::ConfigArguments;
 pub use simulated::{CLOCK_MHZ, SimulatedDevice};
+
+/// Time that an event may take on a simulated serial line, with those before it.
+const SERIAL_BUDGET: Duration = Duration::from_millis(10);
 
 /// A card of whatever kind.
 pub type AnyDevice = Arc<dyn Device + Send + Sync>;
@@ -72,7 +79,7 @@ enum Action {
     Reset(Which),
     /// Run the driver's test suite on a card
     ///
-    /// Example: rmt card test --simulated --preset small
+    /// Example: rmt card test --simulated --preset small; on a board: rmt card test --serial /dev/ttyUSB1
     Test {
         #[command(flatten)]
         target: Target,
@@ -110,6 +117,15 @@ struct Target {
     /// The card that `rmt card serve` shows on this socket
     #[arg(long, conflicts_with = "address")]
     socket: Option<PathBuf>,
+    /// The simulated card behind a serial line, instead of PCIe
+    #[arg(long, requires = "simulated")]
+    over_serial: bool,
+    /// The card of a board without PCIe, behind this serial port
+    #[arg(long, value_name = "PORT", conflicts_with_all = ["address", "simulated"])]
+    serial: Option<PathBuf>,
+    /// Bits a second on the serial port
+    #[arg(long, default_value_t = DEFAULT_BAUD)]
+    baud: u32,
     #[command(flatten)]
     simulation: SimulationArguments,
 }
@@ -236,6 +252,14 @@ pub struct Opened {
 
 impl Target {
     fn open(&self) -> Result<Opened> {
+        if let Some(port) = &self.serial {
+            let device = Arc::new(SerialDevice::open(Tty::open(port, self.baud)?)?);
+            return Ok(Opened { device, budget: Duration::from_secs(20), simulated: None });
+        }
+        if self.over_serial {
+            let device = Arc::new(serial::simulated(&self.simulation.config.load()?)?);
+            return Ok(Opened { device, budget: SERIAL_BUDGET, simulated: None });
+        }
         if self.simulated {
             let config: CoreConfig = self.simulation.config.load()?;
             let device = SimulatedDevice::new(&config, self.simulation.latency.latency())?;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Result;
 use rmt_core::CoreConfig;
 use rmt_driver::memory::DmaMemory;
+use rmt_driver::process::ProcessMemory;
 use rmt_driver::{Device, DriverError};
 use rmt_isa::device::pci::MSIX_BAR;
 use rmt_isa::device::registers::{LINE_BYTES, MSIX_ADDRESS};
@@ -23,39 +24,18 @@ const RELAX_CYCLES: u64 = 16;
 const PATIENCE_CYCLES: u64 = 50_000_000;
 /// Where interrupts are written.
 const MESSAGE_ADDRESS: u64 = 0xfee0_0000;
-/// First bus address that is given out, and the distance of two regions.
-const FIRST_BUS_ADDRESS: u64 = 1 << 32;
-const ADDRESS_STEP: u64 = 2 << 20;
 
-/// Memory of this process that driver and card share, and the interrupts that came.
+/// Memory of this process as the simulated link reaches it.
 #[derive(Clone, Default)]
-pub struct ProcessMemory {
-    shared: Arc<Mutex<Shared>>,
-}
+pub struct LinkedMemory(ProcessMemory);
 
-#[derive(Default)]
-struct Shared {
-    memory: Vec<Arc<DmaMemory>>,
-    raised: Vec<bool>,
-}
-
-impl ProcessMemory {
-    fn lock(&self) -> MutexGuard<'_, Shared> {
-        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The region of a bus address and the place in it; all of `bytes` must be inside.
+impl LinkedMemory {
     fn find(&self, address: u64, bytes: usize) -> Result<(Arc<DmaMemory>, usize), DmaFault> {
-        let shared = self.lock();
-        let found = shared.memory.iter().find_map(|memory| {
-            let offset = memory.offset_of(address)?;
-            (offset + bytes <= memory.bytes()).then(|| (memory.clone(), offset))
-        });
-        found.ok_or(DmaFault::Unmapped { address })
+        self.0.find(address, bytes).ok_or(DmaFault::Unmapped { address })
     }
 }
 
-impl HostMemory for ProcessMemory {
+impl HostMemory for LinkedMemory {
     fn read(&mut self, address: u64, bytes: &mut [u8]) -> Result<(), DmaFault> {
         let (memory, offset) = self.find(address, bytes.len())?;
         memory.load_bytes(offset, bytes);
@@ -70,19 +50,17 @@ impl HostMemory for ProcessMemory {
 
     fn interrupt(&mut self, _address: u64, data: u32) {
         // The table holds the vector's number as data.
-        if let Some(raised) = self.lock().raised.get_mut(data as usize) {
-            *raised = true;
-        }
+        self.0.raise(data);
     }
 }
 
 /// A Verilated card with the memory of this process.
-pub type Link = LinkedCard<VerilatedLink, ProcessMemory>;
+pub type Link = LinkedCard<VerilatedLink, LinkedMemory>;
 
 /// A simulated card as a device.
 pub struct SimulatedDevice {
     link: Mutex<Link>,
-    memory: ProcessMemory,
+    memory: LinkedMemory,
     failure: Mutex<Option<String>>,
     /// Whether the card is in its slot.
     present: AtomicBool,
@@ -108,7 +86,7 @@ pub fn link<M: HostMemory>(
 impl SimulatedDevice {
     /// A card of a configuration behind a link of some latency.
     pub fn new(config: &CoreConfig, latency: Latency) -> Result<Arc<Self>> {
-        let memory = ProcessMemory::default();
+        let memory = LinkedMemory::default();
         let mut link = link(config, latency, memory.clone())?;
         link.set_config(enabled());
         Ok(Arc::new(Self {
@@ -205,23 +183,16 @@ impl Device for SimulatedDevice {
     }
 
     fn allocate(&self, bytes: usize) -> Result<Arc<DmaMemory>, DriverError> {
-        let mut shared = self.memory.lock();
-        let bytes = bytes.next_multiple_of(4096);
-        let next = shared.memory.last().map_or(FIRST_BUS_ADDRESS, |last| {
-            (last.bus_address() + last.bytes() as u64).next_multiple_of(ADDRESS_STEP)
-        });
-        let memory = Arc::new(DmaMemory::in_process(bytes, next));
-        shared.memory.push(memory.clone());
-        Ok(memory)
+        Ok(self.memory.0.allocate(bytes))
     }
 
     fn enable_interrupts(&self, vectors: u32) -> Result<(), DriverError> {
-        self.memory.lock().raised = vec![false; vectors as usize];
+        self.memory.0.enable_interrupts(vectors);
         self.restore_interrupts()
     }
 
     fn restore_interrupts(&self) -> Result<(), DriverError> {
-        let vectors = self.memory.lock().raised.len() as u32;
+        let vectors = self.memory.0.interrupts();
         for vector in 0..vectors {
             let mut entry = [0; 16];
             entry[..8].copy_from_slice(&MESSAGE_ADDRESS.to_le_bytes());
@@ -234,18 +205,14 @@ impl Device for SimulatedDevice {
     fn wait_interrupt(&self, vector: u32, limit: Duration) -> Result<bool, DriverError> {
         let deadline = self.now() + limit;
         loop {
-            let has = self.memory.lock().raised.len() as u32;
-            match self.memory.lock().raised.get_mut(vector as usize) {
-                None => {
+            match self.memory.0.take_interrupt(vector) {
+                Err(has) => {
                     let name = self.name().to_owned();
                     return Err(DriverError::NoSuchInterrupt { name, has, asked: vector + 1 });
                 }
-                Some(raised) if *raised => {
-                    *raised = false;
-                    return Ok(true);
-                }
-                Some(_) if self.now() >= deadline => return Ok(false),
-                Some(_) => {}
+                Ok(true) => return Ok(true),
+                Ok(false) if self.now() >= deadline => return Ok(false),
+                Ok(false) => {}
             }
             self.relax();
         }

@@ -18,6 +18,7 @@
 //! | [`bundle`], [`ports`] | structs of signals, structs of ports: derived |
 //! | [`component`], [`design`] | components, instances, elaboration; what comes out |
 //! | [`stock`] | streams, queues, buffers, arbiters, synchronisers, multipliers |
+//! | [`statistics`] | what a design is made of, for estimates of area |
 //! | [`eval`] | the evaluator that test benches drive |
 //! | [`formal`] | properties of components, and their proofs by SymbiYosys |
 //! | [`error`] | every mistake that construction finds, with its Rust line and what to do |
@@ -45,6 +46,7 @@ pub mod ports;
 mod session;
 pub mod signal;
 pub mod state;
+pub mod statistics;
 pub mod stock;
 pub mod tutorial;
 mod verilog;

@@ -6,7 +6,7 @@ use rtl_builder::prelude::*;
 use rtl_builder::stock::stream::{Channel, Stream, gate, route};
 use rtl_builder::stock::{
     AsyncFifo, BlockFifo, Counter, Fifo, PriorityEncoder, RoundRobinArbiter, SkidBuffer,
-    StreamMerge, Sync2, multiply_signed, multiply_unsigned,
+    StreamMerge, Sync2, UartReceiver, UartTransmitter, multiply_signed, multiply_unsigned,
 };
 use std::collections::VecDeque;
 
@@ -440,4 +440,70 @@ fn gates_and_routes_steer_words() {
     assert_eq!(sim.peek("pops_1_payload"), 5);
     sim.poke("push_payload", 4);
     assert_eq!(seen(&mut sim), [1, 0, 0]);
+}
+
+/// Bytes over a serial line, from a transmitter to a receiver whose bits last a little longer or shorter.
+fn serial_line(sender: u32, receiver: u32) {
+    let mut from = simulator(UartTransmitter { clocks_per_bit: sender });
+    let mut to = simulator(UartReceiver { clocks_per_bit: receiver });
+    from.reset();
+    to.poke("line", 1);
+    to.reset();
+    assert_eq!(from.peek("line"), 1, "an idle line is high");
+    let mut sink = Sink::new("bytes");
+    let (mut sent, mut received) = (Vec::new(), Vec::new());
+    for cycle in 0..40 * 12 * sender {
+        // Without and with a pause between bytes.
+        let byte = (sent.len() as u64).wrapping_mul(0x9d) & 0xff;
+        from.poke("bytes_valid", u64::from(cycle < 200 * sender || cycle % 97 < 50));
+        from.poke("bytes_payload", byte);
+        sink.drive(&mut to, cycle % 7 == 0);
+        let line = from.peek("line");
+        to.poke("line", line);
+        assert_eq!(to.peek("lost"), 0, "cycle {cycle}");
+        if from.peek("bytes_valid") & from.peek("bytes_ready") == 1 {
+            sent.push(byte);
+        }
+        received.extend(sink.taken(&mut to));
+        from.step();
+        to.step();
+    }
+    assert!(received.len() > 20, "{sender}, {receiver}: {received:?}");
+    assert!(sent.starts_with(&received), "{sender}, {receiver}: {sent:?}, {received:?}");
+}
+
+#[test]
+fn bytes_pass_a_serial_line_whose_ends_differ_by_a_few_percent() {
+    for (sender, receiver) in [(4, 4), (5, 5), (16, 16), (48, 50), (50, 48)] {
+        serial_line(sender, receiver);
+    }
+}
+
+#[test]
+fn a_serial_receiver_tells_of_lost_bytes_and_finds_the_next_one() {
+    let mut sim = simulator(UartReceiver { clocks_per_bit: 8 });
+    sim.poke("line", 1);
+    sim.poke("bytes_ready", 0);
+    sim.reset();
+    let mut lost = 0;
+    let mut send = |sim: &mut Simulator, byte: u64, stop: u64| {
+        for level in (0..10).map(|bit| (stop << 9 | byte << 1) >> bit & 1).chain([1, 1]) {
+            sim.poke("line", level);
+            for _ in 0..8 {
+                lost += sim.peek("lost");
+                sim.step();
+            }
+        }
+        lost
+    };
+    assert_eq!(send(&mut sim, 0x41, 1), 0);
+    assert_eq!(send(&mut sim, 0x42, 1), 1, "the first byte still waits");
+    assert_eq!((sim.peek("bytes_valid"), sim.peek("bytes_payload")), (1, 0x41));
+    sim.poke("bytes_ready", 1);
+    sim.step();
+    sim.poke("bytes_ready", 0);
+    assert_eq!(sim.peek("bytes_valid"), 0);
+    assert_eq!(send(&mut sim, 0x43, 0), 2, "no stop bit");
+    assert_eq!(send(&mut sim, 0x44, 1), 2);
+    assert_eq!((sim.peek("bytes_valid"), sim.peek("bytes_payload")), (1, 0x44));
 }

@@ -17,7 +17,7 @@
 //! - [`units`]: how stages share a unit.
 //! - [`host`]: the host port, control words, counters. [`top`]: all units joined.
 //! - [`card`]: the core as a PCIe device: [`tlp`] is its endpoint, [`queue`] its queue pairs,
-//!   admin queue and registers.
+//!   admin queue and registers. [`serial`] puts it behind a serial line, for boards without PCIe.
 //! - [`signals`], [`bits`]: what passes between units, and small logic that they share.
 //!
 //! The definition of what all of it must compute is the interpreter of `rmt-vm`; the tests
@@ -38,6 +38,7 @@ mod proofs;
 pub mod queue;
 #[cfg(test)]
 mod reference;
+pub mod serial;
 pub mod signals;
 pub mod tlp;
 pub mod top;
@@ -95,4 +96,15 @@ pub fn elaborate(config: &CoreConfig) -> Result<Design, Error> {
 pub fn elaborate_card(config: &CoreConfig) -> Result<Design, Error> {
     config.check()?;
     Ok(rtl_builder::prelude::elaborate(card::Card { shape: config.shape().clone() })?)
+}
+
+/// The checked design of a card behind a serial line, with `clocks_per_bit` cycles a bit. Its top module is
+/// [`serial::card::TOP`].
+///
+/// # Errors
+/// [`Error::Config`] when the configuration breaks a rule.
+pub fn elaborate_serial_card(config: &CoreConfig, clocks_per_bit: u32) -> Result<Design, Error> {
+    config.check()?;
+    let shape = config.shape().clone();
+    Ok(rtl_builder::prelude::elaborate(serial::card::SerialCard { shape, clocks_per_bit })?)
 }

@@ -98,4 +98,24 @@ words! {
         /// The vector is masked; 1 after reset.
         MASK = 0, 1;
     }
+    /// The DW that the host sends on a serial line in place of configuration space.
+    serial_link {
+        /// The card may send memory requests.
+        BUS_MASTER = 0, 1;
+        /// MSI-X is enabled.
+        MSIX = 1, 1;
+        /// The function runs; while 0 it is in reset.
+        UP = 2, 1;
+        /// Resets the function once.
+        RESET = 3, 1;
+    }
+    /// The card's answer to it.
+    serial_status {
+        /// Version of the framing.
+        VERSION = 0, 8;
+        /// Frames that the card dropped because they were damaged or too long, modulo 256.
+        DAMAGED = 8, 8;
+        /// Bytes that the card lost, modulo 256.
+        LOST = 16, 8;
+    }
 }

@@ -6,6 +6,8 @@
 //! - [`admin`]: the 64-byte admin command and its completion.
 //! - [`ring`]: the arithmetic of rings that both sides share: indices, phase bit, the line of an
 //!   inline event.
+//! - [`packet`]: transactions of the link, as values and as DWs; [`serial`]: how they are framed on a
+//!   serial line.
 //! - [`page`] and [`c_header`] print all of it for people and for C.
 //!
 //! Life of an event: the driver writes its 64 bytes to the inline window of its queue pair (one
@@ -20,10 +22,12 @@ pub mod admin;
 pub mod codes;
 pub mod fields;
 mod header;
+pub mod packet;
 pub mod pci;
 mod reference;
 pub mod registers;
 pub mod ring;
+pub mod serial;
 
 pub use admin::{AdminCommand, AdminCompletion};
 pub use codes::{AdminOpcode, AdminStatus, QueueError};

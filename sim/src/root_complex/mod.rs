@@ -10,7 +10,7 @@
 //!   vfio-user server reaches it, [`HostMemory`] is what the card reaches.
 //! - [`linked`]: [`LinkedCard`] sends and receives packets, cycle by cycle, and holds the card to
 //!   the rules of the link: a packet that breaks one is an error.
-//! - [`packet`]: packets as values and as DWs. [`pins`]: the card's ports.
+//! - [`pins`]: the card's ports. Packets are those of [`rmt_isa::device::packet`].
 //! - [`behaviour`]: latency, liberties and faults of the host. [`memory`]: pages behind a map.
 //! - [`round_trip`]: what the time of an event is made of, computed beforehand.
 
@@ -19,7 +19,6 @@ pub mod error;
 pub mod interface;
 pub mod linked;
 pub mod memory;
-pub mod packet;
 pub mod pins;
 pub mod round_trip;
 
@@ -29,3 +28,4 @@ pub use interface::{CardBus, ConfigState, DmaFault, HostMemory};
 pub use linked::{LinkedCard, Traffic};
 pub use memory::PagedMemory;
 pub use pins::{EvaluatedLink, LinkPins, VerilatedLink};
+pub use rmt_isa::device::packet;

@@ -11,6 +11,7 @@ mod multiply;
 mod priority;
 mod skid;
 pub mod stream;
+mod uart;
 
 pub use arbiter::{RoundRobinArbiter, RoundRobinArbiterIo, StreamMerge, StreamMergeIo};
 pub use counter::{Counter, CounterIo};
@@ -19,3 +20,4 @@ pub use fifo::{BlockFifo, Fifo, FifoIo, Queue, block_fifo, fifo};
 pub use multiply::{multiply_signed, multiply_unsigned};
 pub use priority::{PriorityEncoder, PriorityEncoderIo, lowest_set};
 pub use skid::{SkidBuffer, SkidBufferIo, skid};
+pub use uart::{UartReceiver, UartReceiverIo, UartTransmitter, UartTransmitterIo};

@@ -1,7 +1,8 @@
 //! Transaction layer packets, as values and as the DWs of the boundary.
 //!
 //! Header DWs are numbers; in payload DWs the byte of the lowest address stands in bits 31..24,
-//! as the 7-series block delivers them.
+//! as the 7-series block delivers them. The other end of a simulated link and the driver of a serial
+//! link speak it.
 
 /// A packet, as far as this model makes or understands it.
 #[derive(Clone, Debug, PartialEq, Eq)]

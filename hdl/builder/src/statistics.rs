@@ -1,0 +1,353 @@
+//! What a design is made of, without a synthesiser: operators, registers, memories and products, module by module.
+//!
+//! It is what an estimate of area can be fitted to. Only what reaches an output, a register, a memory or an instance
+//! counts.
+
+use crate::design::Design;
+use crate::ir::{BinaryOp, Kind, Module, NodeId, UnaryOp};
+
+/// Bits of operators, by kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Operators {
+    /// Bits of and, or, exclusive or; inverters are free.
+    pub logic: u64,
+    /// Bits of sums and differences: the longer operand.
+    pub adders: u64,
+    /// Bits compared for equality with another signal.
+    pub equal: u64,
+    /// Bits compared for equality with a constant.
+    pub equal_constant: u64,
+    /// Bits compared by size.
+    pub order: u64,
+    /// Bits of the operands of reductions.
+    pub reduce: u64,
+    /// Bits of two-way choices between signals.
+    pub choose: u64,
+    /// Bits of two-way choices between a signal and a constant.
+    pub choose_constant: u64,
+    /// Bits of choices among many: width times arms.
+    pub lookup: u64,
+    /// Bits of shifters by a signal: width times levels.
+    pub shift: u64,
+}
+
+impl Operators {
+    /// Names of the kinds, in the order of [`Operators::values`].
+    pub const NAMES: [&str; 10] = [
+        "logic",
+        "adders",
+        "equal",
+        "equal_constant",
+        "order",
+        "reduce",
+        "choose",
+        "choose_constant",
+        "lookup",
+        "shift",
+    ];
+
+    /// The bits of each kind.
+    pub fn values(&self) -> [u64; 10] {
+        [
+            self.logic,
+            self.adders,
+            self.equal,
+            self.equal_constant,
+            self.order,
+            self.reduce,
+            self.choose,
+            self.choose_constant,
+            self.lookup,
+            self.shift,
+        ]
+    }
+}
+
+/// A memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryStatistics {
+    /// Words.
+    pub depth: u64,
+    /// Bits of a word.
+    pub width: u32,
+    /// Read ports whose data comes a cycle later.
+    pub synchronous_reads: usize,
+    /// Read ports whose data comes in the same cycle.
+    pub asynchronous_reads: usize,
+    /// Write ports.
+    pub writes: usize,
+    /// Lanes that can be written alone; 1 if words are written whole.
+    pub lanes: u32,
+}
+
+/// A product of two signals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProductStatistics {
+    /// Bits of the operands that carry something, the wider one first.
+    pub bits: [u32; 2],
+    /// Two's complement numbers.
+    pub signed: bool,
+}
+
+/// One module.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModuleStatistics {
+    /// Its name.
+    pub name: String,
+    /// Times that it stands in the design.
+    pub count: u64,
+    /// Modules in it by their place in the list, one entry for each instance.
+    pub instances: Vec<usize>,
+    /// Bits of registers.
+    pub register_bits: u64,
+    /// Operators.
+    pub operators: Operators,
+    /// Memories.
+    pub memories: Vec<MemoryStatistics>,
+    /// Products of two signals.
+    pub products: Vec<ProductStatistics>,
+}
+
+impl Design {
+    /// What each module is made of, children before parents, without what its instances are made of.
+    pub fn statistics(&self) -> Vec<ModuleStatistics> {
+        let modules = self.modules();
+        let mut all: Vec<_> = modules.iter().map(of_module).collect();
+        if let Some(top) = all.last_mut() {
+            top.count = 1;
+        }
+        for parent in (0..all.len()).rev() {
+            let count = all[parent].count;
+            for child in all[parent].instances.clone() {
+                all[child].count += count;
+            }
+        }
+        all
+    }
+}
+
+fn of_module(module: &Module) -> ModuleStatistics {
+    let mut found = ModuleStatistics {
+        name: module.name.clone(),
+        count: 0,
+        instances: module.instances.iter().map(|instance| instance.module).collect(),
+        register_bits: 0,
+        operators: Operators::default(),
+        memories: Vec::new(),
+        products: Vec::new(),
+    };
+    for memory in &module.memories {
+        let lanes =
+            |write: &crate::ir::WritePort| write.lanes.map_or(1, |id| module.node(id).width);
+        found.memories.push(MemoryStatistics {
+            depth: memory.depth,
+            width: memory.width,
+            synchronous_reads: memory.reads.iter().filter(|read| read.domain.is_some()).count(),
+            asynchronous_reads: memory.reads.iter().filter(|read| read.domain.is_none()).count(),
+            writes: memory.writes.len(),
+            lanes: memory.writes.iter().map(lanes).max().unwrap_or(1),
+        });
+    }
+    for id in live(module) {
+        count(module, id, &mut found);
+    }
+    found
+}
+
+/// Nodes that something depends on.
+fn live(module: &Module) -> Vec<NodeId> {
+    let mut seen = vec![false; module.nodes.len()];
+    let mut open: Vec<NodeId> = Vec::new();
+    for (id, node) in (0..).zip(&module.nodes) {
+        if matches!(node.kind, Kind::Output(_) | Kind::InstInput { .. }) {
+            open.push(id);
+        }
+    }
+    for memory in &module.memories {
+        for write in &memory.writes {
+            open.extend([write.enable, write.address, write.data]);
+            open.extend(write.lanes);
+        }
+        for read in &memory.reads {
+            open.extend(read.enable.into_iter().chain([read.address]));
+        }
+    }
+    open.extend(module.instances.iter().filter_map(|instance| instance.reset));
+    let mut found = Vec::new();
+    while let Some(id) = open.pop() {
+        if std::mem::replace(&mut seen[id as usize], true) {
+            continue;
+        }
+        found.push(id);
+        open.extend(module.drivers.get(id as usize).copied().flatten());
+        module.node(id).kind.for_each_arg(|arg| open.push(arg));
+    }
+    found
+}
+
+fn is_constant(module: &Module, id: NodeId) -> bool {
+    match &module.node(id).kind {
+        Kind::Const(_) => true,
+        Kind::Unary(_, of) | Kind::Slice { of, .. } => is_constant(module, *of),
+        Kind::Concat(parts) => parts.iter().all(|&part| is_constant(module, part)),
+        _ => false,
+    }
+}
+
+/// Bits of a signal below those that only repeat its sign or are zero.
+fn significant(module: &Module, id: NodeId) -> u32 {
+    match &module.node(id).kind {
+        Kind::Unary(UnaryOp::Extend | UnaryOp::Cast, of) => {
+            significant(module, *of).min(module.node(id).width)
+        }
+        Kind::Concat(parts) => {
+            let mut width = module.node(id).width;
+            for &part in parts {
+                let node = module.node(part);
+                match &node.kind {
+                    Kind::Const(value) if value.significant_bits() == 0 => width -= node.width,
+                    _ => break,
+                }
+            }
+            width.max(1)
+        }
+        _ => module.node(id).width,
+    }
+}
+
+fn count(module: &Module, id: NodeId, found: &mut ModuleStatistics) {
+    let node = module.node(id);
+    let operators = &mut found.operators;
+    let constant = |id| is_constant(module, id);
+    let bits = |id| u64::from(significant(module, id));
+    match &node.kind {
+        Kind::Reg(_) => found.register_bits += u64::from(node.width),
+        Kind::Unary(UnaryOp::ReduceAnd | UnaryOp::ReduceOr | UnaryOp::ReduceXor, of) => {
+            operators.reduce += bits(*of);
+        }
+        Kind::Unary(UnaryOp::Neg, of) => operators.adders += bits(*of),
+        Kind::Binary(op, a, b) => {
+            let known = constant(*a) || constant(*b);
+            if constant(*a) && constant(*b) {
+                return;
+            }
+            let longer = bits(*a).max(bits(*b)).min(u64::from(u32::MAX));
+            match op {
+                // With a constant nothing is left to decide.
+                BinaryOp::And | BinaryOp::Or | BinaryOp::Xor if known => {}
+                BinaryOp::And | BinaryOp::Or | BinaryOp::Xor => operators.logic += longer,
+                BinaryOp::Add | BinaryOp::Sub => operators.adders += longer.min(node.width.into()),
+                BinaryOp::Mul if known => operators.adders += u64::from(node.width),
+                BinaryOp::Mul => {
+                    let (a, b) = (significant(module, *a), significant(module, *b));
+                    let (a, b) = (a.min(node.width), b.min(node.width));
+                    found.products.push(ProductStatistics {
+                        bits: [a.max(b), a.min(b)],
+                        signed: node.signed,
+                    });
+                }
+                BinaryOp::Eq | BinaryOp::Ne if known => operators.equal_constant += longer,
+                BinaryOp::Eq | BinaryOp::Ne => operators.equal += longer,
+                BinaryOp::Lt | BinaryOp::Le => operators.order += longer,
+                BinaryOp::Shl | BinaryOp::Shr if constant(*b) => {}
+                BinaryOp::Shl | BinaryOp::Shr => {
+                    let levels = bits(*b).min((u32::BITS - node.width.leading_zeros()).into());
+                    operators.shift += u64::from(node.width) * levels;
+                }
+            }
+        }
+        Kind::Mux { yes, no, .. } if constant(*yes) || constant(*no) => {
+            operators.choose_constant += u64::from(node.width);
+        }
+        Kind::Mux { .. } => operators.choose += u64::from(node.width),
+        Kind::Lookup { arms, .. } => {
+            let signals = arms.iter().filter(|(_, value)| !constant(*value)).count().max(1) as u64;
+            operators.lookup += u64::from(node.width) * signals;
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::prelude::*;
+    use crate::statistics::{MemoryStatistics, ProductStatistics};
+
+    struct Inner;
+
+    #[derive(Clone, Ports)]
+    struct InnerIo {
+        a: Input<UInt>,
+        b: Input<UInt>,
+        sum: Output<UInt>,
+    }
+
+    impl Component for Inner {
+        type Io = InnerIo;
+
+        fn name(&self) -> String {
+            "inner".into()
+        }
+
+        fn io(&self) -> InnerIo {
+            InnerIo { a: input(uint(8)), b: input(uint(8)), sum: output(uint(16)) }
+        }
+
+        fn build(&self, io: InnerIo) {
+            // Not used, so it does not count.
+            let _ = (io.a ^ io.b).named("idle");
+            let held = delayed("held", io.a);
+            io.sum.set(mux(io.a.eq(io.b), held * io.b, UInt::lit(0, 16)));
+        }
+    }
+
+    struct Outer;
+
+    impl Component for Outer {
+        type Io = InnerIo;
+
+        fn name(&self) -> String {
+            "outer".into()
+        }
+
+        fn io(&self) -> InnerIo {
+            Inner.io()
+        }
+
+        fn build(&self, io: InnerIo) {
+            let memory = SyncMem::<UInt>::new("memory", uint(16), 64);
+            memory.write(io.a.bit(0), io.a.trunc(6), io.b.zext(16));
+            let word = memory.read(true, io.b.trunc(6));
+            let results: Vec<UInt> = (0..3)
+                .map(|n| {
+                    let inner = instance(format!("inner{n}"), Inner);
+                    inner.a.set(io.a);
+                    inner.b.set(io.b);
+                    inner.sum.value()
+                })
+                .collect();
+            io.sum.set(results[0] ^ results[1] ^ results[2] ^ word);
+        }
+    }
+
+    #[test]
+    fn what_a_design_is_made_of() {
+        let statistics = elaborate(Outer).unwrap().statistics();
+        let [inner, outer] = &statistics[..] else { panic!("{statistics:?}") };
+        assert_eq!((inner.name.as_str(), inner.count, outer.count), ("inner", 3, 1));
+        assert_eq!(inner.register_bits, 8);
+        assert_eq!(inner.products, [ProductStatistics { bits: [8, 8], signed: false }]);
+        let operators = inner.operators;
+        assert_eq!((operators.equal, operators.choose_constant, operators.logic), (8, 16, 0));
+        assert_eq!((outer.operators.logic, outer.instances.len()), (48, 3));
+        let memory = MemoryStatistics {
+            depth: 64,
+            width: 16,
+            synchronous_reads: 1,
+            asynchronous_reads: 0,
+            writes: 1,
+            lanes: 1,
+        };
+        assert_eq!(outer.memories, [memory]);
+    }
+}
