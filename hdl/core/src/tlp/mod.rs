@@ -12,12 +12,14 @@
 //! - [`send`]: headers and the order of packets.
 //! - [`request`]: the card's own reads: tags, completions in any order and size, time-outs.
 //! - [`msix`]: the interrupt table.
+//! - [`realign`]: stands before the receiver where the block lets packets begin in the middle of a beat.
 //!
 //! The boundary is that of the 7-series block: double word (DW) 0 of a packet in the low bits,
 //! header DWs as numbers, and in payload DWs the byte of the lowest address in bits 31..24.
 
 pub mod complete;
 pub mod msix;
+pub mod realign;
 pub mod receive;
 pub mod request;
 pub mod send;
