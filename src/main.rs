@@ -16,6 +16,7 @@ mod ctl;
 mod demo;
 mod dis;
 mod docs;
+mod fpga;
 mod r#gen;
 mod guest;
 mod import;
@@ -45,6 +46,7 @@ enum Command {
     Cosim(cosim::Cosim),
     Bench(bench::Bench),
     Card(card::CardCommand),
+    Fpga(fpga::FpgaCommand),
     Guest(guest::GuestCommand),
     Docs(docs::Docs),
     Train(train::Train),
@@ -66,6 +68,7 @@ fn main() -> ExitCode {
         Command::Cosim(cosim) => cosim.run(),
         Command::Bench(bench) => bench.run(),
         Command::Card(card) => card.run(),
+        Command::Fpga(fpga) => fpga.run(),
         Command::Guest(guest) => guest.run(),
         Command::Docs(docs) => docs.run(),
         Command::Train(train) => train.run(),

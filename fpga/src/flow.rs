@@ -1,0 +1,463 @@
+//! The steps from a configuration to a bitstream.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use rmt_core::CoreConfig;
+use serde_json::Value;
+
+use crate::boards::{Board, Flow, Link, TOP};
+use crate::cache::{Cache, Key};
+use crate::error::FpgaError;
+use crate::netlist;
+use crate::pll::Pll;
+use crate::process::run;
+use crate::report::{ModuleUse, Report, Timing};
+use crate::resources::Resources;
+use crate::tools::{ECPPACK, LOADER, NEXTPNR_ECP5, Search, YOSYS};
+use crate::vivado;
+
+/// What is built.
+pub struct Request<'a> {
+    /// For which board.
+    pub board: &'static Board,
+    /// Which card.
+    pub config: &'a CoreConfig,
+    /// Clock of the card, MHz.
+    pub mhz: f64,
+    /// Seed of place and route.
+    pub seed: u32,
+    /// Speed grade to route for in place of the part's own.
+    pub speed: Option<u32>,
+    /// How long each tool may run.
+    pub limit: Duration,
+    /// Stop when the netlist is known to fit.
+    pub only_synthesis: bool,
+}
+
+/// A step that is under way.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Progress {
+    /// The step.
+    pub step: &'static str,
+    /// How much of it is done, 0 to 1, as far as the tool's output tells.
+    pub done: f64,
+    /// What it does.
+    pub doing: String,
+}
+
+/// Where things are.
+pub struct Build {
+    /// The report.
+    pub report: Report,
+    /// The bitstream, if it was made.
+    pub bitstream: Option<PathBuf>,
+    /// The netlist.
+    pub netlist: PathBuf,
+}
+
+/// Runs steps and tells how far they are.
+pub struct Builder<'a> {
+    /// Where tools are.
+    pub search: Search,
+    /// Where results are kept.
+    pub cache: Cache,
+    /// Is told of progress.
+    pub progress: &'a mut dyn FnMut(Progress),
+}
+
+/// A file of the design: name and text.
+pub type File = (String, String);
+
+/// The Verilog of a board: its top and the card under it.
+///
+/// # Errors
+/// When the configuration cannot be built, or the clock cannot be made.
+pub fn sources(request: &Request<'_>) -> Result<Vec<File>, FpgaError> {
+    let board = request.board;
+    let config = board.adapt(request.config);
+    let design = match board.link {
+        Link::Serial { baud } => {
+            let clocks = (request.mhz * 1e6 / f64::from(baud)).round() as u32;
+            rmt_core::elaborate_serial_card(&config, clocks)?
+        }
+        Link::Pcie { .. } => rmt_core::elaborate_card(&config)?,
+    };
+    let mut files = design.files();
+    if matches!(board.link, Link::Pcie { stream_bits: 128, .. }) {
+        let realign = rtl_builder::prelude::elaborate(rmt_core::tlp::realign::Realign);
+        files.extend(realign.map_err(rmt_core::Error::from)?.files());
+    }
+    let name =
+        |path: &str| Path::new(path).file_name().map(|name| name.to_string_lossy().into_owned());
+    files.extend(board.top.iter().map(|(path, text)| {
+        (name(path).unwrap_or_else(|| (*path).to_owned()), (*text).to_owned())
+    }));
+    Ok(files)
+}
+
+/// Parameters of the top.
+fn parameters(request: &Request<'_>) -> Result<Vec<(&'static str, u32)>, FpgaError> {
+    let pll = Pll::new(request.board.input_mhz, request.mhz)?;
+    Ok(vec![
+        ("PLL_INPUT", pll.input),
+        ("PLL_FEEDBACK", pll.feedback),
+        ("PLL_OUTPUT", pll.output),
+        ("LIGHTS_LOW", request.board.lights_low.into()),
+    ])
+}
+
+impl Builder<'_> {
+    fn tell(&mut self, step: &'static str, done: f64, doing: impl Into<String>) {
+        (self.progress)(Progress { step, done, doing: doing.into() });
+    }
+
+    /// Builds what was asked for.
+    ///
+    /// # Errors
+    /// A missing tool is an error before anything runs; a configuration that does not fit, before place and route.
+    pub fn build(&mut self, request: &Request<'_>) -> Result<Build, FpgaError> {
+        let board = request.board;
+        if board.flow == Flow::Vivado {
+            let folder = vivado::write_project(request, &self.cache)?;
+            return Err(FpgaError::NeedsVivado { board: board.name, folder });
+        }
+        let mut tools = vec![YOSYS];
+        if !request.only_synthesis {
+            tools.extend([NEXTPNR_ECP5, ECPPACK]);
+        }
+        let mut versions = BTreeMap::new();
+        for tool in tools {
+            versions.insert(tool.name.to_owned(), self.search.version(tool)?);
+        }
+        let begun = Instant::now();
+        let (netlist, modules, packed) = self.synthesise(request, &versions)?;
+        let used = modules.first().map(|module| module.total).unwrap_or_default();
+        let synthesis_seconds = begun.elapsed().as_secs_f64();
+        used.fits(&board.part.resources).map_err(|shortage| FpgaError::TooLarge {
+            board: board.name,
+            part: board.part.name,
+            shortage,
+        })?;
+        let mut report = Report {
+            board: board.name.to_owned(),
+            part: board.part.name.to_owned(),
+            speed: request.speed.unwrap_or(board.part.speed),
+            configuration: request.config.clone(),
+            asked_mhz: request.mhz,
+            seed: request.seed,
+            tools: versions,
+            used,
+            available: board.part.resources,
+            modules,
+            packed_multipliers: packed,
+            timing: None,
+            synthesis_seconds,
+            route_seconds: None,
+        };
+        if request.only_synthesis {
+            return Ok(Build { report, bitstream: None, netlist });
+        }
+        let begun = Instant::now();
+        let (folder, timing) = self.route(request, &report.tools, &netlist)?;
+        report.timing = Some(timing);
+        report.route_seconds = Some(begun.elapsed().as_secs_f64());
+        let bitstream = self.pack(&report.tools, &folder)?;
+        Ok(Build { report, bitstream: Some(bitstream), netlist })
+    }
+
+    /// yosys, then registers into multipliers: the netlist, what each module takes, and how many multipliers have
+    /// all their registers.
+    fn synthesise(
+        &mut self,
+        request: &Request<'_>,
+        versions: &BTreeMap<String, String>,
+    ) -> Result<(PathBuf, Vec<ModuleUse>, u64), FpgaError> {
+        let files = sources(request)?;
+        let parameters = parameters(request)?;
+        let script = script(&files, &parameters);
+        let mut key = Key::default().with("synthesis 1").with(&versions[YOSYS.name]).with(&script);
+        for (name, text) in &files {
+            key = key.with(name).with(text);
+        }
+        let yosys = self.search.find(YOSYS)?;
+        let count = files.len();
+        self.tell("synthesis", 0.0, format!("{count} modules"));
+        let cache = self.cache.clone();
+        let (folder, hit) = cache.step("synthesis", key, |folder| {
+            for (name, text) in &files {
+                let path = folder.join(name);
+                std::fs::write(&path, text).map_err(FpgaError::file("write", &path))?;
+            }
+            let path = folder.join("synthesis.ys");
+            std::fs::write(&path, &script).map_err(FpgaError::file("write", &path))?;
+            // The program runs in a sandbox that sees only what is below its folder.
+            let mut command = Command::new(&yosys);
+            command.current_dir(folder).arg("synthesis.ys");
+            let log = folder.join("yosys.log");
+            run(YOSYS.name, &mut command, &log, request.limit, &mut |line| {
+                if let Some(done) = yosys_progress(line) {
+                    self.tell("synthesis", done, line.split("Executing").last().unwrap_or(line));
+                }
+            })?;
+            let path = folder.join("mapped.json");
+            let mut netlist = read_json(&path)?;
+            let packed = netlist::pack_registers(&mut netlist)?;
+            let path = folder.join("netlist.json");
+            let text = netlist.to_string();
+            std::fs::write(&path, text).map_err(FpgaError::file("write", &path))?;
+            let modules = module_use(&netlist);
+            let result = serde_json::json!({
+                "modules": modules, "packed_multipliers": packed.inputs.min(packed.outputs) });
+            let path = folder.join("result.json");
+            std::fs::write(&path, result.to_string()).map_err(FpgaError::file("write", &path))
+        })?;
+        self.tell("synthesis", 1.0, if hit { "was there already" } else { "done" });
+        let result = read_json(&folder.join("result.json"))?;
+        let modules = serde_json::from_value(result["modules"].clone()).map_err(|error| {
+            FpgaError::BadOutput { what: "a kept synthesis", problem: error.to_string() }
+        })?;
+        let packed = result["packed_multipliers"].as_u64().unwrap_or(0);
+        Ok((folder.join("netlist.json"), modules, packed))
+    }
+
+    /// Place and route: the folder of its results, and clocks and paths.
+    fn route(
+        &mut self,
+        request: &Request<'_>,
+        versions: &BTreeMap<String, String>,
+        netlist: &Path,
+    ) -> Result<(PathBuf, Timing), FpgaError> {
+        let board = request.board;
+        let text = std::fs::read(netlist).map_err(FpgaError::file("read", netlist))?;
+        let constraints = board.constraints.1;
+        let speed = request.speed.unwrap_or(board.part.speed);
+        // Parts of the 5G series have one speed grade; what they would be at another one is that of their sisters.
+        let device = if speed == board.part.speed { board.part.tool_name } else { "--85k" };
+        let arguments: Vec<String> = [
+            device,
+            "--package",
+            board.part.package,
+            "--json",
+            "netlist.json",
+            "--lpf",
+            "board.lpf",
+            "--lpf-allow-unconstrained",
+            "--textcfg",
+            "board.config",
+            "--report",
+            "timing.json",
+            "--timing-allow-fail",
+        ]
+        .map(str::to_owned)
+        .into_iter()
+        .chain([
+            "--speed".to_owned(),
+            speed.to_string(),
+            "--freq".to_owned(),
+            request.mhz.to_string(),
+            "--seed".to_owned(),
+            request.seed.to_string(),
+        ])
+        .collect();
+        let key = Key::default()
+            .with("route 1")
+            .with(&versions[NEXTPNR_ECP5.name])
+            .with(&text)
+            .with(constraints)
+            .with(arguments.join(" "));
+        let nextpnr = self.search.find(NEXTPNR_ECP5)?;
+        self.tell("place and route", 0.0, "");
+        let cache = self.cache.clone();
+        let (folder, hit) = cache.step("route", key, |folder| {
+            for (name, content) in
+                [("netlist.json", &text[..]), ("board.lpf", constraints.as_bytes())]
+            {
+                let path = folder.join(name);
+                std::fs::write(&path, content).map_err(FpgaError::file("write", &path))?;
+            }
+            let mut command = Command::new(&nextpnr);
+            command.current_dir(folder).args(&arguments);
+            let mut stage = Stage::default();
+            let log = folder.join("nextpnr.log");
+            run(NEXTPNR_ECP5.name, &mut command, &log, request.limit, &mut |line| {
+                if let Some(doing) = stage.take(line) {
+                    self.tell("place and route", stage.done, doing);
+                }
+            })
+        })?;
+        self.tell("place and route", 1.0, if hit { "was there already" } else { "done" });
+        let timing = Timing::of_nextpnr(&read_json(&folder.join("timing.json"))?)?;
+        Ok((folder, timing))
+    }
+
+    fn pack(
+        &mut self,
+        versions: &BTreeMap<String, String>,
+        routed: &Path,
+    ) -> Result<PathBuf, FpgaError> {
+        let config = routed.join("board.config");
+        let text = std::fs::read(&config).map_err(FpgaError::file("read", &config))?;
+        let key = Key::default().with("pack 1").with(&versions[ECPPACK.name]).with(&text);
+        let ecppack = self.search.find(ECPPACK)?;
+        self.tell("bitstream", 0.0, "");
+        let cache = self.cache.clone();
+        let (folder, _) = cache.step("bitstream", key, |folder| {
+            let path = folder.join("board.config");
+            std::fs::write(&path, &text).map_err(FpgaError::file("write", &path))?;
+            let mut command = Command::new(&ecppack);
+            command.current_dir(folder).args(["--compress", "board.config", "board.bit"]);
+            let limit = Duration::from_secs(600);
+            run(ECPPACK.name, &mut command, &folder.join("ecppack.log"), limit, &mut |_| {})
+        })?;
+        self.tell("bitstream", 1.0, "done");
+        Ok(folder.join("board.bit"))
+    }
+}
+
+/// What yosys is told. The hierarchy stays, so that modules have their counts and paths their names.
+fn script(files: &[File], parameters: &[(&str, u32)]) -> String {
+    let names: Vec<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
+    let mut script = format!("read_verilog -sv {}\n", names.join(" "));
+    let set: Vec<String> =
+        parameters.iter().map(|(name, value)| format!("-chparam {name} {value}")).collect();
+    script += &format!("hierarchy -check -top {TOP} {}\n", set.join(" "));
+    script += &format!("synth_ecp5 -top {TOP} -noflatten -json mapped.json\n");
+    script
+}
+
+/// How far yosys is, from the numbers of its passes: those of `synth_ecp5` are the third command's.
+fn yosys_progress(line: &str) -> Option<f64> {
+    let (numbers, _) = line.split_once(". Executing ")?;
+    let mut numbers = numbers.split('.').map(|number| number.parse::<f64>().ok());
+    let third = numbers.next()?? >= 3.0;
+    let step = numbers.next().flatten().unwrap_or(0.0);
+    // Its last pass has number 50 or so.
+    third.then_some((step / 52.0).min(0.99))
+}
+
+/// How far nextpnr is.
+#[derive(Default)]
+struct Stage {
+    done: f64,
+    /// Arcs to route, once known.
+    arcs: f64,
+}
+
+impl Stage {
+    /// What it does now, if a line tells something new. A third of the time is placing, the rest routing.
+    fn take(&mut self, line: &str) -> Option<String> {
+        let text = line.trim_start_matches("Info:").trim();
+        let starts: &[(&str, f64)] = &[
+            ("Packing", 0.01),
+            ("Creating initial analytic placement", 0.05),
+            ("Running simulated annealing placer", 0.15),
+            ("Routing globals", 0.35),
+            ("Setting up routing queue", 0.38),
+            ("Routing complete", 0.98),
+        ];
+        if let Some((name, done)) = starts.iter().find(|(start, _)| text.starts_with(start)) {
+            self.done = *done;
+            return Some((*name).to_owned());
+        }
+        if let Some(rest) = text.strip_prefix("Routing ") {
+            self.arcs = rest.split_whitespace().next()?.parse().ok()?;
+            return Some(format!("routing {} arcs", self.arcs));
+        }
+        // `    1000 |      46        953 |   46   953 |     41234|  ...`: the fourth column are arcs that are left.
+        let mut columns = text.split('|');
+        let _routed: f64 = columns.next()?.trim().parse().ok()?;
+        let left: f64 = columns.nth(2)?.trim().parse().ok()?;
+        if self.arcs > 0.0 {
+            self.done = 0.38 + 0.6 * (1.0 - left / self.arcs).clamp(0.0, 1.0);
+        }
+        Some(format!("{left} arcs left"))
+    }
+}
+
+fn read_json(path: &Path) -> Result<Value, FpgaError> {
+    let text = std::fs::read_to_string(path).map_err(FpgaError::file("read", path))?;
+    serde_json::from_str(&text).map_err(|error| FpgaError::BadOutput {
+        what: "a tool's JSON",
+        problem: format!("{}: {error}", path.display()),
+    })
+}
+
+/// What each module takes, the top first, then by what all its copies take.
+pub fn module_use(netlist: &Value) -> Vec<ModuleUse> {
+    let empty = serde_json::Map::new();
+    let modules = netlist.get("modules").and_then(Value::as_object).unwrap_or(&empty);
+    // Library cells are modules too, but marked.
+    let is_design = |name: &str| {
+        modules.get(name).is_some_and(|module| {
+            let marked =
+                |mark: &str| module.get("attributes").and_then(|all| all.get(mark)).is_some();
+            !marked("blackbox") && !marked("whitebox")
+        })
+    };
+    let mut cells: BTreeMap<&str, BTreeMap<String, u64>> = BTreeMap::new();
+    for (name, module) in modules.iter().filter(|(name, _)| is_design(name)) {
+        let counts = cells.entry(name).or_default();
+        for cell in
+            module.get("cells").and_then(Value::as_object).into_iter().flat_map(|all| all.values())
+        {
+            let kind = cell.get("type").and_then(Value::as_str).unwrap_or_default();
+            *counts.entry(kind.to_owned()).or_default() += 1;
+        }
+    }
+    fn visit<'a>(
+        name: &'a str,
+        cells: &'a BTreeMap<&str, BTreeMap<String, u64>>,
+        copies: u64,
+        found: &mut BTreeMap<&'a str, (u64, Resources)>,
+    ) -> Resources {
+        let Some((name, own)) = cells.get_key_value(name) else { return Resources::default() };
+        let mut total = Resources::of_ecp5_cells(own);
+        for (child, count) in own {
+            let each = visit(child, cells, copies * count, found);
+            total.add(&each, *count);
+        }
+        let entry = found.entry(name).or_default();
+        entry.0 += copies;
+        entry.1 = total;
+        total
+    }
+    let mut found = BTreeMap::new();
+    visit(TOP, &cells, 1, &mut found);
+    let mut all: Vec<ModuleUse> = (found.into_iter())
+        .map(|(name, (copies, total))| ModuleUse {
+            name: name.to_owned(),
+            copies,
+            own: Resources::of_ecp5_cells(&cells[name]),
+            total,
+        })
+        .collect();
+    all.sort_by_key(|module| {
+        (module.name != TOP, std::cmp::Reverse(module.copies * module.total.luts))
+    });
+    all
+}
+
+/// The program and arguments that load a bitstream, for people to read and for [`Command`].
+///
+/// # Errors
+/// When the loader is missing.
+pub fn loader_command(
+    search: &Search,
+    board: &Board,
+    bitstream: &Path,
+    permanent: bool,
+) -> Result<Vec<String>, FpgaError> {
+    let program = search.find(LOADER)?;
+    let mut words = vec![program.display().to_string()];
+    words.extend(board.loader.iter().map(|word| (*word).to_owned()));
+    // Into the flash memory, or into the FPGA until the power goes.
+    words.extend(permanent.then(|| "--write-flash".to_owned()));
+    words.push(bitstream.display().to_string());
+    Ok(words)
+}
+
+#[cfg(test)]
+mod tests;

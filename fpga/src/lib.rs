@@ -1,0 +1,30 @@
+//! From a configuration of the card to a bitstream on a board.
+//!
+//! ```text
+//!  configuration ─► Verilog ─┐
+//!                 board top ─┴─► yosys ─► registers into DSP blocks ─► fits? ─► nextpnr ─► ecppack ─► bitstream
+//!                                              (netlist)         (resources)       └─► report
+//! ```
+//!
+//! - [`boards`]: the boards that are known, one table; their tops and pins stand in `tops/` and
+//!   `constraints/`. [`pll`]: the clock of a board with a PLL of the ECP5.
+//! - [`tools`]: finds the tools, and says what installs one that is missing. [`process`] runs them.
+//! - [`flow`]: the steps, each cached by the content of what it depends on ([`cache`]).
+//! - [`netlist`]: what yosys leaves undone: registers move into the multipliers of the ECP5.
+//! - [`resources`]: what a netlist needs and a part has; [`report`]: clocks, paths, modules.
+//! - [`vivado`]: the project for boards whose tool does not run here.
+
+pub mod boards;
+pub mod cache;
+pub mod error;
+pub mod flow;
+pub mod netlist;
+pub mod pll;
+pub mod process;
+pub mod report;
+pub mod resources;
+pub mod tools;
+pub mod vivado;
+
+pub use boards::Board;
+pub use error::FpgaError;

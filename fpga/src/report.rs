@@ -1,0 +1,297 @@
+//! What was built: clocks, paths, modules, tools.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use rmt_core::CoreConfig;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::error::FpgaError;
+use crate::resources::Resources;
+
+/// What a module takes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModuleUse {
+    /// Its name.
+    pub name: String,
+    /// Times that it stands in the design.
+    pub copies: u64,
+    /// What it takes by itself, once.
+    pub own: Resources,
+    /// The same with what is in it.
+    pub total: Resources,
+}
+
+/// A part of a path: one cell and the way to it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Hop {
+    /// `clk-to-q`, `routing`, `logic` or `setup`.
+    pub kind: String,
+    /// The signal, as the source names it: instances with points, then the signal.
+    pub signal: String,
+    /// Nanoseconds.
+    pub nanoseconds: f64,
+}
+
+/// The longest path of a clock.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CriticalPath {
+    /// From which clock edge to which.
+    pub clocks: String,
+    /// Hops in order.
+    pub hops: Vec<Hop>,
+}
+
+impl CriticalPath {
+    /// Its length, nanoseconds.
+    pub fn nanoseconds(&self) -> f64 {
+        self.hops.iter().map(|hop| hop.nanoseconds).sum()
+    }
+
+    /// The signals of the source that it passes, without those that synthesis made.
+    pub fn signals(&self) -> Vec<&str> {
+        let mut signals: Vec<&str> = Vec::new();
+        for hop in &self.hops {
+            let known = !hop.signal.is_empty() && !hop.signal.contains('$');
+            if known && signals.last() != Some(&hop.signal.as_str()) {
+                signals.push(&hop.signal);
+            }
+        }
+        signals
+    }
+}
+
+/// Clocks and paths after routing.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Timing {
+    /// Each clock: what it reaches and what was asked, MHz.
+    pub clocks: Vec<(String, f64, f64)>,
+    /// The longest paths.
+    pub paths: Vec<CriticalPath>,
+}
+
+impl Timing {
+    /// From the report that nextpnr writes.
+    ///
+    /// # Errors
+    /// [`FpgaError::BadOutput`] when it names no clock.
+    pub fn of_nextpnr(report: &Value) -> Result<Self, FpgaError> {
+        let number = |value: &Value| value.as_f64().unwrap_or(0.0);
+        let bad = |problem: &str| FpgaError::BadOutput {
+            what: "nextpnr's report",
+            problem: problem.to_owned(),
+        };
+        let fmax = report.get("fmax").and_then(Value::as_object).ok_or_else(|| bad("no clocks"))?;
+        let clocks = (fmax.iter())
+            .map(|(name, clock)| {
+                (clean(name), number(&clock["achieved"]), number(&clock["constraint"]))
+            })
+            .collect();
+        let paths = report.get("critical_paths").and_then(Value::as_array);
+        let paths = (paths.into_iter().flatten())
+            .map(|path| {
+                let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+                let hops = path["path"].as_array().into_iter().flatten();
+                CriticalPath {
+                    clocks: format!("{} to {}", text(&path["from"]), text(&path["to"])),
+                    hops: hops
+                        .map(|hop| Hop {
+                            kind: text(&hop["type"]),
+                            signal: signal(hop),
+                            nanoseconds: number(&hop["delay"]),
+                        })
+                        .collect(),
+                }
+            })
+            .collect();
+        Ok(Self { clocks, paths })
+    }
+}
+
+/// A name without what tools put around it.
+fn clean(name: &str) -> String {
+    name.trim_start_matches("$glbnet$").to_owned()
+}
+
+/// The signal of a hop: its net, else the cell that it ends in.
+fn signal(hop: &Value) -> String {
+    let text = |value: &Value| value.as_str().map(clean);
+    text(&hop["net"]).or_else(|| text(&hop["to"]["cell"])).unwrap_or_default()
+}
+
+/// The whole report.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// Board.
+    pub board: String,
+    /// Part.
+    pub part: String,
+    /// Speed grade that was routed for.
+    pub speed: u32,
+    /// What the card was built with.
+    pub configuration: CoreConfig,
+    /// Clock asked for, MHz.
+    pub asked_mhz: f64,
+    /// Seed of place and route.
+    pub seed: u32,
+    /// Versions of the tools.
+    pub tools: BTreeMap<String, String>,
+    /// What the design takes.
+    pub used: Resources,
+    /// What the part has.
+    pub available: Resources,
+    /// The same by module, the top first.
+    pub modules: Vec<ModuleUse>,
+    /// Multipliers whose registers at inputs and output are the block's.
+    pub packed_multipliers: u64,
+    /// Clocks and paths, if it was routed.
+    pub timing: Option<Timing>,
+    /// Time of synthesis.
+    pub synthesis_seconds: f64,
+    /// Time of place and route.
+    pub route_seconds: Option<f64>,
+}
+
+/// Modules of a report that are worth showing.
+const MODULES_SHOWN: usize = 20;
+
+impl Report {
+    /// Whether every clock reaches what was asked.
+    pub fn meets_timing(&self) -> bool {
+        let clocks = self.timing.as_ref().map(|timing| &timing.clocks[..]).unwrap_or_default();
+        clocks.iter().all(|(_, achieved, asked)| achieved >= asked)
+    }
+
+    /// The report as Markdown, which people can read as it is.
+    pub fn markdown(&self) -> String {
+        let mut text = String::new();
+        let shape = self.configuration.shape();
+        let n = shape.engine.array;
+        let _ = writeln!(
+            text,
+            "# {} ({}, speed grade {})\n\n{n} × {n} array, {} stages, {} threads; {} MHz asked, seed {}.\n",
+            self.board,
+            self.part,
+            self.speed,
+            shape.stages,
+            shape.engine.threads,
+            self.asked_mhz,
+            self.seed
+        );
+        if let Some(timing) = &self.timing {
+            text += "| clock | reaches, MHz | asked, MHz |\n| --- | --- | --- |\n";
+            for (name, achieved, asked) in &timing.clocks {
+                let _ = writeln!(text, "| {name} | {achieved:.1} | {asked:.1} |");
+            }
+            text.push('\n');
+        }
+        text += "| resource | used | of | % |\n| --- | --- | --- | --- |\n";
+        for ((name, used), (_, has)) in self.used.rows().into_iter().zip(self.available.rows()) {
+            let percent = 100.0 * used as f64 / has.max(1) as f64;
+            let _ = writeln!(text, "| {name} | {used} | {has} | {percent:.1} |");
+        }
+        let _ = writeln!(
+            text,
+            "\n{} of {} multipliers have their registers in the block.\n",
+            self.packed_multipliers, self.used.multipliers
+        );
+        text += "| module | copies | look-up tables, all copies | flip-flops | multipliers | block RAMs |\n\
+                 | --- | --- | --- | --- | --- | --- |\n";
+        for module in self.modules.iter().take(MODULES_SHOWN) {
+            let (copies, total) = (module.copies, module.total);
+            let _ = writeln!(
+                text,
+                "| {} | {copies} | {} | {} | {} | {} |",
+                module.name,
+                copies * total.luts,
+                copies * total.flip_flops,
+                copies * total.multipliers,
+                copies * total.block_rams
+            );
+        }
+        for path in self.timing.iter().flat_map(|timing| &timing.paths) {
+            let _ = writeln!(text, "\n## {}: {:.2} ns\n", path.clocks, path.nanoseconds());
+            let _ = writeln!(text, "Through {}.\n", path.signals().join(" → "));
+            text += "| ns | what | signal |\n| --- | --- | --- |\n";
+            for hop in &path.hops {
+                let _ =
+                    writeln!(text, "| {:.2} | {} | {} |", hop.nanoseconds, hop.kind, hop.signal);
+            }
+        }
+        text += "\n| tool | version |\n| --- | --- |\n";
+        for (tool, version) in &self.tools {
+            let _ = writeln!(text, "| {tool} | {version} |");
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn clocks_and_paths_are_read_with_the_names_of_the_source() {
+        let hop = |kind: &str, net: &str, delay: f64| {
+            json!({
+            "type": kind, "net": net, "delay": delay, "from": { "cell": "x", "port": "Q" },
+            "to": { "cell": "card.core.sum_q_TRELLIS_FF_Q", "port": "DI" } })
+        };
+        let report = json!({
+            "fmax": { "$glbnet$clk": { "achieved": 78.7, "constraint": 100.0 } },
+            "critical_paths": [{ "from": "posedge $glbnet$clk", "to": "posedge $glbnet$clk", "path": [
+                hop("clk-to-q", "card.core.product[3]", 0.5),
+                hop("routing", "card.core.product[3]", 4.5),
+                hop("logic", "card.core.$abc$12", 3.9),
+                hop("routing", "card.core.sum[3]", 3.7)] }],
+        });
+        let timing = Timing::of_nextpnr(&report).unwrap();
+        assert_eq!(timing.clocks, [("clk".to_owned(), 78.7, 100.0)]);
+        let path = &timing.paths[0];
+        assert!((path.nanoseconds() - 12.6).abs() < 1e-9);
+        assert_eq!(path.signals(), ["card.core.product[3]", "card.core.sum[3]"]);
+        assert!(Timing::of_nextpnr(&json!({})).is_err());
+    }
+
+    #[test]
+    fn the_page_names_what_matters() {
+        let used = Resources { luts: 10, flip_flops: 20, multipliers: 4, block_rams: 1 };
+        let report = Report {
+            board: "ecpix5".into(),
+            part: "part".into(),
+            speed: 8,
+            configuration: CoreConfig::preset("tiny").unwrap(),
+            asked_mhz: 50.0,
+            seed: 1,
+            tools: BTreeMap::from([("yosys".to_owned(), "0.70".to_owned())]),
+            used,
+            available: Resources { luts: 100, ..used },
+            modules: vec![ModuleUse {
+                name: "mac_cell".into(),
+                copies: 16,
+                own: used,
+                total: used,
+            }],
+            packed_multipliers: 3,
+            timing: Some(Timing { clocks: vec![("clk".into(), 49.0, 50.0)], paths: Vec::new() }),
+            synthesis_seconds: 1.0,
+            route_seconds: Some(2.0),
+        };
+        assert!(!report.meets_timing());
+        let page = report.markdown();
+        for part in [
+            "4 × 4 array",
+            "| clk | 49.0 | 50.0 |",
+            "| look-up tables | 10 | 100 | 10.0 |",
+            "| mac_cell | 16 | 160 |",
+            "| yosys | 0.70 |",
+            "3 of 4 multipliers",
+        ] {
+            assert!(page.contains(part), "{part} in\n{page}");
+        }
+        let json = serde_json::to_string(&report).unwrap();
+        assert_eq!(serde_json::from_str::<Report>(&json).unwrap(), report);
+    }
+}

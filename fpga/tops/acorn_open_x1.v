@@ -1,0 +1,155 @@
+// Top of SQRL Acorn and its siblings with the open core regymm/pcie_7x (CERN-OHL-P v2): PCIe Gen2 x1, streams of
+// 64 bits at 125 MHz. The core's sources are not part of this repository; the build script says where they must be.
+`default_nettype none
+
+module rmt_board #(
+    parameter VECTORS = 9             // of MSI-X: queue pairs and one
+) (
+    input  wire       pcie_clock_p,   // 100 MHz from the slot
+    input  wire       pcie_clock_n,
+    input  wire       pcie_reset_n,
+    output wire       pcie_clkreq_n,
+    input  wire       pcie_rx_p,
+    input  wire       pcie_rx_n,
+    output wire       pcie_tx_p,
+    output wire       pcie_tx_n,
+    output wire [3:0] lights          // 0 clock, 1 link, 2 bus mastering, 3 reset; on while low
+);
+  wire reference;
+  wire reset_n;
+  IBUFDS_GTE2 reference_buffer (.O(reference), .ODIV2(), .CEB(1'b0), .I(pcie_clock_p), .IB(pcie_clock_n));
+  IBUF reset_buffer (.O(reset_n), .I(pcie_reset_n));
+  assign pcie_clkreq_n = 1'b0;
+
+  wire         clk;
+  wire         block_reset;
+  wire         link_up;
+  wire         rx_valid;
+  wire         rx_ready;
+  wire [63:0]  rx_data;
+  wire [7:0]   rx_keep;
+  wire         rx_last;
+  wire [21:0]  rx_user;
+  wire         tx_valid;
+  wire         tx_ready;
+  wire [63:0]  tx_data;
+  wire [7:0]   tx_keep;
+  wire         tx_last;
+  wire [15:0]  command;
+  wire [15:0]  device_control;
+  wire [7:0]   bus;
+  wire [4:0]   device;
+  wire [2:0]   function_number;
+  wire         msix_enable;
+  wire         msix_mask;
+  wire         function_reset;
+  wire         turn_off;
+
+  pcie_7x #(
+      // What the driver looks for; fpga/src/vivado.rs compares with the device table.
+      .CFG_VEND_ID(16'h1af4),
+      .CFG_DEV_ID(16'h10f5),
+      .CFG_REV_ID(8'h01),
+      .CFG_SUBSYS_VEND_ID(16'h1af4),
+      .CFG_SUBSYS_ID(16'h0001),
+      .CLASS_CODE(24'h120000),
+      .BAR0(32'hfffe0000),
+      .BAR2(32'hfffff000),
+      .CMD_INTX_IMPLEMENTED("FALSE"),
+      .INTERRUPT_PIN(8'h00),
+      .MSI_CAP_ON("FALSE"),
+      .PM_CAP_NEXTPTR(8'h60),
+      .PCIE_CAP_NEXTPTR(8'h9c),
+      .MSIX_CAP_ON("TRUE"),
+      .MSIX_CAP_TABLE_BIR(2),
+      .MSIX_CAP_TABLE_OFFSET(29'h0),
+      .MSIX_CAP_PBA_BIR(2),
+      .MSIX_CAP_PBA_OFFSET(29'h800),
+      .MSIX_CAP_TABLE_SIZE(VECTORS - 1),
+      .DEV_CAP_FUNCTION_LEVEL_RESET_CAPABLE("TRUE"),
+      .LINK_CAP_MAX_LINK_SPEED(4'h2),
+      .LINK_CTRL2_TARGET_LINK_SPEED(4'h2),
+      .LINK_STATUS_SLOT_CLOCK_CONFIG("TRUE"),
+      .USER_CLK_FREQ(2)
+  ) block (
+      .sys_clk(reference),
+      .sys_rst_n(reset_n),
+      .pci_exp_rxp(pcie_rx_p),
+      .pci_exp_rxn(pcie_rx_n),
+      .pci_exp_txp(pcie_tx_p),
+      .pci_exp_txn(pcie_tx_n),
+      .pipe_mmcm_rst_n(1'b1),
+      .user_clk_out(clk),
+      .user_reset_out(block_reset),
+      .user_lnk_up(link_up),
+      .m_axis_rx_tvalid(rx_valid),
+      .m_axis_rx_tready(rx_ready),
+      .m_axis_rx_tdata(rx_data),
+      .m_axis_rx_tkeep(rx_keep),
+      .m_axis_rx_tlast(rx_last),
+      .m_axis_rx_tuser(rx_user),
+      .s_axis_tx_tvalid(tx_valid),
+      .s_axis_tx_tready(tx_ready),
+      .s_axis_tx_tdata(tx_data),
+      .s_axis_tx_tkeep(tx_keep),
+      .s_axis_tx_tlast(tx_last),
+      .s_axis_tx_tuser(4'b0000),
+      .tx_cfg_gnt(1'b1),
+      .rx_np_ok(1'b1),
+      .rx_np_req(1'b1),
+      .cfg_trn_pending(1'b0),
+      .cfg_pm_halt_aspm_l0s(1'b0),
+      .cfg_pm_halt_aspm_l1(1'b0),
+      .cfg_pm_force_state_en(1'b0),
+      .cfg_pm_force_state(2'b00),
+      .cfg_pm_wake(1'b0),
+      .cfg_dsn(64'd0),
+      .cfg_turnoff_ok(turn_off),
+      .cfg_to_turnoff(turn_off),
+      .cfg_command(command),
+      .cfg_dcommand(device_control),
+      .cfg_bus_number(bus),
+      .cfg_device_number(device),
+      .cfg_function_number(function_number),
+      .cfg_received_func_lvl_rst(function_reset),
+      .cfg_interrupt(1'b0),
+      .cfg_interrupt_assert(1'b0),
+      .cfg_interrupt_di(8'd0),
+      .cfg_interrupt_stat(1'b0),
+      .cfg_pciecap_interrupt_msgnum(5'd0),
+      .cfg_interrupt_msixenable(msix_enable),
+      .cfg_interrupt_msixfm(msix_mask)
+  );
+
+  reg [3:0] reset_line = 4'hf;
+  always @(posedge clk) reset_line <= {reset_line[2:0], block_reset};
+  wire rst = reset_line[3];
+
+  rmt_card card (
+      .clk(clk),
+      .rst(rst),
+      .rx_valid(rx_valid),
+      .rx_ready(rx_ready),
+      .rx_payload_data(rx_data),
+      .rx_payload_keep(rx_keep),
+      .rx_payload_last(rx_last),
+      .rx_payload_bar_hit(rx_user[8:2]),
+      .tx_valid(tx_valid),
+      .tx_ready(tx_ready),
+      .tx_payload_data(tx_data),
+      .tx_payload_keep(tx_keep),
+      .tx_payload_last(tx_last),
+      .sideband_completer_id({bus, device, function_number}),
+      .sideband_max_payload(device_control[7:5]),
+      .sideband_max_read_request(device_control[14:12]),
+      .sideband_bus_master(command[2]),
+      .sideband_msix_enable(msix_enable),
+      .sideband_msix_mask(msix_mask),
+      .sideband_link_up(link_up),
+      .sideband_function_reset(function_reset)
+  );
+
+  reg [25:0] cycles = 26'd0;
+  always @(posedge clk) cycles <= cycles + 26'd1;
+  assign lights = ~{rst, command[2], link_up, cycles[25]};
+endmodule
