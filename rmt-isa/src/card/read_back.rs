@@ -181,6 +181,7 @@ mod tests {
             head,
         };
         let plan = StorePlan {
+            number: 0,
             first_set: 2,
             sets: 1,
             fields: vec![field(None, 0, 0, 0), field(Some(3), 4, 2, 0)],

@@ -6,12 +6,15 @@
 //! added, changed and removed, for default actions, for models and for code; and a bank that
 //! missed some commits catches up by itself.
 //!
-//! Contexts and maps are not banked: their records survive a commit. It must keep their
-//! layout; a program with another layout is installed anew.
+//! Contexts and maps are not banked: their records survive a commit. It may bring new ones, for
+//! events do not use them before it, and drop old ones; those that stay must keep their
+//! layout. A program with another layout is installed anew, or beside the old one: see
+//! [`Residents`](super::lower::Residents).
 
 use std::collections::HashMap;
 
 use super::fields::control_commit;
+use super::lower::StateUnit;
 use super::regions::{CONTROL, ENGINE_BASE, REGIONS, Region};
 use super::shape::{FIRST_SLOT_WORD, SLOTS};
 use super::{CardImage, CardShape, HostWrite};
@@ -22,8 +25,8 @@ pub struct BankMirror {
     /// Words by address, one map for each bank.
     banks: Vec<HashMap<u32, u64>>,
     active: usize,
-    /// Descriptors of contexts and maps, which a commit must keep.
-    layout: Vec<HostWrite>,
+    /// Descriptors of contexts and maps by address.
+    layout: HashMap<u32, u64>,
 }
 
 /// The writes of a commit.
@@ -42,7 +45,7 @@ pub struct Update {
 pub enum UpdateError {
     /// The layout of contexts or maps differs.
     #[error(
-        "the contexts or maps of the new program are laid out otherwise than those on the card; install it anew, which clears them"
+        "a context or map of the new program is laid out otherwise than the one on the card; install it anew, which clears them"
     )]
     Layout,
 }
@@ -70,13 +73,6 @@ fn group_of(address: u32) -> (u32, u32) {
     (address & !(words - 1), words)
 }
 
-fn layout_of(image: &CardImage) -> Vec<HostWrite> {
-    let is_layout = |write: &&HostWrite| {
-        region_of(write.address).is_some_and(|region| region.writable && !region.readable)
-    };
-    image.writes.iter().filter(is_layout).copied().collect()
-}
-
 impl CardImage {
     /// The writes of the image that empty contexts and maps.
     pub fn empty_contents(&self) -> Vec<HostWrite> {
@@ -93,7 +89,7 @@ impl BankMirror {
     /// after a reset.
     pub fn new(shape: &CardShape) -> Self {
         let banks = vec![HashMap::new(); shape.banks() as usize];
-        Self { banks, active: 0, layout: Vec::new() }
+        Self { banks, active: 0, layout: HashMap::new() }
     }
 
     /// The bank that the next writes go to.
@@ -126,7 +122,30 @@ impl BankMirror {
     /// All writes of an image were carried out.
     pub fn installed(&mut self, image: &CardImage) {
         self.take(&image.writes);
-        self.layout = layout_of(image);
+        self.take_layout(image);
+    }
+
+    fn take_layout(&mut self, image: &CardImage) {
+        let descriptors = image.state.iter().flat_map(|unit| &unit.descriptors);
+        self.layout = descriptors.map(|write| (write.address, write.value)).collect();
+    }
+
+    /// The writes that make contexts and maps which are new.
+    fn new_state(&self, image: &CardImage) -> Result<Vec<HostWrite>, UpdateError> {
+        let mut writes = Vec::new();
+        for StateUnit { descriptors, clears } in &image.state {
+            let known = |write: &HostWrite| self.layout.get(&write.address).copied().unwrap_or(0);
+            if descriptors.iter().all(|write| write.value == known(write)) {
+                continue;
+            }
+            if descriptors.iter().all(|write| known(write) == 0) {
+                writes.extend(descriptors.iter().chain(clears));
+            } else if descriptors.iter().any(|write| write.value != 0) {
+                return Err(UpdateError::Layout);
+            }
+            // One that goes is left as it is: events may still run that use it.
+        }
+        Ok(writes)
     }
 
     /// The bank, 0 or 1, that events use when all that was given has been carried out.
@@ -139,9 +158,7 @@ impl BankMirror {
     /// # Errors
     /// [`UpdateError::Layout`]: see there.
     pub fn update(&mut self, image: &CardImage) -> Result<Update, UpdateError> {
-        if layout_of(image) != self.layout {
-            return Err(UpdateError::Layout);
-        }
+        let new_state = self.new_state(image)?;
         let commit = |field: super::fields::BitField| HostWrite {
             address: CONTROL.word(0),
             value: field.insert(1),
@@ -151,9 +168,11 @@ impl BankMirror {
         if holds {
             writes.push(commit(control_commit::HOLD));
         }
+        writes.extend(new_state);
         writes.extend(self.changed(image));
         writes.push(commit(control_commit::COMMIT));
         self.take(&writes);
+        self.take_layout(image);
         Ok(Update { holds, writes })
     }
 
@@ -178,13 +197,17 @@ impl BankMirror {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::card::lower;
-    use crate::card::regions::{MATCH, PARAMETERS};
+    use crate::card::regions::{CONTEXT_SETS, CONTEXTS, MATCH, PARAMETERS};
+    use crate::card::{Residents, lower};
     use crate::operand::IntType;
     use crate::program::*;
 
     /// A table of entries `key -> parameter`.
     fn image(entries: &[(u128, u64)], fields: usize) -> CardImage {
+        lower(&program(entries, fields), Ordering::Pure, &CardShape::small()).unwrap()
+    }
+
+    fn program(entries: &[(u128, u64)], fields: usize) -> Program {
         let field = |n: usize| ContextField {
             name: format!("f{n}"),
             kind: IntType::U64,
@@ -192,7 +215,7 @@ mod tests {
             writable: true,
             label: Label::Public,
         };
-        let program = Program {
+        Program {
             actions: vec![Action {
                 name: "act".into(),
                 parameters: vec![Parameter { name: "p".into(), kind: IntType::U64 }],
@@ -226,8 +249,7 @@ mod tests {
                 fields: (0..fields).map(field).collect(),
             }],
             ..Program::default()
-        };
-        lower(&program, Ordering::Pure, &CardShape::small()).unwrap()
+        }
     }
 
     fn regions(update: &Update) -> Vec<(Region, u32)> {
@@ -285,5 +307,43 @@ mod tests {
         let mut mirror = BankMirror::new(&CardShape::small());
         mirror.installed(&image(&[], 1));
         assert_eq!(mirror.update(&image(&[], 2)), Err(UpdateError::Layout));
+    }
+
+    #[test]
+    fn a_second_program_comes_and_goes_while_the_first_one_stays() {
+        let shape = CardShape::small();
+        let mut mirror = BankMirror::new(&shape);
+        let mut residents = Residents::new(&shape).unwrap();
+        residents.put(0, program(&[(1, 10)], 1), Ordering::PerKey).unwrap();
+        mirror.installed(&residents.image().unwrap());
+        let mut second = program(&[(2, 20)], 2);
+        second.hook.number = 5;
+        residents.put(1, second, Ordering::PerKey).unwrap();
+        let update = mirror.update(&residents.image().unwrap()).unwrap();
+        // The new store is described and emptied, the one that is in use is left alone.
+        let sets =
+            update.writes.iter().filter(|write| region_of(write.address) == Some(CONTEXT_SETS));
+        assert_eq!(
+            sets.map(|write| write.address - CONTEXT_SETS.base()).collect::<Vec<_>>(),
+            [4, 5, 6, 7]
+        );
+        let stores =
+            update.writes.iter().filter(|write| region_of(write.address) == Some(CONTEXTS));
+        assert!(
+            stores.clone().count() == 33 && stores.clone().all(|w| w.address != CONTEXTS.word(0))
+        );
+        residents.remove(1);
+        let update = mirror.update(&residents.image().unwrap()).unwrap();
+        assert!(
+            update
+                .writes
+                .iter()
+                .all(|write| is_banked(write.address) || write.address == CONTROL.word(0))
+        );
+        // Its place is free for another one.
+        let mut third = program(&[(2, 20)], 3);
+        third.hook.number = 6;
+        residents.put(1, third, Ordering::PerKey).unwrap();
+        assert!(mirror.update(&residents.image().unwrap()).is_ok());
     }
 }

@@ -6,4 +6,5 @@ mod cycles;
 mod firmware;
 mod programs;
 mod random;
+mod residents;
 mod scalar;

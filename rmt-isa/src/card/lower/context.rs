@@ -3,10 +3,12 @@
 //! Fields stand one behind the other, each with the values of all records side by side: the
 //! card finds a value with one shift and one sum. Rings take a power of two of words.
 
-use super::{LowerError, Lowering};
+use super::gaps::Gaps;
+use super::{LowerError, StateUnit};
+use crate::card::HostWrite;
 use crate::card::fields::{context_field, context_store};
 use crate::card::regions::{CONTEXT_SETS, CONTEXTS};
-use crate::card::shape::CONTEXT_FIELD_BASE;
+use crate::card::shape::{CONTEXT_FIELD_BASE, CardShape};
 use crate::limits::{MAX_CONTEXT_FIELDS, MAX_CONTEXTS, WAYS};
 use crate::operand::IntType;
 use crate::program::Context;
@@ -14,6 +16,8 @@ use crate::program::Context;
 /// Where a context store stands on the card.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StorePlan {
+    /// Its number on the card.
+    pub number: u32,
     /// First set.
     pub first_set: u32,
     /// Sets.
@@ -40,91 +44,95 @@ pub struct FieldPlan {
 }
 
 /// How much of the card's context memories is taken.
-#[derive(Default)]
-struct Taken {
-    sets: u32,
-    words: u32,
-    heads: u32,
+pub(super) struct ContextGaps {
+    numbers: Gaps,
+    sets: Gaps,
+    words: Gaps,
+    heads: Gaps,
 }
 
-impl Lowering<'_> {
-    /// Writes the descriptors of all stores and empties their sets.
-    pub(super) fn contexts(&mut self) -> Result<Vec<StorePlan>, LowerError> {
-        let program = self.program;
-        let mut taken = Taken::default();
-        let mut plans = Vec::new();
-        for context in &program.contexts {
-            let plan = self.store(context, &mut taken)?;
-            self.write_store(plans.len() as u32, &plan);
-            plans.push(plan);
+impl ContextGaps {
+    pub(super) fn new(shape: &CardShape) -> Self {
+        Self {
+            numbers: Gaps::new(MAX_CONTEXTS as u32),
+            sets: Gaps::new(shape.context_sets),
+            words: Gaps::new(shape.context_words),
+            heads: Gaps::new(shape.ring_heads),
         }
-        for number in plans.len()..MAX_CONTEXTS {
-            self.write(CONTEXTS.word(number as u32), 0);
-        }
-        Ok(plans)
     }
 
-    fn store(&self, context: &Context, taken: &mut Taken) -> Result<StorePlan, LowerError> {
-        let memory = |needed, unit, has, parameter| LowerError::Memory {
-            object: format!("the context stores up to `{}`", context.name),
-            needed,
-            unit,
-            has,
-            parameter,
-        };
-        let (shape, records) = (self.shape, u64::from(context.capacity));
-        let sets = context.capacity / WAYS as u32;
-        let needed = taken.sets as usize + sets as usize;
-        if needed > shape.context_sets as usize {
-            return Err(memory(needed, "sets of four records", shape.context_sets, "context_sets"));
+    /// Marks what a store takes.
+    pub(super) fn reserve(&mut self, plan: &StorePlan) {
+        self.numbers.reserve(plan.number, 1);
+        self.sets.reserve(plan.first_set, plan.sets);
+        let records = plan.sets * WAYS as u32;
+        for field in &plan.fields {
+            self.words.reserve(field.data, records << field.shift);
+            if field.ring.is_some() {
+                self.heads.reserve(field.head, records);
+            }
         }
-        let first_set = taken.sets;
-        taken.sets += sets;
+    }
+
+    /// Gives a store its places.
+    pub(super) fn place(&mut self, context: &Context) -> Result<StorePlan, LowerError> {
+        let memory = |unit, parameter, has| {
+            move |needed| LowerError::Memory {
+                object: format!("the context stores up to `{}`", context.name),
+                needed,
+                unit,
+                has,
+                parameter,
+            }
+        };
+        let number = self.numbers.take(1).map_err(|needed| LowerError::Stores {
+            store: context.name.clone(),
+            needed,
+            has: MAX_CONTEXTS,
+        })?;
+        let records = u64::from(context.capacity);
+        let sets = context.capacity / WAYS as u32;
+        let (has, parameter) = (self.sets.size(), "context_sets");
+        let first_set =
+            self.sets.take(sets.into()).map_err(memory("sets of four records", parameter, has))?;
         let mut fields = Vec::new();
         for field in &context.fields {
             let shift = field.ring.map_or(0, |depth| u32::from(depth).next_power_of_two().ilog2());
-            let words = u64::from(taken.words) + (records << shift);
-            if words > shape.context_words.into() {
-                return Err(memory(
-                    words as usize,
-                    "words of fields",
-                    shape.context_words,
-                    "context_words",
-                ));
-            }
-            let heads = u64::from(taken.heads) + if field.ring.is_some() { records } else { 0 };
-            if heads > shape.ring_heads.into() {
-                return Err(memory(heads as usize, "ring heads", shape.ring_heads, "ring_heads"));
-            }
-            fields.push(FieldPlan {
-                kind: field.kind,
-                ring: field.ring,
-                writable: field.writable,
-                data: taken.words,
-                shift,
-                head: taken.heads,
-            });
-            (taken.words, taken.heads) = (words as u32, heads as u32);
+            let has = self.words.size();
+            let data = (self.words.take(records << shift)).map_err(memory(
+                "words of fields",
+                "context_words",
+                has,
+            ))?;
+            let has = self.heads.size();
+            let heads = if field.ring.is_some() { records } else { 0 };
+            let head = self.heads.take(heads).map_err(memory("ring heads", "ring_heads", has))?;
+            let (kind, ring, writable) = (field.kind, field.ring, field.writable);
+            // A field that is no ring has no head.
+            let head = if ring.is_some() { head } else { 0 };
+            fields.push(FieldPlan { kind, ring, writable, data, shift, head });
         }
-        Ok(StorePlan { first_set, sets, fields })
+        Ok(StorePlan { number, first_set, sets, fields })
     }
+}
 
-    fn write_store(&mut self, number: u32, plan: &StorePlan) {
-        self.write(
-            CONTEXTS.word(number),
-            context_store::PRESENT.insert(1)
-                | context_store::FIRST_SET.insert(plan.first_set.into())
-                | context_store::SET_MASK.insert(u64::from(plan.sets) - 1),
-        );
-        let fields = CONTEXT_FIELD_BASE + number * MAX_CONTEXT_FIELDS as u32;
-        for index in 0..MAX_CONTEXT_FIELDS {
-            let word = plan.fields.get(index).map_or(0, |field| field.to_word());
-            self.write(CONTEXTS.word(fields + index as u32), word);
-        }
-        for set in plan.first_set..plan.first_set + plan.sets {
-            self.write(CONTEXT_SETS.word(set), 0);
-        }
+/// The descriptors of a store, or of none, and the writes that empty it.
+pub(super) fn store_unit(number: u32, plan: Option<&StorePlan>) -> StateUnit {
+    let write = |address, value| HostWrite { address, value };
+    let store = plan.map_or(0, |plan| {
+        context_store::PRESENT.insert(1)
+            | context_store::FIRST_SET.insert(plan.first_set.into())
+            | context_store::SET_MASK.insert(u64::from(plan.sets) - 1)
+    });
+    let mut descriptors = vec![write(CONTEXTS.word(number), store)];
+    let first = CONTEXT_FIELD_BASE + number * MAX_CONTEXT_FIELDS as u32;
+    for index in 0..MAX_CONTEXT_FIELDS {
+        let field = plan.and_then(|plan| plan.fields.get(index));
+        let word = field.map_or(0, |field| field.to_word());
+        descriptors.push(write(CONTEXTS.word(first + index as u32), word));
     }
+    let sets = plan.map_or(0..0, |plan| plan.first_set..plan.first_set + plan.sets);
+    StateUnit { descriptors, clears: sets.map(|set| write(CONTEXT_SETS.word(set), 0)).collect() }
 }
 
 impl FieldPlan {

@@ -69,6 +69,36 @@ pub enum LowerError {
         /// Slots of the card.
         slots: usize,
     },
+    /// Too many context stores.
+    #[error(
+        "the context store `{store}` would be the {needed}th of all programs on the card, which has {has}; remove a program, or a store of one"
+    )]
+    Stores {
+        /// Name of the store.
+        store: String,
+        /// How many there would be.
+        needed: usize,
+        /// How many a card has.
+        has: usize,
+    },
+    /// No such program slot.
+    #[error("there is no program slot {slot}; a card has {has}")]
+    Slot {
+        /// The slot.
+        slot: u32,
+        /// How many a card has.
+        has: u32,
+    },
+    /// Another program serves the hook.
+    #[error(
+        "hook {hook} is served by the program in slot {slot} already; put the new one in its place, or remove that one"
+    )]
+    HookTaken {
+        /// Number of the hook.
+        hook: u16,
+        /// Slot of the program that serves it.
+        slot: u32,
+    },
     /// An object refers to one that is not there.
     #[error(
         "{object} names {what} {number}, which the program does not have; only verified programs can be installed"

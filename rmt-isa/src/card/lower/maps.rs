@@ -1,8 +1,11 @@
 //! Maps: values, sets of keys and descriptors get their places.
 
-use super::{LowerError, Lowering};
+use super::gaps::Gaps;
+use super::{LowerError, StateUnit};
+use crate::card::HostWrite;
 use crate::card::fields::map_descriptor;
 use crate::card::regions::{MAP_RINGS, MAP_SETS, MAP_VALUES, MAPS};
+use crate::card::shape::CardShape;
 use crate::limits::WAYS;
 use crate::operand::IntType;
 use crate::program::{Map, MapKind};
@@ -10,7 +13,7 @@ use crate::program::{Map, MapKind};
 /// Where a map stands on the card.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MapPlan {
-    /// Its number.
+    /// Its number on the card.
     pub number: u32,
     /// What it is.
     pub kind: MapKind,
@@ -44,63 +47,81 @@ impl MapPlan {
     }
 }
 
-impl Lowering<'_> {
-    /// Writes the descriptors of all maps and empties them.
-    pub(super) fn maps(&mut self) -> Result<Vec<MapPlan>, LowerError> {
-        let (program, shape) = (self.program, self.shape);
-        if program.maps.len() > shape.maps as usize {
-            return Err(LowerError::Memory {
-                object: "the maps".into(),
-                needed: program.maps.len(),
-                unit: "descriptors",
-                has: shape.maps,
-                parameter: "maps",
-            });
+/// How much of the card's memories of maps is taken.
+pub(super) struct MapGaps {
+    numbers: Gaps,
+    /// Rows of four values, as the ways of a set have them.
+    rows: Gaps,
+    sets: Gaps,
+}
+
+impl MapGaps {
+    pub(super) fn new(shape: &CardShape) -> Self {
+        Self {
+            numbers: Gaps::new(shape.maps),
+            rows: Gaps::new(shape.map_words / WAYS as u32),
+            sets: Gaps::new(shape.map_sets),
         }
-        let (mut values, mut sets) = (0_u64, 0_u64);
+    }
+
+    /// Marks what a map takes.
+    pub(super) fn reserve(&mut self, plan: MapPlan) {
+        self.numbers.reserve(plan.number, 1);
+        self.rows.reserve(plan.values / WAYS as u32, plan.capacity.div_ceil(WAYS as u32));
+        self.sets.reserve(plan.first_set, plan.sets());
+    }
+
+    /// Gives the maps of a program their places.
+    pub(super) fn place(&mut self, maps: &[Map]) -> Result<Vec<MapPlan>, LowerError> {
+        let (has_maps, has_rows, has_sets) =
+            (self.numbers.size(), self.rows.size(), self.sets.size());
+        let memory = |object: &str, unit, parameter, has| {
+            let object = object.to_owned();
+            move |needed| LowerError::Memory { object, needed, unit, has, parameter }
+        };
         let mut plans = Vec::new();
-        for (number, map) in (0..).zip(&program.maps) {
+        for (index, map) in maps.iter().enumerate() {
             let &Map { kind, capacity, value, .. } = map;
-            let (first_value, first_set) = (values as u32, sets as u32);
-            let plan = MapPlan { number, kind, value, capacity, values: first_value, first_set };
-            // A row of four values, as the ways of a set have them.
-            values += u64::from(capacity).next_multiple_of(WAYS as u64);
-            sets += u64::from(plan.sets());
-            for (needed, unit, has, parameter) in [
-                (values, "values", shape.map_words, "map_words"),
-                (sets, "sets of four keys", shape.map_sets, "map_sets"),
-            ] {
-                if needed > has.into() {
-                    return Err(LowerError::Memory {
-                        object: format!("the maps up to `{}`", map.name),
-                        needed: needed as usize,
-                        unit,
-                        has,
-                        parameter,
-                    });
-                }
+            let name = format!("the maps up to `{}`", map.name);
+            // All that are left, so that the message says how many there are in all.
+            let number = self.numbers.take(1).map_err(|needed| {
+                let needed = needed + maps.len() - index - 1;
+                memory("the maps", "descriptors", "maps", has_maps)(needed)
+            })?;
+            let rows = u64::from(capacity).div_ceil(WAYS as u64);
+            let row = self.rows.take(rows).map_err(|needed| {
+                let has = has_rows * WAYS as u32;
+                memory(&name, "values", "map_words", has)(needed * WAYS)
+            })?;
+            let mut plan =
+                MapPlan { number, kind, value, capacity, values: row * WAYS as u32, first_set: 0 };
+            if plan.sets() > 0 {
+                plan.first_set = (self.sets.take(plan.sets().into())).map_err(memory(
+                    &name,
+                    "sets of four keys",
+                    "map_sets",
+                    has_sets,
+                ))?;
             }
-            self.write_map(plan);
             plans.push(plan);
-        }
-        for number in program.maps.len() as u32..shape.maps {
-            self.write(MAPS.word(number), 0);
         }
         Ok(plans)
     }
+}
 
-    fn write_map(&mut self, plan: MapPlan) {
-        self.write(MAPS.word(plan.number), plan.to_word());
+/// The descriptor of a map, or of none, and the writes that empty it.
+pub(super) fn map_unit(number: u32, plan: Option<MapPlan>) -> StateUnit {
+    let write = |address, value| HostWrite { address, value };
+    let descriptors = vec![write(MAPS.word(number), plan.map_or(0, MapPlan::to_word))];
+    let mut clears = Vec::new();
+    if let Some(plan) = plan {
         // A key that is added brings its value with it.
         let values = if plan.sets() == 0 { plan.capacity } else { 0 };
-        for word in plan.values..plan.values + values {
-            self.write(MAP_VALUES.word(word), 0);
-        }
-        for set in plan.first_set..plan.first_set + plan.sets() {
-            self.write(MAP_SETS.word(set), 0);
-        }
-        for word in 0..2 {
-            self.write(MAP_RINGS.word(2 * plan.number + word), 0);
-        }
+        let values = plan.values..plan.values + values;
+        clears.extend(values.map(|word| write(MAP_VALUES.word(word), 0)));
+        let sets = plan.first_set..plan.first_set + plan.sets();
+        clears.extend(sets.map(|set| write(MAP_SETS.word(set), 0)));
+        clears.extend((0..2).map(|word| write(MAP_RINGS.word(2 * number + word), 0)));
     }
+    StateUnit { descriptors, clears }
 }

@@ -141,7 +141,7 @@ fn maps_stand_side_by_side_and_are_emptied() {
     ];
     let image = lower(&program, Ordering::Total, &CardShape::tiny()).unwrap();
     let places: Vec<_> = image.maps.iter().map(|plan| (plan.values, plan.first_set)).collect();
-    assert_eq!(places, [(0, 0), (8, 0), (24, 4), (28, 4)]);
+    assert_eq!(places, [(0, 0), (8, 0), (24, 0), (28, 4)]);
     let memory = memory(&image);
     let word = memory[&MAPS.word(3)];
     assert_eq!(map_descriptor::KIND.extract(word), 2);
@@ -206,4 +206,64 @@ fn what_the_card_lacks_is_named_with_its_remedy() {
         .next(),
         Some("table `t` does not fit")
     );
+}
+
+fn serving(hook: u16) -> Program {
+    let mut program = program();
+    program.hook.number = hook;
+    program.maps = vec![map(MapKind::Array, 5)];
+    program.actions[1].code = assemble(
+        "RMT_MATCH_CTXT r1, ctxt0, r1\nRMT_ST_CTXT ctxt0.0, r1\nmap_ld r2, map0, r1\nexit decided",
+    )
+    .unwrap();
+    program
+}
+
+#[test]
+fn programs_stand_side_by_side() {
+    let mut residents = Residents::new(&CardShape::small()).unwrap();
+    residents.put(0, serving(7), Ordering::PerKey).unwrap();
+    residents.put(3, serving(9), Ordering::Total).unwrap();
+    let image = residents.image().unwrap();
+    let memory = memory(&image);
+    assert_eq!(image.programs[1].tables, 1..2);
+    assert_eq!(image.programs[1].contexts, 1..2);
+    let slot = memory[&CONTROL.word(FIRST_SLOT_WORD + 3)];
+    assert_eq!(control_slot::FIRST_TABLE.extract(slot), 1);
+    assert_eq!(control_slot::HOOK.extract(slot), 9);
+    assert_eq!(memory[&CONTROL.word(FIRST_SLOT_WORD + 1)], 0);
+    // The second program's code names its own store and map.
+    let start = u32::from(image.action_starts[image.programs[1].actions.start + 1]);
+    let line = |n: u32| Instruction::decode(memory[&PROGRAM.word(start + n)]).unwrap().to_string();
+    assert_eq!(line(0), "RMT_MATCH_CTXT r1, ctxt1, r1");
+    assert_eq!(line(1), "RMT_ST_CTXT ctxt1.0, r1");
+    assert_eq!(line(2), "map_ld r2, map1, r1");
+    let found = image.entries.exact.find(MatchKey { table: 1, key: 5 }).unwrap() as u32;
+    assert_eq!(match_slot::START.extract(memory[&MATCH.word(4 * found + 2)]), u64::from(start));
+    let [first, second] = [0, 1].map(|n: usize| &image.contexts[n]);
+    assert_eq!(second.first_set, first.first_set + first.sets);
+    assert_eq!(second.fields[0].data, first.fields[1].data + (64 << first.fields[1].shift));
+}
+
+#[test]
+fn the_state_of_a_program_stays_where_it_is_while_others_come_and_go() {
+    let mut residents = Residents::new(&CardShape::small()).unwrap();
+    residents.put(0, serving(7), Ordering::PerKey).unwrap();
+    residents.put(1, serving(9), Ordering::PerKey).unwrap();
+    let before = residents.image().unwrap();
+    assert!(residents.remove(0).is_some());
+    assert_eq!(residents.free_slot(), Some(0));
+    let after = residents.image().unwrap();
+    assert_eq!(after.contexts[0], before.contexts[1]);
+    assert_eq!(after.maps[0], before.maps[1]);
+    // The same declarations keep the places, others stand beside them.
+    residents.put(1, serving(9), Ordering::Total).unwrap();
+    assert_eq!(residents.image().unwrap().contexts, after.contexts);
+    let mut other = serving(9);
+    other.contexts[0].capacity = 32;
+    residents.put(1, other, Ordering::Total).unwrap();
+    assert_eq!(residents.image().unwrap().contexts[0].number, 0);
+    let taken = residents.put(2, serving(9), Ordering::Total).unwrap_err().to_string();
+    assert!(taken.starts_with("hook 9 is served by the program in slot 1 already"), "{taken}");
+    assert!(residents.put(8, serving(1), Ordering::Total).is_err());
 }
