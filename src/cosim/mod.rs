@@ -253,5 +253,20 @@ fn print_report(report: &CosimReport) {
         report.cycles_at(990),
         report.cycles_at(1000)
     );
+    println!(
+        "threads with an event: {:.2} on average while there is one; instructions each cycle then: {:.2}",
+        report.ratio("ACTIVE_THREADS", "BUSY_CYCLES"),
+        report.ratio("INSTRUCTIONS", "BUSY_CYCLES")
+    );
+    println!(
+        "multipliers in use: {:.1} % of the cycles in which a product is under way",
+        100.0 * report.ratio("ARRAY_WAVES", "ARRAY_CYCLES")
+    );
+    let stalls: Vec<String> = (report.counters.iter())
+        .filter(|(name, value)| name.ends_with("STALLS") && *value > 0)
+        .map(|(name, value)| format!("{name} {value}"))
+        .collect();
+    let stalls = if stalls.is_empty() { "none".to_owned() } else { stalls.join(", ") };
+    println!("stalls, in cycles: {stalls}");
     println!("{:.0} simulated cycles per second", report.cycles_per_second());
 }

@@ -21,8 +21,8 @@ pub const COUNTER_BITS: u32 = 48;
 
 /// Units with answers of their own: match unit, program, contexts, slots, maps.
 pub(crate) const REPLIES: usize = 5;
-/// Bits of what a counter can go up by in one cycle: one for each of 4 stages.
-pub const AMOUNT_BITS: u32 = 3;
+/// Bits of what a counter can go up by in one cycle: the cycles of an event.
+pub const AMOUNT_BITS: u32 = 16;
 
 /// Takes an access in a cycle with `valid` while none is under way, and answers each one,
 /// reads and writes, in the cycle in which it is done: 2 cycles later at the earliest.
@@ -45,8 +45,13 @@ pub struct HostPortIo {
     pub engine: Output<HostRequest>,
     /// The engine's answer
     pub engine_answer: Input<HostAnswer>,
-    /// By how much each counter goes up in this cycle, in the order of `COUNTERS`
+    /// By how much each counter goes up in this cycle, in the order of `COUNTERS`; not of those
+    /// that keep the least or the most
     pub amounts: Vec<Input<UInt>>,
+    /// An event ends
+    pub event_ends: Input<Bool>,
+    /// Its cycles
+    pub event_cycles: Input<UInt>,
     /// The host asks for a commit
     pub commit: Output<Bool>,
     /// No event is to be taken
@@ -57,6 +62,11 @@ pub struct HostPortIo {
     pub swaps: Input<Bool>,
     /// Longest time of an event, cycles
     pub limit: Output<UInt>,
+}
+
+/// Counters that add up: all but the last two, the least and the most cycles of an event.
+fn sums() -> impl Iterator<Item = &'static (&'static str, &'static str)> {
+    shape::COUNTERS.iter().take(shape::Counter::SHORTEST_EVENT as usize)
 }
 
 impl Component for HostPort {
@@ -81,7 +91,9 @@ impl Component for HostPort {
             replies: (0..REPLIES).map(|_| input(HostReply::shape())).collect(),
             engine: output(HostRequest::shape(&self.shape.engine)),
             engine_answer: input(HostAnswer::shape()),
-            amounts: shape::COUNTERS.iter().map(|_| input(uint(AMOUNT_BITS))).collect(),
+            amounts: sums().map(|_| input(uint(AMOUNT_BITS))).collect(),
+            event_ends: input(boolean()),
+            event_cycles: input(uint(AMOUNT_BITS)),
             commit: output(boolean()),
             hold: output(boolean()),
             banks: input(BankState::shape()),
@@ -177,7 +189,7 @@ impl Component for HostPort {
             64,
         );
 
-        let counters: Vec<UInt> = (shape::COUNTERS.iter().zip(&io.amounts))
+        let mut counters: Vec<UInt> = (sums().zip(&io.amounts))
             .map(|((name, doc), amount)| {
                 let name = format!("count_{}", name.to_lowercase());
                 let counter =
@@ -186,6 +198,12 @@ impl Component for HostPort {
                 counter.zext(64)
             })
             .collect();
+        let spent = io.event_cycles.value();
+        let shortest = reg("shortest_event", uint(AMOUNT_BITS), u64::MAX >> (64 - AMOUNT_BITS));
+        let longest = reg("longest_event", uint(AMOUNT_BITS), 0);
+        when(io.event_ends & spent.lt(shortest), || shortest.next(spent));
+        when(io.event_ends & spent.gt(longest), || longest.next(spent));
+        counters.extend([shortest.zext(64), longest.zext(64)]);
         let capabilities: Vec<UInt> =
             shape.capability_words().into_iter().map(|word| UInt::lit(word, 64)).collect();
         let zero = UInt::lit(0, 64);

@@ -212,7 +212,17 @@ impl Component for Core {
             in_stages(|stage| stage.replayed.value()),
             once(decision_offered & !io.decision.ready()),
             once(context.evicted.value()),
+            count_ones(dispatcher.busy.value()).resize(AMOUNT_BITS),
+            in_stages(|stage| stage.stalls.value().engine),
+            in_stages(|stage| stage.stalls.value().context),
+            in_stages(|stage| stage.stalls.value().map),
+            in_stages(|stage| stage.stalls.value().table),
+            in_stages(|stage| stage.stalls.value().long),
+            in_stages(|stage| stage.stalls.value().write),
+            mux(retire.free.value().valid, retire.spent.value(), UInt::lit(0, AMOUNT_BITS)),
         ];
+        host.event_ends.set(retire.free.value().valid);
+        host.event_cycles.set(retire.spent);
         for (port, amount) in host.amounts.iter().zip(counted) {
             port.set(amount);
         }

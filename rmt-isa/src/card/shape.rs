@@ -416,6 +416,13 @@ macro_rules! counters {
     ($($(#[doc = $doc:literal])* $name:ident;)*) => {
         /// Name and meaning of each counter word of the control side, in order.
         pub const COUNTERS: &[(&str, &str)] = &[$((stringify!($name), concat!($($doc),*)),)*];
+
+        /// A counter of the control side; its number is its word.
+        #[allow(non_camel_case_types, clippy::upper_case_acronyms)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Counter {
+            $($(#[doc = $doc])* $name,)*
+        }
     };
 }
 
@@ -442,6 +449,26 @@ counters! {
     DECISION_STALLS;
     /// Records created in place of another one.
     EVICTIONS;
+    /// Threads that have an event, summed over all cycles: divided by `CYCLES` the occupancy.
+    ACTIVE_THREADS;
+    /// Cycles in which an instruction for the ML engine stood in execution and was not taken, of each stage.
+    ENGINE_STALLS;
+    /// The same for the context unit.
+    CONTEXT_STALLS;
+    /// The same for the map unit.
+    MAP_STALLS;
+    /// The same for tail calls.
+    TABLE_STALLS;
+    /// The same for products, quotients and helpers.
+    LONG_STALLS;
+    /// Cycles in which an instruction waited, for a completion had the port that writes registers, of each stage.
+    WRITE_STALLS;
+    /// Cycles from acceptance to decision, summed over all events; an event counts at most 65535.
+    EVENT_CYCLES;
+    /// The least of these of any event since reset; 65535 before the first one.
+    SHORTEST_EVENT;
+    /// The most of these of any event since reset.
+    LONGEST_EVENT;
 }
 
 #[cfg(test)]

@@ -16,8 +16,10 @@ use std::collections::VecDeque;
 
 use host::HostSteps;
 use rmt_core::CoreConfig;
+use rmt_isa::card::engine::{ENGINE_COUNTERS, EngineRegion};
 use rmt_isa::card::fields::control_commit;
-use rmt_isa::card::regions::CONTROL;
+use rmt_isa::card::regions::{CONTROL, COUNTERS as REGION, ENGINE_BASE};
+use rmt_isa::card::shape::COUNTERS;
 use rmt_isa::card::update::Update;
 use rmt_isa::card::{CardImage, CardShape, HostWrite};
 use rmt_isa::event::{DECISION_BYTES, EVENT_BYTES};
@@ -147,6 +149,20 @@ impl<P: Pins> Card<P> {
     /// [`CardError::HostTimeout`], and those of the pins.
     pub fn read(&mut self, address: u32) -> Result<u64, CardError> {
         self.host(HostRequest { address, write: None })
+    }
+
+    /// All counters of the card, by name: those of the control side, then those of the engine.
+    ///
+    /// # Errors
+    /// Those of [`Card::read`].
+    pub fn counters(&mut self) -> Result<Vec<(&'static str, u64)>, CardError> {
+        let control = (0..).zip(COUNTERS).map(|(word, (name, _))| (*name, REGION.word(word)));
+        let engine = (0..).zip(ENGINE_COUNTERS).map(|(word, name)| {
+            let address = self.shape.engine.host_address(EngineRegion::Counters, word, 0);
+            (*name, ENGINE_BASE + address)
+        });
+        let addresses: Vec<_> = control.chain(engine).collect();
+        addresses.into_iter().map(|(name, address)| Ok((name, self.read(address)?))).collect()
     }
 
     /// Writes a word through the host port.

@@ -98,6 +98,7 @@ pub fn cosimulate<P: Pins>(
     mut progress: impl FnMut(u64),
 ) -> Result<CosimReport, CosimError> {
     let begun = Instant::now();
+    let counted = card.counters()?;
     let first_cycle = card.cycle();
     let mut run = Run {
         card,
@@ -124,6 +125,7 @@ pub fn cosimulate<P: Pins>(
     let mut report = run.report;
     report.cycles = card.cycle() - first_cycle;
     report.seconds = begun.elapsed().as_secs_f64();
+    report.count(&counted, &card.counters()?);
     report.cycles_per_event.sort_unstable();
     Ok(report)
 }

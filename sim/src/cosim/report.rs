@@ -67,9 +67,32 @@ pub struct CosimReport {
     pub cycles: u64,
     /// Wall time in seconds.
     pub seconds: f64,
+    /// What the card counted meanwhile, by name, in the card's order.
+    pub counters: Vec<(&'static str, u64)>,
 }
 
+/// Counters that keep a bound and do not add up.
+const BOUNDS: [&str; 2] = ["SHORTEST_EVENT", "LONGEST_EVENT"];
+
 impl CosimReport {
+    /// Takes note of the card's counters, before and after.
+    pub(super) fn count(&mut self, before: &[(&'static str, u64)], after: &[(&'static str, u64)]) {
+        let difference = |(&(name, before), &(_, after)): (&(&'static str, u64), _)| {
+            (name, if BOUNDS.contains(&name) { after } else { after - before })
+        };
+        self.counters = before.iter().zip(after).map(difference).collect();
+    }
+
+    /// A counter; 0 when there is none of this name.
+    pub fn counter(&self, name: &str) -> u64 {
+        self.counters.iter().find(|(other, _)| *other == name).map_or(0, |(_, value)| *value)
+    }
+
+    /// One counter divided by another, 0 when that one is 0.
+    pub fn ratio(&self, part: &str, whole: &str) -> f64 {
+        self.counter(part) as f64 / self.counter(whole).max(1) as f64
+    }
+
     /// The cycles that a share `per_mille` of all events did not exceed; 0 without events.
     /// 0 gives the least, 500 the median, 1000 the most.
     pub fn cycles_at(&self, per_mille: usize) -> u64 {
@@ -91,6 +114,7 @@ impl CosimReport {
             },
             "cycles": self.cycles,
             "cycles_per_second": self.cycles_per_second(),
+            "counters": self.counters.iter().copied().collect::<std::collections::BTreeMap<_, _>>(),
         })
     }
 

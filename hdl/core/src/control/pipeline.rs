@@ -89,6 +89,32 @@ pub struct PipelineIo {
     pub executed: Output<Bool>,
     /// An instruction found its unit busy
     pub replayed: Output<Bool>,
+    /// What the instruction in X waits for
+    pub stalls: Output<Stalls>,
+}
+
+/// What an instruction waits for in a cycle, for the counters: at most one of these.
+#[derive(Clone, Copy, Debug, Bundle)]
+pub struct Stalls {
+    /// The ML engine takes another one
+    pub engine: Bool,
+    /// The context unit is busy or takes another one
+    pub context: Bool,
+    /// The map unit is busy or takes another one
+    pub map: Bool,
+    /// The match unit takes another tail call
+    pub table: Bool,
+    /// The unit of products, quotients and helpers is busy
+    pub long: Bool,
+    /// A completion has the port that writes registers
+    pub write: Bool,
+}
+
+impl Stalls {
+    pub(crate) fn shape() -> Self {
+        let [engine, context, map, table, long, write] = std::array::from_fn(|_| boolean());
+        Self { engine, context, map, table, long, write }
+    }
 }
 
 impl Component for Pipeline {
@@ -136,6 +162,7 @@ impl Component for Pipeline {
             failed: output(End::shape(&widths)),
             executed: output(boolean()),
             replayed: output(boolean()),
+            stalls: output(Stalls::shape()),
         }
     }
 
@@ -332,8 +359,8 @@ impl Pipeline {
             | wants(Unit::Map)
             | io.tail_call.wants.value();
         // One port writes registers; a completion goes first.
-        x.stall
-            .set((completes & x.valid.value() & unit(Unit::Alu)) | some(|verdict| verdict.stays));
+        let port_taken = (completes & x.valid.value() & unit(Unit::Alu)).named("port_taken");
+        x.stall.set(port_taken | some(|verdict| verdict.stays));
         io.stall.set(x.stall.value());
         let goes = sound & !x.stall.value();
         let does = |wanted: Unit| goes & unit(wanted);
@@ -347,6 +374,16 @@ impl Pipeline {
         io.long.offer(long_goes, LongRequest { thread, function, a: x.a.value(), b: x.b.value() });
         let long_taken = io.long.fire();
         let shared_taken = some(|verdict| verdict.taken);
+        let waits_for =
+            |wants: Bool, verdict: &Input<Verdict>| wants & !verdict.taken & !verdict.fault;
+        io.stalls.set(Stalls {
+            engine: waits_for(wants(Unit::Engine), &io.engine.verdict),
+            context: waits_for(wants(Unit::Context), &io.context.verdict),
+            map: waits_for(wants(Unit::Map), &io.map.verdict),
+            table: waits_for(io.tail_call.wants.value(), &io.tail_call.verdict),
+            long: long_goes & !long_taken,
+            write: port_taken,
+        });
         let fault = some(|verdict| verdict.fault).named("fault");
         let asked = (goes & shared & !fault) | long_goes;
         let replays = (asked & !shared_taken & !long_taken).named("replays");

@@ -60,6 +60,8 @@ pub struct RetireIo {
     pub ended: Output<UInt>,
     /// The thread's decision is on its way: the thread is free
     pub free: Output<ThreadPulse>,
+    /// Cycles of the event whose thread becomes free, at most 65535
+    pub spent: Output<UInt>,
     /// Decisions of 32 bytes, byte i in bits 8i+7..8i
     pub decision: StreamOut<UInt>,
 }
@@ -89,6 +91,7 @@ impl Component for Retire {
             doomed: output(uint(widths.threads)),
             ended: output(uint(widths.threads)),
             free: output(ThreadPulse::shape(widths)),
+            spent: output(uint(8 * decision_layout::CYCLES.bytes as u32)),
             decision: stream_out(uint(256)),
         }
     }
@@ -175,12 +178,13 @@ impl Component for Retire {
             })
             .collect();
         let elapsed =
-            now.wrapping_add(1).wrapping_sub(starts.read(sender.value())).named("elapsed");
+            now.wrapping_add(1).wrapping_sub(starts.read(sender.value())).sat(16).named("elapsed");
+        io.spent.set(elapsed);
         let fields = [
             (decision_layout::TAG, tags.read(sender.value())),
             (decision_layout::STATUS, status),
             (decision_layout::FLAGS, written_now.zext(8)),
-            (decision_layout::CYCLES, elapsed.sat(16)),
+            (decision_layout::CYCLES, elapsed),
             (decision_layout::OUTPUT0, words[0]),
             (decision_layout::OUTPUT1, words[1]),
             (decision_layout::OUTPUT2, words[2]),

@@ -6,7 +6,7 @@ use rtl_builder::stock::stream::Stream;
 
 use super::fetch::Fetch;
 use super::long::LongUnit;
-use super::pipeline::Pipeline;
+use super::pipeline::{Pipeline, Stalls};
 use super::retire::OutputWrite;
 use crate::config::Widths;
 use crate::context::ContextRequest;
@@ -67,6 +67,8 @@ pub struct StageIo {
     pub executed: Output<Bool>,
     /// An instruction found its unit busy
     pub replayed: Output<Bool>,
+    /// What an instruction waits for
+    pub stalls: Output<Stalls>,
 }
 
 impl Component for Stage {
@@ -107,6 +109,7 @@ impl Component for Stage {
             reply: output(HostReply::shape()),
             executed: output(boolean()),
             replayed: output(boolean()),
+            stalls: output(Stalls::shape()),
         }
     }
 
@@ -152,6 +155,7 @@ impl Component for Stage {
         pipeline.word.set(fetch.word);
         io.executed.set(pipeline.executed);
         io.replayed.set(pipeline.replayed);
+        io.stalls.set(pipeline.stalls);
 
         // Requests to other units.
         io.tail_call
