@@ -3,6 +3,7 @@
 //!
 //! - [`shape`]: [`CardShape`], every parameter that a card was built with; the card gives it
 //!   back through its capability words.
+//! - [`cycles`]: what instructions take, in cycles of a lone event.
 //! - [`engine`]: the same for the ML engine, with its regions and descriptors.
 //! - [`regions`]: the host memory map, one table.
 //! - [`fields`]: the bit fields of descriptors and registers, one table each.
@@ -18,6 +19,7 @@
 //! address decode and bit positions from the same tables; the loader writes what `lower`
 //! gave and reads what `read_back` asks for.
 
+pub mod cycles;
 pub mod engine;
 pub mod fields;
 pub mod lower;

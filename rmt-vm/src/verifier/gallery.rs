@@ -195,7 +195,7 @@ fn example(rule: Rule) -> Fixture {
         }
         Rule::CycleBudget => {
             let mut fixture = ending(product);
-            fixture.limits.event.card_cycles = 50;
+            fixture.limits.event.card_cycles = 12;
             fixture
         }
         Rule::MemoryBudget => changed(|f| f.limits.memory_bytes = 4096),

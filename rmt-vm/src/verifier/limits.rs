@@ -3,8 +3,6 @@
 use rmt_isa::card::CardShape;
 use serde::{Deserialize, Serialize};
 
-use super::cost::{Card, CardTiming};
-
 /// Bounds that are policy, beside the machine's own in [`rmt_isa::limits`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Limits {
@@ -18,8 +16,6 @@ pub struct Limits {
     pub event: Budget,
     /// The card that cycles are estimated for and that placement is judged by.
     pub card: CardShape,
-    /// Latencies of that card.
-    pub card_timing: CardTiming,
     /// Refuse a program of which some reachable action cannot run on the card.
     pub require_card: bool,
 }
@@ -59,14 +55,7 @@ impl Default for Limits {
             memory_bytes: 128 << 20,
             event: Budget::default(),
             card: CardShape::default(),
-            card_timing: CardTiming::default(),
             require_card: false,
         }
-    }
-}
-
-impl Limits {
-    pub(super) fn card(&self) -> Card<'_> {
-        Card { shape: &self.card, timing: &self.card_timing }
     }
 }

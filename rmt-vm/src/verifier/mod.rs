@@ -46,7 +46,7 @@ use rmt_isa::Program;
 use rmt_isa::program::Entry;
 
 pub use compress::{Compressor, Refusal, SmallerModel, Verified, verify_with};
-pub use cost::{CardTiming, Cost, EngineKind, Memory, Obstacle, Overrun, Placement, Resource};
+pub use cost::{Cost, EngineKind, Memory, Obstacle, Overrun, Placement, Resource};
 pub use limits::{Budget, Limits};
 pub use ranges::AccumulatorBounds;
 pub use report::{ActionReport, OrderingReport, Report, Warning};
@@ -159,14 +159,23 @@ fn check_whole(
     let program = findings.program;
     let calls: CallGraph = control::check_calls(findings, graphs)?;
     let mut cache = ranges::RangeCache::new();
-    let accumulators: Vec<_> = (graphs.iter().zip(typings).enumerate())
+    let (accumulators, dividends): (Vec<_>, Vec<_>) = (graphs.iter().zip(typings).enumerate())
         .map(|(action, (graph, typings))| {
-            ranges::check_ranges(findings, action, graph, typings, &mut cache)
+            let found = ranges::check_ranges(findings, action, graph, typings, &mut cache);
+            (found.accumulators, found.dividend_bits)
         })
-        .collect();
+        .unzip();
     let facts = flow::check_flow(findings, graphs, &calls);
-    let paths = cost::worst_paths(program, limits.card(), graphs, &calls, typings);
-    *overruns = cost::overruns(findings, limits, (graphs, &calls, typings), &paths);
+    let costing = cost::Costing {
+        program,
+        card: &limits.card,
+        graphs,
+        calls: &calls,
+        types: typings,
+        dividends: &dividends,
+    };
+    let paths = cost::worst_paths(&costing);
+    *overruns = cost::overruns(limits, &costing, &paths);
     cost::check_budgets(findings, overruns);
     let ordering = ordering::ordering(findings, graphs, &calls, &facts);
     let placements =

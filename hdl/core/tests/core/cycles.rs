@@ -1,18 +1,22 @@
-//! Cycles of a lone event, measured, and compared with the tables of docs/hardware.md.
+//! Cycles of lone events, measured: of whole programs, and of every instruction. They must be
+//! those that the formula of `rmt_isa::card::cycles` gives, and those of docs/cycles.md.
 //!
-//! `RMT_UPDATE_DOCS=1 cargo test -p rmt-core --test core cycles` writes the tables anew.
+//! `RMT_UPDATE_DOCS=1 cargo test -p rmt-core --test core cycles` writes the page's tables anew.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
-use rmt_isa::assembly::assemble;
-use rmt_isa::card::CardShape;
-use rmt_isa::operand::{Element, IntType};
+use rmt_isa::card::update::BankMirror;
+use rmt_isa::card::{CardShape, lower};
+use rmt_isa::operand::{Element, IntType, OperandKind, Role};
 use rmt_isa::program::*;
-use rmt_isa::{Decision, Event};
+use rmt_isa::{Class, Decision, Event, Helper, INSTRUCTIONS, Instruction, InstructionInfo};
 use rmt_vm::Machine;
 
 use super::bench::Bench;
+use super::estimate::estimate;
+use super::firmware::firmware_cycles;
 use super::programs::{action, always, field, program};
 
 const BEGIN: &str = "<!-- cycles: made by the test, see above -->\n";
@@ -22,46 +26,81 @@ const END: &str = "<!-- end of cycles -->";
 struct Stopwatch {
     shape: CardShape,
     bench: Bench,
+    mirror: BankMirror,
+    /// What was measured, by the lines around which it was.
+    measured: HashMap<String, u16>,
 }
 
 impl Stopwatch {
-    /// Cycles from taking the event to its decision. The decision must be the interpreter's.
+    fn new(shape: CardShape) -> Self {
+        let bench = Bench::new(&shape, &exit_only(), Ordering::Total);
+        let mut mirror = BankMirror::new(&shape);
+        mirror.installed(&bench.image);
+        Self { shape, bench, mirror, measured: HashMap::new() }
+    }
+
+    /// Cycles from taking the event to its decision. The decision must be the interpreter's,
+    /// the cycles the formula's.
     fn lone(&mut self, program: &Program) -> u16 {
-        self.bench.install(&self.shape, program, Ordering::Total);
+        let image = lower(program, Ordering::Total, &self.shape).unwrap();
+        // A program with the same contexts and maps as the last one takes few writes.
+        let writes = match self.mirror.update(&image) {
+            Ok(update) => update.writes,
+            Err(_) => self.mirror.install(&image),
+        };
+        for write in writes {
+            self.bench.write(write.address, write.value);
+        }
         let mut event = Event::new(3, 7, 5);
         (0..24).for_each(|n| event.store(16 + 2 * n, 2, 37 * n as u64 % 100));
         let decision = self.bench.run(&[event])[0];
         let expected = Machine::new(program).unwrap().run(&event);
         assert_eq!(Decision { cycles: 0, ..decision }, expected);
+        let formula = estimate(&self.shape, program, &mut Machine::new(program).unwrap(), &event);
+        let text = || program.actions[0].code.iter().map(Instruction::to_string);
+        assert_eq!(
+            u64::from(decision.cycles),
+            formula,
+            "measured and by formula: {:?}",
+            text().collect::<Vec<_>>()
+        );
         decision.cycles
     }
 
-    /// Cycles that `text` adds to a small action in which a record is open, `v0` has four
+    /// Cycles of a small action around some lines, in which a record is open, `v0` has four
     /// lanes and `r1` a value of 16 bits.
-    fn added(&mut self, text: &str) -> u16 {
-        let code = |text: &str| {
-            format!(
-                "ld_event r1, event+18, u16\nmovi r2, 3\nRMT_MATCH_CTXT r3, ctxt0, r2\n\
-                 RMT_PUSH_CTXT ctxt0.1, r1\nRMT_VECTOR_LD_EVENT v0, x4, i16, event+16\n\
-                 mov r9, r9\nmov r9, r9\n{text}\nmov r9, r9\nout out0, r1\nexit decided"
-            )
-        };
-        let one = |watch: &mut Self, text: &str| {
-            let act = action("act", 0, 0, &code(text));
-            let mut program = program(vec![always("t", 0)], vec![act], vec![store()]);
-            program.maps = maps();
-            watch.lone(&program)
-        };
-        one(self, text) - one(self, "")
+    fn around(&mut self, text: &str) -> u16 {
+        if let Some(&cycles) = self.measured.get(text) {
+            return cycles;
+        }
+        let code = format!(
+            "ld_event r1, event+18, u16\nmovi r2, 3\nmovi r4, 0\nmovi r11, -1\nRMT_MATCH_CTXT r3, ctxt0, r2\n\
+             RMT_PUSH_CTXT ctxt0.1, r1\nRMT_VECTOR_LD_EVENT v0, x4, i16, event+16\n\
+             RMT_VECTOR_LD_EVENT v2, x16, i16, event+16\n\
+             RMT_VECTOR_CVT v3, v0, i32\n\
+             {waits}{text}\nmov r9, r9\nout out0, r1\nexit decided",
+            waits = "mov r9, r9\n".repeat(40)
+        );
+        let cycles = self.lone(&sample(action("act", 0, 1, &code)));
+        self.measured.insert(text.to_owned(), cycles);
+        cycles
+    }
+
+    /// Cycles that an instruction adds: to the next instruction, and, if it is one of vectors,
+    /// to the next one of vectors.
+    fn added(&mut self, text: &str) -> (u16, Option<u16>) {
+        const NEXT: &str = "RMT_SCALAR_VAL r10, v0, lane0";
+        let direct = self.around(text) - self.around("");
+        let vectors = text.starts_with("RMT_") && text.contains(" v");
+        let next = vectors.then(|| self.around(&format!("{text}\n{NEXT}")) - self.around(NEXT));
+        (direct, next)
     }
 }
 
-fn store() -> Context {
+/// A program of one action, with all objects that the instructions below use.
+fn sample(action: Action) -> Program {
     let fields = vec![field("last", IntType::I64, None), field("deltas", IntType::I16, Some(4))];
-    Context { name: "c".into(), capacity: 16, fields }
-}
-
-fn maps() -> Vec<Map> {
+    let store = Context { name: "c".into(), capacity: 16, fields };
     let map = |kind| Map {
         name: format!("{kind:?}"),
         kind,
@@ -69,33 +108,133 @@ fn maps() -> Vec<Map> {
         value: IntType::U32,
         label: Label::Public,
     };
-    [MapKind::LruHash, MapKind::Histogram, MapKind::RingBuffer].map(map).to_vec()
+    let tensor = |element, shape: &[u32]| Tensor {
+        name: "t".into(),
+        model: 0,
+        element,
+        shape: shape.to_vec(),
+        values: (0..shape.iter().product::<u32>() as i32).map(|n| 29 * n % 201 - 100).collect(),
+    };
+    let mut table = always("t", 0);
+    table.default = Some(ActionCall { action: 0, parameters: vec![3] });
+    let mut sample = program(vec![table], vec![action], vec![store]);
+    sample.maps = [MapKind::LruHash, MapKind::Histogram, MapKind::RingBuffer].map(map).to_vec();
+    sample.models = vec!["m".into()];
+    // Weights of 4 inputs and 20 outputs, a kernel of 3 × 3 on 4 × 4, two rows of values.
+    sample.tensors = vec![
+        tensor(Element::I8, &[20, 4]),
+        tensor(Element::I8, &[2, 3, 3, 1]),
+        tensor(Element::I16, &[8, 4]),
+    ];
+    let channels = vec![ChannelScale { multiplier: 1 << 30, shift: 36 }];
+    sample.scales = vec![Scale { name: "s".into(), model: 0, channels, zero_point: 0 }];
+    sample.windows = vec![Window {
+        name: "w".into(),
+        in_height: 4,
+        in_width: 4,
+        channels: 1,
+        height: 3,
+        width: 3,
+        stride_y: 1,
+        stride_x: 1,
+        pad_top: 1,
+        pad_left: 1,
+        out_height: 4,
+        out_width: 4,
+    }];
+    sample.forests = vec![chain(4, 4)];
+    sample
 }
 
-/// What is measured on its own: a line of assembly and what it is called.
-const INSTRUCTIONS: &[(&str, &str)] = &[
-    ("arithmetic, moves, `ld_event`, `ld_param`, `out`", "add r4, r1, r2"),
-    ("jump, not taken", "jeqi r2, 4, +0"),
-    ("jump, taken", "jeqi r2, 3, +0"),
-    ("`mul`, `CALL mulhi`", "mul r4, r1, r2"),
-    ("`div`, `rem` of 8 bits by anything", "div r4, r2, r1"),
-    ("`div`, `rem` of 64 bits by anything", "subi r5, r2, 4\ndivu r4, r5, r2"),
-    ("`CALL crc32c`, `CALL log2`", "CALL r4, crc32c, r1, r2"),
-    ("`CALL isqrt`", "CALL r4, isqrt, r1, r2"),
-    ("`CALL random`", "CALL r4, random, r1, r2"),
-    ("`RMT_MATCH_CTXT`, `RMT_FIND_CTXT`", "RMT_FIND_CTXT r4, ctxt0, r2"),
-    ("`RMT_LD_CTXT`, `RMT_HIST_LEN`", "RMT_LD_CTXT r4, ctxt0.0"),
-    ("`RMT_LD_HIST`, `RMT_LD_HISTI`", "RMT_LD_HISTI r4, ctxt0.1, 0"),
-    ("`RMT_ST_CTXT`, `RMT_PUSH_CTXT`", "RMT_PUSH_CTXT ctxt0.1, r1"),
-    ("`map_ld`, `map_has`, `map_st`, `map_del`", "map_ld r4, map0, r1"),
-    ("`map_add`", "map_add r4, map0, r1, r2"),
-    ("`map_add` to a histogram", "map_add r4, map1, r1, r2"),
-    ("`map_push`", "map_push map2, r1"),
-    ("`RMT_VECTOR_LD_CTXT` of 4 lanes", "RMT_VECTOR_LD_CTXT v1, x4, i16, ctxt0.1"),
-    ("`RMT_VECTOR_ST_CTXT` of 4 lanes", "RMT_VECTOR_ST_CTXT ctxt0.1, v0"),
-    ("`RMT_VECTOR_LD_EVENT` of 4 lanes", "RMT_VECTOR_LD_EVENT v1, x4, i16, event+16"),
-    ("`RMT_SCALAR_VAL` of 4 lanes", "RMT_SCALAR_VAL r4, v0, lane1"),
-];
+/// A tree in which every event makes `depth` comparisons.
+fn chain(depth: u16, features: u16) -> Forest {
+    let mut nodes = Vec::new();
+    for level in 0..depth {
+        let left = 2 * level + 1;
+        let feature = (level % features) as u8;
+        nodes.push(TreeNode::Branch { feature, threshold: i32::MAX, left });
+        if level > 0 {
+            nodes.push(TreeNode::Leaf { value: 1 });
+        }
+    }
+    nodes.extend([TreeNode::Leaf { value: 77 }, TreeNode::Leaf { value: 1 }]);
+    let (name, mode) = ("f".into(), ForestMode::Sum);
+    Forest { name, model: 0, mode, features, roots: vec![0], nodes }
+}
+
+/// An instruction with operands that `sample` and `around` know.
+fn instance(info: &InstructionInfo, helper: Helper) -> Instruction {
+    let mut word = u64::from(info.opcode);
+    let windowed = matches!(info.name, "Conv2d" | "PoolMax" | "PoolSum");
+    let ring = matches!(
+        info.name,
+        "PushContext"
+            | "LoadHistory"
+            | "LoadHistoryImm"
+            | "HistoryLength"
+            | "VectorLoadContext"
+            | "VectorStoreContext"
+    );
+    for operand in info.operands {
+        let bits = match operand.kind {
+            OperandKind::Scalar if operand.role == Role::Read => {
+                if operand.name == "a" && info.name != "VectorLoadTensor" { 1 } else { 2 }
+            }
+            OperandKind::Scalar => 4,
+            OperandKind::Vector if operand.role != Role::Read => {
+                1 - u64::from(operand.role == Role::Modify)
+            }
+            OperandKind::Vector if windowed => 2,
+            // Only sums are requantised.
+            OperandKind::Vector if info.name == "Requantise" => 3,
+            OperandKind::Vector => 0,
+            // So that it shows whether the jump is taken.
+            OperandKind::Jump => 1,
+            OperandKind::Immediate if info.name == "LoadHistoryImm" => 0,
+            OperandKind::Immediate => 3,
+            OperandKind::EventOffset => 16,
+            OperandKind::FieldRef => u64::from(ring),
+            OperandKind::MapId => {
+                if info.name == "MapPush" {
+                    2
+                } else {
+                    0
+                }
+            }
+            OperandKind::TensorId => match info.name {
+                "Conv2d" => 1,
+                "VectorLoadTensor" => 2,
+                _ => 0,
+            },
+            OperandKind::Bias => 0xffff,
+            OperandKind::Lanes => 4,
+            OperandKind::Element => Element::I16 as u64,
+            OperandKind::IntType => IntType::U16 as u64,
+            OperandKind::Helper => helper as u64,
+            _ => 0,
+        };
+        word |= operand.slot.insert(bits);
+    }
+    Instruction::decode(word).unwrap_or_else(|error| panic!("{}: {error}", info.name))
+}
+
+/// All instructions but those that end an action, as text; helpers one by one.
+fn instances() -> Vec<String> {
+    let ends = ["Exit", "TailCall"];
+    let mut all = Vec::new();
+    for info in INSTRUCTIONS.iter().filter(|info| !ends.contains(&info.name)) {
+        let helpers = if info.name == "Call" { Helper::ALL } else { &Helper::ALL[..1] };
+        all.extend(helpers.iter().map(|&helper| instance(info, helper).to_string()));
+        match info.class {
+            // Not taken above: r1 is 37 and r2 is 3.
+            Class::Branch if info.name == "JumpEqImm" => all.push("jeqi r2, 3, +1".into()),
+            Class::Divide if info.name == "DivU" => all.push("divu r4, r11, r2".into()),
+            Class::Map if info.name == "MapAdd" => all.push("map_add r4, map1, r1, r2".into()),
+            _ => {}
+        }
+    }
+    all
+}
 
 fn exit_only() -> Program {
     program(vec![always("t", 0)], vec![action("act", 0, 0, "exit decided")], vec![])
@@ -125,17 +264,7 @@ fn tail_call() -> Program {
     program(vec![always("t", 0), always("u", 1)], actions, vec![])
 }
 
-/// A tree in which every event makes `depth` comparisons.
 fn tree(depth: u16) -> Program {
-    let mut nodes = Vec::new();
-    for level in 0..depth {
-        let left = 2 * level + 1;
-        nodes.push(TreeNode::Branch { feature: level as u8 % 8, threshold: i32::MAX, left });
-        if level > 0 {
-            nodes.push(TreeNode::Leaf { value: 1 });
-        }
-    }
-    nodes.extend([TreeNode::Leaf { value: 77 }, TreeNode::Leaf { value: 1 }]);
     let act = action(
         "act",
         0,
@@ -144,8 +273,7 @@ fn tree(depth: u16) -> Program {
     );
     let mut program = program(vec![always("t", 0)], vec![act], vec![]);
     program.models.push("m".into());
-    let (name, model, mode) = ("f".into(), 0, ForestMode::Sum);
-    program.forests.push(Forest { name, model, mode, features: 8, roots: vec![0], nodes });
+    program.forests.push(chain(depth, 8));
     program
 }
 
@@ -184,9 +312,7 @@ fn network() -> Program {
 
 #[test]
 fn cycles_are_those_of_the_page_and_within_their_targets() {
-    let shape = CardShape::default_card();
-    let bench = Bench::new(&shape, &exit_only(), Ordering::Total);
-    let mut watch = Stopwatch { shape, bench };
+    let mut watch = Stopwatch::new(CardShape::default_card());
     let mut page = String::from("| lone event | cycles | target |\n| --- | --- | --- |\n");
     let whole = [
         ("`exit` alone", exit_only(), None),
@@ -204,16 +330,47 @@ fn cycles_are_those_of_the_page_and_within_their_targets() {
         let target = target.map_or("–".into(), |target: u16| format!("≤ {target}"));
         let _ = writeln!(page, "| {name} | {cycles} | {target} |");
     }
-    page.push_str("\n| instruction | cycles that it adds |\n| --- | --- |\n");
-    for (name, text) in INSTRUCTIONS {
-        let extra = assemble(text).unwrap().len() as u16 - 1;
-        let _ = writeln!(page, "| {name} | {} |", watch.added(text) - extra);
+    page.push_str(
+        "\n| program | events | cycles | by the formula | `rmt check`, at worst |\n| --- | --- | --- | --- | --- |\n",
+    );
+    for (program, events) in FIRMWARE {
+        let found = firmware_cycles(program, events);
+        let (least, most) = found.measured;
+        let (low, high) = found.formula;
+        let checked = found.checked;
+        let _ = writeln!(
+            page,
+            "| `{program}` | {} | {least} to {most} | {low} to {high} | {checked} |",
+            found.events
+        );
+    }
+    page.push_str(
+        "\n| instruction | next instruction | next one of vectors |\n| --- | --- | --- |\n",
+    );
+    for text in instances() {
+        let (direct, vectors) = watch.added(&text);
+        let vectors = vectors.map_or(String::new(), |cycles| cycles.to_string());
+        let _ = writeln!(page, "| `{text}` | {direct} | {vectors} |");
     }
     check_page(&page);
 }
 
+#[test]
+fn the_formula_holds_for_a_small_array_too() {
+    let mut watch = Stopwatch::new(CardShape::tiny());
+    for text in instances() {
+        watch.added(&text);
+    }
+}
+
+/// The programs in `firmware/` and what they are measured with.
+const FIRMWARE: [(&str, &str); 2] = [
+    ("page_prefetch.rmt", "traces/pages/column.test.csv.zst"),
+    ("can_migrate_task.rmt", "traces/migrations.csv.zst"),
+];
+
 fn check_page(measured: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/hardware.md");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/cycles.md");
     let text = std::fs::read_to_string(&path).unwrap();
     let begin = text.find(BEGIN).expect("the page has no begin of cycles") + BEGIN.len();
     let end = begin + text[begin..].find(END).expect("the page has no end of cycles");
@@ -222,5 +379,5 @@ fn check_page(measured: &str) {
         std::fs::write(&path, new).unwrap();
         return;
     }
-    assert_eq!(&text[begin..end], measured, "docs/hardware.md is stale: set RMT_UPDATE_DOCS=1");
+    assert_eq!(&text[begin..end], measured, "docs/cycles.md is stale: set RMT_UPDATE_DOCS=1");
 }

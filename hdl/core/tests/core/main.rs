@@ -3,6 +3,7 @@
 mod bench;
 mod commit;
 mod cycles;
+mod estimate;
 mod firmware;
 mod programs;
 mod random;

@@ -7,11 +7,9 @@ use serde::Serialize;
 use super::memory::Memory;
 use super::paths::{Costing, Step, WorstPaths};
 use super::work::Cost;
-use crate::verifier::control::{CallGraph, FlowGraph};
 use crate::verifier::findings::{Findings, group_digits, quote};
 use crate::verifier::limits::{Budget, Limits};
 use crate::verifier::rules::Rule;
-use crate::verifier::types::Typing;
 
 /// Something of which an event may use only so much.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -93,16 +91,14 @@ impl Overrun {
 
 /// All budgets that an event exceeds.
 pub(in crate::verifier) fn overruns(
-    findings: &Findings<'_>,
     limits: &Limits,
-    (graphs, calls, types): (&[FlowGraph<'_>], &CallGraph, &[Vec<Typing>]),
+    costing: &Costing<'_>,
     paths: &WorstPaths,
 ) -> Vec<Overrun> {
-    let costing = Costing { program: findings.program, card: limits.card(), graphs, calls, types };
     let exceeded = Resource::ALL.into_iter().filter_map(|resource| {
         let (needed, budget) = (resource.of(&paths.event), resource.limit(&limits.event));
         (needed > budget).then(|| {
-            let steps = paths.steps(&costing, |cost| resource.of(cost));
+            let steps = paths.steps(costing, |cost| resource.of(cost));
             blame(resource, needed, budget, &steps)
         })
     });
@@ -242,7 +238,7 @@ mod tests {
     #[test]
     fn too_many_cycles_are_refused() {
         let mut fixture = Fixture::new("movi r1, 1\ndivi r1, r1, 3\nexit decided");
-        fixture.limits.event.card_cycles = 50;
+        fixture.limits.event.card_cycles = 15;
         refused_by(&fixture, Rule::CycleBudget, "instruction 1");
     }
 

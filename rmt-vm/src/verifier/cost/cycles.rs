@@ -1,99 +1,97 @@
-//! The formula for the cycles of the card. It stands here alone, so that the hardware's
-//! measurements are fitted in one place.
+//! Cycles of the card along the worst path, by the formula of [`rmt_isa::card::cycles`].
 //!
-//! It counts a lone thread: nothing overlaps with other events. Products stream through a
-//! weight-stationary N × N array with double-buffered weights:
-//!
-//! ```text
-//! tiles  = ⌈inputs / N⌉ · ⌈outputs / N⌉
-//! cycles = N                                  the first weights
-//!        + (tiles - 1) · max(N, vectors)      further weights load while vectors stream
-//!        + vectors + 2N                       the last vectors, fill and drain
-//! ```
+//! One pass in the order in which an event goes through tables, actions and instructions: a
+//! [`LoneThread`] at each place, the later of all that lead there. It is exact for code without
+//! branches, and a bound where paths meet, for a thread that is later in one figure is never
+//! earlier in the end.
 
-use rmt_isa::Helper;
-use rmt_isa::instruction::{Class, Instruction};
+use rmt_isa::card::cycles::{Facts, LoneThread, Timing, vector_read};
 
-use super::card::Card;
-use super::work::{Product, Work};
+use super::paths::Costing;
+use crate::verifier::control::Node;
 
-/// Cycles of one instruction of a lone thread; saturates.
-pub(super) fn instruction_cycles(card: Card<'_>, instruction: Instruction, work: &Work) -> u64 {
-    use Instruction as I;
-    let timing = card.timing;
-    let fixed = match instruction.info().class {
-        Class::Control => match instruction {
-            I::Jump { .. } => timing.branch,
-            I::Call { helper: Helper::SquareRoot | Helper::Ratio, .. } => timing.divide,
-            I::Call { .. } => timing.helper,
-            // The look-up of the next table is counted with the table.
-            _ => timing.scalar,
-        },
-        Class::Alu | Class::Event => timing.scalar,
-        Class::Multiply => timing.multiply,
-        Class::Divide => timing.divide,
-        Class::Branch => timing.branch,
-        Class::Context => match instruction {
-            I::MatchContext { .. } | I::FindContext { .. } => timing.open,
-            _ => timing.context,
-        },
-        Class::Map => timing.map,
-        Class::Vector | Class::Model => timing.vector,
-    };
-    // Vector registers are read and written by words of N lanes.
-    let engine = &card.shape.engine;
-    let width = match instruction {
-        I::Requantise { .. } => engine.requantise_lanes,
-        _ => engine.array,
-    };
-    let lanes = u64::from(work.lanes.div_ceil(width.max(1)));
-    let comparisons = work.cost.comparisons.saturating_mul(timing.comparison.into());
-    let product = match work.product {
-        Some(product) => array_cycles(engine.array, product),
-        None => 0,
-    };
-    [lanes, comparisons, product].into_iter().fold(fixed.into(), u64::saturating_add)
+/// Cycles at worst.
+pub(super) struct WorstCycles {
+    /// Of each action by itself, from its first instruction; `None` when unreachable.
+    pub(super) actions: Vec<Option<u64>>,
+    /// Of a whole event.
+    pub(super) event: u64,
 }
 
-/// Cycles of a product on an array of `edge` × `edge` multipliers.
-fn array_cycles(edge: u32, product: Product) -> u64 {
-    let Product { inputs, outputs, vectors } = product;
-    // A shape that was not checked may say 0.
-    let edge = u64::from(edge.max(1));
-    let tiles = inputs.div_ceil(edge).saturating_mul(outputs.div_ceil(edge));
-    let streams = tiles.saturating_sub(1).saturating_mul(edge.max(vectors));
-    edge.saturating_add(streams).saturating_add(vectors).saturating_add(2 * edge)
+/// The timing of an instruction in its place.
+pub(super) fn timing(costing: &Costing<'_>, action: usize, index: usize, taken: bool) -> Timing {
+    let instruction = costing.graphs[action].code[index];
+    let typing = &costing.types[action][index];
+    let read = vector_read(instruction).and_then(|register| typing.before[register]);
+    let dividend_bits = costing.dividends[action].get(&index).copied().unwrap_or(64);
+    let facts = Facts { lanes: read.map_or(0, |vector| vector.lanes.into()), dividend_bits, taken };
+    Timing::of(costing.card, costing.program, instruction, facts)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn cycles(edge: u32, inputs: u64, outputs: u64, vectors: u64) -> u64 {
-        array_cycles(edge, Product { inputs, outputs, vectors })
+/// Worst cycles of everything that an event can reach.
+pub(super) fn worst_cycles(costing: &Costing<'_>) -> WorstCycles {
+    let mut worst = WorstCycles { actions: vec![None; costing.graphs.len()], event: 0 };
+    let mut at_table = vec![None; costing.program.tables.len()];
+    let mut at_action = vec![None; costing.graphs.len()];
+    if let Some(first) = at_table.first_mut() {
+        *first = Some(LoneThread::at_first_instruction());
     }
-
-    #[test]
-    fn one_tile_is_weights_vector_fill_and_drain() {
-        assert_eq!(cycles(16, 15, 10, 1), 16 + 1 + 32);
+    // Callers stand before what they call.
+    for &node in &costing.calls.order {
+        match node {
+            Node::Table(table) => {
+                let Some(thread) = at_table[table] else { continue };
+                // A look-up that finds nothing ends the event.
+                worst.event = worst.event.max(thread.decision_cycle());
+                for &action in &costing.calls.runs[table] {
+                    join(&mut at_action[action], thread);
+                }
+            }
+            Node::Action(action) => {
+                let alone = walk(costing, action, LoneThread::at(0), &mut |_, _| ());
+                worst.actions[action] = Some(alone);
+                let Some(thread) = at_action[action] else { continue };
+                let end = walk(costing, action, thread, &mut |table, thread| {
+                    join(&mut at_table[table], thread);
+                });
+                worst.event = worst.event.max(end);
+            }
+        }
     }
+    worst
+}
 
-    #[test]
-    fn many_vectors_use_the_array_well() {
-        // 256 × 256 × 256: 16 777 216 MACs at 256 a cycle are 65 536 cycles.
-        let found = cycles(16, 256, 256, 256);
-        assert_eq!(found, 16 + 255 * 256 + 256 + 32);
-        assert!(65_536.0 / found as f64 > 0.95);
-    }
+fn join(place: &mut Option<LoneThread>, thread: LoneThread) {
+    *place = Some(place.map_or(thread, |other| other.or(thread)));
+}
 
-    #[test]
-    fn a_larger_array_is_never_slower_on_many_vectors() {
-        let found = [4, 8, 16, 32].map(|edge| cycles(edge, 128, 128, 64));
-        assert!(found.is_sorted_by(|a, b| a >= b), "{found:?}");
+/// Goes through an action; gives the last cycle in which it ends, and each tail call to `calls`.
+fn walk(
+    costing: &Costing<'_>,
+    action: usize,
+    entry: LoneThread,
+    calls: &mut impl FnMut(usize, LoneThread),
+) -> u64 {
+    let graph = &costing.graphs[action];
+    let mut threads = vec![None; graph.len()];
+    threads[0] = Some(entry);
+    let mut end = 0;
+    for (index, _) in graph.instructions() {
+        let Some(thread) = threads[index] else { continue };
+        let after = |taken| thread.after(timing(costing, action, index, taken));
+        let edges = graph.edges(index);
+        if let Some(next) = edges.next {
+            join(&mut threads[next], after(false));
+        }
+        if let Some(jump) = edges.jump {
+            join(&mut threads[jump], after(true));
+        }
+        if edges.iter().next().is_none() {
+            end = end.max(after(false).next_cycle());
+            if let Some(table) = costing.callee(action, index) {
+                calls(table, after(false));
+            }
+        }
     }
-
-    #[test]
-    fn absurd_sizes_saturate() {
-        assert_eq!(cycles(0, u64::MAX, u64::MAX, u64::MAX), u64::MAX);
-    }
+    end
 }

@@ -1,7 +1,6 @@
 //! What a program costs at worst, and where it can run.
 //!
-//! - [`card`]: latencies of the card;
-//! - [`cycles`]: the one formula for its cycles;
+//! - [`cycles`]: cycles of the card along the worst path;
 //! - [`work`]: the cost of one instruction;
 //! - [`paths`]: the worst path through an action, and through all tables of an event;
 //! - [`memory`]: what the declared objects take;
@@ -9,7 +8,6 @@
 //! - [`placement`]: which engines can run each action, or why not.
 
 mod budget;
-mod card;
 mod cycles;
 mod memory;
 mod paths;
@@ -17,12 +15,10 @@ mod placement;
 mod work;
 
 pub use budget::{Overrun, Resource};
-pub use card::CardTiming;
 pub use memory::Memory;
 pub use placement::{EngineKind, Obstacle, Placement};
 pub use work::Cost;
 
 pub(super) use budget::{check_budgets, check_memory, overruns};
-pub(super) use card::Card;
-pub(super) use paths::worst_paths;
+pub(super) use paths::{Costing, worst_paths};
 pub(super) use placement::{check_placement, placements};

@@ -2,11 +2,17 @@
 //!
 //! Jumps and tail calls go forward only, so one backward pass gives the worst cost from each
 //! instruction to the end. Every figure is maximised on its own: the path with most MACs
-//! need not be the one with most instructions.
+//! need not be the one with most instructions. Cycles of the card overlap, so they come from
+//! a pass of their own, see [`super::cycles`]; here each instruction counts as if it were alone,
+//! which tells the dear ones.
+
+use std::collections::HashMap;
 
 use rmt_isa::Program;
+use rmt_isa::card::CardShape;
+use rmt_isa::card::cycles::LoneThread;
 
-use super::card::Card;
+use super::cycles::{timing, worst_cycles};
 use super::work::{Cost, Work, instruction_work};
 use crate::verifier::control::{CallGraph, FlowGraph, Node};
 use crate::verifier::types::Typing;
@@ -31,22 +37,27 @@ pub(super) struct Step {
 }
 
 /// What the costs are computed from.
-pub(super) struct Costing<'a> {
-    pub(super) program: &'a Program,
-    pub(super) card: Card<'a>,
-    pub(super) graphs: &'a [FlowGraph<'a>],
-    pub(super) calls: &'a CallGraph,
-    pub(super) types: &'a [Vec<Typing>],
+pub(in crate::verifier) struct Costing<'a> {
+    pub(in crate::verifier) program: &'a Program,
+    pub(in crate::verifier) card: &'a CardShape,
+    pub(in crate::verifier) graphs: &'a [FlowGraph<'a>],
+    pub(in crate::verifier) calls: &'a CallGraph,
+    pub(in crate::verifier) types: &'a [Vec<Typing>],
+    /// For each action the most bits that dividends can have, by instruction.
+    pub(in crate::verifier) dividends: &'a [HashMap<usize, u32>],
 }
 
 impl Costing<'_> {
     pub(super) fn work(&self, action: usize, index: usize) -> Work {
         let instruction = self.graphs[action].code[index];
-        instruction_work(self.program, self.card, instruction, &self.types[action][index])
+        let mut work = instruction_work(self.program, instruction, &self.types[action][index]);
+        let alone = LoneThread::at(0).after(timing(self, action, index, true));
+        work.cost.card_cycles = alone.idle_cycle();
+        work
     }
 
     /// The table that the instruction calls.
-    fn callee(&self, action: usize, index: usize) -> Option<usize> {
+    pub(super) fn callee(&self, action: usize, index: usize) -> Option<usize> {
         let calls = &self.calls.calls[action];
         let place = calls.binary_search_by_key(&index, |&(at, _)| at).ok()?;
         Some(calls[place].1)
@@ -54,14 +65,8 @@ impl Costing<'_> {
 }
 
 /// Worst costs of everything that an event can reach.
-pub(in crate::verifier) fn worst_paths(
-    program: &Program,
-    card: Card<'_>,
-    graphs: &[FlowGraph<'_>],
-    calls: &CallGraph,
-    types: &[Vec<Typing>],
-) -> WorstPaths {
-    let costing = Costing { program, card, graphs, calls, types };
+pub(in crate::verifier) fn worst_paths(costing: &Costing<'_>) -> WorstPaths {
+    let &Costing { program, graphs, calls, .. } = costing;
     let mut paths = WorstPaths {
         actions: vec![None; graphs.len()],
         event: Cost::default(),
@@ -73,17 +78,22 @@ pub(in crate::verifier) fn worst_paths(
         match node {
             Node::Table(table) => {
                 let actions = calls.runs[table].iter().map(|&action| paths.ahead[action][0]);
-                let look_up = Cost { card_cycles: card.timing.table.into(), ..Cost::default() };
-                paths.tables[table] = look_up.then(actions.fold(Cost::default(), Cost::or));
+                paths.tables[table] = actions.fold(Cost::default(), Cost::or);
             }
             Node::Action(action) => {
-                let own = walk_action(&costing, &mut paths, action);
+                let own = walk_action(costing, &mut paths, action);
                 paths.actions[action] = Some(own);
             }
         }
     }
-    let frame = Cost { card_cycles: card.timing.event.into(), ..Cost::default() };
-    paths.event = frame.then(paths.tables.first().copied().unwrap_or_default());
+    paths.event = paths.tables.first().copied().unwrap_or_default();
+    let cycles = worst_cycles(costing);
+    paths.event.card_cycles = cycles.event;
+    for (cost, cycles) in paths.actions.iter_mut().zip(cycles.actions) {
+        if let (Some(cost), Some(cycles)) = (cost, cycles) {
+            cost.card_cycles = cycles;
+        }
+    }
     paths
 }
 
@@ -146,8 +156,8 @@ mod tests {
         assert_eq!(report.actions[0].cost.unwrap().instructions, 3);
         assert_eq!(report.actions[1].cost.unwrap().instructions, 2);
         assert_eq!(report.event.instructions, 5);
-        // Framing, two look-ups, five instructions of one cycle.
-        assert_eq!(report.event.card_cycles, 8 + 2 * 6 + 5);
+        // Two look-ups, four instructions of one cycle, the decision.
+        assert_eq!(report.event.card_cycles, 2 * 5 + 4);
     }
 
     #[test]

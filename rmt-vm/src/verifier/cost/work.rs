@@ -7,8 +7,6 @@ use rmt_isa::operand::{FieldRef, MapId, Operand, Role, TensorId, WindowId};
 use rmt_isa::program::{Map, MapKind, Window};
 use serde::Serialize;
 
-use super::card::Card;
-use super::cycles::instruction_cycles;
 use super::memory::record_bytes;
 use crate::verifier::structure::comparisons;
 use crate::verifier::types::Typing;
@@ -29,7 +27,7 @@ pub struct Cost {
     pub bytes_read: u64,
     /// Bytes of contexts and maps that are written.
     pub bytes_written: u64,
-    /// Cycles of the card for a lone event, by the estimate of the `cycles` module.
+    /// Cycles of the card for a lone event, by the formula of [`rmt_isa::card::cycles`].
     pub card_cycles: u64,
 }
 
@@ -56,7 +54,7 @@ impl Cost {
     }
 }
 
-/// One instruction's cost and what the formula for cycles needs beside.
+/// One instruction's cost.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Work {
     pub(super) cost: Cost,
@@ -87,7 +85,6 @@ impl Product {
 /// `typing` is what the types pass found for the instruction.
 pub(super) fn instruction_work(
     program: &Program,
-    card: Card<'_>,
     instruction: Instruction,
     typing: &Typing,
 ) -> Work {
@@ -95,7 +92,6 @@ pub(super) fn instruction_work(
     work.cost.instructions = 1;
     add_state_bytes(program, instruction, typing, &mut work.cost);
     add_model_work(program, instruction, typing, &mut work);
-    work.cost.card_cycles = instruction_cycles(card, instruction, &work);
     work
 }
 
@@ -225,11 +221,9 @@ fn map_bytes(program: &Program, map: MapId, value: bool) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::verifier::cost::CardTiming;
     use crate::verifier::testing::Fixture;
     use crate::verifier::types::VectorType;
     use rmt_isa::assembly::assemble;
-    use rmt_isa::card::CardShape;
     use rmt_isa::operand::Element;
 
     /// Cost of a single instruction, with v0 of 8 lanes i16 and v1 of 32 lanes i8.
@@ -239,8 +233,7 @@ mod tests {
         typing.before[0] = Some(VectorType { element: Element::I16, lanes: 8 });
         typing.before[1] = Some(VectorType { element: Element::I8, lanes: 32 });
         let instruction = assemble(line).unwrap()[0];
-        let card = Card { shape: &CardShape::tiny(), timing: &CardTiming::default() };
-        instruction_work(&program, card, instruction, &typing).cost
+        instruction_work(&program, instruction, &typing).cost
     }
 
     #[test]

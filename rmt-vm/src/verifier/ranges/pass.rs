@@ -53,6 +53,7 @@ pub(super) struct Ranges<'f, 'p> {
     typings: &'f [Typing],
     cache: &'f mut RangeCache,
     bounds: Vec<AccumulatorBounds>,
+    dividend_bits: HashMap<usize, u32>,
     /// The states before each instruction, for tests that ask for them.
     #[cfg(test)]
     pub(super) states: Vec<Option<State>>,
@@ -60,17 +61,25 @@ pub(super) struct Ranges<'f, 'p> {
     pub(super) keep_states: bool,
 }
 
-/// No accumulator of the action overflows. Gives the bounds that prove it.
+/// What the ranges of an action tell.
+pub(in crate::verifier) struct Ranged {
+    /// The bounds which prove that no accumulator overflows.
+    pub(in crate::verifier) accumulators: Vec<AccumulatorBounds>,
+    /// The most bits of each dividend, by instruction: a division takes a cycle for two of them.
+    pub(in crate::verifier) dividend_bits: HashMap<usize, u32>,
+}
+
+/// No accumulator of the action overflows.
 pub(in crate::verifier) fn check_ranges(
     findings: &mut Findings<'_>,
     action: usize,
     graph: &FlowGraph<'_>,
     typings: &[Typing],
     cache: &mut RangeCache,
-) -> Vec<AccumulatorBounds> {
+) -> Ranged {
     let mut pass = Ranges::new(findings, action, typings, cache);
     dataflow::run(graph, &mut pass, Ranges::entry());
-    pass.bounds
+    Ranged { accumulators: pass.bounds, dividend_bits: pass.dividend_bits }
 }
 
 impl<'f, 'p> Ranges<'f, 'p> {
@@ -86,6 +95,7 @@ impl<'f, 'p> Ranges<'f, 'p> {
             typings,
             cache,
             bounds: Vec::new(),
+            dividend_bits: HashMap::new(),
             #[cfg(test)]
             states: vec![None; typings.len()],
             #[cfg(test)]
@@ -299,6 +309,9 @@ impl Domain for Ranges<'_, '_> {
         #[cfg(test)]
         if self.keep_states {
             self.states[index] = Some(state.clone());
+        }
+        if let Some(bits) = scalars::dividend_bits(instruction, &state.scalars) {
+            self.dividend_bits.insert(index, bits);
         }
         for operand in operands {
             if !matches!(operand.info.role, Role::Write | Role::Modify) {

@@ -3,6 +3,7 @@
 //! What is not worth a rule gives [`Interval::ALL`]: the ranges serve to bound the lanes that
 //! `RMT_VECTOR_SET` writes.
 
+use rmt_isa::card::cycles::{dividend, magnitude_bits};
 use rmt_isa::helper::Helper;
 use rmt_isa::instruction::Instruction;
 use rmt_isa::limits::SCALAR_REGISTERS;
@@ -13,6 +14,15 @@ use super::interval::Interval;
 
 /// Ranges of all scalar registers.
 pub(super) type Scalars = [Interval; SCALAR_REGISTERS];
+
+/// The most bits that the magnitude of the dividend has, for instructions that divide.
+pub(super) fn dividend_bits(instruction: Instruction, scalars: &Scalars) -> Option<u32> {
+    let (register, signed) = dividend(instruction)?;
+    let Interval { low, high } = scalars[register.index()];
+    // Between the bounds magnitudes are smaller, unless a negative number counts as unsigned.
+    let bits = |value: i64| magnitude_bits(value as u64, signed);
+    Some(if signed || low >= 0 { bits(low).max(bits(high)) } else { u64::BITS })
+}
 
 /// What the instruction writes to its scalar destination, for instructions that do not read
 /// vectors.

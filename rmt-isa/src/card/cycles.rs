@@ -1,0 +1,412 @@
+//! The cycles of a lone event on a card: one formula for each instruction.
+//!
+//! [`Timing::of`] says what an instruction does to the thread and to the engine, [`LoneThread`]
+//! adds instructions up: the thread goes on while a vector operation runs, and waits with the
+//! next one until it has ended. `rmt check` takes its estimate from here, along the worst
+//! path; docs/cycles.md compares the formula with the RTL for each instruction and for the
+//! programs in `firmware/`, and a test fails when they differ.
+//!
+//! A cycle is counted for the instruction in the execute stage. An instruction of another
+//! unit than the arithmetic one stops its thread until it completes, and [`WAKE_CYCLES`] later
+//! the next one executes.
+
+use super::CardShape;
+use crate::helper::Helper;
+use crate::instruction::{Class, Instruction};
+use crate::operand::{MapId, Operand, Role, Scalar, WindowId};
+use crate::program::{MapKind, Program, TreeNode};
+
+/// Cycles from taking an event, or from a tail call, to the first instruction in execution:
+/// look-up (2), match (1), fetch and decode (2).
+pub const LOOK_UP_CYCLES: u64 = 5;
+/// Cycles from the instruction that ends an event to its decision at the output.
+pub const EXIT_CYCLES: u64 = 1;
+/// Cycles from the completion of an instruction to the next one of its thread.
+pub const WAKE_CYCLES: u64 = 2;
+/// Cycles from an instruction to the next one behind a jump that is taken.
+const JUMP_CYCLES: u64 = 3;
+/// Cycles from a command to the issue of its operation, when nothing else is under way.
+const ISSUE_CYCLES: u64 = 2;
+
+/// What the word of an instruction does not tell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// Lanes of the vector register that it reads.
+    pub lanes: u32,
+    /// Bits of the magnitude of the dividend, at most 64.
+    pub dividend_bits: u32,
+    /// A conditional jump is taken.
+    pub taken: bool,
+}
+
+/// What an instruction does to its thread, in cycles.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Timing {
+    /// The next instruction executes so many cycles later.
+    Direct(u64),
+    /// A push to a history ring: the next one executes one cycle later, but a second access
+    /// to a context two.
+    Push,
+    /// An access to a context, after so many cycles.
+    Context(u64),
+    /// So many lanes go from a ring to a vector register, each in a cycle.
+    LanesIn(u64),
+    /// So many lanes in so many words go from a vector register to a ring.
+    LanesOut {
+        /// Lanes.
+        lanes: u64,
+        /// Words of the register.
+        words: u64,
+    },
+    /// An operation of the engine, answered when it is issued.
+    Engine {
+        /// From its issue to the issue of the thread's next operation.
+        occupies: u64,
+    },
+    /// An operation of the engine that gives a scalar, so many cycles after its issue.
+    Scalar {
+        /// From its issue to the answer.
+        answers: u64,
+    },
+}
+
+impl Timing {
+    /// The timing of an instruction of a program on a card.
+    pub fn of(
+        shape: &CardShape,
+        program: &Program,
+        instruction: Instruction,
+        facts: Facts,
+    ) -> Self {
+        use Instruction as I;
+        match instruction.info().class {
+            Class::Control => match instruction {
+                I::Jump { .. } => Self::Direct(JUMP_CYCLES),
+                I::TailCall { .. } => Self::Direct(LOOK_UP_CYCLES),
+                I::Call { helper, .. } => Self::Direct(helper_cycles(helper, facts) + WAKE_CYCLES),
+                _ => Self::Direct(1),
+            },
+            Class::Alu | Class::Event => Self::Direct(1),
+            Class::Branch => Self::Direct(if facts.taken { JUMP_CYCLES } else { 1 }),
+            Class::Multiply => Self::Direct(2 + WAKE_CYCLES),
+            Class::Divide => Self::Direct(quotient_cycles(facts.dividend_bits) + WAKE_CYCLES),
+            Class::Context => match instruction {
+                I::StoreContext { .. } => Self::Context(1),
+                I::PushContext { .. } => Self::Push,
+                I::LoadHistory { .. } | I::LoadHistoryImm { .. } => Self::Context(2 + WAKE_CYCLES),
+                _ => Self::Context(1 + WAKE_CYCLES),
+            },
+            Class::Map => Self::Direct(match instruction {
+                I::MapPush { .. } => 1,
+                I::MapAdd { map, .. } if is_histogram(program, map) => 3 + WAKE_CYCLES,
+                I::MapAdd { .. } => 2 + WAKE_CYCLES,
+                _ => 1 + WAKE_CYCLES,
+            }),
+            Class::Vector => vector(shape, program, instruction, facts),
+            Class::Model => model(shape, program, instruction, facts),
+        }
+    }
+}
+
+fn is_histogram(program: &Program, map: MapId) -> bool {
+    program.maps.get(map.index()).is_some_and(|map| map.kind == MapKind::Histogram)
+}
+
+/// Cycles from the request to the result of a helper.
+fn helper_cycles(helper: Helper, facts: Facts) -> u64 {
+    match helper {
+        Helper::Crc32c | Helper::Log2 => 1,
+        Helper::MulHigh => 2,
+        Helper::SquareRoot => 33,
+        Helper::Random => 6,
+        // The dividend is shifted left by 16.
+        Helper::Ratio => quotient_cycles(facts.dividend_bits + 16),
+    }
+}
+
+/// The same of a quotient: two bits each cycle, leading zero bytes skipped.
+fn quotient_cycles(dividend_bits: u32) -> u64 {
+    3 + 4 * u64::from(dividend_bits.div_ceil(8).max(1))
+}
+
+/// Words of N lanes that a vector takes.
+fn words(shape: &CardShape, lanes: u64) -> u64 {
+    lanes.div_ceil(edge(shape)).max(1)
+}
+
+/// Rows and columns of the array; a shape that was not checked may say 0.
+fn edge(shape: &CardShape) -> u64 {
+    shape.engine.array.max(1).into()
+}
+
+/// Lanes that the instruction names, or those of its source.
+fn lanes_of(program: &Program, instruction: Instruction, facts: Facts) -> u64 {
+    if let Instruction::VectorLoadTensor { tensor, .. } = instruction {
+        let shape = program.tensors.get(tensor.index()).map(|tensor| &tensor.shape);
+        return shape.and_then(|shape| shape.get(1)).copied().unwrap_or(1).into();
+    }
+    let named = instruction.operands().iter().find_map(|operand| match operand.value {
+        Operand::Lanes(lanes) => Some(lanes.count() as u64),
+        _ => None,
+    });
+    named.unwrap_or(facts.lanes.into())
+}
+
+fn vector(shape: &CardShape, program: &Program, instruction: Instruction, facts: Facts) -> Timing {
+    use Instruction as I;
+    let lanes = lanes_of(program, instruction, facts);
+    let words = words(shape, lanes);
+    match instruction {
+        I::VectorLoadContext { .. } => Timing::LanesIn(lanes),
+        I::VectorStoreContext { .. } => Timing::LanesOut { lanes, words },
+        I::ScalarValue { .. } | I::ScalarValueAt { .. } => Timing::Scalar { answers: 2 },
+        I::VectorSum { .. } | I::ArgMax { .. } => Timing::Scalar { answers: words + 3 },
+        I::VectorSet { .. } => Timing::Engine { occupies: 3 },
+        _ => Timing::Engine { occupies: words + 2 },
+    }
+}
+
+fn model(shape: &CardShape, program: &Program, instruction: Instruction, facts: Facts) -> Timing {
+    use Instruction as I;
+    let (engine, n) = (&shape.engine, edge(shape));
+    // From the step of a wave of activations to its sums in the registers.
+    let pipeline = n + 3 + u64::from(engine.array / engine.hop_columns.max(1));
+    let side = |number: usize, axis: usize| {
+        let sides = program.tensors.get(number).map(|tensor| &tensor.shape);
+        u64::from(sides.and_then(|sides| sides.get(axis)).copied().unwrap_or(1))
+    };
+    match instruction {
+        I::MatMul { weights, .. } => {
+            let (outputs, inputs) = (side(weights.index(), 0), side(weights.index(), 1));
+            let tiles = outputs.div_ceil(n).saturating_mul(inputs.div_ceil(n)).max(1);
+            // Each tile is loaded, and a wave follows its load by a cycle.
+            Timing::Engine { occupies: (tiles - 1).saturating_mul(n).saturating_add(1 + pipeline) }
+        }
+        I::Conv2d { window, weights, .. } => {
+            let waves = convolution_waves(shape, program, window, side(weights.index(), 0));
+            let words = words(shape, facts.lanes.into());
+            Timing::Engine { occupies: waves.saturating_add(words + pipeline + 2) }
+        }
+        I::PoolMax { window, .. } | I::PoolSum { window, .. } => {
+            let steps = program.windows.get(window.index()).map_or(1, |window| {
+                let places = u64::from(window.out_height) * u64::from(window.out_width);
+                let taps = u64::from(window.height) * u64::from(window.width);
+                places.saturating_mul(taps * u64::from(window.channels).div_ceil(n))
+            });
+            let words = words(shape, facts.lanes.into());
+            Timing::Engine { occupies: steps.saturating_add(words + 7) }
+        }
+        I::Requantise { .. } => {
+            let group = u64::from(engine.requantise_lanes.max(1));
+            Timing::Engine { occupies: u64::from(facts.lanes).div_ceil(group).max(1) + 5 }
+        }
+        I::ForestEval { forest, .. } => {
+            let levels = program.forests.get(forest.index()).map_or(0, |forest| {
+                let root = |&root: &u16| 1 + u64::from(depth(&forest.nodes, root));
+                forest.roots.iter().map(root).sum::<u64>()
+            });
+            let words = words(shape, facts.lanes.into());
+            Timing::Scalar { answers: words + 1 + levels }
+        }
+        // There is no other instruction of this class.
+        _ => Timing::Direct(1),
+    }
+}
+
+/// Cycles in which the waves of a convolution enter the array: chunks of as many places as
+/// there are partial sums pass each tile together, and a tile takes at least its load.
+fn convolution_waves(shape: &CardShape, program: &Program, window: WindowId, outputs: u64) -> u64 {
+    let n = edge(shape);
+    let Some(window) = program.windows.get(window.index()) else { return 1 };
+    let places = u64::from(window.out_height) * u64::from(window.out_width);
+    let row = u64::from(window.width) * u64::from(window.channels);
+    let tiles = outputs.div_ceil(n) * u64::from(window.height) * row.div_ceil(n);
+    let chunk = u64::from(shape.engine.partial_sums()).max(1);
+    let mut waves = 0_u64;
+    let mut left = places;
+    while left > 0 {
+        let now = left.min(chunk);
+        left -= now;
+        let last = if left == 0 { 1 } else { 0 };
+        waves = waves.saturating_add(tiles.saturating_sub(last).saturating_mul(now.max(n)));
+        waves += last * now;
+    }
+    waves
+}
+
+/// Most comparisons from a node to a leaf. Nodes are visited once each: of those that nobody
+/// verified a bound is lost, never the end.
+fn depth(nodes: &[TreeNode], root: u16) -> u32 {
+    let mut deepest = 0;
+    let mut pending = vec![(root, 0)];
+    for _ in 0..nodes.len() {
+        let Some((node, depth)) = pending.pop() else { break };
+        match nodes.get(usize::from(node)) {
+            Some(TreeNode::Branch { left, .. }) => {
+                pending.push((*left, depth + 1));
+                pending.push((left.saturating_add(1), depth + 1));
+            }
+            _ => deepest = deepest.max(depth),
+        }
+    }
+    deepest
+}
+
+/// A lone thread, instruction by instruction. All its figures only grow with those before, so
+/// the larger of two is a bound for both: see [`Self::or`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LoneThread {
+    /// Cycle in which the next instruction executes.
+    next: u64,
+    /// Cycle from which the engine can issue the thread's next operation.
+    engine: u64,
+    /// Cycle from which the context unit takes a request.
+    context: u64,
+}
+
+impl LoneThread {
+    /// An event that is taken in cycle 0: its first instruction is about to execute.
+    pub fn at_first_instruction() -> Self {
+        Self::at(LOOK_UP_CYCLES)
+    }
+
+    /// The instruction of this cycle is the first one of all.
+    pub fn at(cycle: u64) -> Self {
+        Self { next: cycle, engine: 0, context: 0 }
+    }
+
+    /// The thread behind an instruction.
+    #[must_use]
+    pub fn after(self, timing: Timing) -> Self {
+        let now = self.next;
+        let accessed = now.max(self.context);
+        let issued = now.saturating_add(ISSUE_CYCLES).max(self.engine);
+        let (next, engine, context) = match timing {
+            Timing::Direct(cycles) => (now.saturating_add(cycles), self.engine, self.context),
+            Timing::Push => (accessed.saturating_add(1), self.engine, accessed.saturating_add(2)),
+            Timing::Context(cycles) => (accessed.saturating_add(cycles), self.engine, self.context),
+            Timing::LanesIn(lanes) => {
+                // The first lane is offered three cycles later, and waits for the engine.
+                let first = accessed.saturating_add(3).max(self.engine);
+                (first.saturating_add(lanes + WAKE_CYCLES), self.engine, self.context)
+            }
+            Timing::LanesOut { lanes, words } => {
+                // Each word is read and held before its lanes go.
+                let first = accessed.saturating_add(3).max(self.engine);
+                let cycles = 1 + 2 * words + lanes + WAKE_CYCLES;
+                (first.saturating_add(cycles), self.engine, self.context)
+            }
+            Timing::Engine { occupies } => {
+                let next = issued.saturating_add(WAKE_CYCLES);
+                (next, issued.saturating_add(occupies), self.context)
+            }
+            Timing::Scalar { answers } => {
+                let answered = issued.saturating_add(answers);
+                (answered.saturating_add(WAKE_CYCLES), answered, self.context)
+            }
+        };
+        Self { next, engine, context }
+    }
+
+    /// Where two paths meet: late enough for both.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            next: self.next.max(other.next),
+            engine: self.engine.max(other.engine),
+            context: self.context.max(other.context),
+        }
+    }
+
+    /// Cycles from taking the event to its decision, when the next instruction ends it.
+    pub fn decision_cycle(self) -> u64 {
+        self.next.saturating_add(EXIT_CYCLES)
+    }
+
+    /// Cycle in which the next instruction executes.
+    pub fn next_cycle(self) -> u64 {
+        self.next
+    }
+
+    /// Cycle from which nothing of the thread runs in another unit.
+    pub fn idle_cycle(self) -> u64 {
+        self.next.max(self.engine).max(self.context)
+    }
+}
+
+/// The vector register that an instruction reads first, whose lanes are [`Facts::lanes`].
+pub fn vector_read(instruction: Instruction) -> Option<usize> {
+    instruction.operands().iter().find_map(|operand| match (operand.value, operand.info.role) {
+        (Operand::Vector(register), Role::Read | Role::Modify) => Some(register.index()),
+        _ => None,
+    })
+}
+
+/// The register of the dividend of an instruction that divides, and whether it is signed.
+pub fn dividend(instruction: Instruction) -> Option<(Scalar, bool)> {
+    use Instruction as I;
+    match instruction {
+        I::Div { a, .. } | I::DivImm { a, .. } | I::Rem { a, .. } | I::RemImm { a, .. } => {
+            Some((a, true))
+        }
+        I::DivU { a, .. } | I::DivUImm { a, .. } | I::RemU { a, .. } | I::RemUImm { a, .. } => {
+            Some((a, false))
+        }
+        I::Call { helper: Helper::Ratio, a, .. } => Some((a, false)),
+        _ => None,
+    }
+}
+
+/// Bits of the magnitude of a number, for [`Facts::dividend_bits`].
+pub fn magnitude_bits(value: u64, signed: bool) -> u32 {
+    let magnitude = if signed { (value as i64).unsigned_abs() } else { value };
+    u64::BITS - magnitude.leading_zeros()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::assembly::assemble;
+
+    fn run(text: &str, facts: Facts) -> u64 {
+        let shape = CardShape::default_card();
+        let program = Program::default();
+        let begin = LoneThread::at_first_instruction();
+        let code = assemble(text).unwrap();
+        let exit = code[..code.len() - 1].iter().fold(begin, |thread, &instruction| {
+            thread.after(Timing::of(&shape, &program, instruction, facts))
+        });
+        exit.decision_cycle()
+    }
+
+    #[test]
+    fn scalars_add_up() {
+        let facts = Facts { dividend_bits: 64, ..Facts::default() };
+        assert_eq!(run("exit decided", facts), 6);
+        assert_eq!(run("movi r1, 1\nmuli r1, r1, 3\nexit decided", facts), 6 + 1 + 4);
+        assert_eq!(run("divi r1, r1, 3\nexit decided", facts), 6 + 37);
+        assert_eq!(run("CALL r1, ratio, r1, r2\nexit decided", facts), 6 + 5 + 40);
+    }
+
+    #[test]
+    fn a_thread_goes_on_while_its_vector_operation_runs() {
+        let fill = "RMT_VECTOR_FILL v0, x256, i16, 1\n";
+        let alone = run(&format!("{fill}exit decided"), Facts::default());
+        assert_eq!(alone, 6 + 4);
+        // Sixteen words: the second one waits for the first.
+        assert_eq!(run(&format!("{fill}{fill}exit decided"), Facts::default()), 6 + 4 + 16);
+    }
+
+    #[test]
+    fn a_push_keeps_the_context_unit_for_a_cycle() {
+        let push = "RMT_PUSH_CTXT ctxt0.1, r1\n";
+        assert_eq!(run(&format!("{push}exit decided"), Facts::default()), 6 + 1);
+        assert_eq!(run(&format!("{push}{push}exit decided"), Facts::default()), 6 + 1 + 2);
+    }
+
+    #[test]
+    fn absurd_sizes_saturate() {
+        let thread = LoneThread::at(u64::MAX).after(Timing::Engine { occupies: u64::MAX });
+        assert_eq!(thread.decision_cycle(), u64::MAX);
+    }
+}
