@@ -17,9 +17,12 @@
 //! ([`crate::interpreter::Probe`]): so there are no rules here that a new instruction would
 //! have to be added to.
 //!
+//! [`EngineCorners`] counts what vectors and models of the cases came to.
+//!
 //! The same seed and options give the same case on every machine.
 
 mod code;
+mod corners;
 mod grade;
 mod objects;
 mod operands;
@@ -32,6 +35,7 @@ mod traffic;
 
 use rmt_isa::{Event, Program};
 
+pub use corners::EngineCorners;
 pub use grade::Grade;
 pub use options::Options;
 pub use random::Random;

@@ -100,10 +100,11 @@ fn map(random: &mut Random, options: &Options, number: usize) -> Map {
 
 /// Number of lanes; a few sizes are likely, so that operands of one size meet.
 pub(super) fn lanes(random: &mut Random, options: &Options) -> usize {
+    let [rarer, likeliest] = options.likely_lanes;
     match random.below(4) {
         0 => random.between(1, options.lanes),
-        1 => options.lanes.min(4),
-        _ => options.lanes.min(6),
+        1 => options.lanes.min(rarer),
+        _ => options.lanes.min(likeliest),
     }
 }
 
@@ -123,7 +124,9 @@ fn model(random: &mut Random, options: &Options, program: &mut Program) {
     for _ in 0..random.between(1, 2) {
         if let Some(window) = window(random, options, program.windows.len()) {
             let places = usize::from(window.out_height * window.out_width);
-            let outputs = random.between(1, (options.lanes / places).clamp(1, 4));
+            let most = (options.lanes / places).max(1);
+            let few = random.one_in(2);
+            let outputs = random.between(1, if few { most.min(4) } else { most });
             let kernel = [window.height, window.width, window.channels].map(usize::from);
             let shape = [&[outputs][..], &kernel].concat();
             tensor(random, program, Element::I8, shape);
@@ -161,14 +164,17 @@ fn scale(random: &mut Random, program: &mut Program, channels: usize) {
     program.scales.push(Scale { name, model, channels, zero_point });
 }
 
-/// A window whose places all touch the input; `None` when lanes are too few for any.
+/// A window whose places all touch the input; `None` when lanes are too few for any. Its input
+/// has as many lanes as other vectors often have.
 fn window(random: &mut Random, options: &Options, number: usize) -> Option<Window> {
-    let channels = random.between(1, 3);
-    let side = (options.lanes / channels).isqrt().min(6);
-    if side == 0 {
-        return None;
-    }
-    let (in_height, in_width) = (random.between(1, side), random.between(1, side));
+    let lanes = lanes(random, options);
+    let divisor = |random: &mut Random, of: usize, most: usize| {
+        random.choose((1..=most).filter(|side| of.is_multiple_of(*side))).unwrap_or(1)
+    };
+    let most_channels = if random.one_in(3) { lanes } else { 3 };
+    let channels = divisor(random, lanes, most_channels);
+    let in_height = divisor(random, lanes / channels, 6);
+    let in_width = lanes / channels / in_height;
     let (height, out_height, stride_y, pad_top) = axis(random, in_height);
     let (width, out_width, stride_x, pad_left) = axis(random, in_width);
     let inside = out_height * out_width * channels <= options.lanes;
@@ -197,7 +203,7 @@ fn axis(random: &mut Random, input: usize) -> (usize, usize, usize, usize) {
     let (stride, pad) = (random.between(1, 2), random.below(length));
     // The last place must begin inside the padded input.
     let most = (input + pad - 1) / stride + 1;
-    (length, random.between(1, most), stride, pad)
+    (length, if random.one_in(2) { most } else { random.between(1, most) }, stride, pad)
 }
 
 /// A forest of a few trees over `lanes` features.

@@ -35,6 +35,8 @@ pub struct Options {
     pub maps: RangeInclusive<usize>,
     /// Most lanes of a vector.
     pub lanes: usize,
+    /// Two numbers of lanes that are likely, so that operands of one size meet.
+    pub likely_lanes: [usize; 2],
     /// Models of a program.
     pub models: RangeInclusive<usize>,
     /// Instructions of an action.
@@ -78,6 +80,7 @@ impl Default for Options {
             ring_depth: 20,
             maps: 0..=4,
             lanes: 40,
+            likely_lanes: [4, 6],
             models: 0..=2,
             instructions_per_action: 1..=60,
             parameters: MAX_PARAMETERS,

@@ -4,15 +4,20 @@
 //! word here: each instruction, with each class of value that its source operands may have,
 //! and how its vectors fit the array; each match kind with hit, default and miss; each way to
 //! end; each order of events; each kind of commit. The interpreter tells what happened: what
-//! it executed the RTL executed too, or the comparison fails.
+//! it executed the RTL executed too, or the comparison fails. What only the RTL knows, such as
+//! products that share a load of weights, events that wait for a lock, or a unit that is
+//! busy, its counters tell: each is a bin.
 
 use std::collections::BTreeMap;
 
 use rmt_isa::card::CardShape;
+use rmt_isa::card::engine::{ENGINE_COUNTERS, EngineShape};
+use rmt_isa::card::shape::COUNTERS;
 use rmt_isa::operand::{Element, IntType, Operand, OperandKind, Role, Verdict};
 use rmt_isa::program::{MatchKind, Ordering, Program};
 use rmt_isa::{Decision, Event, Helper, INSTRUCTIONS, Instruction, InstructionInfo, Status};
 use rmt_vm::State;
+use rmt_vm::generate::EngineCorners;
 use rmt_vm::interpreter::{Observer, Thread};
 use rmt_vm::state::Change;
 
@@ -35,15 +40,20 @@ const CHANGES: [&str; 5] =
 #[derive(Clone, Debug)]
 pub struct Coverage {
     bins: BTreeMap<(String, String), u64>,
-    array: usize,
+    corners: EngineCorners,
+    engine: EngineShape,
     program: Program,
 }
 
 impl Coverage {
     /// Empty bins of all that a card of a shape can do.
     pub fn new(shape: &CardShape) -> Self {
-        let array = shape.engine.array as usize;
-        let mut coverage = Self { bins: BTreeMap::new(), array, program: Program::default() };
+        let mut coverage = Self {
+            bins: BTreeMap::new(),
+            corners: EngineCorners::default(),
+            engine: shape.engine.clone(),
+            program: Program::default(),
+        };
         for info in INSTRUCTIONS.iter().filter(|info| shape.executes_opcode(info.opcode)) {
             coverage.declare(info.mnemonic, "executed");
             for operand in info.operands {
@@ -60,6 +70,9 @@ impl Coverage {
         ENDINGS.iter().for_each(|status| coverage.declare("event", status.text()));
         ORDERINGS.iter().for_each(|order| coverage.declare("order", &format!("{order:?}")));
         CHANGES.iter().for_each(|change| coverage.declare("commit", change));
+        for name in counters(shape) {
+            coverage.declare("counter", name);
+        }
         coverage
     }
 
@@ -119,16 +132,35 @@ impl Coverage {
         }
     }
 
+    /// What a counter of the card says.
+    pub(super) fn counter(&mut self, name: &str, value: u64) {
+        if let Some(count) = self.bins.get_mut(&("counter".to_owned(), name.to_owned())) {
+            *count += value;
+        }
+    }
+
     /// Bins that nothing hit: group and name.
     pub fn empty_bins(&self) -> impl Iterator<Item = (&str, &str)> {
-        let empty = self.bins.iter().filter(|(_, count)| **count == 0);
-        empty.map(|((group, name), _)| (group.as_str(), name.as_str()))
+        self.bins().filter(|(_, _, count)| *count == 0).map(|(group, name, _)| (group, name))
     }
 
     /// All bins: group, name, hits.
     pub fn bins(&self) -> impl Iterator<Item = (&str, &str, u64)> {
-        self.bins.iter().map(|((group, name), count)| (group.as_str(), name.as_str(), *count))
+        let own = self.bins.iter();
+        let own = own.map(|((group, name), count)| (group.as_str(), name.as_str(), *count));
+        own.chain(self.corners.bins().map(|(name, count)| ("engine corner", name, count)))
     }
+}
+
+/// Counters of a card that verified programs can make count.
+fn counters(shape: &CardShape) -> impl Iterator<Item = &'static str> {
+    // Two stages ask for a shared unit at once, or there is only one.
+    let shared = ["ENGINE_STALLS", "TABLE_STALLS"];
+    let alone = shape.stages == 1;
+    let control = COUNTERS.iter().map(|(name, _)| *name);
+    // Commands are refused when they break a rule, which verified programs do not.
+    let engine = ENGINE_COUNTERS.iter().copied().filter(|name| *name != "REFUSED_COMMANDS");
+    control.filter(move |name| !alone || !shared.contains(name)).chain(engine)
 }
 
 fn bin_name(operand: &str, class: &str) -> String {
@@ -159,7 +191,8 @@ fn classes(info: &InstructionInfo, kind: OperandKind, role: Role) -> Vec<String>
 
 impl Coverage {
     fn fit(&self, count: usize) -> &'static str {
-        match (count.cmp(&self.array), count % self.array) {
+        let array = self.engine.array as usize;
+        match (count.cmp(&array), count % array) {
             (std::cmp::Ordering::Less, _) => FITS[0],
             (std::cmp::Ordering::Equal, _) => FITS[1],
             (_, 0) => FITS[3],
@@ -197,6 +230,7 @@ impl Observer for Coverage {
     fn instruction(&mut self, _: usize, _: usize, instruction: Instruction, thread: &Thread) {
         let mnemonic = instruction.info().mnemonic;
         self.hit(mnemonic, "executed");
+        self.corners.count(instruction, thread, &self.program, &self.engine);
         for operand in instruction.operands() {
             if let Some(class) = self.class(operand.value, operand.info.role, thread) {
                 self.hit(mnemonic, &bin_name(operand.info.name, &class));

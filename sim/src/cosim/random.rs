@@ -60,10 +60,13 @@ pub struct RandomReport {
 fn generator(shape: &CardShape) -> (Options, Vec<String>) {
     let mut left_out = Vec::new();
     let mut options = Options::default();
+    let edge = shape.engine.array as usize;
     options.key_bits = shape.match_key_bits;
-    options.lanes = shape.engine.vector_lanes.min(40) as usize;
-    options.commit_every = 12;
-    options.events = 12..=40;
+    options.lanes = (shape.engine.vector_lanes as usize).min(40.max(3 * edge));
+    options.ring_depth = options.ring_depth.max(2 * edge);
+    // To install a program and to compare the state takes thousands of cycles.
+    options.events = 40..=120;
+    options.commit_every = 30;
     for info in INSTRUCTIONS.iter().filter(|info| !shape.executes_opcode(info.opcode)) {
         left_out.push(format!("instruction `{}`", info.mnemonic));
     }
@@ -77,6 +80,22 @@ fn generator(shape: &CardShape) -> (Options, Vec<String>) {
         left_out.push(format!("keys of more than {} bits", shape.match_key_bits));
     }
     (options.with_instructions(|info| shape.executes_opcode(info.opcode)), left_out)
+}
+
+/// The options of a seed: vectors of all ways to fit an array of N take turns.
+fn options_of(seed: u64, options: &Options, shape: &CardShape) -> Options {
+    let edge = shape.engine.array as usize;
+    let likely = [
+        [edge / 2 + 1, edge],
+        [edge, edge + 3],
+        [2 * edge, edge - 1],
+        [edge + 2, 2 * edge],
+        [edge, 2 * edge + 4],
+        [4, 6],
+    ];
+    let mut options = options.clone();
+    options.likely_lanes = likely[(seed % likely.len() as u64) as usize];
+    options
 }
 
 /// Why a program does not go onto the card, without the names of the program.
@@ -121,7 +140,7 @@ pub fn cosimulate_random<P: Pins>(
         if report.events >= options.events || report.mismatch.is_some() {
             break;
         }
-        let case = verified_case(seed, &generator);
+        let case = verified_case(seed, &options_of(seed, &generator, &shape));
         let ordering = match verify(&case.program, &Limits::default()) {
             Ok(checked) => checked.ordering.class,
             Err(_) => {
@@ -159,9 +178,18 @@ pub fn cosimulate_random<P: Pins>(
         run.steps(&case.steps)?;
         progress(report.events);
     }
+    count_counters(card, &mut report.coverage)?;
     report.cycles = card.cycle() - first_cycle;
     report.seconds = begun.elapsed().as_secs_f64();
     Ok(report)
+}
+
+/// Reads the card's own counters: what happened inside that the interpreter does not know of.
+fn count_counters<P: Pins>(card: &mut Card<P>, coverage: &mut Coverage) -> Result<(), CosimError> {
+    for (name, value) in card.counters()? {
+        coverage.counter(name, value);
+    }
+    Ok(())
 }
 
 impl RandomReport {

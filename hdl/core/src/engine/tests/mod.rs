@@ -4,7 +4,6 @@
 //! - `blocks`: array, requantiser and reducer against plain Rust.
 //! - `random`: random instructions on all threads against the interpreter.
 //! - `batching`: products of several threads through the same weights.
-//! - `coverage`: the corners that random instructions must go through.
 //! - `exchange`: lanes to and from the context unit.
 //! - `latency`: the cycles that docs/engine.md states.
 //! - `windows`: convolutions and pooling.
@@ -14,7 +13,6 @@ mod batching;
 mod bench;
 mod blocks;
 mod construction;
-mod coverage;
 mod exchange;
 mod latency;
 mod models;
