@@ -20,6 +20,7 @@ mod fpga;
 mod r#gen;
 mod guest;
 mod import;
+mod mutate;
 mod program;
 mod report;
 mod run;
@@ -44,6 +45,7 @@ enum Command {
     Run(run::Run),
     Gen(r#gen::Gen),
     Cosim(cosim::Cosim),
+    Mutate(mutate::Mutate),
     Bench(bench::Bench),
     Card(card::CardCommand),
     Fpga(fpga::FpgaCommand),
@@ -66,6 +68,7 @@ fn main() -> ExitCode {
         Command::Run(run) => run.run(),
         Command::Gen(r#gen) => r#gen.run(),
         Command::Cosim(cosim) => cosim.run(),
+        Command::Mutate(mutate) => mutate.run(),
         Command::Bench(bench) => bench.run(),
         Command::Card(card) => card.run(),
         Command::Fpga(fpga) => fpga.run(),

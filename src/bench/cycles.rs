@@ -1,6 +1,6 @@
 //! `rmt bench cycles`: cycles of the RTL, which are exact.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 use comfy_table::{CellAlignment, Table, presets};
 use rmt_core::CoreConfig;
@@ -10,27 +10,27 @@ use rmt_isa::{Decision, Event};
 use rmt_sim::card::{Card, EvaluatedPins, Pins, TimedDecision, VerilatedPins};
 use rmt_sim::verilated::Trace;
 use rmt_vm::Machine;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::programs;
 use crate::cosim::{Simulator, verilated_model};
 
 /// Events of a measurement of throughput.
 const STREAM_EVENTS: u32 = 2000;
-/// Entries of the tables that are looked up.
-const ENTRIES: u64 = 500;
-/// Rows of the large product, which has as many inputs and outputs.
-const ROWS: u32 = 256;
 /// Cycles that an event of 64 bytes with its header takes on a stream of 128 bits.
 const STREAM_CYCLES: f64 = 5.0;
 
 /// Measure look-ups, lone events, MAC use and events per second in cycles of the RTL.
 ///
-/// The card is the preset `large`. Each decision is compared with the interpreter's.
+/// Without --preset all three presets are measured. The targets of the design are those of the
+/// preset `large`. Each decision is compared with the interpreter's.
 ///
 /// Example: rmt bench cycles --json
 #[derive(Args)]
 pub struct Cycles {
+    /// Only this preset: tiny, small or large
+    #[arg(long)]
+    preset: Option<String>,
     /// What simulates the RTL
     #[arg(long, value_enum, default_value_t = Simulator::Verilator)]
     simulator: Simulator,
@@ -39,26 +39,78 @@ pub struct Cycles {
     json: bool,
 }
 
+/// What a figure should be.
+#[derive(Clone, Copy)]
+enum Target {
+    AtMost(f64),
+    AtLeast(f64),
+}
+
 /// One figure.
 struct Figure {
-    name: &'static str,
+    name: String,
     value: f64,
     unit: &'static str,
-    /// At most (or at least) so much.
-    target: f64,
-    at_least: bool,
+    /// The design's target, on the card for which it has one.
+    target: Option<Target>,
 }
 
 impl Figure {
     fn meets(&self) -> bool {
-        if self.at_least { self.value >= self.target } else { self.value <= self.target }
+        match self.target {
+            Some(Target::AtMost(most)) => self.value <= most,
+            Some(Target::AtLeast(least)) => self.value >= least,
+            None => true,
+        }
+    }
+
+    fn to_json(&self) -> Value {
+        let (kind, target) = match self.target {
+            Some(Target::AtMost(most)) => ("at most", Some(most)),
+            Some(Target::AtLeast(least)) => ("at least", Some(least)),
+            None => ("none", None),
+        };
+        json!({
+            "name": self.name,
+            "value": self.value,
+            "unit": self.unit,
+            "target": target,
+            "target_is": kind,
+            "meets": self.meets(),
+        })
     }
 }
 
 impl Cycles {
     pub fn run(self) -> Result<()> {
-        let config = CoreConfig::new(CardShape::default_card());
-        let figures = match self.simulator {
+        let presets: Vec<&str> = match &self.preset {
+            Some(name) => vec![name],
+            None => CoreConfig::PRESETS.to_vec(),
+        };
+        let mut all = Vec::new();
+        let mut missed = 0;
+        for name in presets {
+            let figures = self.measured(name)?;
+            missed += figures.iter().filter(|figure| !figure.meets()).count();
+            if !self.json {
+                println!("{name}\n{}", table(&figures));
+            }
+            let figures: Vec<_> = figures.iter().map(Figure::to_json).collect();
+            all.push(json!({ "preset": name, "figures": figures }));
+        }
+        if self.json {
+            println!("{}", json!({ "cards": all }));
+        }
+        ensure!(missed == 0, "{missed} figures miss their target");
+        Ok(())
+    }
+
+    fn measured(&self, preset: &str) -> Result<Vec<Figure>> {
+        let config = CoreConfig::preset(preset).with_context(|| {
+            let presets = CoreConfig::PRESETS.join(", ");
+            format!("there is no preset `{preset}`; the presets are: {presets}")
+        })?;
+        let mut figures = match self.simulator {
             Simulator::Verilator => {
                 let model = verilated_model(&config, None, Trace::None)?;
                 measure(Card::reset(VerilatedPins::new(&model)?, &config)?)?
@@ -68,27 +120,16 @@ impl Cycles {
                 measure(Card::reset(EvaluatedPins::new(&design)?, &config)?)?
             }
         };
-        if self.json {
-            let figures: Vec<_> = figures
-                .iter()
-                .map(|figure| {
-                    json!({
-                        "name": figure.name,
-                        "value": figure.value,
-                        "unit": figure.unit,
-                        "target": figure.target,
-                        "target_is": if figure.at_least { "at least" } else { "at most" },
-                        "meets": figure.meets(),
-                    })
-                })
-                .collect();
-            println!("{}", json!({ "shape": config.shape(), "figures": figures }));
-        } else {
-            println!("{}", table(&figures));
+        // How many packets a decision takes does not depend on the size of the core.
+        if preset == "tiny" {
+            figures.push(Figure {
+                name: "PCIe transactions of an inline decision".into(),
+                value: super::transactions::of_inline_decision(&config)?,
+                unit: "packets",
+                target: Some(Target::AtMost(2.0)),
+            });
         }
-        let missed = figures.iter().filter(|figure| !figure.meets()).count();
-        ensure!(missed == 0, "{missed} figures miss their target");
-        Ok(())
+        Ok(figures)
     }
 }
 
@@ -97,11 +138,16 @@ fn table(figures: &[Figure]) -> Table {
     table.load_preset(presets::ASCII_BORDERS_ONLY_CONDENSED);
     table.set_header(["what", "found", "target", "unit"]);
     for figure in figures {
-        let sign = if figure.at_least { "≥" } else { "≤" };
+        let target = match figure.target {
+            Some(Target::AtMost(most)) => format!("≤ {most:.3}"),
+            Some(Target::AtLeast(least)) => format!("≥ {least:.3}"),
+            None => String::new(),
+        };
+        let verdict = if figure.meets() { "" } else { " (missed)" };
         table.add_row([
-            figure.name.to_owned(),
-            format!("{:.3}", figure.value),
-            format!("{sign} {}", figure.target),
+            figure.name.clone(),
+            format!("{:.3}{verdict}", figure.value),
+            target,
             figure.unit.to_owned(),
         ]);
     }
@@ -114,38 +160,54 @@ fn table(figures: &[Figure]) -> Table {
 /// An event of random arguments for one of the tables' entries.
 fn event(tag: u32) -> Event {
     let random = |n: u64| rmt_isa::arithmetic::split_mix_64(u64::from(tag) * 8 + n);
-    let mut event = Event::new(programs::HOOK, tag, random(0) % ENTRIES);
+    // The smallest card has as many entries; those beyond are found on the others alone.
+    let mut event = Event::new(programs::HOOK, tag, random(0) % 100);
     (0..6).for_each(|n| event.store(16 + 8 * n, 8, random(1 + n as u64) & 0x0fff_0fff_0fff_0fff));
     event
 }
 
 fn measure<P: Pins>(mut card: Card<P>) -> Result<Vec<Figure>> {
+    let shape = card.shape().clone();
+    let edge = u64::from(shape.engine.array);
+    let design_card = shape == CardShape::default_card();
     let mut figures = Vec::new();
-    let mut add = |name, value, unit, target, at_least| {
-        figures.push(Figure { name, value, unit, target, at_least });
+    let mut add = |name: &str, value, unit, target| {
+        let target = design_card.then_some(target);
+        figures.push(Figure { name: name.into(), value, unit, target });
     };
     let lone = |card: &mut Card<P>, program: &Program| -> Result<f64> {
         let times = stream(card, program, 1)?;
         Ok((times[0].decided_cycle - times[0].accepted_cycle) as f64)
     };
     let tree = lone(&mut card, &programs::tree(8)?)?;
-    add("lone event, tree of depth 8", tree, "cycles", 30.0, false);
+    add("lone event, tree of depth 8", tree, "cycles", Target::AtMost(30.0));
     let network = lone(&mut card, &programs::network()?)?;
-    add("lone event, MLP 15-10-1, N = 16", network, "cycles", 100.0, false);
+    let name = format!("lone event, MLP 15-10-1, N = {edge}");
+    add(&name, network, "cycles", Target::AtMost(100.0));
+    // A layer of one tile: what a product adds before an instruction that waits for it.
+    let layer = lone(&mut card, &programs::layer(edge as u32, true)?)?
+        - lone(&mut card, &programs::layer(edge as u32, false)?)?;
+    // The array alone: a row each cycle, three cycles in a cell, one across.
+    let bound = (edge - 1 + 3 + 1) as f64;
+    add("a layer by the array's own bound", layer / bound, "times", Target::AtMost(1.25));
 
-    let times = stream(&mut card, &programs::look_up(ENTRIES)?, STREAM_EVENTS)?;
-    add("exact match look-ups", 1.0 / interval(&times), "per cycle", 1.0, true);
-    let times = stream(&mut card, &programs::twelve_instructions(ENTRIES)?, STREAM_EVENTS)?;
-    let cycles = interval(&times);
-    add("events, 12 instructions, 4 stages", cycles, "cycles each", STREAM_CYCLES / 0.9, false);
+    let entries = programs::entries_of(&shape);
+    let times = stream(&mut card, &programs::look_up(entries)?, STREAM_EVENTS)?;
+    add("exact match look-ups", 1.0 / interval(&times), "per cycle", Target::AtLeast(1.0));
+    let times = stream(&mut card, &programs::twelve_instructions(entries)?, STREAM_EVENTS)?;
+    let name = format!("events of 12 instructions, {} stages", shape.stages);
+    let target = Target::AtMost(STREAM_CYCLES / 0.9);
+    add(&name, interval(&times), "cycles each", target);
 
-    let times = stream(&mut card, &programs::square()?, ROWS)?;
-    let first = times.iter().map(|time| time.accepted_cycle).min().unwrap_or(0);
-    let last = times.iter().map(|time| time.decided_cycle).max().unwrap_or(0);
-    let edge = u64::from(card.shape().engine.array);
-    let products = u64::from(ROWS).pow(3) / (edge * edge);
-    let share = products as f64 / (last - first) as f64;
-    add("MAC use, 256 × 256 × 256", 100.0 * share, "%", 95.0, true);
+    if let Some(side) = programs::square_side(&shape) {
+        let times = stream(&mut card, &programs::square(side)?, side)?;
+        let first = times.iter().map(|time| time.accepted_cycle).min().unwrap_or(0);
+        let last = times.iter().map(|time| time.decided_cycle).max().unwrap_or(0);
+        let products = u64::from(side).pow(3) / (edge * edge);
+        let share = 100.0 * products as f64 / (last - first) as f64;
+        let name = format!("MAC use, {side} × {side} × {side}");
+        add(&name, share, "%", Target::AtLeast(95.0));
+    }
     Ok(figures)
 }
 

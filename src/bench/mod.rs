@@ -8,6 +8,7 @@ mod cycles;
 mod handover;
 mod latency;
 mod programs;
+mod transactions;
 
 /// Measure, and compare with the targets of the design.
 ///

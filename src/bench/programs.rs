@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use rmt_isa::assembly::assemble;
+use rmt_isa::card::CardShape;
 use rmt_isa::operand::{Element, IntType};
 use rmt_isa::program::*;
 
@@ -45,6 +46,26 @@ fn of_action(text: &str, parameters: usize, entries: u64) -> Result<Program> {
         models: vec!["m".into()],
         ..Program::default()
     })
+}
+
+/// Entries for the tables that are looked up: less than half of the card's slots.
+pub fn entries_of(shape: &CardShape) -> u64 {
+    u64::from(shape.match_slots() / 2).min(500)
+}
+
+/// The largest product of so many rows, inputs and outputs that the card holds: 256, or what
+/// its vectors and weights have room for.
+pub fn square_side(shape: &CardShape) -> Option<u32> {
+    let engine = &shape.engine;
+    let fits = |side: &u32| {
+        let tiles = side.div_ceil(engine.array).pow(2);
+        // The bias and eight rows of inputs.
+        let words = 9 * side.div_ceil(engine.array);
+        *side <= engine.vector_lanes
+            && tiles <= engine.weight_tiles
+            && words <= engine.constant_words
+    };
+    [256, 128, 64, 32].into_iter().find(fits)
 }
 
 /// A look-up, and nothing else.
@@ -221,9 +242,28 @@ pub fn convolution() -> Result<Program> {
     Ok(program)
 }
 
-/// One row of a product of 256 × 256 × 256: each event multiplies a vector with the same
-/// matrix.
-pub fn square() -> Result<Program> {
+/// A load of a vector and a lane of it, or of its product with one tile of weights.
+pub fn layer(edge: u32, with_product: bool) -> Result<Program> {
+    let product = if with_product { "RMT_MAT_MUL v1, v0, tensor0, tensor1\n" } else { "" };
+    let source = if with_product { "v1" } else { "v0" };
+    let mut program = of_action(
+        &format!(
+            "RMT_VECTOR_LD_EVENT v0, x{edge}, i16, event+16\n\
+             {product}RMT_SCALAR_VAL r1, {source}, lane0\n\
+             out out0, r1\n\
+             exit decided"
+        ),
+        0,
+        0,
+    )?;
+    program.tensors =
+        vec![tensor("w", Element::I8, &[edge, edge]), tensor("b", Element::I32, &[edge])];
+    Ok(program)
+}
+
+/// One row of a product of `side` × `side` × `side`: each event multiplies a vector with the
+/// same matrix.
+pub fn square(side: u32) -> Result<Program> {
     let mut program = of_action(
         "ld_event r1, event+8, u8\n\
          andi r1, r1, 7\n\
@@ -236,9 +276,9 @@ pub fn square() -> Result<Program> {
         0,
     )?;
     program.tensors = vec![
-        tensor("w", Element::I8, &[256, 256]),
-        tensor("b", Element::I32, &[256]),
-        tensor("rows", Element::I16, &[8, 256]),
+        tensor("w", Element::I8, &[side, side]),
+        tensor("b", Element::I32, &[side]),
+        tensor("rows", Element::I16, &[8, side]),
     ];
     Ok(program)
 }
@@ -260,7 +300,8 @@ mod tests {
             wide_network(128),
             forest(32, 5),
             convolution(),
-            square(),
+            square(256),
+            layer(16, true),
         ];
         for (number, program) in programs.into_iter().enumerate() {
             if let Err(violations) = verify(&program.unwrap(), &Limits::default()) {

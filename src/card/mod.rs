@@ -1,7 +1,7 @@
 //! `rmt card`: cards of this machine, and the simulated one.
 
 mod serial;
-mod simulated;
+pub mod simulated;
 mod suite;
 
 use std::path::PathBuf;

@@ -115,7 +115,11 @@ impl Thread {
         self.parameter_count = MAX_PARAMETERS;
         for (vector, shape) in self.vectors.iter_mut().zip(shapes) {
             match *shape {
-                Some((element, count)) => vector.shape(element, count)?,
+                Some((element, count)) => {
+                    vector.shape(element, count)?;
+                    // What an earlier trial left may be no values of this type.
+                    vector.values[..count].fill(0);
+                }
                 None => vector.count = 0,
             }
         }

@@ -28,6 +28,7 @@ use rmt_isa::{Decision, Event};
 pub use card_error::CardError;
 pub use evaluated::EvaluatedPins;
 pub use pins::{HostRequest, Pins};
+pub use ports::{MUTATION, MUTATION_BITS};
 pub use verilated::VerilatedPins;
 
 /// Cycles within which the card must answer a host request, take an event when it is idle,
@@ -122,7 +123,13 @@ impl<P: Pins> Card<P> {
     pub fn install_words(&mut self, writes: &[HostWrite]) -> Result<(), CardError> {
         writes.iter().try_for_each(|&HostWrite { address, value }| self.write(address, value))?;
         // Nothing runs that the commit at the end would wait for.
-        while control_commit::COMMIT.extract(self.read(CONTROL.word(0))?) == 1 {}
+        let begun = self.cycle;
+        while control_commit::COMMIT.extract(self.read(CONTROL.word(0))?) == 1 {
+            if self.cycle - begun > PATIENCE_CYCLES {
+                let (address, cycles) = (CONTROL.word(0), PATIENCE_CYCLES);
+                return Err(CardError::HostTimeout { address, cycles });
+            }
+        }
         Ok(())
     }
 

@@ -61,6 +61,11 @@ pub struct HostAnswerNames {
 pub const HOST_ANSWER: HostAnswerNames =
     HostAnswerNames { valid: "host_answer_valid", data: "host_answer_rdata" };
 
+/// Chooses the mutation of a core that has some.
+pub const MUTATION: &str = "mutation";
+/// Its width.
+pub const MUTATION_BITS: u32 = 16;
+
 /// All ports, as the Verilated model must have them.
 pub fn model_ports() -> Vec<Port> {
     vec![

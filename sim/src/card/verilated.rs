@@ -4,10 +4,13 @@ use std::path::Path;
 
 use rmt_isa::event::{DECISION_BYTES, EVENT_BYTES};
 
-use super::ports::{CLOCK, DECISION, EVENT, HOST, HOST_ANSWER, RESET, RESET_CYCLES, model_ports};
+use super::ports::{
+    CLOCK, DECISION, EVENT, HOST, HOST_ANSWER, MUTATION, MUTATION_BITS, RESET, RESET_CYCLES,
+    model_ports,
+};
 use super::{CardError, HostRequest, Pins};
 use crate::verilated::{
-    Clock, InitialState, Input, Instance, Output, Source, Toolchain, Trace, VerilatedBuild,
+    Clock, InitialState, Input, Instance, Output, Port, Source, Toolchain, Trace, VerilatedBuild,
     VerilatedModel,
 };
 
@@ -28,6 +31,7 @@ pub struct VerilatedPins {
     host_wdata: Input,
     answer_valid: Output,
     answer_data: Output,
+    mutation: Option<Input>,
 }
 
 impl VerilatedPins {
@@ -44,6 +48,33 @@ impl VerilatedPins {
     ) -> Result<VerilatedModel, CardError> {
         let build = VerilatedBuild { trace, ..VerilatedBuild::new(top, sources, model_ports()) };
         Ok(build.build(toolchain, cache)?)
+    }
+
+    /// The model of a core with mutations: its Verilog has one more input, [`MUTATION`], whose
+    /// value chooses one of them; 0 is none.
+    ///
+    /// # Errors
+    /// As [`VerilatedPins::model`].
+    pub fn mutable_model(
+        sources: Vec<Source>,
+        top: &str,
+        toolchain: &Toolchain,
+        cache: &Path,
+    ) -> Result<VerilatedModel, CardError> {
+        let mut ports = model_ports();
+        ports.push(Port::input(MUTATION, MUTATION_BITS));
+        Ok(VerilatedBuild::new(top, sources, ports).build(toolchain, cache)?)
+    }
+
+    /// Chooses the mutation of a core that has some.
+    ///
+    /// # Errors
+    /// When there are not as many.
+    pub fn mutate(&mut self, number: u64) -> Result<(), CardError> {
+        match self.mutation {
+            Some(port) => Ok(self.instance.poke(port, number)?),
+            None => Ok(()),
+        }
     }
 
     /// A new core of a model.
@@ -69,6 +100,8 @@ impl VerilatedPins {
             host_wdata: model.input(HOST.wdata)?,
             answer_valid: model.output(HOST_ANSWER.valid)?,
             answer_data: model.output(HOST_ANSWER.data)?,
+            // Only a model with mutations has it.
+            mutation: model.input(MUTATION).ok(),
             instance,
         })
     }
