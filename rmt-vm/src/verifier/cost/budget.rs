@@ -125,7 +125,8 @@ fn blame(resource: Resource, needed: u64, budget: u64, steps: &[Step]) -> Overru
         needed,
         budget,
         model,
-        model_needs: largest.map_or(0, |(_, part)| part),
+        // Card cycles of one instruction may pass while others execute: never more than all.
+        model_needs: largest.map_or(0, |(_, part)| part.min(needed)),
         dearest: dearest.map_or((0, 0), |step| (step.action, step.index)),
     }
 }
