@@ -123,7 +123,7 @@ mod tests {
             head,
         };
         let fields = vec![field(None, 0, 0, 0), field(Some(3), 16, 2, 8)];
-        let plan = StorePlan { first_set: 3, sets: 2, fields };
+        let plan = StorePlan { number: 0, first_set: 3, sets: 2, fields };
         let record = |set, way, key, ring: &[u64]| Record {
             set,
             way,

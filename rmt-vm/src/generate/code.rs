@@ -1,12 +1,15 @@
 //! The code of actions.
 
+use rmt_isa::event::event_layout;
 use rmt_isa::instruction::Class;
 use rmt_isa::limits::{SCALAR_REGISTERS, VECTOR_REGISTERS};
-use rmt_isa::operand::{Element, Jump, OFF, Operand, OutputIndex, Role, Scalar, Vector, Verdict};
+use rmt_isa::operand::{
+    Element, EventOffset, IntType, Jump, OFF, Operand, OutputIndex, Role, Scalar, Vector, Verdict,
+};
 use rmt_isa::program::{Action, Program};
 use rmt_isa::{Instruction, InstructionInfo};
 
-use super::operands::{Chooser, Known};
+use super::operands::{Chooser, EVENT_KEY, Known};
 use super::{Options, Random, tables};
 use crate::interpreter::Probe;
 
@@ -115,6 +118,12 @@ impl Builder<'_, '_> {
     fn build(&mut self) {
         let range = &self.chooser.options.instructions_per_action;
         let length = self.random.between(*range.start(), *range.end());
+        if self.chooser.options.keyed
+            && let Some(d) = Scalar::new(EVENT_KEY)
+            && let Some(offset) = EventOffset::new(event_layout::KEY.offset as u16)
+        {
+            self.add(Instruction::LoadEvent { d, offset, kind: IntType::U64 });
+        }
         while self.code.len() + 1 < length {
             if !self.open_jumps.is_empty() && self.random.one_in(6) {
                 self.land_one();

@@ -2,7 +2,7 @@
 
 use rmt_isa::instruction::OperandInfo;
 use rmt_isa::limits::{MAX_CONTEXTS, SCALAR_REGISTERS, VECTOR_REGISTERS};
-use rmt_isa::operand::{Element, IntType, OperandKind, OperandValue, Role, Verdict};
+use rmt_isa::operand::{Element, IntType, OperandKind, OperandValue, Role, Scalar, Verdict};
 use rmt_isa::program::{Action, KeySource, Program, Table};
 use rmt_isa::{Helper, Instruction, InstructionInfo};
 
@@ -45,6 +45,9 @@ impl Known {
     }
 }
 
+/// Where the key of the event stands, with [`Options::keyed`]: no instruction writes it again.
+pub(super) const EVENT_KEY: u16 = Scalar::MAX;
+
 /// Chooses operands for one action.
 pub(super) struct Chooser<'a> {
     pub options: &'a Options,
@@ -68,7 +71,15 @@ impl Chooser<'_> {
     ) -> Option<Instruction> {
         let mut word = u64::from(info.opcode);
         for operand in info.operands {
-            let bits = self.bits(random, operand, known)?;
+            let opens = matches!(info.name, "MatchContext" | "FindContext");
+            let bits = match operand.kind {
+                OperandKind::Scalar
+                    if self.options.keyed && opens && operand.role == Role::Read =>
+                {
+                    EVENT_KEY.into()
+                }
+                _ => self.bits(random, operand, known)?,
+            };
             word |= operand.slot.insert(bits);
         }
         Instruction::decode(word).ok()
@@ -80,9 +91,13 @@ impl Chooser<'_> {
         let below = |random: &mut Random, count: usize| random.choose(0..count).map(|n| n as u64);
         match operand.kind {
             OperandKind::Scalar if written => {
-                random.choose(known.written_scalars()).map(|register| register as u64)
+                let kept = |register: &usize| {
+                    operand.role == Role::Read || *register < self.free_scalars()
+                };
+                let written = known.written_scalars().filter(kept);
+                random.choose(written).map(|register| register as u64)
             }
-            OperandKind::Scalar => below(random, SCALAR_REGISTERS),
+            OperandKind::Scalar => below(random, self.free_scalars()),
             OperandKind::Vector if written => {
                 let vectors = (0..VECTOR_REGISTERS).filter(|&v| known.vectors[v].is_some());
                 random.choose(vectors).map(|register| register as u64)
@@ -124,6 +139,11 @@ impl Chooser<'_> {
             OperandKind::Verdict => Some(random.pick(Verdict::ALL).to_bits()),
             OperandKind::Helper => Some(random.pick(Helper::ALL).to_bits()),
         }
+    }
+
+    /// Scalars that instructions may write, counted from `r0`.
+    fn free_scalars(&self) -> usize {
+        if self.options.keyed { EVENT_KEY.into() } else { SCALAR_REGISTERS }
     }
 
     /// Whether everything that a table takes from a tail call was written.

@@ -47,6 +47,9 @@ pub struct Options {
     pub arguments: usize,
     /// Most outputs of a program.
     pub outputs: usize,
+    /// Records are opened with the key of the event alone, so that events of one key must run in
+    /// order and others may overlap.
+    pub keyed: bool,
     /// Events of a case.
     pub events: RangeInclusive<usize>,
     /// One commit in so many steps; 0: the control plane changes nothing.
@@ -86,6 +89,7 @@ impl Default for Options {
             parameters: MAX_PARAMETERS,
             arguments: MAX_ARGUMENTS,
             outputs: MAX_OUTPUTS,
+            keyed: false,
             events: 8..=24,
             commit_every: 8,
         }

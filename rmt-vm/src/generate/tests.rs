@@ -71,6 +71,18 @@ fn verified_cases_reach_every_instruction() {
 }
 
 #[test]
+fn keyed_cases_run_in_order_for_each_key() {
+    use rmt_isa::program::Ordering;
+    let mut options = Options::default();
+    (options.keyed, options.maps, options.contexts) = (true, 0..=0, 1..=2);
+    let ordered = (0..60).filter(|&seed| {
+        let case = verified_case(seed, &options);
+        verify(&case.program, &Limits::default()).unwrap().ordering.class == Ordering::PerKey
+    });
+    assert!(ordered.count() > 20);
+}
+
+#[test]
 fn options_leave_instructions_out() {
     use rmt_isa::instruction::Class;
     let options = Options::default()
