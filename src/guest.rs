@@ -14,6 +14,12 @@ use crate::r#gen::ConfigArguments;
 const TOOLS: &str = ".tools";
 /// What the guest runs with `rmt guest test`: every line is shown, the first that fails ends it.
 const TEST: &str = include_str!("../guest/test.sh");
+/// The same for the kernel module.
+const KERNEL_TEST: &str = include_str!("../guest/kernel_test.sh");
+/// Memory of the guest for the kernel module's test: little, so that it swaps.
+const KERNEL_MEMORY_MIB: u32 = 512;
+/// The disk that it swaps to.
+const KERNEL_SWAP_MIB: u32 = 1024;
 /// The virtual card must listen after this time; the first time its model is built.
 const CARD_PATIENCE: Duration = Duration::from_secs(400);
 
@@ -41,6 +47,12 @@ enum Action {
         /// Events of each program that are compared with the interpreter
         #[arg(long, default_value_t = 10_000)]
         events: usize,
+        /// Test the kernel module instead, without card: hooks, modes, unloading under load
+        #[arg(long)]
+        kernel: bool,
+        /// Decisions of can_migrate_task that are compared in shadow mode
+        #[arg(long, default_value_t = 30_000)]
+        decisions: u32,
     },
     /// Boot with the virtual card and run a shell command there
     ///
@@ -48,6 +60,9 @@ enum Action {
     Run {
         #[command(flatten)]
         options: GuestOptions,
+        /// With the kernel module, two NUMA nodes and a disk to swap to, without card
+        #[arg(long)]
+        kernel: bool,
         /// The command
         command: String,
     },
@@ -66,6 +81,12 @@ struct GuestOptions {
     /// Folder of programs and traces
     #[arg(long, default_value = "firmware")]
     firmware: PathBuf,
+    /// Let the guest's clock count instructions, 1 ns each (slow)
+    #[arg(long)]
+    count_instructions: bool,
+    /// Folder of the kernel module's sources
+    #[arg(long, default_value = "driver/kernel")]
+    module: PathBuf,
 }
 
 impl GuestCommand {
@@ -76,16 +97,20 @@ impl GuestCommand {
                 println!("kernel {} in {}", system.release(), system.folder().display());
                 Ok(())
             }
-            Action::Test { options, events } => {
+            Action::Test { options, kernel: true, decisions, .. } => {
+                options.boot_kernel(&KERNEL_TEST.replace("@DECISIONS@", &decisions.to_string()))
+            }
+            Action::Test { options, events, .. } => {
                 options.boot(&TEST.replace("@EVENTS@", &events.to_string()))
             }
-            Action::Run { options, command } => options.boot(&command),
+            Action::Run { options, kernel: true, command } => options.boot_kernel(&command),
+            Action::Run { options, command, .. } => options.boot(&command),
         }
     }
 }
 
 /// The unpacked system in the cache.
-fn set_up() -> Result<System> {
+pub fn set_up() -> Result<System> {
     let tools = std::env::var_os("RMT_TOOLS").map_or_else(|| PathBuf::from(TOOLS), PathBuf::from);
     Ok(System::set_up(&tools.join("guest"), |text| eprintln!("{text}"))?)
 }
@@ -104,15 +129,33 @@ impl GuestOptions {
         let machine = Machine {
             card: Some(socket),
             iommu: !self.no_iommu,
+            count_instructions: self.count_instructions,
             limit: Duration::from_secs(self.limit),
             ..Machine::default()
         };
-        let verdict = machine.run(&system, &image)?;
-        eprintln!("guest: kernel {}, {:.1} s", system.release(), verdict.elapsed.as_secs_f64());
-        match verdict.code {
-            0 => Ok(()),
-            code => bail!("the guest's task ended with code {code}"),
-        }
+        verdict(&system, &machine, &image)
+    }
+
+    /// Boots without card, with the kernel module, two NUMA nodes and a disk to swap to.
+    fn boot_kernel(&self, task: &str) -> Result<()> {
+        let system = set_up()?;
+        let folder = tempfile::tempdir()?;
+        let mut initramfs = self.initramfs(&system, task)?;
+        let module = system.build_module(&self.module, crate::kernel::MODULE)?;
+        initramfs.add(&format!("{}.ko", crate::kernel::MODULE), module);
+        let image = folder.path().join("initramfs");
+        initramfs.write(&image)?;
+        let machine = Machine {
+            memory_mib: KERNEL_MEMORY_MIB,
+            processors: 4,
+            nodes: 2,
+            swap_mib: KERNEL_SWAP_MIB,
+            iommu: false,
+            count_instructions: self.count_instructions,
+            limit: Duration::from_secs(self.limit),
+            ..Machine::default()
+        };
+        verdict(&system, &machine, &image)
     }
 
     /// The guest's file system: this very program, the firmware, the task.
@@ -122,6 +165,16 @@ impl GuestOptions {
         initramfs.add("task", task);
         add_folder(&mut initramfs, "firmware", &self.firmware)?;
         Ok(initramfs)
+    }
+}
+
+/// Runs the guest and takes its task's exit code for the verdict.
+fn verdict(system: &System, machine: &Machine, image: &Path) -> Result<()> {
+    let verdict = machine.run(system, image)?;
+    eprintln!("guest: kernel {}, {:.1} s", system.release(), verdict.elapsed.as_secs_f64());
+    match verdict.code {
+        0 => Ok(()),
+        code => bail!("the guest's task ended with code {code}"),
     }
 }
 

@@ -20,8 +20,10 @@ mod fpga;
 mod r#gen;
 mod guest;
 mod import;
+mod kernel;
 mod mutate;
 mod program;
+mod record;
 mod report;
 mod run;
 mod serve;
@@ -50,6 +52,8 @@ enum Command {
     Card(card::CardCommand),
     Fpga(fpga::FpgaCommand),
     Guest(guest::GuestCommand),
+    Kernel(kernel::KernelCommand),
+    Record(record::Record),
     Docs(docs::Docs),
     Train(train::Train),
     Import(import::Import),
@@ -73,6 +77,8 @@ fn main() -> ExitCode {
         Command::Card(card) => card.run(),
         Command::Fpga(fpga) => fpga.run(),
         Command::Guest(guest) => guest.run(),
+        Command::Kernel(kernel) => kernel.run(),
+        Command::Record(record) => record.run(),
         Command::Docs(docs) => docs.run(),
         Command::Train(train) => train.run(),
         Command::Import(import) => import.run(),

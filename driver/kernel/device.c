@@ -177,10 +177,12 @@ static int get_counters(struct rmt_shim_counters *counters)
 		return -EINVAL;
 	memset(counters->reserved, 0, sizeof(counters->reserved));
 	memset(counters->counters, 0, sizeof(counters->counters));
-	for_each_possible_cpu(cpu)
+	for_each_possible_cpu(cpu) {
+		struct rmt_hook_cpu *mine = &per_cpu_ptr(&rmt_cpus, cpu)->hooks[hook - rmt_hooks];
+
 		for (counter = 0; counter < RMT_COUNTER_COUNT; counter++)
-			counters->counters[counter] +=
-				READ_ONCE(per_cpu(rmt_cpus, cpu).hooks[hook - rmt_hooks].counters[counter]);
+			counters->counters[counter] += READ_ONCE(mine->counters[counter]);
+	}
 	counters->counters[RMT_COUNTER_UNSEEN] = hook->unseen + hook->probe.nmissed;
 	return 0;
 }

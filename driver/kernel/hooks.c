@@ -28,7 +28,7 @@ static int unfit(unsigned int index)
 	return RMT_NO_RETURN;
 }
 
-/* struct folio *swap_cache_get_folio(swp_entry_t, struct vm_area_struct *, unsigned long address) */
+/* swap_cache_get_folio(swp_entry_t, struct vm_area_struct *, unsigned long address) */
 static int swap_fault_entry(struct fprobe *probe, unsigned long entry_ip, unsigned long ret_ip,
 			    struct pt_regs *regs, void *data)
 {
@@ -70,7 +70,7 @@ static void swap_fault_exit(struct fprobe *probe, unsigned long entry_ip, unsign
 	local_irq_restore(flags);
 }
 
-/* struct folio *swapin_readahead(swp_entry_t, gfp_t, struct vm_fault *) */
+/* swapin_readahead(swp_entry_t, gfp_t, struct vm_fault *) */
 static int swapin_entry(struct fprobe *probe, unsigned long entry_ip, unsigned long ret_ip,
 			struct pt_regs *regs, void *data)
 {
@@ -96,7 +96,7 @@ static int swapin_entry(struct fprobe *probe, unsigned long entry_ip, unsigned l
 	return RMT_NO_RETURN;
 }
 
-/* struct folio *swap_cluster_readahead(swp_entry_t, gfp_t, struct mempolicy *, pgoff_t) */
+/* swap_cluster_readahead(swp_entry_t, gfp_t, struct mempolicy *, pgoff_t) */
 static int cluster_entry(struct fprobe *probe, unsigned long entry_ip, unsigned long ret_ip,
 			 struct pt_regs *regs, void *data)
 {
@@ -127,7 +127,7 @@ static u32 read_ahead_limit(struct inode *inode, u64 index, u32 wanted)
 	return max_t(u64, left, wanted);
 }
 
-/* void page_cache_ra_unbounded(struct readahead_control *, unsigned long nr, unsigned long lookahead) */
+/* page_cache_ra_unbounded(struct readahead_control *, unsigned long, unsigned long lookahead) */
 static int read_ahead_entry(struct fprobe *probe, unsigned long entry_ip, unsigned long ret_ip,
 			    struct pt_regs *regs, void *data)
 {
@@ -226,6 +226,14 @@ void rmt_hook_unregister(struct rmt_hook *hook)
 		return;
 	unregister_fprobe(&hook->probe);
 	hook->unseen += hook->probe.nmissed;
-	hook->probe.nmissed = 0;
+	/*
+	 * Unregistering leaves pointers to what it has freed; registering the same structure again
+	 * would free it once more.
+	 */
+	hook->probe = (struct fprobe){
+		.entry_handler = hook->probe.entry_handler,
+		.exit_handler = hook->probe.exit_handler,
+		.entry_data_size = hook->probe.entry_data_size,
+	};
 	hook->registered = false;
 }

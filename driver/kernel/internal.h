@@ -117,7 +117,7 @@ bool rmt_migrate_may_use(u8 mode, u32 program, u32 kernel, const struct rmt_call
 /* layout.c */
 struct rmt_layout {
 	u32 env_sd, env_src_rq, env_src_cpu, env_dst_cpu, env_dst_rq;
-	u32 env_idle, env_migration_type;
+	u32 env_idle;
 	u32 rq_nr_running, rq_nr_preferred_running, rq_cfs, rq_clock_task;
 	u32 cfs_h_nr_queued, cfs_avg, cfs_next, cfs_throttle_count;
 	u32 group_cfs_rq;

@@ -5,10 +5,10 @@
  */
 
 #include <linux/btf.h>
-#include <linux/kernel_read_file.h>
+#include <linux/err.h>
+#include <linux/fs.h>
 #include <linux/mm.h>
 #include <linux/string.h>
-#include <linux/vmalloc.h>
 
 #include "internal.h"
 
@@ -46,7 +46,6 @@ static const struct wanted wanted[] = {
 	FIELD(lb_env, dst_cpu, 4, env_dst_cpu),
 	FIELD(lb_env, dst_rq, 8, env_dst_rq),
 	FIELD(lb_env, idle, 4, env_idle),
-	FIELD(lb_env, migration_type, 4, env_migration_type),
 	FIELD(rq, nr_running, 4, rq_nr_running),
 	FIELD(rq, nr_preferred_running, 4, rq_nr_preferred_running),
 	FIELD(rq, cfs, 0, rq_cfs),
@@ -209,25 +208,49 @@ static int index_types(struct types *types, const void *data, size_t bytes)
 	return 0;
 }
 
+/* Reads a file whole, or gives an error's pointer. */
+static void *read_whole(const char *path, size_t *bytes)
+{
+	struct file *file = filp_open(path, O_RDONLY, 0);
+	size_t left;
+	char *data;
+	loff_t place = 0;
+	ssize_t got = 0;
+
+	if (IS_ERR(file))
+		return file;
+	*bytes = i_size_read(file_inode(file));
+	data = kvmalloc(*bytes, GFP_KERNEL);
+	for (left = *bytes; data && left; left -= got) {
+		got = kernel_read(file, data + place, left, &place);
+		if (got <= 0)
+			break;
+	}
+	filp_close(file, NULL);
+	if (data && !left)
+		return data;
+	kvfree(data);
+	return ERR_PTR(data ? -EIO : -ENOMEM);
+}
+
 /* Reads the places of all fields; without them the scheduler's hook cannot be used. */
 int rmt_layout_read(void)
 {
 	struct types types = {};
-	void *data = NULL;
-	ssize_t bytes;
-	size_t index;
+	size_t bytes, index;
+	void *data;
 	int error;
 
-	bytes = kernel_read_file_from_path(RMT_BTF_PATH, 0, &data, INT_MAX, NULL, READING_UNKNOWN);
-	if (bytes < 0)
-		return bytes;
+	data = read_whole(RMT_BTF_PATH, &bytes);
+	if (IS_ERR(data))
+		return PTR_ERR(data);
 	error = index_types(&types, data, bytes);
 	for (index = 0; !error && index < ARRAY_SIZE(wanted); index++)
 		if (!find_field(&types, &wanted[index]))
 			error = -ENOENT;
 	known = !error;
 	kvfree(types.places);
-	vfree(data);
+	kvfree(data);
 	return error;
 }
 

@@ -17,8 +17,6 @@
 
 /* As in the study whose features these are: warm for 0.5 ms, the scheduler's default. */
 #define RMT_WARM_NS 500000
-/* The value of enum migration_type that stands for load. */
-#define RMT_MIGRATE_LOAD 0
 
 #define RMT_FIELD(type, base, offset) (*(type *)((char *)(base) + rmt_layout.offset))
 
@@ -111,8 +109,6 @@ static bool is_forbidden(struct task_struct *task, void *env)
 
 	return !cpumask_test_cpu(dst_cpu, task->cpus_ptr) || task->on_cpu ||
 	       ((task->flags & PF_KTHREAD) && task->nr_cpus_allowed == 1) ||
-	       (task->se.sched_delayed &&
-		RMT_FIELD(u32, env, env_migration_type) != RMT_MIGRATE_LOAD) ||
 	       is_throttled(task, src_cpu) || is_throttled(task, dst_cpu);
 }
 

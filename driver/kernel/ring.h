@@ -80,6 +80,7 @@ static inline __u32 rmt_ring_slot(const struct rmt_ring *ring, __u32 tag)
 /* The place of the next event, or NULL: the ring is full, or the daemon's head is false. */
 static inline struct rmt_event *rmt_ring_reserve(const struct rmt_ring *ring)
 {
+	/* Pairs with the daemon's release of places that it has read. */
 	__u32 head = smp_load_acquire(&ring->block->event_head);
 
 	if (ring->event_tail - head > ring->mask)
@@ -91,6 +92,7 @@ static inline struct rmt_event *rmt_ring_reserve(const struct rmt_ring *ring)
 static inline bool rmt_ring_publish(struct rmt_ring *ring)
 {
 	ring->event_tail++;
+	/* Pairs with the daemon's acquire: the event is complete. */
 	smp_store_release(&ring->block->event_tail, ring->event_tail);
 	/* Pairs with the daemon's fence between "I sleep" and its last look at the tail. */
 	smp_mb();
@@ -102,6 +104,7 @@ static inline bool rmt_ring_answer(const struct rmt_ring *ring, __u32 tag, __u64
 {
 	__u64 *slot = ring->decisions[rmt_ring_slot(ring, tag)];
 
+	/* Pairs with the daemon's release: the outputs are complete. */
 	decision[0] = smp_load_acquire(&slot[0]);
 	if ((__u32)decision[0] != tag)
 		return false;
@@ -116,12 +119,14 @@ static inline bool rmt_ring_answer(const struct rmt_ring *ring, __u32 tag, __u64
 /* Writes an outcome; false when their ring is full. */
 static inline bool rmt_ring_outcome(struct rmt_ring *ring, const struct rmt_shim_outcome *outcome)
 {
+	/* Pairs with the daemon's release of places that it has read. */
 	__u32 head = smp_load_acquire(&ring->block->outcome_head);
 
 	if (ring->outcome_tail - head > ring->mask)
 		return false;
 	ring->outcomes[ring->outcome_tail & ring->mask] = *outcome;
 	ring->outcome_tail++;
+	/* Pairs with the daemon's acquire: the outcome is complete. */
 	smp_store_release(&ring->block->outcome_tail, ring->outcome_tail);
 	return true;
 }

@@ -49,6 +49,14 @@ pub enum GuestError {
         /// What is missing.
         what: String,
     },
+    /// A kernel module cannot be built.
+    #[error("the kernel module in {} does not build:\n{log}", folder.display())]
+    Module {
+        /// Where its sources are.
+        folder: PathBuf,
+        /// The end of the compiler's output.
+        log: String,
+    },
     /// A program for the guest needs a library that is not here.
     #[error("{} needs {library}, which is not on this machine", program.display())]
     NoLibrary {

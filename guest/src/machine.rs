@@ -6,6 +6,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use tempfile::NamedTempFile;
 
 use crate::error::last_lines;
 use crate::{GuestError, System};
@@ -36,10 +37,16 @@ pub struct Machine {
     pub memory_mib: u32,
     /// Processors.
     pub processors: u32,
+    /// NUMA nodes among which processors and memory are shared out evenly.
+    pub nodes: u32,
+    /// Size of a disk to swap to, MiB; 0: none. The kernel takes it for one that has seek times.
+    pub swap_mib: u32,
     /// The socket of a vfio-user server: a card behind a root port.
     pub card: Option<PathBuf>,
     /// Whether there is an IOMMU.
     pub iommu: bool,
+    /// Whether the guest's clock counts instructions: one takes 1 ns, and processors take turns.
+    pub count_instructions: bool,
     /// More words for the kernel.
     pub kernel_arguments: String,
     /// The guest must end within this time.
@@ -53,8 +60,11 @@ impl Default for Machine {
         Self {
             memory_mib: 1024,
             processors: 2,
+            nodes: 1,
+            swap_mib: 0,
             card: None,
             iommu: true,
+            count_instructions: false,
             kernel_arguments: String::new(),
             limit: Duration::from_secs(300),
             show_console: true,
@@ -70,7 +80,8 @@ impl Machine {
     /// ends by itself.
     pub fn run(&self, system: &System, initramfs: &Path) -> Result<Verdict, GuestError> {
         let begun = Instant::now();
-        let mut command = self.command(system, initramfs);
+        let swap = self.swap_file()?;
+        let mut command = self.command(system, initramfs, swap.as_ref().map(NamedTempFile::path));
         let qemu = PathBuf::from("qemu-system-x86_64");
         let mut child = command
             .stdin(Stdio::null())
@@ -95,18 +106,55 @@ impl Machine {
         Ok(Verdict { code: code / 2, console, elapsed: begun.elapsed() })
     }
 
-    fn command(&self, system: &System, initramfs: &Path) -> Command {
-        let Self { memory_mib, processors, .. } = self;
+    /// The file behind the swap disk; it goes with the value.
+    fn swap_file(&self) -> Result<Option<NamedTempFile>, GuestError> {
+        if self.swap_mib == 0 {
+            return Ok(None);
+        }
+        let file =
+            NamedTempFile::new().map_err(GuestError::file("cannot make", Path::new("swap")))?;
+        let bytes = u64::from(self.swap_mib) << 20;
+        file.as_file().set_len(bytes).map_err(GuestError::file("cannot size", file.path()))?;
+        Ok(Some(file))
+    }
+
+    fn command(&self, system: &System, initramfs: &Path, swap: Option<&Path>) -> Command {
+        let Self { memory_mib, processors, nodes, .. } = self;
         let mut command = system.qemu();
         command
-            .args(["-accel", "tcg,thread=multi", "-nographic", "-nodefaults", "-no-reboot"])
-            .args(["-smp", &processors.to_string(), "-m", &format!("{memory_mib}M")])
+            .args(["-nographic", "-nodefaults", "-no-reboot"])
+            .args([
+                "-smp",
+                &format!("{processors},sockets={nodes}"),
+                "-m",
+                &format!("{memory_mib}M"),
+            ])
             .args(["-serial", "stdio"])
-            // The card's server maps the guest's memory: without share=on it would see a stale
-            // copy and nobody would be told.
-            .args(["-object", &format!("memory-backend-memfd,id=ram,size={memory_mib}M,share=on")])
-            .args(["-machine", "q35,memory-backend=ram"])
             .args(["-device", &format!("isa-debug-exit,iobase={EXIT_PORT:#x},iosize=4")]);
+        if self.count_instructions {
+            command.args(["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off"]);
+        } else {
+            command.args(["-accel", "tcg,thread=multi"]);
+        }
+        // The card's server maps the guest's memory: without share=on it would see a stale copy
+        // and nobody would be told.
+        for node in 0..*nodes {
+            let bytes = memory_mib / nodes;
+            let memory = format!("memory-backend-memfd,id=ram{node},size={bytes}M,share=on");
+            command.args(["-object", &memory]);
+            if *nodes > 1 {
+                let (first, count) = (node * processors / nodes, processors / nodes);
+                let cpus = format!("{first}-{}", first + count - 1);
+                command
+                    .args(["-numa", &format!("node,nodeid={node},cpus={cpus},memdev=ram{node}")]);
+            }
+        }
+        let memory = if *nodes > 1 { "" } else { ",memory-backend=ram0" };
+        command.args(["-machine", &format!("q35{memory}")]);
+        if let Some(path) = swap {
+            let drive = format!("file={},if=virtio,format=raw,cache=unsafe", path.display());
+            command.args(["-drive", &drive]);
+        }
         if self.iommu {
             command.args(["-device", "intel-iommu,intremap=on,caching-mode=on"]);
         }
