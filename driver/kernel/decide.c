@@ -47,7 +47,7 @@ static void judge_window(struct rmt_cpu *cpu, unsigned int index)
 	irq_work_queue(&cpu->wake);
 }
 
-/* Counts an event that has ended as in time, late or unanswered. */
+/* Counts the end of an event, or of a call that found no place for one. */
 static void settle(struct rmt_cpu *cpu, unsigned int index, unsigned int end)
 {
 	struct rmt_window *window = &cpu->hooks[index].window;
@@ -88,26 +88,47 @@ static bool compare(struct rmt_cpu *cpu, unsigned int index, const u64 decision[
 	return true;
 }
 
-/* Settles the event that had a slot before: an answer found now is late, or of a hook that waits
- * for nothing.
+/*
+ * Settles an event whose hook has ended and that is answered, or, if it must, any: an answer found
+ * here is late, or of a hook that waits for nothing. False: it is still outstanding.
  */
-static void settle_slot(struct rmt_cpu *cpu, struct rmt_pending *pending)
+static bool settle_slot(struct rmt_cpu *cpu, struct rmt_pending *pending, bool must)
 {
+	bool waits = rmt_hooks[pending->hook].synchronous;
 	unsigned int end = RMT_COUNTER_UNANSWERED;
 	u64 decision[4];
 
 	if (pending->state == RMT_PENDING_NONE)
-		return;
+		return true;
+	if (pending->state == RMT_PENDING_OPEN && !must)
+		return false;
 	if (rmt_ring_answer(&cpu->ring, pending->tag, decision)) {
-		bool waits = rmt_hooks[pending->hook].synchronous;
-
 		end = waits ? RMT_COUNTER_LATE : RMT_COUNTER_IN_TIME;
 		/* Without the hook's end there is nothing to compare with. */
 		if (pending->state == RMT_PENDING_CLOSED || !waits)
 			compare(cpu, pending->hook, decision, pending->kernel);
+	} else if (!must) {
+		return false;
 	}
 	pending->state = RMT_PENDING_NONE;
 	settle(cpu, pending->hook, end);
+	return true;
+}
+
+/* Settles the oldest events, two at most: what a hook costs is bounded, and none stays behind. */
+static void settle_oldest(struct rmt_cpu *cpu)
+{
+	u32 tail = cpu->ring.event_tail, mask = cpu->ring.mask;
+	int steps;
+
+	for (steps = 0; steps < 2 && cpu->oldest != tail; steps++) {
+		/* The place of the event that is a whole ring behind is needed now. */
+		bool must = tail - cpu->oldest > mask;
+
+		if (!settle_slot(cpu, &cpu->pending[cpu->oldest & mask], must))
+			return;
+		cpu->oldest++;
+	}
 }
 
 /*
@@ -127,7 +148,8 @@ struct rmt_event *rmt_begin(struct rmt_cpu *cpu, unsigned int index, u64 key)
 	}
 	event = rmt_ring_reserve(&cpu->ring);
 	if (!event) {
-		count(cpu, index, RMT_COUNTER_RING_FULL);
+		/* A daemon that takes nothing any more is too late. */
+		settle(cpu, index, RMT_COUNTER_RING_FULL);
 		return NULL;
 	}
 	memset(event, 0, sizeof(*event));
@@ -143,7 +165,7 @@ void rmt_publish(struct rmt_cpu *cpu, unsigned int index, struct rmt_call *call)
 	u32 tag = rmt_ring_next_tag(&cpu->ring);
 	struct rmt_pending *pending = &cpu->pending[rmt_ring_slot(&cpu->ring, tag)];
 
-	settle_slot(cpu, pending);
+	settle_oldest(cpu);
 	pending->tag = tag;
 	pending->kernel = 0;
 	pending->hook = index;
@@ -251,7 +273,7 @@ static void settle_cpu(struct rmt_cpu *cpu)
 
 	for (slot = 0; slot <= cpu->ring.mask; slot++)
 		if (rmt_hooks[cpu->pending[slot].hook].mode == RMT_MODE_OFF)
-			settle_slot(cpu, &cpu->pending[slot]);
+			settle_slot(cpu, &cpu->pending[slot], true);
 	for (hook = 0; hook < RMT_HOOK_COUNT; hook++)
 		if (rmt_hooks[hook].mode == RMT_MODE_OFF)
 			memset(&cpu->hooks[hook].window, 0, sizeof(struct rmt_window));

@@ -58,6 +58,7 @@ struct rmt_hook_cpu {
 struct rmt_cpu {
 	struct rmt_ring ring;
 	struct rmt_pending *pending;
+	u32 oldest;		/* index of the first event that may be outstanding */
 	struct irq_work wake;
 	struct rmt_hook_cpu hooks[RMT_HOOK_COUNT];
 };
