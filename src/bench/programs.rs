@@ -48,9 +48,10 @@ fn of_action(text: &str, parameters: usize, entries: u64) -> Result<Program> {
     })
 }
 
-/// Entries for the tables that are looked up: less than half of the card's slots.
+/// Entries for the tables that are looked up: less than half of the card's slots, each with a row
+/// of parameters beside that of the default.
 pub fn entries_of(shape: &CardShape) -> u64 {
-    u64::from(shape.match_slots() / 2).min(500)
+    u64::from((shape.match_slots() / 2).min(shape.parameter_rows - 1)).min(500)
 }
 
 /// The largest product of so many rows, inputs and outputs that the card holds: 256, or what
