@@ -31,4 +31,14 @@ rmt card info
 
 echo "--- the suite"
 rmt card test --events @EVENTS@
+
+echo "--- a driver that is killed under load leaves a card that works"
+rmt card test --events 100000 --only page_prefetch &
+driver=$!
+sleep 8
+refused "kill $driver" rmt card info
+kill -9 "$driver"
+wait "$driver" || true
+rmt card test --events 50 --only can_migrate_task
+
 rmt card unbind "$card"

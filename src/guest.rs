@@ -223,7 +223,7 @@ impl VirtualCardProcess {
 
 impl Drop for VirtualCardProcess {
     fn drop(&mut self) {
-        // It may have ended with its client.
+        // It may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

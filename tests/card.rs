@@ -213,3 +213,23 @@ fn a_socket_without_a_card_names_the_command_that_starts_one() {
     let message = rmt(&["card", "info", "--socket", &socket]).fails();
     assert!(message.contains(&format!("rmt card serve --socket {socket}")), "{message}");
 }
+
+#[test]
+fn the_latencies_of_all_engines_are_printed_and_the_rtl_keeps_to_its_parts() {
+    let output = rmt(&["bench", "latency", "--events", "12", "--json"]).succeeds();
+    let result: Value = serde_json::from_str(&output).unwrap();
+    let list = result["latency"].as_array().unwrap();
+    let engines: Vec<&str> = list.iter().map(|one| one["engine"].as_str().unwrap()).collect();
+    assert_eq!(engines, ["interpreter", "JIT", "RTL", "RTL", "RTL", "RTL", "RTL", "RTL"]);
+    for one in list {
+        let ns = |name: &str| one["nanoseconds"][name].as_f64().unwrap();
+        assert!(0.0 < ns("p50") && ns("p50") <= ns("p99") && ns("p99") <= ns("max"), "{one}");
+    }
+    // The command has compared each event with the sum of its parts; here only that they are there.
+    for one in &list[2..] {
+        let cycles = |name: &str| one["cycles"][name].as_u64().unwrap();
+        let sum = cycles("host") + cycles("link") + cycles("queue") + cycles("pipeline");
+        assert!(sum.abs_diff(cycles("measured")) <= 1, "{one}");
+        assert_eq!(cycles("host") > 0, one["link"] == "IOMMU misses", "{one}");
+    }
+}

@@ -88,7 +88,7 @@ impl<D: Device> AdminQueue<D> {
         let first_word = (RING_ALIGNMENT as usize + place * DECISION_BYTES) / 8;
         let mut record = None;
         wait(&*self.device, "an admin command", || {
-            record = read_record(&self.rings, first_word, phase(index, RING_LOG2));
+            record = read_record(self.rings.words(), first_word, phase(index, RING_LOG2));
             record.is_some()
         })?;
         self.device.write(admin(COMPLETION_HEAD), 0, self.index.into());

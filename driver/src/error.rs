@@ -118,7 +118,7 @@ pub enum DriverError {
     },
     /// Another register contract.
     #[error(
-        "{name} speaks version {found} of the register contract, this driver version {expected}; use the driver that the card was generated with, or load the card anew"
+        "{name} speaks version {found} of the register contract, this driver version {expected}; use the driver that the card was generated with, or generate and load a card of this driver: rmt gen --card -o build/card"
     )]
     WrongVersion {
         /// The card.

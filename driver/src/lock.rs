@@ -4,7 +4,7 @@
 //! the owner's number, and also works for what is no VFIO device.
 
 use std::fs::{self, File};
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
@@ -42,7 +42,7 @@ impl CardLock {
             .read(true)
             .write(true)
             .open(&path)
-            .map_err(DriverError::file("cannot open", &path))?;
+            .map_err(|source| cannot_open(&path, source))?;
         if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
             let pid = fs::read_to_string(&path).unwrap_or_default().trim().to_owned();
             return Err(in_use(address, &pid));
@@ -50,6 +50,14 @@ impl CardLock {
         let write = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
         write.map_err(DriverError::file("cannot write", &path))?;
         Ok(Self { _file: file })
+    }
+}
+
+/// Another user's lock is left behind when its process ends, and only that user may take it.
+fn cannot_open(path: &Path, source: io::Error) -> DriverError {
+    match source.kind() {
+        io::ErrorKind::PermissionDenied => DriverError::NoPermission { path: path.to_owned() },
+        _ => DriverError::file("cannot open", path)(source),
     }
 }
 
@@ -77,5 +85,14 @@ mod tests {
         CardLock::take_in(folder.path(), "0000:02:00.0").unwrap();
         drop(first);
         CardLock::take_in(folder.path(), "0000:01:00.0").unwrap();
+    }
+
+    #[test]
+    fn a_lock_of_another_user_names_the_command_that_gives_it() {
+        let refused = io::ErrorKind::PermissionDenied.into();
+        let message = cannot_open(Path::new("/run/lock/x.lock"), refused).to_string();
+        assert!(message.contains("chown $USER /run/lock/x.lock"), "{message}");
+        let missing = CardLock::take_in(Path::new("/nonexistent"), "x").unwrap_err().to_string();
+        assert!(missing.contains("/nonexistent/rmt-card-x.lock"), "{missing}");
     }
 }

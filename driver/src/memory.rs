@@ -89,6 +89,7 @@ impl DmaMemory {
     }
 
     /// The words.
+    #[inline]
     pub fn words(&self) -> &[AtomicU64] {
         match &self.backing {
             Backing::Words(words) => words,
@@ -124,12 +125,26 @@ impl DmaMemory {
     }
 
     /// Writes bytes from a word on; what does not fit is cut.
+    #[inline]
     pub fn store(&self, first_word: usize, bytes: &[u8]) {
         let place = self.words().get(first_word..).unwrap_or_default();
-        for (word, chunk) in place.iter().zip(bytes.chunks(8)) {
+        let (whole, rest) = bytes.as_chunks::<8>();
+        for (word, chunk) in place.iter().zip(whole) {
+            word.store(u64::from_le_bytes(*chunk), Ordering::Relaxed);
+        }
+        if let (false, Some(word)) = (rest.is_empty(), place.get(whole.len())) {
             let mut value = [0; 8];
-            value[..chunk.len()].copy_from_slice(chunk);
+            value[..rest.len()].copy_from_slice(rest);
             word.store(u64::from_le_bytes(value), Ordering::Relaxed);
+        }
+    }
+
+    /// Writes words from a word on; where they do not all fit, none.
+    #[inline]
+    pub fn store_words<const COUNT: usize>(&self, first_word: usize, words: [u64; COUNT]) {
+        let place = self.words().get(first_word..).and_then(|place| place.first_chunk::<COUNT>());
+        for (place, word) in place.into_iter().flatten().zip(words) {
+            place.store(word, Ordering::Relaxed);
         }
     }
 
@@ -397,6 +412,10 @@ mod tests {
             memory.store(1, b"12345678abc");
             let word = |index: usize| memory.words()[index].load(Ordering::Relaxed).to_le_bytes();
             assert_eq!((&word(1), &word(2)), (b"12345678", b"abc\0\0\0\0\0"));
+            memory.store_words(510, [3, 4]);
+            memory.store_words(511, [5, 6]);
+            assert_eq!((word(510)[0], word(511)[0]), (3, 4));
+            memory.store_words(511, [0]);
             memory.store_bytes(13, b"xy");
             let mut bytes = [0; 6];
             memory.load_bytes(11, &mut bytes);

@@ -84,6 +84,8 @@ struct State<F> {
     accesses: Accesses,
     /// One for each vector that is enabled.
     interrupts: Vec<OwnedFd>,
+    /// What registers read as, whatever they hold.
+    overrides: BTreeMap<u32, u32>,
 }
 
 /// The mock.
@@ -109,6 +111,7 @@ impl<F: FnMut(&Event) -> Decision> MockCard<F> {
             next_address: 1 << 32,
             accesses: Accesses::default(),
             interrupts: Vec::new(),
+            overrides: BTreeMap::new(),
         };
         Arc::new(Self {
             state: Mutex::new(state),
@@ -131,6 +134,11 @@ impl<F: FnMut(&Event) -> Decision> MockCard<F> {
     /// Changes a word of the core, for instance a capability word.
     pub fn set_core_word(&self, address: u32, value: u64) {
         self.lock().core.insert(address, value);
+    }
+
+    /// Makes a register read as something else, as on a card of another make.
+    pub fn set_register(&self, register: Register, value: u32) {
+        self.lock().overrides.insert(register.at(0), value);
     }
 
     /// Lets time pass.
@@ -194,6 +202,9 @@ fn place_of(offset: u32) -> Option<Place> {
 
 impl<F: FnMut(&Event) -> Decision> State<F> {
     fn read(&self, offset: u32) -> u32 {
+        if let Some(&value) = self.overrides.get(&offset) {
+            return value;
+        }
         let at = |register: Register| register.at(0);
         if let Some(Place { pair, offset, page: true }) = place_of(offset)
             && offset == PAIR_STATUS.offset

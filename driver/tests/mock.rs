@@ -68,7 +68,16 @@ fn another_card_is_refused_with_the_difference() {
     let other_version = mock();
     other_version.set_core_word(1, VERSION + 1);
     let refused = Card::open(other_version).err().unwrap().to_string();
-    assert!(refused.contains("version"), "{refused}");
+    assert!(refused.contains("speaks version"), "{refused}");
+
+    let other_contract = mock();
+    let next = rmt_isa::device::VERSION + 1;
+    other_contract.set_register(rmt_isa::device::registers::VERSION, next);
+    let refused = Card::open(other_contract).err().unwrap();
+    assert!(matches!(refused, DriverError::WrongVersion { found, .. } if found == next));
+    let refused = refused.to_string();
+    assert!(refused.contains(&format!("version {next}")), "{refused}");
+    assert!(refused.contains("rmt gen --card"), "{refused}");
 
     let gone = mock();
     gone.faults.gone.store(true, Ordering::Relaxed);

@@ -1,5 +1,6 @@
 //! Boots the guest and waits for its verdict, for a bounded time.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
@@ -205,7 +206,8 @@ impl Console {
         let errors = child.stderr.take();
         let output = child.stdout.take();
         if let Some(pipe) = errors {
-            read_all(pipe, send.clone(), show);
+            // QEMU's own words are for the message of a guest that gave no verdict.
+            read_all(pipe, send.clone(), false);
         }
         if let Some(pipe) = output {
             read_all(pipe, send, show);
@@ -229,7 +231,10 @@ fn read_all(
         let mut buffer = [0; 4096];
         while let Ok(count @ 1..) = pipe.read(&mut buffer) {
             if show {
-                eprint!("{}", String::from_utf8_lossy(&buffer[..count]).replace('\r', ""));
+                // As bytes: a letter of several may be cut in two here.
+                let shown: Vec<u8> =
+                    buffer[..count].iter().copied().filter(|byte| *byte != b'\r').collect();
+                let _ = std::io::stderr().write_all(&shown);
             }
             if send.send(buffer[..count].to_vec()).is_err() {
                 return;

@@ -87,6 +87,7 @@ macro_rules! statuses {
             pub const ALL: &[Self] = &[$(Self::$name),*];
 
             /// The status of a number.
+            #[inline]
             pub const fn from_number(number: u8) -> Option<Self> {
                 match number {
                     $($number => Some(Self::$name),)*
@@ -228,6 +229,7 @@ impl Decision {
     ///
     /// # Errors
     /// [`UnknownStatus`] when the status byte has no meaning.
+    #[inline]
     pub fn from_bytes(bytes: &[u8; DECISION_BYTES]) -> Result<(Self, bool), UnknownStatus> {
         let word = |index: usize| {
             let mut word = [0; 8];

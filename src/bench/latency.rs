@@ -166,6 +166,8 @@ impl Rtl<'_> {
         };
         let config = QueueConfig {
             transport,
+            // Each ring in one page, which the IOMMU's cache holds after the first event.
+            ring_log2: 5,
             hooks: vec![program.hook.number],
             budget_microseconds: 100_000,
             ..QueueConfig::default()
@@ -200,7 +202,7 @@ impl Rtl<'_> {
                 Decision { cycles: 0, ..decision } == Decision { cycles: 0, ..expected },
                 "event {number}: the RTL decides {decision:?}, the interpreter {expected:?}"
             );
-            // The first event of a pair also fills the IOMMU's cache.
+            // The first event of a pair fills the IOMMU's cache.
             if number > 0 || self.preset.misses {
                 trips.push((self.parts(decision.cycles.into()), cycles));
             }

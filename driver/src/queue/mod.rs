@@ -21,7 +21,7 @@ use rmt_isa::device::registers::{
     LINE_BYTES, MODERATION, PAIR_CONTROL, PAIR_STATUS, RINGS,
 };
 use rmt_isa::device::ring::{inline_line, phase, slot};
-use rmt_isa::event::{DECISION_BYTES, EVENT_BYTES, Status, event_layout};
+use rmt_isa::event::{DECISION_BYTES, EVENT_BYTES, Status, WireField, event_layout};
 use rmt_isa::{Decision, Event};
 
 use crate::card::{GONE, wait};
@@ -34,6 +34,13 @@ use slots::{Owner, Slots};
 
 pub use slots::Ticket;
 
+/// Words of an event, and where its tag stands in the first of them.
+const EVENT_WORDS: usize = EVENT_BYTES / 8;
+const TAG: WireField = event_layout::TAG;
+const TAG_SHIFT: usize = 8 * TAG.offset;
+const TAG_MASK: u64 = (u32::MAX as u64) << TAG_SHIFT;
+const _: () =
+    assert!(TAG.offset + TAG.bytes <= 8 && TAG.bytes == 4, "the tag is in the first word");
 /// While decisions keep coming, the clock is read at every such poll only: 2 to this power.
 const CLOCK_POLLS_LOG2: u32 = 4;
 
@@ -221,15 +228,20 @@ impl<D: Device> QueuePair<D> {
         }
         let ticket = self.slots.take(event).ok_or(Miss::Full)?;
         self.statistics.submitted += 1;
-        let mut tagged = *event;
-        tagged.store(event_layout::TAG.offset, event_layout::TAG.bytes, ticket.card_tag().into());
         match self.config.transport {
             Transport::Ring => {
                 let place = usize::from(slot(self.event_tail, self.config.ring_log2));
-                self.events.store(place * EVENT_BYTES / 8, &tagged.bytes);
+                let mut words = event.bytes.as_chunks::<8>().0.iter();
+                let mut words: [u64; EVENT_WORDS] = std::array::from_fn(|_| {
+                    words.next().map_or(0, |word| u64::from_le_bytes(*word))
+                });
+                words[0] = words[0] & !TAG_MASK | u64::from(ticket.card_tag()) << TAG_SHIFT;
+                self.events.store_words(place * EVENT_WORDS, words);
                 self.event_tail = self.event_tail.wrapping_add(1);
             }
             Transport::Inline => {
+                let mut tagged = *event;
+                tagged.store(TAG.offset, TAG.bytes, ticket.card_tag().into());
                 let line = inline_line(self.completion_head, self.config.ring_log2);
                 let offset = INLINE.at(self.pair) + line * LINE_BYTES;
                 self.device.write_line(INLINE.bar, offset, &tagged.bytes);
@@ -257,9 +269,15 @@ impl<D: Device> QueuePair<D> {
     #[inline]
     pub fn poll(&mut self, mut sink: impl FnMut(Ended<'_>)) -> usize {
         let mut ended = 0;
-        for _ in 0..1_usize << self.config.ring_log2 {
-            let Some(record) = self.next_record() else { break };
-            ended += usize::from(self.take_record(&record, &mut sink));
+        let log2 = self.config.ring_log2;
+        let words = self.completions.words();
+        for _ in 0..1_usize << log2 {
+            let place = usize::from(slot(self.completion_head, log2)) * RECORD_WORDS;
+            let due = phase(self.completion_head, log2);
+            let Some(record) = read_record(words, place, due) else { break };
+            self.completion_head = self.completion_head.wrapping_add(1);
+            let taken = take_record(&mut self.slots, &mut self.statistics, &record, &mut sink);
+            ended += usize::from(taken);
         }
         self.tell_head();
         self.polls = self.polls.wrapping_add(1);
@@ -359,55 +377,6 @@ impl<D: Device> QueuePair<D> {
         self.device.now().as_nanos() as u64
     }
 
-    /// The next record of the completion ring, if the card has written it.
-    #[inline]
-    fn next_record(&mut self) -> Option<[u8; DECISION_BYTES]> {
-        let log2 = self.config.ring_log2;
-        let place = usize::from(slot(self.completion_head, log2));
-        let due = phase(self.completion_head, log2);
-        let record = read_record(&self.completions, place * RECORD_WORDS, due)?;
-        self.completion_head = self.completion_head.wrapping_add(1);
-        Some(record)
-    }
-
-    /// Ends the event of a record; false when it belongs to none that waits.
-    #[inline]
-    fn take_record(
-        &mut self,
-        record: &[u8; DECISION_BYTES],
-        sink: &mut impl FnMut(Ended<'_>),
-    ) -> bool {
-        let Ok((mut decision, _)) = Decision::from_bytes(record) else {
-            self.statistics.stray += 1;
-            return false;
-        };
-        match self.slots.answered(decision.tag) {
-            Owner::Waiting(ticket) => {
-                let event = self.slots.event(ticket);
-                decision.tag = event.tag();
-                let result = match decision.status {
-                    Status::Decided | Status::Abstained | Status::Missed => Ok(decision),
-                    status => Err(Miss::Refused(status)),
-                };
-                match result {
-                    Ok(_) => self.statistics.decided += 1,
-                    Err(_) => self.statistics.missed += 1,
-                }
-                sink(Ended { ticket, event, result });
-                self.slots.finish(ticket);
-                true
-            }
-            Owner::Abandoned => {
-                self.statistics.too_late += 1;
-                false
-            }
-            Owner::Nobody => {
-                self.statistics.stray += 1;
-                false
-            }
-        }
-    }
-
     /// Tells the card of taken decisions when it knows of half a ring fewer.
     #[inline]
     fn tell_head(&mut self) {
@@ -463,6 +432,47 @@ impl<D: Device> QueuePair<D> {
             Some(error) => Some(Miss::Failed(error)),
             // A number that this contract does not know comes from a card that is not well.
             None => Some(Miss::Lost),
+        }
+    }
+}
+
+/// Ends the event of a record; false when it belongs to none that waits.
+#[inline]
+fn take_record(
+    slots: &mut Slots,
+    statistics: &mut QueueStatistics,
+    record: &[u8; DECISION_BYTES],
+    sink: &mut impl FnMut(Ended<'_>),
+) -> bool {
+    let Ok((mut decision, _)) = Decision::from_bytes(record) else {
+        statistics.stray += 1;
+        return false;
+    };
+    match slots.answered(decision.tag) {
+        Owner::Waiting(ticket) => {
+            let event = slots.event(ticket);
+            decision.tag = event.tag();
+            let result = match decision.status {
+                Status::Decided | Status::Abstained | Status::Missed => {
+                    statistics.decided += 1;
+                    Ok(decision)
+                }
+                status => {
+                    statistics.missed += 1;
+                    Err(Miss::Refused(status))
+                }
+            };
+            sink(Ended { ticket, event, result });
+            slots.finish(ticket);
+            true
+        }
+        Owner::Abandoned => {
+            statistics.too_late += 1;
+            false
+        }
+        Owner::Nobody => {
+            statistics.stray += 1;
+            false
         }
     }
 }

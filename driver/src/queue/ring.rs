@@ -1,11 +1,9 @@
 //! Records in shared memory.
 
-use std::sync::atomic::{Ordering, fence};
+use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use rmt_isa::device::ring::PHASE_BIT;
 use rmt_isa::event::{DECISION_BYTES, decision_layout};
-
-use crate::memory::DmaMemory;
 
 /// Words of a record of a completion ring.
 pub const RECORD_WORDS: usize = DECISION_BYTES / 8;
@@ -18,11 +16,11 @@ const PHASE_SHIFT: u32 = 8 * decision_layout::FLAGS.offset as u32 + PHASE_BIT;
 /// phase bit in its first word sees the rest.
 #[inline]
 pub fn read_record(
-    memory: &DmaMemory,
+    memory: &[AtomicU64],
     first_word: usize,
     phase: bool,
 ) -> Option<[u8; DECISION_BYTES]> {
-    let words = memory.words().get(first_word..first_word + RECORD_WORDS)?;
+    let words = memory.get(first_word..)?.first_chunk::<RECORD_WORDS>()?;
     let first = words[0].load(Ordering::Relaxed);
     if (first >> PHASE_SHIFT & 1 == 1) != phase {
         return None;
@@ -39,21 +37,22 @@ pub fn read_record(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::memory::DmaMemory;
     use rmt_isa::event::Status;
     use rmt_isa::{Decision, device::ring::phase_of};
 
     #[test]
     fn a_record_is_there_when_its_phase_is() {
         let memory = DmaMemory::in_process(4096, 0);
-        assert_eq!(read_record(&memory, 4, true), None);
+        assert_eq!(read_record(memory.words(), 4, true), None);
         let decision =
             Decision { tag: 9, status: Status::Decided, written: 7, cycles: 6, outputs: [1, 2, 3] };
         memory.store(4, &decision.to_bytes(true));
-        let record = read_record(&memory, 4, true).unwrap();
+        let record = read_record(memory.words(), 4, true).unwrap();
         assert!(phase_of(&record));
         assert_eq!(Decision::from_bytes(&record), Ok((decision, true)));
-        assert_eq!(read_record(&memory, 4, false), None);
+        assert_eq!(read_record(memory.words(), 4, false), None);
         // Outside of the memory there is no record.
-        assert_eq!(read_record(&memory, 512, true), None);
+        assert_eq!(read_record(memory.words(), 512, true), None);
     }
 }

@@ -6,7 +6,7 @@ use rmt_isa::device::MAX_RING_LOG2;
 
 /// Bits of a tag on the card that name the slot; the others count how often it was used.
 const SLOT_BITS: u32 = MAX_RING_LOG2;
-/// No slot.
+/// No slot: more than there can be.
 const NONE: u16 = u16::MAX;
 /// No deadline yet.
 const OPEN: u64 = u64::MAX;
@@ -47,19 +47,34 @@ pub enum Owner {
     Nobody,
 }
 
+/// One slot. What is needed together stands together.
+#[derive(Clone)]
+struct Slot {
+    event: Event,
+    deadline: u64,
+    generation: u32,
+    /// Neighbours in the list of waiting slots, from the oldest to the youngest.
+    older: u16,
+    younger: u16,
+    waiting: bool,
+}
+
+impl Slot {
+    /// A tag of its last use has no owner any more.
+    #[inline]
+    fn retire(&mut self) {
+        self.generation = (self.generation + 1) & (u32::MAX >> SLOT_BITS);
+    }
+}
+
 /// All slots of a queue pair. A slot is free, waiting, or abandoned: its event has ended for the
 /// sender, but is still inside the card. Nothing here allocates after `new`.
 pub struct Slots {
-    events: Vec<Event>,
-    deadlines: Vec<u64>,
-    generations: Vec<u32>,
-    waiting: BitVec,
+    slots: Vec<Slot>,
     abandoned: BitVec,
     abandoned_count: usize,
     free: Vec<u16>,
-    /// Waiting slots from the oldest to the youngest, linked both ways.
-    older: Vec<u16>,
-    younger: Vec<u16>,
+    /// Ends of the list of waiting slots.
     oldest: u16,
     youngest: u16,
 }
@@ -67,24 +82,28 @@ pub struct Slots {
 impl Slots {
     /// Slots for `count` events, at most 2 to the power of [`SLOT_BITS`].
     pub fn new(count: usize) -> Self {
+        let slot = Slot {
+            event: Event::new(0, 0, 0),
+            deadline: 0,
+            generation: 0,
+            older: NONE,
+            younger: NONE,
+            waiting: false,
+        };
         Self {
-            events: vec![Event::new(0, 0, 0); count],
-            deadlines: vec![0; count],
-            generations: vec![0; count],
-            waiting: BitVec::repeat(false, count),
+            slots: vec![slot; count],
             abandoned: BitVec::repeat(false, count),
             abandoned_count: 0,
             free: (0..count as u16).rev().collect(),
-            older: vec![NONE; count],
-            younger: vec![NONE; count],
             oldest: NONE,
             youngest: NONE,
         }
     }
 
     /// Slots that are not free: what the card still has to answer.
+    #[inline]
     pub fn occupied(&self) -> usize {
-        self.events.len() - self.free.len()
+        self.slots.len() - self.free.len()
     }
 
     /// Events that wait.
@@ -93,6 +112,7 @@ impl Slots {
     }
 
     /// Whether no event waits.
+    #[inline]
     pub fn none_waiting(&self) -> bool {
         self.oldest == NONE
     }
@@ -100,68 +120,68 @@ impl Slots {
     /// Takes a slot for an event that has no deadline yet; `None` when all are taken.
     #[inline]
     pub fn take(&mut self, event: &Event) -> Option<Ticket> {
-        let slot = self.free.pop()?;
-        let index = usize::from(slot);
-        self.events[index] = *event;
-        self.deadlines[index] = OPEN;
-        self.waiting.set(index, true);
-        self.older[index] = self.youngest;
-        self.younger[index] = NONE;
-        match self.youngest {
-            NONE => self.oldest = slot,
-            before => self.younger[usize::from(before)] = slot,
+        let number = self.free.pop()?;
+        let older = std::mem::replace(&mut self.youngest, number);
+        match self.slots.get_mut(usize::from(older)) {
+            None => self.oldest = number,
+            Some(before) => before.younger = number,
         }
-        self.youngest = slot;
-        Some(Ticket { slot, generation: self.generations[index] })
+        let slot = &mut self.slots[usize::from(number)];
+        slot.event = *event;
+        (slot.deadline, slot.older, slot.younger, slot.waiting) = (OPEN, older, NONE, true);
+        Some(Ticket { slot: number, generation: slot.generation })
     }
 
     /// Sets when the events that have no deadline yet are late. They are the youngest.
     #[inline]
     pub fn set_open_deadlines(&mut self, deadline: u64) {
-        let mut slot = self.youngest;
-        while slot != NONE && self.deadlines[usize::from(slot)] == OPEN {
-            self.deadlines[usize::from(slot)] = deadline;
-            slot = self.older[usize::from(slot)];
+        let mut number = self.youngest;
+        while let Some(slot) = self.slots.get_mut(usize::from(number))
+            && slot.deadline == OPEN
+        {
+            slot.deadline = deadline;
+            number = slot.older;
         }
     }
 
     /// The event of a ticket that waits.
+    #[inline]
     pub fn event(&self, ticket: Ticket) -> &Event {
-        &self.events[ticket.slot()]
+        &self.slots[ticket.slot()].event
     }
 
     /// Whether the event of a ticket waits.
     pub fn is_waiting(&self, ticket: Ticket) -> bool {
-        let index = ticket.slot();
-        self.waiting.get(index).is_some_and(|bit| *bit)
-            && self.generations[index] == ticket.generation
+        let slot = self.slots.get(ticket.slot());
+        slot.is_some_and(|slot| slot.waiting && slot.generation == ticket.generation)
     }
 
     /// Whom a tag belongs to. An abandoned slot is freed.
     #[inline]
     pub fn answered(&mut self, card_tag: u32) -> Owner {
         let ticket = Ticket::of_card_tag(card_tag);
-        let index = ticket.slot();
-        if self.generations.get(index) != Some(&ticket.generation) {
+        match self.slots.get(ticket.slot()) {
+            Some(slot) if slot.generation == ticket.generation => {
+                if slot.waiting {
+                    return Owner::Waiting(ticket);
+                }
+            }
+            _ => return Owner::Nobody,
+        }
+        if !self.abandoned[ticket.slot()] {
             return Owner::Nobody;
         }
-        if self.waiting[index] {
-            return Owner::Waiting(ticket);
-        }
-        if self.abandoned[index] {
-            self.abandoned.set(index, false);
-            self.abandoned_count -= 1;
-            self.release(ticket.slot);
-            return Owner::Abandoned;
-        }
-        Owner::Nobody
+        self.abandoned.set(ticket.slot(), false);
+        self.abandoned_count -= 1;
+        self.release(ticket.slot);
+        Owner::Abandoned
     }
 
     /// Ends a waiting event that the card has answered: its slot is free.
     #[inline]
     pub fn finish(&mut self, ticket: Ticket) {
-        self.unlink(ticket.slot);
-        self.release(ticket.slot);
+        self.unlink(ticket.slot).retire();
+        self.free.push(ticket.slot);
     }
 
     /// Ends a waiting event that the card has not answered: its slot stays taken until it does.
@@ -173,9 +193,8 @@ impl Slots {
 
     /// The oldest waiting event, and when it is late.
     pub fn oldest(&self) -> Option<(Ticket, u64)> {
-        let index = usize::from(self.oldest);
-        let ticket = Ticket { slot: self.oldest, generation: *self.generations.get(index)? };
-        Some((ticket, self.deadlines[index]))
+        let slot = self.slots.get(usize::from(self.oldest))?;
+        Some((Ticket { slot: self.oldest, generation: slot.generation }, slot.deadline))
     }
 
     /// Frees the abandoned slots: the card has forgotten all events. None may wait.
@@ -187,25 +206,27 @@ impl Slots {
         self.abandoned_count = 0;
     }
 
-    fn unlink(&mut self, slot: u16) {
-        let index = usize::from(slot);
-        self.waiting.set(index, false);
-        let (older, younger) = (self.older[index], self.younger[index]);
-        match older {
-            NONE => self.oldest = younger,
-            older => self.younger[usize::from(older)] = younger,
+    /// Takes a slot out of the list.
+    #[inline]
+    fn unlink(&mut self, number: u16) -> &mut Slot {
+        let Slot { older, younger, .. } = self.slots[usize::from(number)];
+        match self.slots.get_mut(usize::from(older)) {
+            None => self.oldest = younger,
+            Some(slot) => slot.younger = younger,
         }
-        match younger {
-            NONE => self.youngest = older,
-            younger => self.older[usize::from(younger)] = older,
+        match self.slots.get_mut(usize::from(younger)) {
+            None => self.youngest = older,
+            Some(slot) => slot.older = older,
         }
+        let slot = &mut self.slots[usize::from(number)];
+        slot.waiting = false;
+        slot
     }
 
-    /// Makes a slot free; a tag of its last use has no owner any more.
-    fn release(&mut self, slot: u16) {
-        let generation = &mut self.generations[usize::from(slot)];
-        *generation = (*generation + 1) & (u32::MAX >> SLOT_BITS);
-        self.free.push(slot);
+    /// Makes a slot free.
+    fn release(&mut self, number: u16) {
+        self.slots[usize::from(number)].retire();
+        self.free.push(number);
     }
 }
 

@@ -69,8 +69,8 @@ impl VirtualCard {
     pub fn client_left(&mut self) {
         // First the card must not do anything more with it.
         self.reset();
-        self.clear_vectors();
-        self.unmap(0, u64::MAX);
+        self.memory.lock().clear();
+        self.program_vectors();
     }
 
     /// Ends it.

@@ -78,6 +78,14 @@ impl GuestMemory {
         }
     }
 
+    /// Forgets mappings, files and event descriptors: who has given them is gone. A file of the
+    /// next client may have the number of one of these.
+    pub fn clear(&mut self) {
+        self.mappings.clear();
+        self.files.clear();
+        self.vectors.clear();
+    }
+
     /// Number of mappings.
     pub fn mappings(&self) -> usize {
         self.mappings.len()
@@ -258,6 +266,21 @@ mod tests {
         assert_eq!(shared.lock().mappings(), 1);
         shared.lock().unmap(0, u64::MAX);
         assert_eq!(shared.lock().mappings(), 0);
+    }
+
+    #[test]
+    fn what_a_client_has_given_goes_with_it() {
+        let shared = SharedMemory::default();
+        let file = file_of(4096);
+        let map = || shared.lock().map(0x1000, 4096, &file, 0, true);
+        map().unwrap();
+        shared.lock().set_vector(1, Some(file_of(8)));
+        shared.lock().clear();
+        assert_eq!((shared.lock().mappings(), shared.lock().vectors().count()), (0, 0));
+        let mut card = shared.clone();
+        assert_eq!(card.read(0x1000, &mut [0; 4]), Err(DmaFault::Unmapped { address: 0x1000 }));
+        map().unwrap();
+        card.read(0x1000, &mut [0; 4]).unwrap();
     }
 
     #[test]

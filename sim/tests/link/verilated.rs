@@ -1,4 +1,4 @@
-//! The card in Verilator: the same host, thousands of events of the firmware programs.
+//! The card in Verilator: the same host, hundreds of events of the firmware programs.
 
 use std::path::Path;
 
@@ -82,6 +82,6 @@ fn firmware_programs_equal_the_interpreter_over_both_ways() {
     let shape = CardShape { stream_bits: 128, ..CardShape::small() };
     let design = rmt_core::elaborate_card(&CoreConfig::new(shape.clone())).unwrap();
     let model = VerilatedLink::model(&design, shape.stream_bits, Trace::None, &toolchain).unwrap();
-    run(&model, &shape, "page_prefetch.rmt", "traces/pages/column.test.csv.zst", 3000);
-    run(&model, &shape, "can_migrate_task.rmt", "traces/migrations.csv.zst", 2000);
+    run(&model, &shape, "page_prefetch.rmt", "traces/pages/column.test.csv.zst", 500);
+    run(&model, &shape, "can_migrate_task.rmt", "traces/migrations.csv.zst", 500);
 }

@@ -108,7 +108,7 @@ pub fn stray_access(bench: &mut Bench) -> Result<Verdict> {
     // The same by a queue pair: its ring is taken away.
     let loaded = bench.load_some(16)?;
     bench.card.install(&loaded.image.writes)?;
-    let mut decider = decider(bench, &loaded, bench.budget)?;
+    let mut decider = decider(bench, &loaded, bench.fault_budget())?;
     let device = bench.card.device().clone();
     let pair = decider.queue().pair();
     restart_with(&device, pair, || device.write(EVENT_RING, pair, UNMAPPED));
@@ -135,7 +135,7 @@ fn restart_with(device: &AnyDevice, pair: u32, change: impl FnOnce()) {
 pub fn bad_event(bench: &mut Bench) -> Result<Verdict> {
     let loaded = bench.load_some(16)?;
     bench.card.install(&loaded.image.writes)?;
-    let mut decider = decider(bench, &loaded, bench.budget)?;
+    let mut decider = decider(bench, &loaded, bench.fault_budget())?;
     let mut corrupted = loaded.events[0];
     corrupted.store(event_layout::FLAGS.offset, event_layout::FLAGS.bytes, 0xffff);
     let mut foreign = loaded.events[0];
@@ -160,7 +160,7 @@ pub fn bad_event(bench: &mut Bench) -> Result<Verdict> {
 pub fn ring_overrun(bench: &mut Bench) -> Result<Verdict> {
     let loaded = bench.load_some(16)?;
     bench.card.install(&loaded.image.writes)?;
-    let mut decider = decider(bench, &loaded, bench.budget)?;
+    let mut decider = decider(bench, &loaded, bench.fault_budget())?;
     bench.card.device().write(EVENT_TAIL, decider.queue().pair(), 0x8000);
     let answer = decider.decide(&loaded.events[0]);
     let failed = Source::Fallback(Miss::Failed(QueueError::EventOverrun));
@@ -180,7 +180,7 @@ pub fn ring_overrun(bench: &mut Bench) -> Result<Verdict> {
 pub fn bad_rings(bench: &mut Bench) -> Result<Verdict> {
     let loaded = bench.load_some(16)?;
     bench.card.install(&loaded.image.writes)?;
-    let mut decider = decider(bench, &loaded, bench.budget)?;
+    let mut decider = decider(bench, &loaded, bench.fault_budget())?;
     let device = bench.card.device().clone();
     let pair = decider.queue().pair();
     restart_with(&device, pair, || device.write(EVENT_RING, pair, UNMAPPED + 64));

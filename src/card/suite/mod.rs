@@ -160,6 +160,12 @@ impl Bench {
         loaded.with_context(|| format!("{name} does not fit the card"))
     }
 
+    /// A budget for events that the card will not answer: long enough for those that it does,
+    /// short enough to wait for.
+    fn fault_budget(&self) -> Duration {
+        self.budget / 10
+    }
+
     /// A queue configuration for a program.
     fn config(&self, program: &Program, transport: Transport) -> QueueConfig {
         QueueConfig {
