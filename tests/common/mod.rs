@@ -12,6 +12,7 @@ pub fn rmt(arguments: &[&str]) -> Rmt {
 }
 
 /// A file under firmware/.
+#[allow(dead_code, reason = "each test binary uses some of these")]
 pub fn firmware(name: &str) -> String {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("firmware").join(name).display().to_string()
 }
