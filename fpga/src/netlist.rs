@@ -127,8 +127,11 @@ impl Nets {
 
 /// Clock and enable of a flip-flop that a multiplier's register can stand for.
 fn control(cell: &Value) -> Option<Control> {
-    let parameter =
-        |name: &str| cell.get("parameters").and_then(|all| all.get(name)).and_then(Value::as_str);
+    // A text that could be a number has a blank behind it, so that it is none: `CEMUX` is "1 ".
+    let parameter = |name: &str| {
+        let value = cell.get("parameters").and_then(|all| all.get(name)).and_then(Value::as_str);
+        value.map(str::trim_end)
+    };
     let attributes = cell.get("attributes").and_then(Value::as_object);
     let has_value = attributes.is_some_and(|all| all.contains_key("init"));
     let reset = bit(cell, "LSR").filter(|bit| bit.as_str() != Some("0"));

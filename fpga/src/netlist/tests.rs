@@ -10,7 +10,7 @@ const ENABLE: u64 = 3;
 fn flip_flop(input: u64, output: u64) -> Value {
     json!({
         "type": FLIP_FLOP,
-        "parameters": { "CEMUX": "1", "CLKMUX": "CLK", "LSRMUX": "LSR", "REGSET": "RESET", "GSR": "DISABLED" },
+        "parameters": { "CEMUX": "1 ", "CLKMUX": "CLK", "LSRMUX": "LSR", "REGSET": "RESET", "GSR": "DISABLED" },
         "attributes": {},
         "port_directions": { "CLK": "input", "DI": "input", "LSR": "input", "CE": "input", "Q": "output" },
         "connections": { "CLK": [CLOCK], "DI": [input], "LSR": ["0"], "CE": ["1"], "Q": [output] },

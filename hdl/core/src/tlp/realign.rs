@@ -166,7 +166,7 @@ mod tests {
             }
             let beat = beats.last_mut().unwrap();
             let begin = (0x10 | 4 * place as u64) << BEGIN;
-            beat.user = beat.user & !(0x7f << BAR_HIT) | begin | bars << BAR_HIT;
+            beat.user = (beat.user & !(0x7f << BAR_HIT)) | begin | (bars << BAR_HIT);
             for (index, &dw) in dws.iter().enumerate() {
                 if place == 4 {
                     beats.push(Beat { user: bars << BAR_HIT, ..Beat::default() });
