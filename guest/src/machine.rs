@@ -16,6 +16,8 @@ use crate::{GuestError, System};
 const EXIT_PORT: u32 = 0xf4;
 /// QEMU's exit code for the guest's verdict 0: twice 0x10, and one.
 const EXIT_CODE_BASE: i32 = 33;
+/// The processors: the default lacks SSSE3, which the JIT's code for vectors needs.
+const PROCESSOR: &str = "Nehalem";
 /// For a reply of the card. The link breaks for good when it is exceeded: RTL is slow, and
 /// being late is the driver's business.
 const REPLY_MILLISECONDS: u32 = 600_000;
@@ -123,7 +125,7 @@ impl Machine {
         let Self { memory_mib, processors, nodes, .. } = self;
         let mut command = system.qemu();
         command
-            .args(["-nographic", "-nodefaults", "-no-reboot"])
+            .args(["-nographic", "-nodefaults", "-no-reboot", "-cpu", PROCESSOR])
             .args([
                 "-smp",
                 &format!("{processors},sockets={nodes}"),

@@ -193,3 +193,26 @@ fn summary(shim: &Shim, hook: &KernelHook) -> Result<()> {
         Some(what) => bail!("the counters do not add up: {what}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_programs_of_firmware_read_the_events_that_the_module_sends() {
+        for name in ["page_prefetch.rmt", "can_migrate_task.rmt"] {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("firmware").join(name);
+            let declared = program::load(&path).unwrap().hook;
+            let hook = KernelHook::from_number(declared.number).unwrap();
+            assert_eq!(hook.name, declared.name);
+            // The key is of every event, by whatever name.
+            for field in declared.fields.iter().filter(|field| field.offset != 8) {
+                let sent = hook
+                    .argument(&field.name)
+                    .map(|argument| (argument.field.offset, argument.field.bytes, argument.signed));
+                let read = (usize::from(field.offset), field.kind.bytes(), field.kind.signed());
+                assert_eq!(sent, Some(read), "{name}: {}", field.name);
+            }
+        }
+    }
+}
