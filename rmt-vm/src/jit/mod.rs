@@ -65,7 +65,7 @@ pub enum JitError {
     Commit(#[from] CommitError),
     /// Contents do not fit the program.
     #[error(transparent)]
-    Contents(#[from] SnapshotError),
+    Contents(#[from] Box<SnapshotError>),
     /// There is no program.
     #[error("no program is loaded; load one before events, commits and dumps")]
     NoProgram,
@@ -128,7 +128,7 @@ impl Jit {
     /// # Errors
     /// When no program is loaded or the contents do not fit it; nothing is changed then.
     pub fn replace_contents(&mut self, contents: &Contents) -> Result<(), JitError> {
-        Ok(self.loaded()?.runtime.replace_contents(contents)?)
+        Ok(self.loaded()?.runtime.replace_contents(contents).map_err(Box::new)?)
     }
 
     #[inline]

@@ -41,10 +41,22 @@ pub struct Prepared {
 pub enum HostedError {
     /// By the software engine.
     #[error(transparent)]
-    Software(#[from] SoftwareError),
+    Software(Box<SoftwareError>),
     /// By the card.
     #[error("the card cannot hold the program with this change: {0}")]
-    Card(#[from] CardError),
+    Card(Box<CardError>),
+}
+
+impl From<SoftwareError> for HostedError {
+    fn from(error: SoftwareError) -> Self {
+        Self::Software(Box::new(error))
+    }
+}
+
+impl From<CardError> for HostedError {
+    fn from(error: CardError) -> Self {
+        Self::Card(Box::new(error))
+    }
 }
 
 /// A program that runs. While it is on the card, `software` stands by with the same tables and

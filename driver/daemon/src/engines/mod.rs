@@ -22,7 +22,7 @@ pub use hosted::{Hosted, HostedError, Prepared};
 pub use software::{Software, SoftwareError, no_program};
 
 use crate::journal::SavedProgram;
-use crate::placement::{Look, Placer, Platform};
+use crate::placement::{Placer, Platform};
 use crate::protocol::{EngineName, Refusal, RefusalKind, Wish};
 
 /// How often placement and the card's health are looked at.
@@ -224,7 +224,7 @@ impl Engines {
             }
             let free = card.as_ref().is_some_and(|card| card.works() && card.tenant().is_none());
             let card_can = hosted.on_card || free && hosted.fits_card();
-            let look = std::mem::replace(&mut hosted.look, Look::default());
+            let look = std::mem::take(&mut hosted.look);
             let figures = (&*platform, &hosted.prepared.report.event);
             let engine = hosted.engine();
             let better = hosted.placer.look(figures, engine, card_can, look, now);

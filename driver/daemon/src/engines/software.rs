@@ -13,9 +13,9 @@ use crate::protocol::EngineName;
 /// A program with its state, on the interpreter or as machine code.
 pub enum Software {
     /// One instruction at a time.
-    Interpreter(Machine),
+    Interpreter(Box<Machine>),
     /// Machine code.
-    Jit(Jit),
+    Jit(Box<Jit>),
 }
 
 /// Why software does not run a program or take a change.
@@ -50,8 +50,10 @@ impl Software {
             None => State::new(program)?,
         };
         match Jit::of_state(state.clone(), limits.clone()) {
-            Ok(jit) => Ok(Self::Jit(jit)),
-            Err(JitError::Backend { .. }) => Ok(Self::Interpreter(Machine::of_state(state))),
+            Ok(jit) => Ok(Self::Jit(Box::new(jit))),
+            Err(JitError::Backend { .. }) => {
+                Ok(Self::Interpreter(Box::new(Machine::of_state(state))))
+            }
             Err(error) => Err(error.into()),
         }
     }
@@ -124,8 +126,10 @@ impl Software {
         }
         let state = self.state().clone();
         *self = match engine {
-            EngineName::Interpreter => Self::Interpreter(Machine::of_state(state)),
-            EngineName::Jit | EngineName::Card => Self::Jit(Jit::of_state(state, limits.clone())?),
+            EngineName::Interpreter => Self::Interpreter(Box::new(Machine::of_state(state))),
+            EngineName::Jit | EngineName::Card => {
+                Self::Jit(Box::new(Jit::of_state(state, limits.clone())?))
+            }
         };
         Ok(())
     }
