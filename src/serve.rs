@@ -118,12 +118,14 @@ impl Serve {
         std::fs::create_dir_all(&self.state)
             .with_context(|| format!("cannot make {}", self.state.display()))?;
         let platform = self.platform(card.as_mut())?;
-        let sources = self.sources()?;
-        let worker = Worker::start(Engines::new(card, platform, limits.clone()), sources)?;
+        let worker = Worker::start(Engines::new(card, platform, limits.clone()), Vec::new())?;
         let (plane, restored) = Plane::start(worker, &self.state, limits)?;
         let plane = Arc::new(plane);
         restored.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
         self.install(&plane)?;
+        // Events only now: none meets a daemon whose programs are not there yet.
+        let sources = self.sources()?;
+        plane.worker().ask(move |host| host.sources = sources)?;
         let policies = Policies::start(plane.clone(), config.policy)?;
         let server = Server::start(&self.socket, plane.clone(), rights)
             .with_context(|| format!("cannot listen on {}", self.socket.display()))?;
@@ -281,7 +283,7 @@ mod tests {
             assert_eq!((note, engine == EngineName::Card), (None, wish == Wish::Card));
             if !changes.is_empty() {
                 assert_eq!(
-                    engines.commit(&name, &changes).unwrap(),
+                    engines.commit(&name, &changes, None).unwrap(),
                     stays.state_mut().commit(&changes).unwrap()
                 );
             }

@@ -13,6 +13,7 @@ use rmt_isa::event::event_layout;
 use rmt_isa::program::Hook;
 use rmt_isa::shim::KernelHook;
 use rmt_isa::{Program, image};
+use rmt_vm::jit::ReadyModels;
 use rmt_vm::state::{Applied, Change, Snapshot};
 use rmt_vm::verifier::{Limits, Violation, verify};
 
@@ -172,15 +173,14 @@ impl Plane {
             Ok::<_, Refusal>((changes, swaps.then(|| state.current_program())))
         })?;
         let (changes, current) = resolved?;
-        if let Some(current) = current {
-            self.check_models(current, &changes)?;
-        }
+        let ready =
+            current.map(|current| self.ready_models(current, &changes)).transpose()?.flatten();
         let record = Record::Commit { program: program.clone(), changes };
         let mark = append(&mut journal, &record, sync)?;
         let Record::Commit { changes, .. } = record else { unreachable!("made above") };
         let committed = self.worker.ask(move |host| {
             let begun = Instant::now();
-            let applied = host.engines.commit(&program, &changes)?;
+            let applied = host.engines.commit(&program, &changes, ready)?;
             Ok::<_, Refusal>((applied, begun.elapsed()))
         });
         match committed.and_then(|committed| committed) {
@@ -250,16 +250,22 @@ impl Plane {
         Ok(Prepared { program, image: bytes.into(), report, wish, software })
     }
 
-    /// Whether the program can be verified with the models as they shall be: shapes are the same,
-    /// but other weights may overflow.
-    fn check_models(&self, mut program: Program, changes: &[Change]) -> Result<(), Refusal> {
+    /// Verifies the program with the models as they shall be (shapes are the same, but other weights
+    /// may overflow), and compiles it, outside of the way of events.
+    fn ready_models(
+        &self,
+        mut program: Program,
+        changes: &[Change],
+    ) -> Result<Option<ReadyModels>, Refusal> {
         for change in changes {
             if let Change::SwapModel { model, objects } = change {
                 let applied = objects.applied_to(&program, model);
                 program = applied.map_err(Refusal::does_not_fit)?;
             }
         }
-        verify(&program, &self.limits).map(|_| ()).map_err(|list| not_verified(&list))
+        verify(&program, &self.limits).map_err(|list| not_verified(&list))?;
+        // Without code generator the program is on the interpreter, which needs none.
+        Ok(ReadyModels::new(&program, &self.limits).ok())
     }
 
     fn do_again(&self, record: Record) -> Result<(), Refusal> {
@@ -283,7 +289,7 @@ impl Plane {
                 self.worker.ask(move |host| host.engines.remove(&program))??;
             }
             Record::Commit { program, changes } => {
-                self.worker.ask(move |host| host.engines.commit(&program, &changes))??;
+                self.worker.ask(move |host| host.engines.commit(&program, &changes, None))??;
             }
             Record::Place { program, place } => {
                 self.worker.ask(move |host| host.engines.place_program(&program, place))??;

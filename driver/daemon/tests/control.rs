@@ -10,7 +10,10 @@ use rmt_daemon::protocol::{
 use rmt_daemon::rights::Rights;
 use rmt_isa::operand::Element;
 use rmt_isa::program::Tensor;
-use rmt_vm::state::{FieldValue, ModelObjects};
+use rmt_vm::Engine as _;
+use rmt_vm::jit::{Jit, ReadyModels};
+use rmt_vm::state::{Change, FieldValue, ModelObjects};
+use rmt_vm::verifier::Limits;
 
 fn call(parameter: u64) -> Call {
     Call { action: "answer".into(), parameters: vec![parameter] }
@@ -256,4 +259,20 @@ fn a_thousand_entries_are_one_transaction() {
     println!("1,000 entries: events waited {} µs", nanoseconds / 1000);
     assert!(nanoseconds < 100_000_000, "{nanoseconds}");
     assert_eq!(answers(&daemon, &[999, 5000]), [1010, 12]);
+}
+
+/// Code that was made for one model does not decide with another.
+#[test]
+fn code_made_ahead_is_used_for_its_own_models_only() {
+    let limits = Limits::default();
+    let program = small_program();
+    let with = |values| model(values).applied_to(&program, "m").unwrap();
+    let ready = |values| ReadyModels::new(&with(values), &limits).unwrap();
+    let swap = [Change::SwapModel { model: "m".into(), objects: model([10, 20]) }];
+    for ready in [ready([10, 20]), ready([1, 1])] {
+        let mut jit = Jit::default();
+        jit.load(&program).unwrap();
+        jit.commit_ready(&swap, ready).unwrap();
+        assert_eq!(jit.run(&small_event(0, 1, 5)).unwrap().outputs[0], 51);
+    }
 }

@@ -17,6 +17,7 @@
 //!
 //! Weights, scales and trees are constants of the code. A commit that swaps a model compiles
 //! first, with the new objects, and commits after; when one of both fails, nothing happened.
+//! [`ReadyModels`] is such code, made before, by another thread.
 
 mod action;
 mod chains;
@@ -95,6 +96,31 @@ pub struct Jit {
     loaded: Option<Loaded>,
 }
 
+/// Machine code for models that a commit is going to swap, made before it: events wait for the
+/// swap then, and not for the code generator.
+pub struct ReadyModels {
+    code: Code,
+    models: Models,
+}
+
+impl ReadyModels {
+    /// Compiles a program as it will be when the models are swapped.
+    ///
+    /// # Errors
+    /// When the verifier refuses the program or the code generator fails.
+    pub fn new(program: &Program, limits: &Limits) -> Result<Self, JitError> {
+        verifier::verify(program, limits).map_err(JitError::Unverified)?;
+        let Loaded { code, runtime, .. } = Loaded::new(program)?;
+        Ok(Self { code, models: runtime.state().models().clone() })
+    }
+
+    fn is_for(&self, models: &Models) -> bool {
+        self.models.tensors() == models.tensors()
+            && self.models.scales() == models.scales()
+            && self.models.forests() == models.forests()
+    }
+}
+
 impl Default for Jit {
     fn default() -> Self {
         Self::new(Limits::default())
@@ -131,6 +157,18 @@ impl Jit {
         Ok(self.loaded()?.runtime.replace_contents(contents).map_err(Box::new)?)
     }
 
+    /// Commits, with code for the models that the changes swap; code for others is not used.
+    ///
+    /// # Errors
+    /// Those of a commit.
+    pub fn commit_ready(
+        &mut self,
+        changes: &[Change],
+        ready: ReadyModels,
+    ) -> Result<Vec<Applied>, JitError> {
+        self.loaded()?.commit(changes, Some(ready))
+    }
+
     #[inline]
     fn loaded(&mut self) -> Result<&mut Loaded, JitError> {
         self.loaded.as_mut().ok_or(JitError::NoProgram)
@@ -153,7 +191,7 @@ impl Engine for Jit {
     }
 
     fn commit(&mut self, changes: &[Change]) -> Result<Vec<Applied>, JitError> {
-        self.loaded()?.commit(changes)
+        self.loaded()?.commit(changes, None)
     }
 
     fn state(&mut self) -> Result<StateDump, JitError> {
@@ -289,8 +327,12 @@ impl Loaded {
         Status::Watchdog
     }
 
-    fn commit(&mut self, changes: &[Change]) -> Result<Vec<Applied>, JitError> {
-        let code = self.code_for(changes)?;
+    fn commit(
+        &mut self,
+        changes: &[Change],
+        ready: Option<ReadyModels>,
+    ) -> Result<Vec<Applied>, JitError> {
+        let code = self.code_for(changes, ready)?;
         let applied = self.runtime.commit(changes)?;
         if let Some(code) = code {
             self.code = code;
@@ -300,7 +342,11 @@ impl Loaded {
     }
 
     /// Code for the models as they will be when the changes are done, if they swap any.
-    fn code_for(&self, changes: &[Change]) -> Result<Option<Code>, JitError> {
+    fn code_for(
+        &self,
+        changes: &[Change],
+        ready: Option<ReadyModels>,
+    ) -> Result<Option<Code>, JitError> {
         let state = self.runtime.state();
         let program = state.program();
         let mut models: Option<Models> = None;
@@ -314,6 +360,9 @@ impl Loaded {
             }
         }
         let Some(models) = models else { return Ok(None) };
+        if let Some(ready) = ready.filter(|ready| ready.is_for(&models)) {
+            return Ok(Some(ready.code));
+        }
         let objects = Objects { program, contexts: state.contexts(), models: &models };
         compile::compile(objects, &self.isa).map(Some)
     }

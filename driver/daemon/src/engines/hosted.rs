@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 use rmt_driver::Miss;
 use rmt_isa::{Decision, Event, Program};
+use rmt_vm::jit::ReadyModels;
 use rmt_vm::state::{Applied, Change, Contents};
 use rmt_vm::verifier::{EngineKind, Limits, Report};
 
@@ -197,7 +198,8 @@ impl Hosted {
         }
     }
 
-    /// Applies all changes at one instant on every engine, or none.
+    /// Applies all changes at one instant on every engine, or none; `ready` is code for the models
+    /// that they swap.
     ///
     /// # Errors
     /// [`HostedError`]; nothing is changed.
@@ -205,10 +207,11 @@ impl Hosted {
         &mut self,
         card: Option<&mut CardEngine>,
         changes: &[Change],
+        ready: Option<ReadyModels>,
     ) -> Result<Vec<Applied>, HostedError> {
         let applied = match card {
-            Some(card) if self.on_card => self.commit_on_card(card, changes)?,
-            _ => self.prepared.software.commit(changes)?,
+            Some(card) if self.on_card => self.commit_on_card(card, changes, ready)?,
+            _ => self.prepared.software.commit(changes, ready)?,
         };
         if let Some(cache) = &mut self.cache {
             cache.clear();
@@ -221,6 +224,7 @@ impl Hosted {
         &mut self,
         card: &mut CardEngine,
         changes: &[Change],
+        ready: Option<ReadyModels>,
     ) -> Result<Vec<Applied>, HostedError> {
         let software = &mut self.prepared.software;
         let contents = changes.iter().any(changes_contents);
@@ -231,7 +235,7 @@ impl Hosted {
         let mut shall_be = software.state().clone();
         shall_be.commit(changes).map_err(SoftwareError::from)?;
         let planned = card.plan(&shall_be.current_program())?;
-        let applied = software.commit(changes)?;
+        let applied = software.commit(changes, ready)?;
         let done = match contents {
             true => card.replace_contents(&software.state().contents()),
             false => Ok(()),

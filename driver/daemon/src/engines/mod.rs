@@ -14,6 +14,7 @@ pub mod software;
 use std::time::{Duration, Instant};
 
 use rmt_isa::{Decision, Event};
+use rmt_vm::jit::ReadyModels;
 use rmt_vm::state::{Applied, Change, Contents};
 use rmt_vm::verifier::Limits;
 
@@ -172,9 +173,14 @@ impl Engines {
     ///
     /// # Errors
     /// Why not.
-    pub fn commit(&mut self, name: &str, changes: &[Change]) -> Result<Vec<Applied>, Refusal> {
+    pub fn commit(
+        &mut self,
+        name: &str,
+        changes: &[Change],
+        ready: Option<ReadyModels>,
+    ) -> Result<Vec<Applied>, Refusal> {
         let (hosted, card) = self.program(name)?;
-        hosted.commit(card, changes).map_err(Refusal::does_not_fit)
+        hosted.commit(card, changes, ready).map_err(Refusal::does_not_fit)
     }
 
     /// Places a program as wished; where that cannot be, the note says why.

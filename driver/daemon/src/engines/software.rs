@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use rmt_isa::{Decision, Event, Program};
-use rmt_vm::jit::{Jit, JitError};
+use rmt_vm::jit::{Jit, JitError, ReadyModels};
 use rmt_vm::state::{Applied, Change, CommitError, Contents, LoadError, Snapshot, SnapshotError};
 use rmt_vm::verifier::Limits;
 use rmt_vm::{Engine as _, Machine, State};
@@ -87,17 +87,27 @@ impl Software {
         }
     }
 
-    /// Applies all changes, or none.
+    /// Applies all changes, or none; `ready` is code for the models that they swap.
     ///
     /// # Errors
     /// Why they are refused.
-    pub fn commit(&mut self, changes: &[Change]) -> Result<Vec<Applied>, SoftwareError> {
+    pub fn commit(
+        &mut self,
+        changes: &[Change],
+        ready: Option<ReadyModels>,
+    ) -> Result<Vec<Applied>, SoftwareError> {
         match self {
             Self::Interpreter(machine) => Ok(machine.state_mut().commit(changes)?),
-            Self::Jit(jit) => match jit.commit(changes) {
-                Err(JitError::Commit(error)) => Err(error.into()),
-                result => Ok(result?),
-            },
+            Self::Jit(jit) => {
+                let applied = match ready {
+                    Some(ready) => jit.commit_ready(changes, ready),
+                    None => jit.commit(changes),
+                };
+                match applied {
+                    Err(JitError::Commit(error)) => Err(error.into()),
+                    result => Ok(result?),
+                }
+            }
         }
     }
 
@@ -164,7 +174,7 @@ mod tests {
                     Step::Event(event) => assert_eq!(moves.run(event), stays.run(event)),
                     Step::Commit(changes) => {
                         let expected = stays.state_mut().commit(changes).ok();
-                        assert_eq!(moves.commit(changes).ok(), expected);
+                        assert_eq!(moves.commit(changes, None).ok(), expected);
                     }
                 }
                 if number % 40 == 39 {
