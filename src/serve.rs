@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, anyhow};
 use clap::Args;
 use rmt_daemon::engines::{CardEngine, Engines};
+use rmt_daemon::log::say;
 use rmt_daemon::metrics::{Endpoint, Metrics};
 use rmt_daemon::placement::{Platform, calibrate, processor};
 use rmt_daemon::plane::Plane;
@@ -48,7 +49,7 @@ pub struct Serve {
     group: Option<String>,
     /// Settings of the card's queue and policies, TOML; docs/daemon.md shows what it may hold
     #[arg(long)]
-    config: Option<PathBuf>,
+    settings: Option<PathBuf>,
     /// Show metrics for Prometheus on this address or Unix socket
     #[arg(long)]
     metrics: Option<Endpoint>,
@@ -74,10 +75,10 @@ pub struct Serve {
     card: CardArguments,
 }
 
-/// What the configuration file holds.
+/// What the file of settings holds.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct Config {
+struct Settings {
     /// The card's queue.
     queue: QueueConfig,
     /// Policies.
@@ -97,7 +98,7 @@ impl Serve {
             signal_hook::flag::register(signal, stop.clone())?;
         }
         let begun = Instant::now();
-        let config = self.config()?;
+        let settings = self.settings()?;
         let rights = Rights::new(self.group.as_deref()).map_err(anyhow::Error::msg)?;
         let mut limits = Limits::default();
         let mut card = match self.card.open()? {
@@ -106,8 +107,8 @@ impl Serve {
                 let budget_microseconds = u32::try_from(budget.as_micros()).unwrap_or(u32::MAX);
                 let queue = match self.card.simulated() {
                     // Its time passes in calls only; a budget of real time says nothing.
-                    true => QueueConfig { budget_microseconds, ..config.queue.clone() },
-                    false => config.queue.clone(),
+                    true => QueueConfig { budget_microseconds, ..settings.queue.clone() },
+                    false => settings.queue.clone(),
                 };
                 Some(CardEngine::open(device, queue)?)
             }
@@ -121,12 +122,12 @@ impl Serve {
         let worker = Worker::start(Engines::new(card, platform, limits.clone()), Vec::new())?;
         let (plane, restored) = Plane::start(worker, &self.state, limits)?;
         let plane = Arc::new(plane);
-        restored.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+        restored.warnings.iter().for_each(|warning| say(format_args!("warning: {warning}")));
         self.install(&plane)?;
         // Events only now: none meets a daemon whose programs are not there yet.
         let sources = self.sources()?;
         plane.worker().ask(move |host| host.sources = sources)?;
-        let policies = Policies::start(plane.clone(), config.policy)?;
+        let policies = Policies::start(plane.clone(), settings.policy)?;
         let server = Server::start(&self.socket, plane.clone(), rights)
             .with_context(|| format!("cannot listen on {}", self.socket.display()))?;
         let metrics = match &self.metrics {
@@ -136,23 +137,23 @@ impl Serve {
                     .with_context(|| format!("cannot show metrics on {endpoint:?}"))?,
             ),
         };
-        eprintln!(
+        say(format_args!(
             "ready after {} ms: {} records restored; `rmt ctl --socket {} list`",
             begun.elapsed().as_millis(),
             restored.records,
             self.socket.display()
-        );
+        ));
         while !stop.load(Ordering::Relaxed) {
             std::thread::sleep(Duration::from_millis(50));
         }
-        eprintln!("stopping");
+        say("stopping");
         drop((metrics, policies, server));
         plane.save()?;
         Ok(())
     }
 
-    fn config(&self) -> Result<Config> {
-        let Some(path) = &self.config else { return Ok(Config::default()) };
+    fn settings(&self) -> Result<Settings> {
+        let Some(path) = &self.settings else { return Ok(Settings::default()) };
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("cannot read {}", path.display()))?;
         toml::from_str(&text).with_context(|| path.display().to_string())
@@ -170,7 +171,7 @@ impl Serve {
         if let Some(platform) = known.filter(fits) {
             return Ok(platform);
         }
-        eprintln!("measuring what events cost here, for {}", path.display());
+        say(format_args!("measuring what events cost here, for {}", path.display()));
         let platform = calibrate::measure(card)?;
         platform.save(&path).map_err(anyhow::Error::msg)?;
         Ok(platform)
@@ -198,7 +199,7 @@ impl Serve {
             match plane.handle(request) {
                 Ok(_) => {}
                 Err(refusal) if refusal.kind == RefusalKind::Taken => {
-                    eprintln!("{}: {refusal}", file.display());
+                    say(format_args!("{}: {refusal}", file.display()));
                 }
                 Err(refusal) => return Err(anyhow!("{}: {refusal}", file.display())),
             }
@@ -224,13 +225,13 @@ mod tests {
     use crate::card::{LatencyPreset, SimulatedDevice};
 
     #[test]
-    fn the_configuration_of_the_page_is_one() {
+    fn the_settings_of_the_page_are_some() {
         let page = include_str!("../docs/daemon.md");
         let text = page.split("```toml").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
-        let config: Config = toml::from_str(text).unwrap();
-        assert_eq!(config.queue.budget_microseconds, 500);
-        assert_eq!(config.policy[0].levels.len(), 2);
-        assert!(toml::from_str::<Config>("[cache]").is_err());
+        let settings: Settings = toml::from_str(text).unwrap();
+        assert_eq!(settings.queue.budget_microseconds, 500);
+        assert_eq!(settings.policy[0].levels.len(), 2);
+        assert!(toml::from_str::<Settings>("[cache]").is_err());
         assert!(program_and_trace("a.rmt").is_err());
     }
 

@@ -108,15 +108,8 @@ fn models() -> Result<Vec<(String, u64, Program)>> {
     Ok(models)
 }
 
-fn event(tag: u32) -> Event {
-    let random = |n: u64| rmt_isa::arithmetic::split_mix_64(u64::from(tag) * 8 + n);
-    let mut event = Event::new(programs::HOOK, tag, random(0));
-    (0..6).for_each(|n| event.store(16 + 8 * n, 8, random(1 + n as u64) & 0x0fff_0fff_0fff_0fff));
-    event
-}
-
 fn measure(card: &mut CardEngine, model: String, macs: u64, program: &Program) -> Result<Row> {
-    let events: Vec<Event> = (0..64).map(event).collect();
+    let events: Vec<Event> = (0..64).map(programs::event).collect();
     let (interpreter_ns, expected) = software(InterpreterEngine::default(), program, &events)?;
     let (jit_ns, by_jit) = software(Jit::default(), program, &events)?;
     ensure!(expected == by_jit, "{model}: interpreter and JIT differ");

@@ -5,6 +5,7 @@ use clap::Args;
 use comfy_table::{CellAlignment, Table, presets};
 use rmt_core::CoreConfig;
 use rmt_isa::card::{CardShape, lower};
+use rmt_isa::event::event_layout;
 use rmt_isa::program::{Ordering, Program};
 use rmt_isa::{Decision, Event};
 use rmt_sim::card::{Card, EvaluatedPins, Pins, TimedDecision, VerilatedPins};
@@ -159,10 +160,9 @@ fn table(figures: &[Figure]) -> Table {
 
 /// An event of random arguments for one of the tables' entries.
 fn event(tag: u32) -> Event {
-    let random = |n: u64| rmt_isa::arithmetic::split_mix_64(u64::from(tag) * 8 + n);
+    let mut event = programs::event(tag);
     // The smallest card has as many entries; those beyond are found on the others alone.
-    let mut event = Event::new(programs::HOOK, tag, random(0) % 100);
-    (0..6).for_each(|n| event.store(16 + 8 * n, 8, random(1 + n as u64) & 0x0fff_0fff_0fff_0fff));
+    event.store(event_layout::KEY.offset, event_layout::KEY.bytes, event.key() % 100);
     event
 }
 

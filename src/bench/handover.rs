@@ -12,7 +12,7 @@ use clap::{Args, ValueEnum};
 use comfy_table::{CellAlignment, Table, presets};
 use hdrhistogram::Histogram;
 use rmt_driver::shim::host::KernelSide;
-use rmt_isa::{Event, Program};
+use rmt_isa::Program;
 use rmt_vm::Engine;
 use rmt_vm::engine::InterpreterEngine;
 use rmt_vm::jit::Jit;
@@ -99,13 +99,6 @@ fn programs() -> Result<Vec<(&'static str, Program)>> {
     ])
 }
 
-fn event(number: u32) -> Event {
-    let random = |n: u64| rmt_isa::arithmetic::split_mix_64(u64::from(number) * 8 + n);
-    let mut event = Event::new(programs::HOOK, 0, random(0));
-    (0..6).for_each(|n| event.store(16 + 8 * n, 8, random(1 + n as u64) & 0x0fff_0fff_0fff_0fff));
-    event
-}
-
 fn measure<E>(mut engine: E, program: &Program, events: u32) -> Result<[Histogram<u64>; 4]>
 where
     E: Engine<Error: Send + Sync + 'static> + Send,
@@ -136,7 +129,7 @@ where
         });
         let mut sent = Vec::with_capacity(total as usize);
         for number in 0..total {
-            let event = event(number);
+            let event = programs::event(number);
             let begun = now();
             let tag = kernel.send(&event).ok_or_else(|| anyhow!("the ring is full"))?;
             let waited = Instant::now();

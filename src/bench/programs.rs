@@ -1,6 +1,7 @@
 //! The programs that `rmt bench` runs: each as small as what it measures allows.
 
 use anyhow::Result;
+use rmt_isa::Event;
 use rmt_isa::assembly::assemble;
 use rmt_isa::card::CardShape;
 use rmt_isa::operand::{Element, IntType};
@@ -8,6 +9,14 @@ use rmt_isa::program::*;
 
 /// Number of the hook that all of them serve.
 pub const HOOK: u16 = 3;
+
+/// An event with random key and arguments, the same for the same number.
+pub fn event(number: u32) -> Event {
+    let random = |n: u64| rmt_isa::arithmetic::split_mix_64(u64::from(number) * 8 + n);
+    let mut event = Event::new(HOOK, number, random(0));
+    (0..6).for_each(|n| event.store(16 + 8 * n, 8, random(1 + n as u64) & 0x0fff_0fff_0fff_0fff));
+    event
+}
 
 /// A program with one table of `entries`, keyed by the event's key; all run the one action.
 fn of_action(text: &str, parameters: usize, entries: u64) -> Result<Program> {

@@ -16,7 +16,7 @@
 //! - [`worker`], [`source`]: the way of events.
 //! - [`engines`], [`cache`], [`counters`]: programs that run.
 //! - [`placement`]: where they run; [`policy`], [`accuracy`]: entries that follow what processes do.
-//! - [`metrics`]: counters for Prometheus; [`paths`]: where files are.
+//! - [`metrics`]: counters for Prometheus; [`paths`]: where files are; [`log`]: messages.
 //!
 //! `docs/daemon.md` is the user's page.
 
@@ -27,6 +27,7 @@ pub mod counters;
 pub mod engines;
 pub mod frame;
 pub mod journal;
+pub mod log;
 pub mod metrics;
 pub mod names;
 pub mod paths;

@@ -19,6 +19,7 @@ use rmt_vm::verifier::{Limits, Violation, verify};
 
 use crate::engines::{Prepared, Software, SoftwareError};
 use crate::journal::{Journal, JournalError, Record, SavedProgram};
+use crate::log::say;
 use crate::names;
 use crate::protocol::{Answer, NamedChange, Refusal, RefusalKind, Reply, Request, Wish};
 use crate::view;
@@ -227,7 +228,7 @@ impl Plane {
             && let Err(error) = journal.rewrite(programs)
         {
             // The old one is whole and goes on.
-            eprintln!("rmt serve: {error}");
+            say(format_args!("rmt serve: {error}"));
         }
     }
 

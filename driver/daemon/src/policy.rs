@@ -18,6 +18,7 @@ use rmt_isa::program::KeySource;
 use serde::{Deserialize, Serialize};
 
 use crate::accuracy::{Seen, Watch};
+use crate::log::say;
 use crate::plane::Plane;
 use crate::protocol::{Call, EntryName, Match, NamedChange, Refusal, RefusalKind};
 
@@ -26,7 +27,7 @@ const LOOK: Duration = Duration::from_millis(100);
 /// Windows after which a key is tried at the level before.
 const TRIAL_WINDOWS: u32 = 8;
 
-/// A policy, as it stands in the configuration.
+/// A policy, as it stands in the settings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Policy {
@@ -151,7 +152,10 @@ impl Policies {
                         let message = refusal.to_string();
                         // Each obstacle once: a program that is not there yet is none.
                         if refusal.kind != RefusalKind::NotFound && *said != message {
-                            eprintln!("rmt serve: policy of `{}`: {message}", policy.program);
+                            say(format_args!(
+                                "rmt serve: policy of `{}`: {message}",
+                                policy.program
+                            ));
                             *said = message;
                         }
                     }
@@ -178,7 +182,7 @@ impl Drop for Policies {
 impl Policy {
     fn check(&self) -> Result<Vec<Call>, Refusal> {
         let refuse = |reason: String| {
-            let remedy = "mend the policy in the configuration";
+            let remedy = "mend the policy in the file of settings";
             Refusal::new(RefusalKind::DoesNotFit, reason, remedy)
         };
         if self.levels.is_empty() {

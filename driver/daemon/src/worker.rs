@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use rmt_isa::{Decision, Event};
 
 use crate::engines::Engines;
+use crate::log::say;
 use crate::protocol::{Refusal, RefusalKind};
 use crate::source::Source;
 
@@ -151,7 +152,7 @@ impl Host {
             events.clear();
             decisions.clear();
             if let Err(error) = source.take(events, BATCH) {
-                eprintln!("rmt serve: {error}");
+                say(format_args!("rmt serve: {error}"));
                 source_failures.push(error.to_string());
                 return false;
             }
