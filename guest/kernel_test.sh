@@ -166,7 +166,7 @@ for round in 1 2 3; do
     answer firmware/can_migrate_task.rmt --mode act --budget-ns 100000 --seconds 600 >/tmp/out &
     answer=$!
     until_mode can_migrate_task act
-    refused "in use" rmmod rmt_shim
+    refused "rmt_shim" rmmod rmt_shim
     sleep 1
     kill -9 $answer
     wait $answer || true
