@@ -165,7 +165,7 @@ mod tests {
                 beats.push(Beat::default());
             }
             let beat = beats.last_mut().unwrap();
-            let begin = (0x10 | 4 * place as u64) << BEGIN;
+            let begin = (0x10 | (4 * place as u64)) << BEGIN;
             beat.user = (beat.user & !(0x7f << BAR_HIT)) | begin | (bars << BAR_HIT);
             for (index, &dw) in dws.iter().enumerate() {
                 if place == 4 {
