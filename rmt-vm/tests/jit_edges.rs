@@ -7,6 +7,7 @@ use rmt_vm::conformance::parse;
 use rmt_vm::engine::InterpreterEngine;
 use rmt_vm::generate::Random;
 use rmt_vm::jit::Jit;
+use rmt_vm::state::{Change, FieldValue};
 use rmt_vm::{Engine, verifier};
 
 fn program(text: &str) -> Program {
@@ -155,6 +156,61 @@ fn instructions_are_counted_on_every_way() {
     let events = (0..16).map(|ways| {
         let mut event = Event::new(hook, 0, 0);
         event.store(16, 8, ways);
+        event
+    });
+    compare(&program, events);
+}
+
+/// Code remembers the record that it matched last; what others change, it must look up again.
+#[test]
+fn a_record_that_others_changed_is_looked_up_again() {
+    let text = "test visits\n    ld_event r1, event+8, u64\n    RMT_MATCH_CTXT r2, ctxt0, r1\n    \
+        RMT_LD_CTXT r3, ctxt0.0\n    addi r4, r3, 1\n    RMT_ST_CTXT ctxt0.0, r4\n    \
+        out out0, r2\n    out out1, r3\n    exit decided\n\
+        context {\"capacity\": 4, \"fields\": [{\"name\": \"visits\", \"kind\": \"U32\"}]}\n";
+    let program = program(text);
+    let mut jit = Jit::default();
+    jit.load(&program).unwrap();
+    let visit = |jit: &mut Jit, key| {
+        let decision = jit.run(&Event::new(program.hook.number, 0, key)).unwrap();
+        [decision.outputs[0], decision.outputs[1]]
+    };
+    assert_eq!(visit(&mut jit, 0), [0, 0], "no key is there, also not that of an unused cache");
+    assert_eq!(visit(&mut jit, 0), [1, 1]);
+    let others = jit.current_state().unwrap().contents();
+    assert_eq!(visit(&mut jit, 7), [0, 0]);
+    assert_eq!(visit(&mut jit, 7), [1, 1]);
+    jit.commit(&[Change::RemoveRecord { context: 0, key: 7 }]).unwrap();
+    assert_eq!(visit(&mut jit, 7), [0, 0]);
+    jit.commit(&[Change::PutRecord { context: 0, key: 7, fields: vec![FieldValue::Scalar(40)] }])
+        .unwrap();
+    assert_eq!(visit(&mut jit, 7), [1, 40]);
+    jit.replace_contents(&others).unwrap();
+    assert_eq!(visit(&mut jit, 7), [0, 0]);
+    assert_eq!(visit(&mut jit, 0), [1, 2]);
+}
+
+/// Lanes that are written one by one are values of their own to whoever reads them.
+#[test]
+fn lanes_written_one_by_one_are_read_as_in_the_interpreter() {
+    let text = "fields a:i64@16 b:i16@24\ntest lanes\n    ld_event r1, event+16, i64\n    \
+        ld_event r2, event+24, i16\n    addi r2, r2, 3\n    RMT_VECTOR_FILL v0, x4, i16, 9\n    \
+        RMT_VECTOR_SET v0, lane0, r1\n    RMT_VECTOR_SET v0, lane1, r2\n    \
+        RMT_SCALAR_VAL r3, v0, lane0\n    RMT_VECTOR_FILL v1, x4, i8, 0\n    \
+        RMT_VECTOR_SET v1, lane0, r2\n    RMT_VECTOR_SET v1, lane1, r2\n    \
+        RMT_VECTOR_SET v1, lane2, r2\n    RMT_VECTOR_SET v1, lane3, r2\n    \
+        RMT_VECTOR_SUM r4, v1\n    RMT_VECTOR_SUM r5, v0\n    jlti r1, 0, +1\n    \
+        RMT_VECTOR_SET v0, lane0, r2\n    RMT_SCALAR_VAL r6, v0, lane0\n    muli r5, r5, 1000\n    \
+        add r5, r5, r6\n    out out0, r3\n    out out1, r4\n    out out2, r5\n    exit decided\n";
+    let program = program(text);
+    let mut random = Random::new(3);
+    let events = (0..5000).map(|_| {
+        let mut event = Event::new(program.hook.number, 0, 0);
+        event.store(16, 8, random.bits() >> random.below(64));
+        event.store(24, 2, random.bits());
+        if random.one_in(2) {
+            event.store(16, 8, !event.load(16, 8));
+        }
         event
     });
     compare(&program, events);

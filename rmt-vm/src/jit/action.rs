@@ -72,7 +72,7 @@ pub(super) struct RecordVariables {
     pub(super) write: Variable,
 }
 
-/// A block to go to, and the instructions of the shortest way there.
+/// A block to go to, and the instructions of the way there that counts.
 type Place = (Block, u32);
 
 /// Translates one action.
@@ -91,7 +91,7 @@ pub(super) struct ActionCompiler<'a, 'f> {
     written: Variable,
     /// Instructions executed beyond those that `counted` holds.
     steps: Variable,
-    /// Instructions of the shortest way to the end of this block.
+    /// Instructions of the way that counts to the end of this block, see [`Flow`].
     counted: u32,
     /// Signatures of called functions, by number of arguments.
     signatures: [Option<SigRef>; 7],
@@ -171,6 +171,9 @@ impl ActionCompiler<'_, '_> {
             }
             if let Some(block) = blocks[pc] {
                 self.builder.switch_to_block(block);
+                // Jumps lead forwards only: all ways into the block are there.
+                self.builder.seal_block(block);
+                self.vectors.forget_lanes();
                 self.counted = flow.counted_after(pc);
             }
             let layers = self.chain(code, pc, &flow);
@@ -188,12 +191,12 @@ impl ActionCompiler<'_, '_> {
         }
     }
 
-    /// Adds what a way into a block executes more than the shortest one.
+    /// Adds what a way into a block executes more than the one that counts; it may be less.
     fn count(&mut self, already_counted: u32) {
-        let more = self.counted - already_counted;
-        if more > 0 {
+        let more = i64::from(self.counted) - i64::from(already_counted);
+        if more != 0 {
             let steps = self.builder.use_var(self.steps);
-            let steps = self.add(steps, more.into());
+            let steps = self.add(steps, more);
             self.builder.def_var(self.steps, steps);
         }
     }

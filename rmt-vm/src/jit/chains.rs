@@ -9,13 +9,9 @@ use rmt_isa::operand::{Element, Vector};
 use super::action::ActionCompiler;
 use super::flow::Flow;
 use super::kernels::chain::{CHAIN_LANES, Chain};
-use super::layers::relevant;
 use super::runtime::Function;
 use super::vectors::{CHUNK_BYTES, Small, chunk_count};
 use crate::verifier::VectorType;
-
-/// Machine vectors that hold the lanes of a chain.
-const CHUNKS: usize = 4 * CHAIN_LANES / CHUNK_BYTES;
 
 impl ActionCompiler<'_, '_> {
     /// Translates the layers that begin at `pc` if they are worth a call; how many
@@ -78,9 +74,8 @@ impl ActionCompiler<'_, '_> {
             Requantise { element, scale, .. } => {
                 let Some(scale) = self.objects.models.scales().get(scale.index()) else { return };
                 let (channels, zero_point) = (&scale.channels, scale.zero_point);
-                let relevant = |scale| relevant(scale, zero_point, element);
                 let scale = |lane: usize| channels[lane % channels.len()];
-                chain.requantise(scale, relevant, zero_point, element);
+                chain.requantise(scale, zero_point, element);
             }
             MatMul { weights, bias, .. } => {
                 let rows = usize::from(self.type_after(pc).lanes);
@@ -95,24 +90,37 @@ impl ActionCompiler<'_, '_> {
 
     /// Calls a chain; its result, of this type.
     fn call_chain(&mut self, chain: Chain, x: &Small, kind: VectorType) -> Small {
-        let mut signature = Signature::new(self.isa.default_call_conv());
-        signature.params = vec![AbiParam::new(I64); 2];
-        signature.params.extend([AbiParam::new(I8X16); CHUNKS]);
-        let signature = self.builder.import_signature(signature);
-        let chain = self.constants.chain(chain);
-        let place = Self::scratch_offset();
-        let mut arguments = vec![self.constant(chain as i64), self.add(self.frame, place as i64)];
-        for chunk in 0..CHUNKS {
-            // Registers that hold no lane are not looked at.
-            let value = *x.chunks.get(chunk).unwrap_or(&x.chunks[0]);
-            arguments.push(self.bitcast(I8X16, value));
-        }
-        let function = self.constant(Function::RunChain.address() as i64);
-        self.builder.ins().call_indirect(signature, function, &arguments);
         let lanes = usize::from(kind.lanes);
-        let chunks = (0..chunk_count(Element::I32, lanes))
-            .map(|chunk| self.load(I32X4, self.frame, place + CHUNK_BYTES * chunk))
-            .collect();
+        let to_register = chunk_count(Element::I32, lanes) == 1;
+        let mut signature = Signature::new(self.isa.default_call_conv());
+        signature.params = vec![AbiParam::new(I64)];
+        let chain = self.constants.chain(chain);
+        let mut arguments = vec![self.constant(chain as i64)];
+        let place = Self::scratch_offset();
+        let function = if to_register {
+            signature.returns = vec![AbiParam::new(I8X16)];
+            Function::RunChainToRegister
+        } else {
+            signature.params.push(AbiParam::new(I64));
+            arguments.push(self.add(self.frame, place as i64));
+            Function::RunChain
+        };
+        // What is in the registers of the other chunks does not matter.
+        for &chunk in &x.chunks {
+            signature.params.push(AbiParam::new(I8X16));
+            arguments.push(self.bitcast(I8X16, chunk));
+        }
+        let signature = self.builder.import_signature(signature);
+        let function = self.constant(function.address() as i64);
+        let call = self.builder.ins().call_indirect(signature, function, &arguments);
+        let chunks = if to_register {
+            let lanes = self.builder.inst_results(call)[0];
+            vec![self.bitcast(I32X4, lanes)]
+        } else {
+            (0..chunk_count(Element::I32, lanes))
+                .map(|chunk| self.load(I32X4, self.frame, place + CHUNK_BYTES * chunk))
+                .collect()
+        };
         self.convert(&Small { element: Element::I32, lanes, chunks }, kind.element)
     }
 }

@@ -195,8 +195,10 @@ impl ActionCompiler<'_, '_> {
         zero_point: i32,
         element: Element,
     ) -> Value {
-        let (least, most): (Vec<i32>, Vec<i32>) =
-            scales.iter().map(|&scale| relevant(scale, zero_point, element)).unzip();
+        let (least, most): (Vec<i32>, Vec<i32>) = scales
+            .iter()
+            .map(|&scale| relevant(scale, zero_point, element.min(), element.max()))
+            .unzip();
         let mut value = value;
         if most.iter().any(|&most| most != i32::MAX) {
             let most = self.chunk_constant(Element::I32, &most);
@@ -275,16 +277,16 @@ impl ActionCompiler<'_, '_> {
     }
 }
 
-/// The accumulators below which all results are the smallest of the type, and above which
-/// all are the largest.
-pub(super) fn relevant(scale: ChannelScale, zero_point: i32, element: Element) -> (i32, i32) {
+/// The accumulators below which all results saturate to the same `least`, and above which all
+/// saturate to `most`.
+pub(super) fn relevant(scale: ChannelScale, zero_point: i32, least: i32, most: i32) -> (i32, i32) {
     let result = |accumulator: i32| {
         let (multiplier, shift) = (scale.multiplier, scale.shift);
-        arithmetic::requantise(accumulator, multiplier, shift, zero_point, element)
+        arithmetic::requantise(accumulator, multiplier, shift, zero_point, Element::I32)
     };
     (
-        last_where(|x| result(x) <= element.min()).unwrap_or(i32::MIN),
-        last_where(|x| result(x) < element.max()).map_or(i32::MIN, |x| x.saturating_add(1)),
+        last_where(|x| result(x) <= least).unwrap_or(i32::MIN),
+        last_where(|x| result(x) < most).map_or(i32::MIN, |x| x.saturating_add(1)),
     )
 }
 
@@ -307,6 +309,9 @@ mod tests {
 
     #[test]
     fn relevant_accumulators_are_those_whose_results_do_not_saturate() {
+        let relevant = |scale, zero_point, element: Element| {
+            super::relevant(scale, zero_point, element.min(), element.max())
+        };
         let scale = ChannelScale { multiplier: 1 << 20, shift: 20 };
         assert_eq!(relevant(scale, 0, Element::I8), (-128, 127));
         assert_eq!(relevant(scale, 3, Element::I16), (-32771, 32764));

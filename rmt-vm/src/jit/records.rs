@@ -1,12 +1,12 @@
 //! Context records, history rings of scalars, and maps.
 //!
-//! Opening a record is a call; after that its fields are loads and stores behind the record's
+//! Opening a record is a call, unless it is the one that was opened last; after that its fields are loads and stores behind the record's
 //! address. A record that was not found is a record of zeros to readers and another one, that
 //! nobody reads, to writers: so fields need no check.
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::I64;
-use cranelift_codegen::ir::{InstBuilder, Value};
+use cranelift_codegen::ir::{BlockArg, InstBuilder, Value};
 use rmt_isa::Instruction;
 use rmt_isa::operand::{ContextId, FieldRef, MapId, Scalar};
 use std::mem::offset_of;
@@ -79,10 +79,14 @@ impl ActionCompiler<'_, '_> {
         self.builder.use_var(self.records[field.context.index()].write)
     }
 
-    /// A pointer of a [`ContextView`]; they do not change while an action runs.
+    /// Byte offset of a [`ContextView`] in the frame.
+    fn view_offset(context: ContextId) -> usize {
+        offset_of!(Frame, contexts) + size_of::<ContextView>() * context.index()
+    }
+
+    /// A pointer of a [`ContextView`] that does not change while an action runs.
     fn view(&mut self, context: ContextId, offset: usize) -> Value {
-        let view = offset_of!(Frame, contexts) + size_of::<ContextView>() * context.index();
-        self.load_constant(I64, self.frame, view + offset)
+        self.load_constant(I64, self.frame, Self::view_offset(context) + offset)
     }
 
     /// Address of the record in a slot.
@@ -100,15 +104,28 @@ impl ActionCompiler<'_, '_> {
         self.builder.def_var(record.write, write);
     }
 
+    /// Events come in runs of one key: the record that was matched last is tried first.
     fn match_record(&mut self, d: Scalar, context: ContextId, a: Scalar) {
-        let store = self.view(context, offset_of!(ContextView, store));
+        let view = Self::view_offset(context);
+        let last_record = view + offset_of!(ContextView, last_record);
         let key = self.scalar(a);
-        let found = self.call(Function::MatchRecord, &[store, key]);
+        let last_key = self.load(I64, self.frame, view + offset_of!(ContextView, last_key));
+        let record = self.load(I64, self.frame, last_record);
+        let same = self.builder.ins().icmp(IntCC::Equal, key, last_key);
+        let known = self.compare(IntCC::NotEqual, record, 0);
+        let hit = self.builder.ins().band(same, known);
+        let [search, join] = [(); 2].map(|()| self.builder.create_block());
+        let [found, was_there] = [(); 2].map(|()| self.builder.append_block_param(join, I64));
         let one = self.constant(1);
-        let was_there = self.builder.ins().band(found, one);
-        let slot = self.builder.ins().ushr(found, one);
-        let record = self.record(context, slot);
-        self.open(context, record, record);
+        let hit_arguments = [record, one].map(BlockArg::Value);
+        self.builder.ins().brif(hit, join, &hit_arguments, search, &[]);
+        self.builder.switch_to_block(search);
+        let view = self.add(self.frame, view as i64);
+        let there = self.call(Function::MatchRecord, &[view, key]);
+        let record = self.load(I64, self.frame, last_record);
+        self.builder.ins().jump(join, &[record, there].map(BlockArg::Value));
+        self.builder.switch_to_block(join);
+        self.open(context, found, found);
         self.set_scalar(d, was_there);
     }
 

@@ -16,9 +16,11 @@ use rmt_isa::limits::{MAX_ARGUMENTS, MAX_CONTEXTS, MAX_OUTPUTS, MAX_PARAMETERS};
 use rmt_isa::{Event, Helper};
 
 use super::kernels;
+#[cfg(target_arch = "x86_64")]
+use super::kernels::chain::CHAIN_LANES;
 use super::kernels::chain::Chain;
 #[cfg(target_arch = "x86_64")]
-use super::kernels::{chain::CHAIN_LANES, chain_x86::run_chain};
+use super::kernels::chain_x86::{run_chain, run_chain_to_register};
 use super::operation::{Operation, VectorFile};
 use crate::state::{
     Applied, Change, CommitError, Contents, ContextStore, MapStore, SnapshotError, State,
@@ -45,6 +47,11 @@ pub(super) struct Frame {
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub(super) struct ContextView {
+    /// The key that was matched last, and the record that it has; null after a change from
+    /// outside. While they hold, to match the key again changes nothing: it is there, and the
+    /// most recently matched one of its set.
+    pub(super) last_key: u64,
+    pub(super) last_record: *mut u64,
     /// The store, to look up records.
     pub(super) store: *mut ContextStore,
     /// The words of all records.
@@ -152,6 +159,8 @@ impl Runtime {
     pub(super) fn new(state: State) -> Self {
         let state = NonNull::from(Box::leak(Box::new(state)));
         let nothing = ContextView {
+            last_key: 0,
+            last_record: std::ptr::null_mut(),
             store: std::ptr::null_mut(),
             records: std::ptr::null_mut(),
             absent: std::ptr::null(),
@@ -183,6 +192,7 @@ impl Runtime {
                 absent,
                 // SAFETY: the box holds two records.
                 discarded: unsafe { absent.add(records.record_words()) },
+                ..nothing
             };
             spare_records.push(spare);
         }
@@ -198,14 +208,23 @@ impl Runtime {
     /// Commits to the state. No commit moves records or the list of maps: the frame's
     /// pointers stay good.
     pub(super) fn commit(&mut self, changes: &[Change]) -> Result<Vec<Applied>, CommitError> {
+        self.forget_matches();
         // SAFETY: the state is owned, and no action runs while `self` is borrowed.
         unsafe { self.state.as_mut() }.commit(changes)
     }
 
     /// Replaces the contents of contexts and maps, in place: the frame's pointers stay good.
     pub(super) fn replace_contents(&mut self, contents: &Contents) -> Result<(), SnapshotError> {
+        self.forget_matches();
         // SAFETY: the state is owned, and no action runs while `self` is borrowed.
         unsafe { self.state.as_mut() }.replace_contents(contents)
+    }
+
+    /// Before records may change by other hands than those of code.
+    fn forget_matches(&mut self) {
+        for view in &mut self.frame_mut().contexts {
+            view.last_record = std::ptr::null_mut();
+        }
     }
 
     #[inline]
@@ -259,14 +278,14 @@ macro_rules! address {
     };
 }
 
-/// `RMT_MATCH_CTXT`: `slot * 2 + was_there`.
+/// `RMT_MATCH_CTXT` of another key than the last one: whether the record was there. The view
+/// leads to it afterwards.
 ///
 /// # Safety
-/// `store` is a store of the runtime's state.
-unsafe extern "C" fn match_record(store: *mut ContextStore, key: u64) -> u64 {
-    // SAFETY: the caller's promise; compiled code holds no reference into the store.
-    let store = unsafe { &mut *store };
-    match_in(store, key, kernels::hash_key(key))
+/// `view` is a view of the running action's frame, made for a store of the runtime's state.
+unsafe extern "C" fn match_record(view: *mut ContextView, key: u64) -> u64 {
+    // SAFETY: the caller's promise; compiled code holds no reference into the frame.
+    unsafe { match_in(&mut *view, key, kernels::hash_key(key)) }
 }
 
 /// [`match_record`] with the hash computed in line.
@@ -275,16 +294,24 @@ unsafe extern "C" fn match_record(store: *mut ContextStore, key: u64) -> u64 {
 /// As [`match_record`], and the machine has SSE4.2.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "sse4.2")]
-unsafe extern "C" fn match_record_sse42(store: *mut ContextStore, key: u64) -> u64 {
-    // SAFETY: the caller's promise; compiled code holds no reference into the store.
-    let store = unsafe { &mut *store };
-    match_in(store, key, std::arch::x86_64::_mm_crc32_u64(u32::MAX.into(), key) as u32)
+unsafe extern "C" fn match_record_sse42(view: *mut ContextView, key: u64) -> u64 {
+    let hash = std::arch::x86_64::_mm_crc32_u64(u32::MAX.into(), key) as u32;
+    // SAFETY: the caller's promise; compiled code holds no reference into the frame.
+    unsafe { match_in(&mut *view, key, hash) }
 }
 
+/// # Safety
+/// The view leads to a store of the runtime's state.
 #[inline(always)]
-fn match_in(store: &mut ContextStore, key: u64, hash: u32) -> u64 {
+unsafe fn match_in(view: &mut ContextView, key: u64, hash: u32) -> u64 {
+    // SAFETY: the caller's promise; compiled code holds no reference into the store.
+    let store = unsafe { &mut *view.store };
     let (slot, was_there) = store.match_hashed(key, hash);
-    (slot as u64) << 1 | u64::from(was_there)
+    let words = store.record_words() * slot;
+    view.last_key = key;
+    // SAFETY: slots are those of the store's records.
+    view.last_record = unsafe { view.records.add(words) };
+    was_there.into()
 }
 
 /// `RMT_FIND_CTXT`: the slot, all ones when the key is absent.
@@ -388,6 +415,8 @@ pub(super) enum Function {
     RunOperation,
     /// Called with lanes in vector registers; only where [`Chain::is_possible`].
     RunChain,
+    /// As [`Self::RunChain`], for results of up to four lanes.
+    RunChainToRegister,
     Crc32c,
     SquareRoot,
     Ratio,
@@ -399,9 +428,9 @@ impl Function {
         match self {
             #[cfg(target_arch = "x86_64")]
             Self::MatchRecord if std::arch::is_x86_feature_detected!("sse4.2") => {
-                address!(match_record_sse42 as fn(*mut ContextStore, u64) -> u64)
+                address!(match_record_sse42 as fn(*mut ContextView, u64) -> u64)
             }
-            Self::MatchRecord => address!(match_record as fn(*mut ContextStore, u64) -> u64),
+            Self::MatchRecord => address!(match_record as fn(*mut ContextView, u64) -> u64),
             Self::FindRecord => address!(find_record as fn(*mut ContextStore, u64) -> u64),
             Self::MapLoad => address!(map_load as fn(*mut MapStore, u64) -> u64),
             Self::MapContains => address!(map_contains as fn(*mut MapStore, u64) -> u64),
@@ -432,8 +461,15 @@ impl Function {
                         __m128i,
                     )
             ),
+            #[cfg(target_arch = "x86_64")]
+            Self::RunChainToRegister => address!(
+                run_chain_to_register
+                    as fn(*const Chain, __m128i, __m128i, __m128i, __m128i) -> __m128i
+            ),
             #[cfg(not(target_arch = "x86_64"))]
-            Self::RunChain => unreachable!("no chain is possible on this machine"),
+            Self::RunChain | Self::RunChainToRegister => {
+                unreachable!("no chain is possible on this machine")
+            }
             Self::Crc32c => address!(helper_crc32c as fn(u64, u64) -> u64),
             Self::SquareRoot => address!(helper_square_root as fn(u64, u64) -> u64),
             Self::Ratio => address!(helper_ratio as fn(u64, u64) -> u64),

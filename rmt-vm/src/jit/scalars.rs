@@ -2,11 +2,12 @@
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{F64, I8, I16, I32, I64};
-use cranelift_codegen::ir::{BlockArg, InstBuilder, Type, Value};
+use cranelift_codegen::ir::{BlockArg, InstBuilder, InstructionData, Opcode, Type, Value};
 
 use rmt_isa::operand::{IntType, Scalar};
 use rmt_isa::{Helper, Instruction};
 use std::mem::offset_of;
+use std::ops::RangeInclusive;
 
 use super::action::{ActionCompiler, constant_memory};
 use super::runtime::{Frame, Function};
@@ -190,6 +191,49 @@ impl ActionCompiler<'_, '_> {
         }
     }
 
+    /// A range that a value of 64 bits, as a signed number, is certainly in, from how it is made.
+    pub(super) fn range(&self, value: Value) -> RangeInclusive<i64> {
+        const STEPS: u32 = 4;
+        self.range_in(value, STEPS).unwrap_or(i64::MIN..=i64::MAX)
+    }
+
+    /// [`Self::range`], `None` when it is not known after so many steps back.
+    fn range_in(&self, value: Value, steps: u32) -> Option<RangeInclusive<i64>> {
+        let dfg = &self.builder.func.dfg;
+        let instruction = dfg.value_def(dfg.resolve_aliases(value)).inst()?;
+        match dfg.insts[instruction] {
+            InstructionData::UnaryImm { opcode: Opcode::Iconst, imm } => {
+                Some(imm.bits()..=imm.bits())
+            }
+            InstructionData::Unary { opcode: Opcode::Sextend, arg } => {
+                let most = i64::MAX >> (64 - dfg.value_type(arg).bits());
+                Some(!most..=most)
+            }
+            InstructionData::Unary { opcode: Opcode::Uextend, arg } => {
+                Some(0..=i64::MAX >> (63 - dfg.value_type(arg).bits()))
+            }
+            InstructionData::Binary { opcode, args } if steps > 0 => {
+                let [a, b] = args.map(|arg| self.range_in(arg, steps - 1));
+                let (a, b) = (a?, b?);
+                let (start, end) = match opcode {
+                    Opcode::Iadd => {
+                        (a.start().checked_add(*b.start())?, a.end().checked_add(*b.end())?)
+                    }
+                    Opcode::Isub => {
+                        (a.start().checked_sub(*b.end())?, a.end().checked_sub(*b.start())?)
+                    }
+                    Opcode::Ishl if b.start() == b.end() && (0..63).contains(b.start()) => {
+                        let factor = 1_i64 << b.start();
+                        (a.start().checked_mul(factor)?, a.end().checked_mul(factor)?)
+                    }
+                    _ => return None,
+                };
+                Some(start..=end)
+            }
+            _ => None,
+        }
+    }
+
     fn binary(&mut self, operation: Binary, a: Scalar, right: Right) -> Value {
         use Binary::*;
         let (a, b) = (self.scalar(a), self.right(right));
@@ -249,6 +293,11 @@ impl ActionCompiler<'_, '_> {
             return self.divide_integers(operation, a, b);
         }
         let signed = matches!(operation, Binary::Div | Binary::Rem);
+        let least = if signed { -EXACT } else { 0 };
+        let is_exact = |range: RangeInclusive<i64>| *range.start() >= least && *range.end() < EXACT;
+        if is_exact(self.range(a)) && is_exact(self.range(b)) {
+            return self.divide_floats(operation, a, b);
+        }
         let bias = self.constant(if signed { EXACT } else { 0 });
         let (high_a, high_b) = (self.builder.ins().iadd(a, bias), self.builder.ins().iadd(b, bias));
         let either = self.builder.ins().bor(high_a, high_b);

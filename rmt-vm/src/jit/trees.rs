@@ -32,7 +32,10 @@ impl ActionCompiler<'_, '_> {
             if let TreeNode::Branch { feature, .. } = forest.nodes[node] {
                 let feature = usize::from(feature);
                 features.entry(feature).or_insert_with(|| match &place {
-                    Place::Registers(small) => self.lane(small, feature),
+                    Place::Registers(small) => match self.vectors.known_lane(a, feature) {
+                        Some(value) => self.builder.ins().ireduce(I32, value),
+                        None => self.lane(small, feature),
+                    },
                     Place::Memory(_) => {
                         self.load(I32, self.frame, Self::register_offset(a) + 4 * feature)
                     }

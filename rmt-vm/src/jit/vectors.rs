@@ -29,10 +29,26 @@ pub(super) const SMALL_LANES: usize = 32;
 /// Bytes of a machine vector.
 pub(super) const CHUNK_BYTES: usize = 16;
 
-/// Variables of the chunks of small vectors: register, element type, number of the chunk.
+/// What is known of vector registers.
 #[derive(Default)]
 pub(super) struct VectorVariables {
+    /// Variables of the chunks of small vectors: register, element type, number of the chunk.
     chunks: HashMap<(usize, Element, usize), Variable>,
+    /// Lanes of small vectors that this block has written one by one, as values of 64 bits: to
+    /// read them needs no vector, and a vector that nobody else reads is not made.
+    lanes: HashMap<usize, Vec<Option<Value>>>,
+}
+
+impl VectorVariables {
+    /// At the beginning of a block.
+    pub(super) fn forget_lanes(&mut self) {
+        self.lanes.clear();
+    }
+
+    /// A lane of a small vector, where it is known.
+    pub(super) fn known_lane(&self, register: Vector, lane: usize) -> Option<Value> {
+        self.lanes.get(&register.index())?.get(lane).copied().flatten()
+    }
 }
 
 /// A small vector.
@@ -165,6 +181,7 @@ impl ActionCompiler<'_, '_> {
     }
 
     pub(super) fn set_vector(&mut self, register: Vector, value: &Small) {
+        self.vectors.lanes.remove(&register.index());
         for (chunk, &value_of_chunk) in value.chunks.iter().enumerate() {
             let variable = self.chunk_variable(register, value.element, chunk);
             self.builder.def_var(variable, value_of_chunk);
@@ -399,20 +416,46 @@ impl ActionCompiler<'_, '_> {
             return;
         };
         let element = small.element;
-        let least = self.constant(element.min().into());
-        let most = self.constant(element.max().into());
-        let value = self.builder.ins().smin(value, most);
-        let value = self.builder.ins().smax(value, least);
-        let value = self.builder.ins().ireduce(lane_type(element), value);
-        let per_chunk = chunk_lanes(element);
-        let chunk = &mut small.chunks[lane.index() / per_chunk];
-        *chunk = self.builder.ins().insertlane(*chunk, value, (lane.index() % per_chunk) as u8);
+        let value = self.saturate(value, element);
+        let mut lanes = self.vectors.lanes.remove(&d.index()).unwrap_or_default();
+        lanes.resize(small.lanes, None);
+        lanes[lane.index()] = Some(value);
+        let narrow = self.builder.ins().ireduce(lane_type(element), value);
+        if lanes.iter().all(|&lane| lane == Some(value)) {
+            let chunk = self.builder.ins().splat(chunk_type(element), narrow);
+            small.chunks.fill(chunk);
+        } else {
+            let per_chunk = chunk_lanes(element);
+            let chunk = &mut small.chunks[lane.index() / per_chunk];
+            let place = (lane.index() % per_chunk) as u8;
+            *chunk = self.builder.ins().insertlane(*chunk, narrow, place);
+        }
         self.set_vector(d, &small);
+        self.vectors.lanes.insert(d.index(), lanes);
+    }
+
+    /// Saturates a value of 64 bits, where it may be outside the type.
+    fn saturate(&mut self, value: Value, element: Element) -> Value {
+        let (least, most) = (i64::from(element.min()), i64::from(element.max()));
+        let range = self.range(value);
+        let mut value = value;
+        if *range.end() > most {
+            let most = self.constant(most);
+            value = self.builder.ins().smin(value, most);
+        }
+        if *range.start() < least {
+            let least = self.constant(least);
+            value = self.builder.ins().smax(value, least);
+        }
+        value
     }
 
     fn get_lane(&mut self, pc: usize, d: Scalar, a: Vector, lane: Lane) {
         let value = match self.place(pc, a) {
-            Place::Registers(small) => self.lane(&small, lane.index()),
+            Place::Registers(small) => match self.vectors.known_lane(a, lane.index()) {
+                Some(value) => return self.set_scalar(d, value),
+                None => self.lane(&small, lane.index()),
+            },
             Place::Memory(_) => {
                 self.load(I32, self.frame, Self::register_offset(a) + 4 * lane.index())
             }

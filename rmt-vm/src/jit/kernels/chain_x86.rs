@@ -4,7 +4,9 @@ use std::arch::x86_64::*;
 
 use rmt_isa::operand::Element;
 
-use super::chain::{CHAIN_LANES, Chain, Layer, LongWords, PAIRS, Product, SUMS, Scales, Words};
+use super::chain::{
+    CHAIN_LANES, Chain, Dot, Layer, LongWords, PAIRS, Product, SUMS, Scales, Words,
+};
 
 /// Runs all layers. The lanes come packed in their own type, in as many of the registers as
 /// they take, and leave with 32 bits each.
@@ -23,7 +25,32 @@ pub(in crate::jit) unsafe extern "C" fn run_chain(
     x3: __m128i,
 ) {
     // SAFETY: the caller's promise.
-    let chain = unsafe { &*chain };
+    let lanes = run(unsafe { &*chain }, [x0, x1, x2, x3]);
+    // SAFETY: the caller's promise.
+    unsafe { _mm512_store_si512(out.cast(), lanes) };
+}
+
+/// As [`run_chain`], but the first four lanes come back in a register.
+///
+/// # Safety
+/// As [`run_chain`].
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+#[expect(improper_ctypes_definitions, reason = "the convention hands vectors over in registers")]
+pub(in crate::jit) unsafe extern "C" fn run_chain_to_register(
+    chain: *const Chain,
+    x0: __m128i,
+    x1: __m128i,
+    x2: __m128i,
+    x3: __m128i,
+) -> __m128i {
+    // SAFETY: the caller's promise.
+    let lanes = run(unsafe { &*chain }, [x0, x1, x2, x3]);
+    _mm512_castsi512_si128(lanes)
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+fn run(chain: &Chain, [x0, x1, x2, x3]: [__m128i; 4]) -> __m512i {
     let mut x = match chain.input {
         Element::I8 => _mm512_cvtepi8_epi32(x0),
         Element::I16 => _mm512_cvtepi16_epi32(_mm256_set_m128i(x1, x0)),
@@ -37,11 +64,13 @@ pub(in crate::jit) unsafe extern "C" fn run_chain(
         x = match layer {
             Layer::Clamp { least, most } => clamp(x, *least, *most),
             Layer::Requantise(scales) => requantise(x, scales),
-            Layer::Product(product) => multiply(x, product),
+            Layer::Product(product) => multiply(pairs(x), product),
+            Layer::Dot(dot) => multiply_row(pairs(x), dot),
+            Layer::ScaledProduct(layers) => multiply(scaled_pairs(x, &layers.0), &layers.1),
+            Layer::ScaledDot(layers) => multiply_row(scaled_pairs(x, &layers.0), &layers.1),
         };
     }
-    // SAFETY: the caller's promise.
-    unsafe { _mm512_store_si512(out.cast(), x) };
+    x
 }
 
 #[inline]
@@ -64,19 +93,38 @@ fn clamp(x: __m512i, least: i32, most: i32) -> __m512i {
     _mm512_max_epi32(_mm512_min_epi32(x, _mm512_set1_epi32(most)), _mm512_set1_epi32(least))
 }
 
-/// See [`rmt_isa::arithmetic::requantise`]: accumulators are cut to the range whose results
-/// fit 32 bits.
+/// See [`rmt_isa::arithmetic::requantise`].
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn requantise(x: __m512i, scales: &Scales) -> __m512i {
     const ODD: u16 = 0xaaaa;
+    let [even, odd] = scaled(x, scales);
+    let x = _mm512_mask_blend_epi32(ODD, even, _mm512_slli_epi64::<32>(odd));
+    match &scales.correction {
+        None => x,
+        Some(correction) => {
+            let x = _mm512_add_epi32(x, _mm512_set1_epi32(correction.zero_point));
+            clamp(x, correction.least, correction.most)
+        }
+    }
+}
+
+/// [`requantise`] without a correction, then [`pairs`].
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+fn scaled_pairs(x: __m512i, scales: &Scales) -> __m512i {
+    let [even, odd] = scaled(x, scales);
+    _mm512_mask_blend_epi16(SECOND_OF_FOUR, even, _mm512_slli_epi64::<16>(odd))
+}
+
+/// Even and odd lanes, scaled and rounded. Accumulators are first cut to the range whose
+/// results fit 32 bits.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn scaled(x: __m512i, scales: &Scales) -> [__m512i; 2] {
     let x = _mm512_min_epi32(x, words(&scales.relevant_most));
     let x = _mm512_max_epi32(x, words(&scales.relevant_least));
-    let even = scale(x, scales, 0);
-    let odd = scale(_mm512_srli_epi64::<32>(x), scales, 1);
-    let x = _mm512_mask_blend_epi32(ODD, even, _mm512_slli_epi64::<32>(odd));
-    let x = _mm512_add_epi32(x, _mm512_set1_epi32(scales.zero_point));
-    clamp(x, scales.least, scales.most)
+    [scale(x, scales, 0), scale(_mm512_srli_epi64::<32>(x), scales, 1)]
 }
 
 /// The low 32 bits of each word of 64, scaled and rounded; `odd`: by the scales of odd lanes.
@@ -88,22 +136,32 @@ fn scale(x: __m512i, scales: &Scales, odd: usize) -> __m512i {
     _mm512_srav_epi64(rounded, long_words(&scales.shifts[odd]))
 }
 
+/// The second 16 bits of each word of 64.
+const SECOND_OF_FOUR: u32 = 0x2222_2222;
+
+/// Neighbouring lanes, of which 16 bits matter, as pairs in the even lanes; the odd lanes hold
+/// what is left over.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+fn pairs(x: __m512i) -> __m512i {
+    _mm512_mask_blend_epi16(SECOND_OF_FOUR, x, _mm512_srli_epi64::<16>(x))
+}
+
 /// For each pair of inputs the order that brings it to all lanes.
 static PLACES: [Words; PAIRS] = {
     let mut places = [Words([0; CHAIN_LANES]); PAIRS];
     let mut pair = 0;
     while pair < PAIRS {
-        places[pair] = Words([pair as i32; CHAIN_LANES]);
+        places[pair] = Words([2 * pair as i32; CHAIN_LANES]);
         pair += 1;
     }
     places
 };
 
-/// Lanes have 16 bits that matter; four sums hide the latency of the additions.
+/// Four sums hide the latency of the additions.
 #[inline]
-#[target_feature(enable = "avx512f,avx512vnni")]
-fn multiply(x: __m512i, product: &Product) -> __m512i {
-    let inputs = _mm512_castsi256_si512(_mm512_cvtepi32_epi16(x));
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+fn multiply(inputs: __m512i, product: &Product) -> __m512i {
     let zero = _mm512_setzero_si512();
     let mut sums = [words(&product.bias), zero, zero, zero];
     let blocks = product.pairs.chunks_exact(SUMS).zip(PLACES.chunks_exact(SUMS));
@@ -115,4 +173,17 @@ fn multiply(x: __m512i, product: &Product) -> __m512i {
     }
     let [a, b, c, d] = sums;
     _mm512_add_epi32(_mm512_add_epi32(a, b), _mm512_add_epi32(c, d))
+}
+
+/// One row: its products are added up across the lanes, to lane 0.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+fn multiply_row(inputs: __m512i, dot: &Dot) -> __m512i {
+    let products = _mm512_dpwssd_epi32(words(&dot.bias), inputs, words(&dot.pairs));
+    let high = _mm512_extracti64x4_epi64::<1>(products);
+    let sums = _mm256_add_epi32(_mm512_castsi512_si256(products), high);
+    let sums = _mm_add_epi32(_mm256_castsi256_si128(sums), _mm256_extracti128_si256::<1>(sums));
+    // Odd lanes are zero.
+    let sum = _mm_add_epi32(sums, _mm_shuffle_epi32::<0b10>(sums));
+    _mm512_castsi128_si512(sum)
 }
