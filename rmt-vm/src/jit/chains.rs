@@ -90,37 +90,28 @@ impl ActionCompiler<'_, '_> {
 
     /// Calls a chain; its result, of this type.
     fn call_chain(&mut self, chain: Chain, x: &Small, kind: VectorType) -> Small {
-        let lanes = usize::from(kind.lanes);
-        let to_register = chunk_count(Element::I32, lanes) == 1;
         let mut signature = Signature::new(self.isa.default_call_conv());
-        signature.params = vec![AbiParam::new(I64)];
+        signature.params = vec![AbiParam::new(I64); 2];
+        signature.returns = vec![AbiParam::new(I8X16)];
         let chain = self.constants.chain(chain);
-        let mut arguments = vec![self.constant(chain as i64)];
         let place = Self::scratch_offset();
-        let function = if to_register {
-            signature.returns = vec![AbiParam::new(I8X16)];
-            Function::RunChainToRegister
-        } else {
-            signature.params.push(AbiParam::new(I64));
-            arguments.push(self.add(self.frame, place as i64));
-            Function::RunChain
-        };
+        let mut arguments = vec![self.constant(chain as i64), self.add(self.frame, place as i64)];
         // What is in the registers of the other chunks does not matter.
         for &chunk in &x.chunks {
             signature.params.push(AbiParam::new(I8X16));
             arguments.push(self.bitcast(I8X16, chunk));
         }
         let signature = self.builder.import_signature(signature);
-        let function = self.constant(function.address() as i64);
+        let function = self.constant(Function::RunChain.address() as i64);
         let call = self.builder.ins().call_indirect(signature, function, &arguments);
-        let chunks = if to_register {
-            let lanes = self.builder.inst_results(call)[0];
-            vec![self.bitcast(I32X4, lanes)]
-        } else {
-            (0..chunk_count(Element::I32, lanes))
-                .map(|chunk| self.load(I32X4, self.frame, place + CHUNK_BYTES * chunk))
-                .collect()
-        };
+        let first = self.builder.inst_results(call)[0];
+        let lanes = usize::from(kind.lanes);
+        let chunks = (0..chunk_count(Element::I32, lanes))
+            .map(|chunk| match chunk {
+                0 => self.bitcast(I32X4, first),
+                _ => self.load(I32X4, self.frame, place + CHUNK_BYTES * chunk),
+            })
+            .collect();
         self.convert(&Small { element: Element::I32, lanes, chunks }, kind.element)
     }
 }

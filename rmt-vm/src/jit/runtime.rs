@@ -20,7 +20,7 @@ use super::kernels;
 use super::kernels::chain::CHAIN_LANES;
 use super::kernels::chain::Chain;
 #[cfg(target_arch = "x86_64")]
-use super::kernels::chain_x86::{run_chain, run_chain_to_register};
+use super::kernels::chain_x86::run_chain;
 use super::operation::{Operation, VectorFile};
 use crate::state::{
     Applied, Change, CommitError, Contents, ContextStore, MapStore, SnapshotError, State,
@@ -415,8 +415,6 @@ pub(super) enum Function {
     RunOperation,
     /// Called with lanes in vector registers; only where [`Chain::is_possible`].
     RunChain,
-    /// As [`Self::RunChain`], for results of up to four lanes.
-    RunChainToRegister,
     Crc32c,
     SquareRoot,
     Ratio,
@@ -459,17 +457,10 @@ impl Function {
                         __m128i,
                         __m128i,
                         __m128i,
-                    )
-            ),
-            #[cfg(target_arch = "x86_64")]
-            Self::RunChainToRegister => address!(
-                run_chain_to_register
-                    as fn(*const Chain, __m128i, __m128i, __m128i, __m128i) -> __m128i
+                    ) -> __m128i
             ),
             #[cfg(not(target_arch = "x86_64"))]
-            Self::RunChain | Self::RunChainToRegister => {
-                unreachable!("no chain is possible on this machine")
-            }
+            Self::RunChain => unreachable!("no chain is possible on this machine"),
             Self::Crc32c => address!(helper_crc32c as fn(u64, u64) -> u64),
             Self::SquareRoot => address!(helper_square_root as fn(u64, u64) -> u64),
             Self::Ratio => address!(helper_ratio as fn(u64, u64) -> u64),

@@ -140,7 +140,7 @@ impl Scales {
         self.relevant_most = Words(cuts.map(|(_, most)| most));
         let result = |scale: ChannelScale, accumulator: i32| {
             let product = i64::from(accumulator) * i64::from(scale.multiplier);
-            (product + (1 << (scale.shift - 1)) >> scale.shift) + i64::from(zero_point)
+            ((product + (1 << (scale.shift - 1))) >> scale.shift) + i64::from(zero_point)
         };
         // Results grow with their accumulators: those at both ends tell for all between.
         let exact = channels.iter().zip(cuts).all(|(&scale, (first, last))| {

@@ -9,7 +9,10 @@ use super::chain::{
 };
 
 /// Runs all layers. The lanes come packed in their own type, in as many of the registers as
-/// they take, and leave with 32 bits each.
+/// they take, and leave with 32 bits each: the first four in a register, all of them in `out`.
+///
+/// It is one function, as functions of its own with vectors as operands would hand them over in
+/// memory.
 ///
 /// # Safety
 /// The machine has AVX-512 F, BW and VNNI (`Chain::is_possible`), `chain` leads to a chain and
@@ -23,34 +26,9 @@ pub(in crate::jit) unsafe extern "C" fn run_chain(
     x1: __m128i,
     x2: __m128i,
     x3: __m128i,
-) {
-    // SAFETY: the caller's promise.
-    let lanes = run(unsafe { &*chain }, [x0, x1, x2, x3]);
-    // SAFETY: the caller's promise.
-    unsafe { _mm512_store_si512(out.cast(), lanes) };
-}
-
-/// As [`run_chain`], but the first four lanes come back in a register.
-///
-/// # Safety
-/// As [`run_chain`].
-#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-#[expect(improper_ctypes_definitions, reason = "the convention hands vectors over in registers")]
-pub(in crate::jit) unsafe extern "C" fn run_chain_to_register(
-    chain: *const Chain,
-    x0: __m128i,
-    x1: __m128i,
-    x2: __m128i,
-    x3: __m128i,
 ) -> __m128i {
     // SAFETY: the caller's promise.
-    let lanes = run(unsafe { &*chain }, [x0, x1, x2, x3]);
-    _mm512_castsi512_si128(lanes)
-}
-
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-fn run(chain: &Chain, [x0, x1, x2, x3]: [__m128i; 4]) -> __m512i {
+    let chain = unsafe { &*chain };
     let mut x = match chain.input {
         Element::I8 => _mm512_cvtepi8_epi32(x0),
         Element::I16 => _mm512_cvtepi16_epi32(_mm256_set_m128i(x1, x0)),
@@ -70,7 +48,9 @@ fn run(chain: &Chain, [x0, x1, x2, x3]: [__m128i; 4]) -> __m512i {
             Layer::ScaledDot(layers) => multiply_row(scaled_pairs(x, &layers.0), &layers.1),
         };
     }
-    x
+    // SAFETY: the caller's promise.
+    unsafe { _mm512_store_si512(out.cast(), x) };
+    _mm512_castsi512_si128(x)
 }
 
 #[inline]
