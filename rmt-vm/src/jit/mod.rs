@@ -171,7 +171,11 @@ impl Jit {
 
     #[inline]
     fn loaded(&mut self) -> Result<&mut Loaded, JitError> {
-        self.loaded.as_mut().ok_or(JitError::NoProgram)
+        // No `ok_or`: it would make an error, and drop it, for each event.
+        match &mut self.loaded {
+            Some(loaded) => Ok(loaded),
+            None => Err(JitError::NoProgram),
+        }
     }
 }
 
