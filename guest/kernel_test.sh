@@ -4,19 +4,6 @@
 set -e
 cd /
 say() { echo "--- $*"; }
-refused() { # refused WORD COMMAND...: the command must fail with a message that contains WORD
-    word="$1"
-    shift
-    if "$@" >/tmp/out 2>&1; then
-        echo "not refused: $*"
-        return 1
-    fi
-    grep -q "$word" /tmp/out || {
-        cat /tmp/out
-        return 1
-    }
-    sed 's/^/    /' /tmp/out
-}
 # The daemon's part. It must not wait behind the load that it decides about.
 answer() {
     # shellcheck disable=SC2016  # $$ is the new shell's

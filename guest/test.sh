@@ -3,19 +3,6 @@
 # runs the driver's suite. Every refusal must name its remedy.
 set -e
 cd /
-refused() { # refused WORD COMMAND...: the command must fail with a message that contains WORD
-    word="$1"
-    shift
-    if "$@" >/tmp/out 2>&1; then
-        echo "not refused: $*"
-        return 1
-    fi
-    grep -q "$word" /tmp/out || {
-        cat /tmp/out
-        return 1
-    }
-    sed 's/^/    /' /tmp/out
-}
 
 rmt card list
 card="$(lspci -D -d 1af4:10f5 | cut -d' ' -f1)"

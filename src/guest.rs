@@ -12,6 +12,8 @@ use crate::r#gen::ConfigArguments;
 
 /// Where the set-up goes when `RMT_TOOLS` does not say.
 const TOOLS: &str = ".tools";
+/// What stands before both tests.
+const COMMON: &str = include_str!("../guest/common.sh");
 /// What the guest runs with `rmt guest test`: every line is shown, the first that fails ends it.
 const TEST: &str = include_str!("../guest/test.sh");
 /// The same for the kernel module.
@@ -98,10 +100,12 @@ impl GuestCommand {
                 Ok(())
             }
             Action::Test { options, kernel: true, decisions, .. } => {
-                options.boot_kernel(&KERNEL_TEST.replace("@DECISIONS@", &decisions.to_string()))
+                let test = KERNEL_TEST.replace("@DECISIONS@", &decisions.to_string());
+                options.boot_kernel(&format!("{COMMON}{test}"))
             }
             Action::Test { options, events, .. } => {
-                options.boot(&TEST.replace("@EVENTS@", &events.to_string()))
+                let test = TEST.replace("@EVENTS@", &events.to_string());
+                options.boot(&format!("{COMMON}{test}"))
             }
             Action::Run { options, kernel: true, command } => options.boot_kernel(&command),
             Action::Run { options, command, .. } => options.boot(&command),

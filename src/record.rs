@@ -14,30 +14,12 @@ use rmt_isa::shim::KernelHook;
 use rmt_isa::shim::control::{Counter, Mode, Settings};
 use rmt_isa::shim::hooks::CAN_MIGRATE_TASK;
 use rmt_isa::shim::layout::{Outcome, outcome_layout};
+use rmt_learn::quantise::migration::{DELTA_FAULTS, FEATURE_NAMES};
 
 use crate::{kernel, program};
 
 /// A sleep ends after this time at the latest, to look at clock and command.
 const SLEEP: Duration = Duration::from_millis(50);
-/// The studies' features, in their order, and what `rmt train` wants beside them.
-const MIGRATION_COLUMNS: &[&str] = &[
-    "src_non_pref_nr",
-    "delta_hot",
-    "cpu_idle",
-    "cpu_not_idle",
-    "cpu_newly_idle",
-    "same_node",
-    "prefer_src",
-    "prefer_dst",
-    "src_len",
-    "src_load",
-    "dst_load",
-    "dst_len",
-    "delta_faults",
-    "total_faults",
-    "extra_fails",
-    "buddy_hot",
-];
 
 /// Record what a hook of the kernel sees, and what the kernel decides.
 ///
@@ -149,6 +131,12 @@ impl Record {
     }
 }
 
+/// The study's features in their order, each ratio by what it is made of.
+fn migration_columns() -> impl Iterator<Item = &'static str> {
+    let (ratio, others) = FEATURE_NAMES.split_at(DELTA_FAULTS + 1);
+    ratio.iter().chain(&["total_faults"]).chain(others).copied()
+}
+
 /// The rows so far.
 struct Table<'r> {
     hook: &'static KernelHook,
@@ -164,7 +152,8 @@ impl<'r> Table<'r> {
     fn new(hook: &'static KernelHook, phase: &'r str) -> Self {
         let names: Vec<&str> = hook.arguments.iter().map(|row| row.field.name).collect();
         let header = if *hook == CAN_MIGRATE_TASK {
-            format!("phase,pid,{},hard_pass,can_migrate", MIGRATION_COLUMNS.join(","))
+            let columns: Vec<_> = migration_columns().collect();
+            format!("phase,pid,{},hard_pass,can_migrate", columns.join(","))
         } else if hook.argument("vpn").is_some() {
             format!("time_us,pid,{}", names.join(","))
         } else {
@@ -188,7 +177,7 @@ impl<'r> Table<'r> {
         let is_migration = *self.hook == CAN_MIGRATE_TASK;
         if is_migration {
             let _ = write!(self.text, "{},{key}", self.phase);
-            for name in MIGRATION_COLUMNS {
+            for name in migration_columns() {
                 self.argument(name, &event);
             }
             let hard_pass = u8::from(outcome.flags & outcome_layout::FORBIDDEN == 0);

@@ -61,20 +61,6 @@ impl Resources {
             block_rams: count("DP16KD") + count("PDPW16KD"),
         }
     }
-
-    /// Of cells of the 7-series as yosys names them. Half blocks of RAM count for two to a block.
-    pub fn of_xc7_cells(cells: &BTreeMap<String, u64>) -> Self {
-        let sum = |names: &[&str]| names.iter().filter_map(|name| cells.get(*name)).sum::<u64>();
-        Self {
-            luts: sum(&["LUT1", "LUT2", "LUT3", "LUT4", "LUT5", "LUT6", "SRL16E", "SRLC32E"])
-                + 4 * sum(&["RAM32M", "RAM64M"])
-                + 2 * sum(&["RAM32X1D", "RAM64X1D"])
-                + 4 * sum(&["RAM128X1D"]),
-            flip_flops: sum(&["FDRE", "FDSE", "FDCE", "FDPE"]),
-            multipliers: sum(&["DSP48E1"]),
-            block_rams: sum(&["RAMB36E1"]) + sum(&["RAMB18E1"]).div_ceil(2),
-        }
-    }
 }
 
 /// Resources that a part lacks: name, needed, there.

@@ -42,6 +42,36 @@ pub struct Program {
     pub source: String,
 }
 
+impl Program {
+    /// The smallest program with this code: its only table runs its only action on every event.
+    /// For measurements and tests; what the code names beside three outputs is to be added.
+    pub fn of_action(name: &str, hook: u16, code: Vec<Instruction>) -> Self {
+        let output = |n| Output { name: format!("o{n}"), kind: IntType::U64, label: Label::Public };
+        Self {
+            name: name.into(),
+            hook: Hook { name: "hook".into(), number: hook, fields: vec![] },
+            outputs: (0..3).map(output).collect(),
+            tables: vec![Table {
+                name: "always".into(),
+                kind: MatchKind::Exact,
+                key: vec![],
+                capacity: 1,
+                actions: vec![0],
+                default: Some(ActionCall { action: 0, parameters: vec![] }),
+                entries: vec![],
+            }],
+            actions: vec![Action {
+                name: "act".into(),
+                parameters: vec![],
+                arguments: 0,
+                lines: vec![0; code.len()],
+                code,
+            }],
+            ..Self::default()
+        }
+    }
+}
+
 /// The hook that a program serves and the fields of its events.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Hook {

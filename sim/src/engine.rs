@@ -63,22 +63,6 @@ impl<P: Pins> CardEngine<P> {
     }
 }
 
-/// Whether a change is to what events write.
-fn changes_contents(change: &Change) -> bool {
-    match change {
-        Change::AddEntry { .. }
-        | Change::ChangeEntry { .. }
-        | Change::RemoveEntry { .. }
-        | Change::SetDefault { .. }
-        | Change::SwapModel { .. } => false,
-        Change::PutRecord { .. }
-        | Change::RemoveRecord { .. }
-        | Change::StoreMap { .. }
-        | Change::RemoveMapKey { .. }
-        | Change::ClearMap { .. } => true,
-    }
-}
-
 impl<P: Pins> rmt_vm::Engine for CardEngine<P> {
     type Error = CardEngineError;
 
@@ -101,7 +85,7 @@ impl<P: Pins> rmt_vm::Engine for CardEngine<P> {
 
     fn commit(&mut self, changes: &[Change]) -> Result<Vec<Applied>, CardEngineError> {
         let loaded = self.loaded.as_mut().ok_or(CardEngineError::NoProgram)?;
-        if changes.iter().any(changes_contents) {
+        if changes.iter().any(Change::is_to_contents) {
             return Err(CardEngineError::Contents);
         }
         let mut state = loaded.machine.state().clone();

@@ -34,18 +34,8 @@ fn reason_to_skip(case: &Case, shape: &CardShape) -> Option<String> {
     if let Some(missing) = code.find(|instruction| !shape.executes_opcode(instruction.opcode())) {
         return Some(format!("the card has no `{}`", missing.info().mnemonic));
     }
-    let contents = |change: &Change| {
-        matches!(
-            change,
-            Change::PutRecord { .. }
-                | Change::RemoveRecord { .. }
-                | Change::StoreMap { .. }
-                | Change::RemoveMapKey { .. }
-                | Change::ClearMap { .. }
-        )
-    };
     let commits_contents = case.steps.iter().any(|step| match &step.action {
-        StepAction::Commit { changes, .. } => changes.iter().any(contents),
+        StepAction::Commit { changes, .. } => changes.iter().any(Change::is_to_contents),
         _ => false,
     });
     commits_contents.then(|| "it commits records or map contents".into())

@@ -30,31 +30,15 @@ fn of_action(text: &str, parameters: usize, entries: u64) -> Result<Program> {
         priority: 0,
         call: call(key),
     };
-    Ok(Program {
-        name: "bench".into(),
-        hook: Hook { name: "hook".into(), number: HOOK, fields: vec![] },
-        outputs: (0..3)
-            .map(|n| Output { name: format!("o{n}"), kind: IntType::U64, label: Label::Public })
-            .collect(),
-        actions: vec![Action {
-            name: "act".into(),
-            parameters: (0..parameters).map(parameter).collect(),
-            arguments: 0,
-            lines: vec![0; code.len()],
-            code,
-        }],
-        tables: vec![Table {
-            name: "t".into(),
-            kind: MatchKind::Exact,
-            key: if entries == 0 { vec![] } else { vec![key] },
-            capacity: entries.max(1) as u32,
-            actions: vec![0],
-            default: Some(call(0)),
-            entries: (0..entries).map(entry).collect(),
-        }],
-        models: vec!["m".into()],
-        ..Program::default()
-    })
+    let mut program = Program::of_action("bench", HOOK, code);
+    program.actions[0].parameters = (0..parameters).map(parameter).collect();
+    let table = &mut program.tables[0];
+    table.key = if entries == 0 { vec![] } else { vec![key] };
+    table.capacity = entries.max(1) as u32;
+    table.default = Some(call(0));
+    table.entries = (0..entries).map(entry).collect();
+    program.models.push("m".into());
+    Ok(program)
 }
 
 /// Entries for the tables that are looked up: less than half of the card's slots, each with a row

@@ -71,7 +71,8 @@ fn garbage_oversized_and_broken_frames_cost_the_client_its_connection_only() {
         let mut stream = connect();
         _ = stream.write_all(&bytes);
     }
-    // They came faster than the daemon can see that they are gone: until then it is full, and says so.
+    // They came faster than the daemon can see that they are gone: until then it is full, and
+    // says so.
     let begun = Instant::now();
     while let Err(error) = daemon.client().ask(&Request::List) {
         assert!(begun.elapsed() < LEFT, "{error}");

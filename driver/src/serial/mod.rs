@@ -259,16 +259,8 @@ impl<L: Line> State<L> {
 
     fn answer_read(&mut self, request: &Request, memory: &ProcessMemory) {
         let bytes = 4 * request.dws as usize;
-        let mut completion = Completion {
-            completer: HOST_ID,
-            status: CompletionStatus::UnsupportedRequest,
-            byte_count: request.byte_count() as u32,
-            lower_address: (request.first_byte() & 0x7f) as u8,
-            requester: request.requester,
-            tag: request.tag,
-            poisoned: false,
-            data: Vec::new(),
-        };
+        let refused = CompletionStatus::UnsupportedRequest;
+        let mut completion = Completion::of(request, HOST_ID, refused);
         let Some((memory, offset)) = memory.find(request.address, bytes) else {
             return self.send(&encode(0, &Packet::Completion(completion).to_dws()));
         };

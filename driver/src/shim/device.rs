@@ -80,7 +80,7 @@ impl ShimControl {
     /// When there is no such hook.
     pub fn counters(&self, hook: u16) -> Result<[u64; Counter::ALL.len()], ShimError> {
         let mut record = [0; counters_layout::COUNTERS_BYTES];
-        record[..2].copy_from_slice(&hook.to_le_bytes());
+        record[counters_layout::HOOK_OFFSET..][..2].copy_from_slice(&hook.to_le_bytes());
         self.call(Ioctl::GetCounters, hook, &mut record)?;
         let mut counters = [0; Counter::ALL.len()];
         let words = record[counters_layout::COUNTERS_OFFSET..].chunks_exact(8);

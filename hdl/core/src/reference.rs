@@ -1,37 +1,15 @@
 //! What tests compare with: one instruction on the interpreter.
 
 use rmt_isa::assembly::assemble;
-use rmt_isa::operand::IntType;
 use rmt_isa::program::*;
 use rmt_isa::{Event, Instruction};
 use rmt_vm::Machine;
 
 /// A program whose only table runs one action always.
 pub fn program_of(code: Vec<Instruction>) -> Program {
-    Program {
-        name: "one".into(),
-        hook: Hook { name: "hook".into(), number: 3, fields: vec![] },
-        outputs: (0..3)
-            .map(|n| Output { name: format!("o{n}"), kind: IntType::U64, label: Label::Public })
-            .collect(),
-        tables: vec![Table {
-            name: "always".into(),
-            kind: MatchKind::Exact,
-            key: vec![],
-            capacity: 4,
-            actions: vec![0],
-            default: Some(ActionCall { action: 0, parameters: vec![] }),
-            entries: vec![],
-        }],
-        actions: vec![Action {
-            name: "act".into(),
-            parameters: vec![],
-            arguments: 0,
-            lines: vec![0; code.len()],
-            code,
-        }],
-        ..Program::default()
-    }
+    let mut program = Program::of_action("one", 3, code);
+    program.tables[0].capacity = 4;
+    program
 }
 
 /// An event with three arguments of 64 bits.

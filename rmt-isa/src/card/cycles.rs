@@ -393,7 +393,8 @@ mod tests {
         let fill = "RMT_VECTOR_FILL v0, x256, i16, 1\n";
         let alone = run(&format!("{fill}exit decided"), Facts::default());
         assert_eq!(alone, 6 + 4);
-        // Sixteen words, from their command to the last one's writing two more: the second one waits for the first.
+        // Sixteen words, and two cycles until the last one is written: the second operation waits
+        // for the first.
         assert_eq!(run(&format!("{fill}{fill}exit decided"), Facts::default()), 6 + 4 + 16 + 2);
     }
 

@@ -113,6 +113,22 @@ pub struct Completion {
     pub data: Vec<u8>,
 }
 
+impl Completion {
+    /// The only or first one that answers a request, still without data.
+    pub fn of(request: &Request, completer: u16, status: CompletionStatus) -> Self {
+        Self {
+            completer,
+            status,
+            byte_count: request.byte_count() as u32,
+            lower_address: (request.first_byte() & 0x7f) as u8,
+            requester: request.requester,
+            tag: request.tag,
+            poisoned: false,
+            data: Vec::new(),
+        }
+    }
+}
+
 /// Why DWs are no packet that this model understands.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{problem}: {dws:08x?}")]

@@ -1,8 +1,8 @@
 //! Context records, history rings of scalars, and maps.
 //!
-//! Opening a record is a call, unless it is the one that was opened last; after that its fields are loads and stores behind the record's
-//! address. A record that was not found is a record of zeros to readers and another one, that
-//! nobody reads, to writers: so fields need no check.
+//! Opening a record is a call, unless it is the one that was opened last; after that its fields
+//! are loads and stores behind the record's address. A record that was not found is a record of
+//! zeros to readers and another one, that nobody reads, to writers: so fields need no check.
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::I64;

@@ -93,6 +93,25 @@ pub enum Change {
     },
 }
 
+impl Change {
+    /// Whether it is to what events write, the contents of contexts and maps; else it is to what
+    /// decides: tables and models.
+    pub fn is_to_contents(&self) -> bool {
+        match self {
+            Self::AddEntry { .. }
+            | Self::ChangeEntry { .. }
+            | Self::RemoveEntry { .. }
+            | Self::SetDefault { .. }
+            | Self::SwapModel { .. } => false,
+            Self::PutRecord { .. }
+            | Self::RemoveRecord { .. }
+            | Self::StoreMap { .. }
+            | Self::RemoveMapKey { .. }
+            | Self::ClearMap { .. } => true,
+        }
+    }
+}
+
 /// What a change answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -380,16 +380,7 @@ impl<P: LinkPins, M: HostMemory> LinkedCard<P, M> {
             status = CompletionStatus::UnsupportedRequest;
         }
         let mut delay = self.latency.read_cycles.saturating_sub(self.latency.write_cycles);
-        let mut completion = Completion {
-            completer: HOST_ID,
-            status,
-            byte_count: request.byte_count() as u32,
-            lower_address: (request.first_byte() & 0x7f) as u8,
-            requester: request.requester,
-            tag: request.tag,
-            poisoned: false,
-            data: Vec::new(),
-        };
+        let mut completion = Completion::of(request, HOST_ID, status);
         match fault {
             Some(ReadFault::Lost) => return,
             Some(ReadFault::Refused) => completion.status = CompletionStatus::UnsupportedRequest,

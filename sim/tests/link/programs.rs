@@ -4,10 +4,7 @@ use rmt_isa::Event;
 use rmt_isa::arithmetic::split_mix_64;
 use rmt_isa::assembly::assemble;
 use rmt_isa::card::{CardImage, CardShape, lower};
-use rmt_isa::operand::IntType;
-use rmt_isa::program::{
-    Action, ActionCall, Hook, Label, MatchKind, Ordering, Output, Program, Table,
-};
+use rmt_isa::program::{Ordering, Program};
 
 /// The hook of the program.
 pub const HOOK: u16 = 3;
@@ -17,26 +14,7 @@ pub fn program() -> Program {
     let text = "ld_event r5, event+16, u64\nld_event r6, event+48, u64\nadd r7, r5, r6\n\
                 mul r8, r5, r6\nout out0, r7\nout out1, r8\nld_event r9, event+4, u32\nout out2, r9\nexit decided";
     let code = assemble(text).unwrap_or_else(|error| panic!("{error}"));
-    let lines = vec![0; code.len()];
-    let action = Action { name: "sums".into(), parameters: vec![], arguments: 0, lines, code };
-    Program {
-        name: "sums".into(),
-        hook: Hook { name: "hook".into(), number: HOOK, fields: vec![] },
-        outputs: (0..3)
-            .map(|n| Output { name: format!("o{n}"), kind: IntType::U64, label: Label::Public })
-            .collect(),
-        tables: vec![Table {
-            name: "all".into(),
-            kind: MatchKind::Exact,
-            key: vec![],
-            capacity: 4,
-            actions: vec![0],
-            default: Some(ActionCall { action: 0, parameters: vec![] }),
-            entries: vec![],
-        }],
-        actions: vec![action],
-        ..Program::default()
-    }
+    Program::of_action("sums", HOOK, code)
 }
 
 /// The program as the card takes it.

@@ -227,7 +227,7 @@ impl Hosted {
         ready: Option<ReadyModels>,
     ) -> Result<Vec<Applied>, HostedError> {
         let software = &mut self.prepared.software;
-        let contents = changes.iter().any(changes_contents);
+        let contents = changes.iter().any(Change::is_to_contents);
         if contents {
             software.replace_contents(&card.contents()?)?;
         }
@@ -314,21 +314,5 @@ impl Hosted {
             return contents;
         }
         self.prepared.software.state().contents()
-    }
-}
-
-/// Whether a change is to what events write.
-fn changes_contents(change: &Change) -> bool {
-    match change {
-        Change::AddEntry { .. }
-        | Change::ChangeEntry { .. }
-        | Change::RemoveEntry { .. }
-        | Change::SetDefault { .. }
-        | Change::SwapModel { .. } => false,
-        Change::PutRecord { .. }
-        | Change::RemoveRecord { .. }
-        | Change::StoreMap { .. }
-        | Change::RemoveMapKey { .. }
-        | Change::ClearMap { .. } => true,
     }
 }

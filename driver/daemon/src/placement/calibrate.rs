@@ -3,11 +3,8 @@
 use std::time::{Duration, Instant};
 
 use rmt_isa::assembly::assemble;
-use rmt_isa::operand::{Element, IntType};
-use rmt_isa::program::{
-    Action, ActionCall, Forest, ForestMode, Hook, Label, MatchKind, Ordering, Output, Table,
-    Tensor, TreeNode,
-};
+use rmt_isa::operand::Element;
+use rmt_isa::program::{Forest, ForestMode, Ordering, Tensor, TreeNode};
 use rmt_isa::{Event, Program};
 use rmt_vm::Engine;
 use rmt_vm::engine::InterpreterEngine;
@@ -35,29 +32,7 @@ const LONE: usize = 33;
 fn program(text: &str) -> Program {
     // The texts stand in this file and are run by its tests.
     let code = assemble(text).unwrap_or_else(|error| unreachable!("{error}"));
-    Program {
-        name: "calibration".into(),
-        hook: Hook { name: "calibration".into(), number: HOOK, fields: vec![] },
-        outputs: vec![Output { name: "out".into(), kind: IntType::U64, label: Label::Public }],
-        actions: vec![Action {
-            name: "act".into(),
-            parameters: vec![],
-            arguments: 0,
-            lines: vec![0; code.len()],
-            code,
-        }],
-        tables: vec![Table {
-            name: "t".into(),
-            kind: MatchKind::Exact,
-            key: vec![],
-            capacity: 1,
-            actions: vec![0],
-            default: Some(ActionCall { action: 0, parameters: vec![] }),
-            entries: vec![],
-        }],
-        models: vec!["m".into()],
-        ..Program::default()
-    }
+    Program { models: vec!["m".into()], ..Program::of_action("calibration", HOOK, code) }
 }
 
 /// The program that does nothing.
