@@ -10,6 +10,7 @@ use cranelift_frontend::FunctionBuilderContext;
 use cranelift_jit::{JITBuilder, JITModule};
 use cranelift_module::{FuncId, Module, default_libcall_names};
 use rmt_isa::Program;
+use rmt_isa::operand::Operand;
 
 use super::JitError;
 use super::action::compile_action;
@@ -32,25 +33,54 @@ fn backend(error: impl std::fmt::Display) -> JitError {
 }
 
 /// Settings of the code generator.
-fn flags() -> Result<settings::Flags, JitError> {
+///
+/// What it calls optimisation finds what vector instructions have in common. It also moves a
+/// computation to each of its uses, and so repeats it behind every branch: code of scalars only
+/// is faster as it was written.
+fn flags(program: &Program) -> Result<settings::Flags, JitError> {
+    let level = if has_vectors(program) { "speed" } else { "none" };
     let mut flags = settings::builder();
     let verify = if cfg!(debug_assertions) { "true" } else { "false" };
-    for (name, value) in [("opt_level", "speed"), ("enable_verifier", verify)] {
+    for (name, value) in [("opt_level", level), ("enable_verifier", verify)] {
         flags.set(name, value).map_err(backend)?;
     }
     Ok(settings::Flags::new(flags))
 }
 
+fn has_vectors(program: &Program) -> bool {
+    let instructions = program.actions.iter().flat_map(|action| &action.code);
+    instructions
+        .flat_map(|instruction| instruction.operands())
+        .any(|operand| matches!(operand.value, Operand::Vector(_)))
+}
+
 /// This machine.
-pub(super) fn native() -> Result<OwnedTargetIsa, JitError> {
+pub(super) fn native(program: &Program) -> Result<OwnedTargetIsa, JitError> {
     let isa = cranelift_native::builder().map_err(backend)?;
-    isa.finish(flags()?).map_err(backend)
+    let isa = isa.finish(flags(program)?).map_err(backend)?;
+    match missing_feature(&*isa) {
+        Some(feature) => Err(too_old(feature)),
+        None => Ok(isa),
+    }
+}
+
+fn too_old(feature: &str) -> JitError {
+    backend(format!("this processor has no {feature}, which code needs"))
+}
+
+/// What a machine lacks that code needs. Without SSSE3 the code generator calls functions of an
+/// embedder for shuffles, and only Wasmtime has them.
+fn missing_feature(isa: &dyn TargetIsa) -> Option<&'static str> {
+    let has = |name: &str| {
+        isa.isa_flags().iter().any(|flag| flag.name == name && flag.as_bool() == Some(true))
+    };
+    (isa.name() == "x64" && !has("has_ssse3")).then_some("SSSE3")
 }
 
 /// A machine by its name, such as `aarch64-unknown-linux-gnu`.
-pub(super) fn foreign(triple: &str) -> Result<OwnedTargetIsa, JitError> {
+pub(super) fn foreign(triple: &str, program: &Program) -> Result<OwnedTargetIsa, JitError> {
     let triple = triple.parse().map_err(backend)?;
-    isa::lookup(triple).map_err(backend)?.finish(flags()?).map_err(backend)
+    isa::lookup(triple).map_err(backend)?.finish(flags(program)?).map_err(backend)
 }
 
 /// Code for this machine, ready to run.
@@ -123,4 +153,31 @@ fn each_action(
         context.clear();
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The oldest x86-64 processor, as QEMU makes one by default, and one with SSSE3.
+    #[test]
+    fn a_processor_without_ssse3_is_refused() {
+        let machine = |triple: &str, features: &[&str]| {
+            let mut builder = isa::lookup(triple.parse().unwrap()).unwrap();
+            for feature in features {
+                builder.enable(feature).unwrap();
+            }
+            let isa = builder.finish(flags(&Program::default()).unwrap()).unwrap();
+            missing_feature(&*isa)
+        };
+        assert_eq!(machine("x86_64-unknown-linux-gnu", &[]), Some("SSSE3"));
+        assert_eq!(machine("x86_64-unknown-linux-gnu", &["has_sse3"]), Some("SSSE3"));
+        assert_eq!(machine("x86_64-unknown-linux-gnu", &["has_sse3", "has_ssse3"]), None);
+        assert_eq!(machine("aarch64-unknown-linux-gnu", &[]), None);
+        assert_eq!(
+            too_old("SSSE3").to_string(),
+            "there is no machine code for the program: this processor has no SSSE3, which code \
+             needs; run it in the interpreter (--engine interpreter)"
+        );
+    }
 }

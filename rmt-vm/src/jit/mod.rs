@@ -71,7 +71,10 @@ pub enum JitError {
     #[error("no program is loaded; load one before events, commits and dumps")]
     NoProgram,
     /// The code generator failed, or does not know this machine.
-    #[error("the code generator failed: {reason}; run the program in the interpreter")]
+    #[error(
+        "there is no machine code for the program: {reason}; run it in the interpreter \
+         (--engine interpreter)"
+    )]
     Backend {
         /// What it said.
         reason: String,
@@ -214,7 +217,7 @@ impl Engine for Jit {
 /// [`JitError`] when the program is refused or the machine is unknown.
 pub fn machine_code(program: &Program, triple: &str) -> Result<Vec<Vec<u8>>, JitError> {
     verifier::verify(program, &Limits::default()).map_err(JitError::Unverified)?;
-    let isa = compile::foreign(triple)?;
+    let isa = compile::foreign(triple, program)?;
     let state = State::new(Arc::new(program.clone()))?;
     let objects = Objects { program, contexts: state.contexts(), models: state.models() };
     compile::compile_bytes(objects, &*isa)
@@ -238,6 +241,15 @@ enum Lookup {
     Search,
 }
 
+/// How an event ended.
+struct Walk {
+    status: Status,
+    /// The mask of outputs written.
+    written: u8,
+    /// Instructions executed.
+    steps: u64,
+}
+
 /// A program that runs.
 struct Loaded {
     hook: u32,
@@ -245,6 +257,9 @@ struct Loaded {
     code: Code,
     /// By table; made anew after each commit.
     lookups: Vec<Lookup>,
+    /// The code that every event runs first: the first table has no entries, and its default
+    /// action no data.
+    direct: Option<ActionCode>,
     steps: u64,
     isa: OwnedTargetIsa,
 }
@@ -263,13 +278,14 @@ impl Loaded {
 
     /// The state's program must be verified.
     fn of_state(state: State) -> Result<Self, JitError> {
-        let isa = compile::native()?;
         let program = state.program();
+        let isa = compile::native(program)?;
         let hook = u32::from(program.hook.number);
         let objects = Objects { program, contexts: state.contexts(), models: state.models() };
         let code = compile::compile(objects, &isa)?;
         let runtime = Runtime::new(state);
-        let mut loaded = Self { hook, runtime, code, lookups: Vec::new(), steps: 0, isa };
+        let mut loaded =
+            Self { hook, runtime, code, lookups: Vec::new(), direct: None, steps: 0, isa };
         loaded.make_lookups();
         Ok(loaded)
     }
@@ -281,29 +297,52 @@ impl Loaded {
             false => Lookup::Search,
         };
         self.lookups = runtime.state().tables().iter().map(lookup).collect();
+        self.direct = match self.lookups.first() {
+            Some(Lookup::Default(Some(call))) if !call.has_parameters => Some(call.code),
+            _ => None,
+        };
     }
 
     #[inline]
     fn run(&mut self, event: &Event) -> Decision {
-        self.steps = 0;
         self.runtime.frame_mut().outputs = [0; MAX_OUTPUTS];
-        let mut written = 0;
-        let status = self.decide(event, &mut written);
+        let Walk { status, written, steps } = self.decide(event);
+        self.steps = steps;
         Decision { tag: event.tag(), status, written, cycles: 0, outputs: self.runtime.outputs() }
     }
 
-    /// Walks from table to table until an action exits.
+    /// Runs actions until one exits.
     #[inline]
-    fn decide(&mut self, event: &Event, written: &mut u8) -> Status {
+    fn decide(&mut self, event: &Event) -> Walk {
         const HOOK_AND_FLAGS: usize = event_layout::HOOK.bytes + event_layout::FLAGS.bytes;
         // Hook and reserved flags side by side: one comparison for both.
         if event.load(event_layout::HOOK.offset, HOOK_AND_FLAGS) != u64::from(self.hook) {
             let flags = event.load(event_layout::FLAGS.offset, event_layout::FLAGS.bytes);
-            return if flags != 0 { Status::BadEvent } else { Status::NoProgram };
+            let status = if flags != 0 { Status::BadEvent } else { Status::NoProgram };
+            return Walk { status, written: 0, steps: 0 };
         }
+        let Some(code) = self.direct else { return self.walk(event, 0, 0) };
+        // SAFETY: the code is that of this runtime's program, verified before it was compiled
+        // (`Jit::load`).
+        let end = End(unsafe { self.runtime.run(code, event) });
+        let status = match end.verb() {
+            Verb::Decided => Status::Decided,
+            Verb::Abstained => Status::Abstained,
+            Verb::TailCall { table } => {
+                let rest = self.walk(event, table, 1);
+                let (written, steps) = (rest.written | end.written(), rest.steps + end.steps());
+                return Walk { status: rest.status, written, steps };
+            }
+        };
+        Walk { status, written: end.written(), steps: end.steps() }
+    }
+
+    /// Walks from table to table, from table `number` on, after so many visits.
+    #[inline(never)]
+    fn walk(&mut self, event: &Event, mut number: usize, visits: usize) -> Walk {
         let Self { lookups, runtime, code, .. } = self;
-        let mut number = 0;
-        for visit in 0..MAX_TABLE_VISITS {
+        let (mut written, mut steps) = (0, 0);
+        for visit in visits..MAX_TABLE_VISITS {
             let found;
             let call = match lookups.get(number) {
                 Some(Lookup::Default(call)) => call.as_ref(),
@@ -311,24 +350,23 @@ impl Loaded {
                     found = search(runtime, code, number, event, visit == 0);
                     found.as_ref()
                 }
-                None => return Status::OutOfRange,
+                None => return Walk { status: Status::OutOfRange, written, steps },
             };
-            let Some(call) = call else { return Status::Missed };
+            let Some(call) = call else { return Walk { status: Status::Missed, written, steps } };
             if call.has_parameters {
                 runtime.frame_mut().parameters = call.parameters;
             }
-            // SAFETY: the code is that of this runtime's program, verified before it was
-            // compiled (`Jit::load`).
+            // SAFETY: as in `decide`.
             let end = End(unsafe { runtime.run(call.code, event) });
-            *written |= end.written();
-            self.steps += end.steps();
+            written |= end.written();
+            steps += end.steps();
             match end.verb() {
-                Verb::Decided => return Status::Decided,
-                Verb::Abstained => return Status::Abstained,
+                Verb::Decided => return Walk { status: Status::Decided, written, steps },
+                Verb::Abstained => return Walk { status: Status::Abstained, written, steps },
                 Verb::TailCall { table } => number = table,
             }
         }
-        Status::Watchdog
+        Walk { status: Status::Watchdog, written, steps }
     }
 
     fn commit(

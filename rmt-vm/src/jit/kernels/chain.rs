@@ -6,6 +6,8 @@
 //! event comes is settled then: a requantisation whose results cannot leave their range has
 //! its zero point in the rounding constants and saturates by the cut of its accumulators.
 
+use std::ops::RangeInclusive;
+
 use rmt_isa::operand::Element;
 use rmt_isa::program::ChannelScale;
 
@@ -16,7 +18,7 @@ use super::pack::Unit;
 /// Lanes of a chain's vectors.
 pub(in crate::jit) const CHAIN_LANES: usize = 16;
 /// Pairs of inputs of a product.
-pub(super) const PAIRS: usize = CHAIN_LANES / 2;
+const PAIRS: usize = CHAIN_LANES / 2;
 /// Largest shift with which a result of 16 bits, shifted back, fits 64 bits: sums that wrap on
 /// the way there come out right.
 const MOST_FOLDED_SHIFT: u8 = 47;
@@ -42,7 +44,8 @@ pub(super) enum Layer {
     Requantise(Box<Scales>),
     Product(Box<Product>),
     Dot(Box<Dot>),
-    /// Requantisation without a correction, and the product of its results.
+    /// Requantisation without a correction, or to the range of i16, and the product of its
+    /// results.
     ScaledProduct(Box<(Scales, Product)>),
     /// The same with one row.
     ScaledDot(Box<(Scales, Dot)>),
@@ -72,11 +75,23 @@ pub(super) struct Scales {
     /// What rounds, with the zero point where there is no correction.
     pub(super) halves: [LongWords; 2],
     pub(super) shifts: [LongWords; 2],
-    /// `None`: cut accumulators give results that need no more.
-    pub(super) correction: Option<Correction>,
+    pub(super) end: End,
+    /// The accumulators that come in.
+    accumulators: RangeInclusive<i32>,
 }
 
-/// What a result still needs: the zero point is added, then it saturates.
+/// What becomes of scaled and rounded words.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum End {
+    /// Accumulators that were cut give results that need no more.
+    Exact,
+    /// The zero point is added to results of cut accumulators, then they saturate.
+    Corrected(Correction),
+    /// All results fit 32 bits without a cut, and saturate when a product packs them to i16.
+    Packed,
+}
+
+/// What a result still needs.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Correction {
     pub(super) zero_point: i32,
@@ -88,8 +103,17 @@ pub(super) struct Correction {
 #[derive(Clone, Debug)]
 pub(super) struct Product {
     pub(super) bias: Words,
-    /// For each pair of inputs the two weights of each row, as i16; a multiple of [`SUMS`].
-    pub(super) pairs: Vec<Words>,
+    /// A multiple of [`SUMS`].
+    pub(super) pairs: Vec<Pair>,
+}
+
+/// What a pair of inputs meets.
+#[derive(Clone, Debug)]
+pub(super) struct Pair {
+    /// The lane that holds the inputs, for each lane of the result.
+    pub(super) place: Words,
+    /// The two weights of each row, as i16.
+    pub(super) weights: Words,
 }
 
 /// `bias + weights · x` of one row, inputs side by side.
@@ -106,7 +130,12 @@ fn apart(f: impl Fn(usize) -> i64) -> [LongWords; 2] {
 }
 
 impl Scales {
-    fn new(channels: [ChannelScale; CHAIN_LANES], zero_point: i32, element: Element) -> Self {
+    fn new(
+        channels: [ChannelScale; CHAIN_LANES],
+        zero_point: i32,
+        element: Element,
+        accumulators: RangeInclusive<i32>,
+    ) -> Self {
         let none = || Words([0; CHAIN_LANES]);
         let mut scales = Self {
             channels,
@@ -118,7 +147,8 @@ impl Scales {
             multipliers: apart(|lane| channels[lane].multiplier.into()),
             halves: apart(|_| 0),
             shifts: apart(|lane| channels[lane].shift.into()),
-            correction: None,
+            end: End::Exact,
+            accumulators,
         };
         scales.settle();
         scales
@@ -148,12 +178,41 @@ impl Scales {
                 && result(scale, first) >= least.into()
                 && result(scale, last.max(first)) <= most.into()
         });
-        self.correction = (!exact).then_some(Correction { zero_point, least, most });
-        let folded = if exact { i64::from(zero_point) } else { 0 };
-        self.halves = apart(|lane| {
-            let shift = channels[lane].shift;
-            (1_i64 << (shift - 1)).wrapping_add(folded << shift)
-        });
+        self.end = match exact {
+            true => End::Exact,
+            false => End::Corrected(Correction { zero_point, least, most }),
+        };
+        self.round(if exact { zero_point } else { 0 });
+    }
+
+    /// Rounds half up, and adds a number to the result.
+    fn round(&mut self, more: i32) {
+        let shift = |lane: usize| self.channels[lane].shift;
+        self.halves =
+            apart(|lane| (1_i64 << (shift(lane) - 1)).wrapping_add(i64::from(more) << shift(lane)));
+    }
+
+    /// The same for a product behind it, if it can be part of it.
+    fn for_product(&self) -> Option<Self> {
+        if matches!(self.end, End::Exact) {
+            return Some(self.clone());
+        }
+        let is_i16 = (self.least, self.most) == (Element::I16.min(), Element::I16.max());
+        // Results grow with their accumulators: those at both ends tell for all between.
+        let fits = |scale: &ChannelScale| {
+            [self.accumulators.start(), self.accumulators.end()].into_iter().all(|&accumulator| {
+                let product = i128::from(accumulator) * i128::from(scale.multiplier);
+                let folded = i128::from(self.zero_point) << scale.shift;
+                let rounded = product + (1 << (scale.shift - 1)) + folded;
+                i64::try_from(rounded).is_ok() && i32::try_from(rounded >> scale.shift).is_ok()
+            })
+        };
+        if !is_i16 || !self.channels.iter().all(fits) {
+            return None;
+        }
+        let mut packed = Self { end: End::Packed, ..self.clone() };
+        packed.round(self.zero_point);
+        Some(packed)
     }
 }
 
@@ -185,7 +244,11 @@ impl Chain {
         zero_point: i32,
         element: Element,
     ) {
-        let scales = Scales::new(std::array::from_fn(scale), zero_point, element);
+        let accumulators = match self.layers.last() {
+            None => self.input.min()..=self.input.max(),
+            Some(_) => i32::MIN..=i32::MAX,
+        };
+        let scales = Scales::new(std::array::from_fn(scale), zero_point, element, accumulators);
         self.layers.push(Layer::Requantise(Box::new(scales)));
     }
 
@@ -209,9 +272,12 @@ impl Chain {
                 None => Layer::Dot(Box::new(dot)),
             }
         } else {
-            let pairs = columns.div_ceil(2).next_multiple_of(SUMS).min(PAIRS);
-            let rows = |place: usize| Words(std::array::from_fn(|row| pair(row, place)));
-            let product = Product { bias, pairs: (0..pairs).map(rows).collect() };
+            let count = columns.div_ceil(2).next_multiple_of(SUMS).min(PAIRS);
+            let pairs = (0..count).map(|number| Pair {
+                place: Words([2 * number as i32; CHAIN_LANES]),
+                weights: Words(std::array::from_fn(|row| pair(row, number))),
+            });
+            let product = Product { bias, pairs: pairs.collect() };
             match scales {
                 Some(scales) => Layer::ScaledProduct(Box::new((scales, product))),
                 None => Layer::Product(Box::new(product)),
@@ -219,14 +285,11 @@ impl Chain {
         });
     }
 
-    /// Takes the last layer, if it can be part of the next one.
+    /// Takes the last layer, if it can be part of a product behind it.
     fn take_scales(&mut self) -> Option<Scales> {
-        match self.layers.pop() {
-            Some(Layer::Requantise(scales)) if scales.correction.is_none() => Some(*scales),
-            last => {
-                self.layers.extend(last);
-                None
-            }
-        }
+        let Some(Layer::Requantise(scales)) = self.layers.last() else { return None };
+        let scales = scales.for_product()?;
+        self.layers.pop();
+        Some(scales)
     }
 }

@@ -4,9 +4,7 @@ use std::arch::x86_64::*;
 
 use rmt_isa::operand::Element;
 
-use super::chain::{
-    CHAIN_LANES, Chain, Dot, Layer, LongWords, PAIRS, Product, SUMS, Scales, Words,
-};
+use super::chain::{CHAIN_LANES, Chain, Dot, End, Layer, LongWords, Product, SUMS, Scales, Words};
 
 /// Runs all layers. The lanes come packed in their own type, in as many of the registers as
 /// they take, and leave with 32 bits each: the first four in a register, all of them in `out`.
@@ -78,32 +76,48 @@ fn clamp(x: __m512i, least: i32, most: i32) -> __m512i {
 #[target_feature(enable = "avx512f")]
 fn requantise(x: __m512i, scales: &Scales) -> __m512i {
     const ODD: u16 = 0xaaaa;
-    let [even, odd] = scaled(x, scales);
+    let [even, odd] = scaled(cut(x, scales), scales);
     let x = _mm512_mask_blend_epi32(ODD, even, _mm512_slli_epi64::<32>(odd));
-    match &scales.correction {
-        None => x,
-        Some(correction) => {
+    match &scales.end {
+        End::Corrected(correction) => {
             let x = _mm512_add_epi32(x, _mm512_set1_epi32(correction.zero_point));
             clamp(x, correction.least, correction.most)
+        }
+        End::Exact | End::Packed => x,
+    }
+}
+
+/// Requantisation, then [`pairs`].
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+fn scaled_pairs(x: __m512i, scales: &Scales) -> __m512i {
+    match scales.end {
+        End::Packed => {
+            // In each 128 bits: two even lanes, each with what is above it, then two odd ones.
+            let [even, odd] = scaled(x, scales);
+            let order = _mm_set_epi8(-1, -1, -1, -1, 13, 12, 5, 4, -1, -1, -1, -1, 9, 8, 1, 0);
+            let order = _mm512_broadcast_i32x4(order);
+            _mm512_shuffle_epi8(_mm512_packs_epi32(even, odd), order)
+        }
+        End::Exact | End::Corrected(_) => {
+            let [even, odd] = scaled(cut(x, scales), scales);
+            _mm512_mask_blend_epi16(SECOND_OF_FOUR, even, _mm512_slli_epi64::<16>(odd))
         }
     }
 }
 
-/// [`requantise`] without a correction, then [`pairs`].
+/// Accumulators cut to the range whose results fit 32 bits.
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw")]
-fn scaled_pairs(x: __m512i, scales: &Scales) -> __m512i {
-    let [even, odd] = scaled(x, scales);
-    _mm512_mask_blend_epi16(SECOND_OF_FOUR, even, _mm512_slli_epi64::<16>(odd))
+#[target_feature(enable = "avx512f")]
+fn cut(x: __m512i, scales: &Scales) -> __m512i {
+    let x = _mm512_min_epi32(x, words(&scales.relevant_most));
+    _mm512_max_epi32(x, words(&scales.relevant_least))
 }
 
-/// Even and odd lanes, scaled and rounded. Accumulators are first cut to the range whose
-/// results fit 32 bits.
+/// Even and odd lanes, scaled and rounded.
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn scaled(x: __m512i, scales: &Scales) -> [__m512i; 2] {
-    let x = _mm512_min_epi32(x, words(&scales.relevant_most));
-    let x = _mm512_max_epi32(x, words(&scales.relevant_least));
     [scale(x, scales, 0), scale(_mm512_srli_epi64::<32>(x), scales, 1)]
 }
 
@@ -127,28 +141,16 @@ fn pairs(x: __m512i) -> __m512i {
     _mm512_mask_blend_epi16(SECOND_OF_FOUR, x, _mm512_srli_epi64::<16>(x))
 }
 
-/// For each pair of inputs the order that brings it to all lanes.
-static PLACES: [Words; PAIRS] = {
-    let mut places = [Words([0; CHAIN_LANES]); PAIRS];
-    let mut pair = 0;
-    while pair < PAIRS {
-        places[pair] = Words([2 * pair as i32; CHAIN_LANES]);
-        pair += 1;
-    }
-    places
-};
-
 /// Four sums hide the latency of the additions.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 fn multiply(inputs: __m512i, product: &Product) -> __m512i {
     let zero = _mm512_setzero_si512();
     let mut sums = [words(&product.bias), zero, zero, zero];
-    let blocks = product.pairs.chunks_exact(SUMS).zip(PLACES.chunks_exact(SUMS));
-    for (pairs, places) in blocks {
-        for ((sum, pair), place) in sums.iter_mut().zip(pairs).zip(places) {
-            let input = _mm512_permutexvar_epi32(words(place), inputs);
-            *sum = _mm512_dpwssd_epi32(*sum, input, words(pair));
+    for pairs in product.pairs.chunks_exact(SUMS) {
+        for (sum, pair) in sums.iter_mut().zip(pairs) {
+            let input = _mm512_permutexvar_epi32(words(&pair.place), inputs);
+            *sum = _mm512_dpwssd_epi32(*sum, input, words(&pair.weights));
         }
     }
     let [a, b, c, d] = sums;

@@ -51,6 +51,11 @@ impl Unit {
     }
 }
 
+/// Four weights for each row of a block: one machine register, and one line of the cache.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+pub(super) struct QuadLine([[i8; 4]; BLOCK_ROWS]);
+
 /// The i8 weights and i32 biases of one product `y = bias + weights · x`.
 ///
 /// Rows are grouped in blocks of 16; the last block is filled up with zeros. Inside a block
@@ -65,8 +70,8 @@ pub struct MatrixKernel {
     bias: Vec<i32>,
     /// `[block][pair of columns][row of block][2]`.
     pub(super) pairs: Vec<i16>,
-    /// `[block][four columns][row of block][4]`; only for VNNI.
-    pub(super) quads: Vec<i8>,
+    /// `[block][four columns]`; only for VNNI.
+    pub(super) quads: Vec<QuadLine>,
     /// Bias less 128 times the sum of the row, since VNNI wants inputs without sign.
     quad_bias: Vec<i32>,
 }
@@ -95,22 +100,25 @@ impl MatrixKernel {
         let padded = |bias: &dyn Fn(usize) -> i32| {
             (0..blocks * BLOCK_ROWS).map(|row| if row < rows { bias(row) } else { 0 }).collect()
         };
-        let packed = |group: usize| {
+        // Where the weights of a group of columns for a block of rows begin.
+        let lines = |group: usize| {
             (0..blocks).flat_map(move |block| {
-                (0..columns.div_ceil(group)).flat_map(move |first| {
-                    (0..BLOCK_ROWS).flat_map(move |row| {
-                        (0..group).map(move |i| (block * BLOCK_ROWS + row, first * group + i))
-                    })
-                })
+                (0..columns.div_ceil(group)).map(move |first| (block * BLOCK_ROWS, first * group))
             })
         };
-        let pairs = packed(2).map(|(row, column)| weight(row, column) as i16).collect();
+        let pair = |(first_row, first): (usize, usize)| {
+            (0..BLOCK_ROWS)
+                .flat_map(move |row| (0..2).map(move |i| weight(first_row + row, first + i) as i16))
+        };
+        let quad = |(first_row, first): (usize, usize)| {
+            QuadLine(std::array::from_fn(|row| {
+                std::array::from_fn(|i| weight(first_row + row, first + i) as i8)
+            }))
+        };
+        let pairs = lines(2).flat_map(pair).collect();
         let (quads, quad_bias) = if unit == Unit::Avx512Vnni {
             let sum = |row: usize| (0..columns).map(|column| weight(row, column)).sum::<i32>();
-            (
-                packed(4).map(|(row, column)| weight(row, column) as i8).collect(),
-                padded(&|row| bias[row].wrapping_sub(128 * sum(row))),
-            )
+            (lines(4).map(quad).collect(), padded(&|row| bias[row].wrapping_sub(128 * sum(row))))
         } else {
             (Vec::new(), Vec::new())
         };

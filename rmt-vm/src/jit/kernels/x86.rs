@@ -1,17 +1,36 @@
 //! AVX2 and AVX-512 VNNI.
 //!
-//! A block of 16 rows meets several inputs at once: so each load of weights serves several
-//! multiplications, and the sums are enough to hide the latency of the additions.
+//! Blocks of 16 rows, with AVX-512 up to four, meet several inputs at once: so each load of
+//! weights serves several multiplications, each load of an input as well, and the sums are enough
+//! to hide the latency of the additions. Inputs are taken in tiles that stay in the first cache
+//! while all blocks of rows pass over them.
 
 use std::arch::x86_64::*;
 
-use super::pack::{BLOCK_ROWS, Shape};
+use super::pack::{BLOCK_ROWS, QuadLine, Shape};
 
-/// Inputs that a block of rows meets at once: with two registers for the 16 rows this makes
-/// 12 sums in 16 registers of AVX2.
-const INPUTS_AVX2: usize = 6;
-/// The same for 32 registers, one for the 16 rows.
-const INPUTS_AVX512: usize = 14;
+/// Words of a tile of inputs: a quarter of a first cache of 32 KiB, so that weights fit as well.
+const TILE_WORDS: usize = 2048;
+
+/// A product of blocks of rows with several inputs: weights and biases of the blocks, inputs,
+/// results of these inputs, the number of rows in all and the first block.
+type Block<W> = unsafe fn(&[W], &[i32], &[u32], &mut [i32], (usize, usize));
+
+/// The function for each number of blocks, and of inputs, from 1 on.
+macro_rules! by_size {
+    ($block:ident, $inputs:tt, [$($blocks:tt),*]) => {
+        [$(by_size!($block of $blocks, $inputs)),*]
+    };
+    ($block:ident of $blocks:tt, [$($inputs:tt),*]) => { [$($block::<$inputs, $blocks>),*] };
+}
+
+/// With two registers for the 16 rows: 12 sums in 16 registers.
+const PAIRS_AVX2: [[Block<i16>; 6]; 1] = by_size!(block_pairs_avx2, [1, 2, 3, 4, 5, 6], [1]);
+/// With one: 20 sums, 4 registers of weights and 5 of inputs, of 32.
+const PAIRS_AVX512: [[Block<i16>; 5]; MOST_BLOCKS] =
+    by_size!(block_pairs_avx512, [1, 2, 3, 4, 5], [1, 2, 3, 4]);
+const QUADS_AVX512: [[Block<QuadLine>; 5]; MOST_BLOCKS] =
+    by_size!(block_quads_avx512, [1, 2, 3, 4, 5], [1, 2, 3, 4]);
 
 /// # Safety
 /// The machine has SSE4.2.
@@ -41,35 +60,48 @@ pub(super) unsafe fn pack_quads_avx512(input: &[i32], place: &mut [u32]) {
     }
 }
 
-/// Calls `$block` for all blocks of rows and all inputs, as many at once as fit.
-macro_rules! for_blocks {
-    ($block:ident, $most:ident, [$($count:literal),*], $per_block:expr, $weights:ident, $bias:ident, $shape:ident, $inputs:ident, $out:ident) => {
-        let Shape { rows, groups } = $shape;
-        let batch = if groups == 0 { 0 } else { $inputs.len() / groups };
-        assert!($out.len() >= batch * rows);
-        for block in 0..rows.div_ceil(BLOCK_ROWS) {
-            let weights = &$weights[block * groups * $per_block..][..groups * $per_block];
-            let bias = &$bias[block * BLOCK_ROWS..][..BLOCK_ROWS];
-            let mut first = 0;
-            while first < batch {
-                let count = $most.min(batch - first);
-                let inputs = &$inputs[first * groups..][..count * groups];
-                let out = &mut $out[first * rows..][..count * rows];
-                match count {
-                    // SAFETY: the features are those of this function, and the slices have the
-                    // lengths that the block asks for.
-                    $($count => unsafe { $block::<$count>(weights, bias, inputs, out, (rows, block)) },)*
-                    _ => {}
-                }
+/// Multiplies all blocks of rows with all inputs, as many at once as there are functions for.
+/// `per_block`: weights of a block for each word of an input.
+///
+/// # Safety
+/// The machine can run the functions.
+unsafe fn for_blocks<W, const INPUTS: usize, const BLOCKS: usize>(
+    functions: &[[Block<W>; INPUTS]; BLOCKS],
+    per_block: usize,
+    (weights, bias): (&[W], &[i32]),
+    Shape { rows, groups }: Shape,
+    inputs: &[u32],
+    out: &mut [i32],
+) {
+    let batch = inputs.len().checked_div(groups).unwrap_or(0);
+    let all_blocks = rows.div_ceil(BLOCK_ROWS);
+    let tile = (TILE_WORDS / groups.max(1)).max(INPUTS);
+    for tile in (0..batch).step_by(tile).map(|first| first..batch.min(first + tile)) {
+        for block in (0..all_blocks).step_by(BLOCKS) {
+            let blocks = BLOCKS.min(all_blocks - block);
+            let length = groups * per_block;
+            let weights = &weights[block * length..][..blocks * length];
+            let bias = &bias[block * BLOCK_ROWS..][..blocks * BLOCK_ROWS];
+            let mut first = tile.start;
+            while first < tile.end {
+                // What is left in equal parts: few sums at the end would wait for each other.
+                let left = tile.end - first;
+                let count = left.div_ceil(left.div_ceil(INPUTS));
+                let inputs = &inputs[first * groups..][..count * groups];
+                let out = &mut out[first * rows..][..count * rows];
+                // SAFETY: the caller's promise; the slices have the lengths that the function
+                // asks for.
+                unsafe {
+                    functions[blocks - 1][count - 1](weights, bias, inputs, out, (rows, block))
+                };
                 first += count;
             }
         }
-    };
+    }
 }
 
 /// # Safety
 /// The machine has AVX2.
-#[target_feature(enable = "avx2")]
 pub(super) unsafe fn multiply_pairs_avx2(
     weights: &[i16],
     bias: &[i32],
@@ -77,26 +109,17 @@ pub(super) unsafe fn multiply_pairs_avx2(
     inputs: &[u32],
     out: &mut [i32],
 ) {
-    for_blocks!(
-        block_pairs_avx2,
-        INPUTS_AVX2,
-        [1, 2, 3, 4, 5, 6],
-        BLOCK_ROWS * 2,
-        weights,
-        bias,
-        shape,
-        inputs,
-        out
-    );
+    // SAFETY: the caller's promise.
+    unsafe { for_blocks(&PAIRS_AVX2, BLOCK_ROWS * 2, (weights, bias), shape, inputs, out) };
 }
 
 /// One block of rows with `N` inputs.
 ///
 /// # Safety
-/// The machine has AVX2; `bias` has 16 values, `weights` 32 for each word of an input,
-/// `inputs` `N` inputs of the same length.
+/// The machine has AVX2; `BLOCKS` is 1, `bias` has 16 values, `weights` 32 for each word of an
+/// input, `inputs` `N` inputs of the same length.
 #[target_feature(enable = "avx2")]
-unsafe fn block_pairs_avx2<const N: usize>(
+unsafe fn block_pairs_avx2<const N: usize, const BLOCKS: usize>(
     weights: &[i16],
     bias: &[i32],
     inputs: &[u32],
@@ -140,7 +163,6 @@ fn store(lanes: &[i32; BLOCK_ROWS], out: &mut [i32], block: usize) {
 
 /// # Safety
 /// The machine has AVX-512 F, BW and VNNI.
-#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 pub(super) unsafe fn multiply_pairs_avx512(
     weights: &[i16],
     bias: &[i32],
@@ -148,51 +170,49 @@ pub(super) unsafe fn multiply_pairs_avx512(
     inputs: &[u32],
     out: &mut [i32],
 ) {
-    for_blocks!(
-        block_pairs_avx512,
-        INPUTS_AVX512,
-        [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14],
-        BLOCK_ROWS * 2,
-        weights,
-        bias,
-        shape,
-        inputs,
-        out
-    );
+    // SAFETY: the caller's promise.
+    unsafe { for_blocks(&PAIRS_AVX512, BLOCK_ROWS * 2, (weights, bias), shape, inputs, out) };
 }
 
 /// # Safety
 /// The machine has AVX-512 F, BW and VNNI.
-#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 pub(super) unsafe fn multiply_quads_avx512(
-    weights: &[i8],
+    weights: &[QuadLine],
     bias: &[i32],
     shape: Shape,
     inputs: &[u32],
     out: &mut [i32],
 ) {
-    for_blocks!(
-        block_quads_avx512,
-        INPUTS_AVX512,
-        [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14],
-        BLOCK_ROWS * 4,
-        weights,
-        bias,
-        shape,
-        inputs,
-        out
-    );
+    // SAFETY: the caller's promise.
+    unsafe { for_blocks(&QUADS_AVX512, 1, (weights, bias), shape, inputs, out) };
+}
+
+/// Most blocks of rows that meet inputs at once.
+const MOST_BLOCKS: usize = 4;
+
+/// The same for each block, written out: the compiler keeps arrays in registers only where it
+/// sees all their indices early.
+macro_rules! each_block {
+    ($blocks:ident, $block:ident => $body:expr) => {
+        each_block!($blocks, $block => $body, 0, 1, 2, 3)
+    };
+    ($blocks:ident, $block:ident => $body:expr, $($number:literal),*) => {
+        $(if $number < $blocks {
+            const $block: usize = $number;
+            $body
+        })*
+    };
 }
 
 macro_rules! block_avx512 {
     ($name:ident, $weight:ty, |$sum:ident, $weights:ident, $input:ident| $accumulate:expr) => {
-        /// One block of rows with `N` inputs.
+        /// `BLOCKS` blocks of rows with `N` inputs.
         ///
         /// # Safety
-        /// The machine has AVX-512 F, BW and VNNI; `bias` has 16 values, `weights` 64 bytes for
-        /// each word of an input, `inputs` `N` inputs of the same length.
+        /// The machine has AVX-512 F, BW and VNNI; for each block `bias` has 16 values and
+        /// `weights` 64 bytes for each word of an input; `inputs` are `N` of the same length.
         #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-        unsafe fn $name<const N: usize>(
+        unsafe fn $name<const N: usize, const BLOCKS: usize>(
             weights: &[$weight],
             bias: &[i32],
             inputs: &[u32],
@@ -202,23 +222,34 @@ macro_rules! block_avx512 {
             let groups = inputs.len() / N;
             // SAFETY: all offsets stay within the lengths that the caller promises.
             unsafe {
-                let mut sums = [_mm512_loadu_si512(bias.as_ptr().cast()); N];
+                let mut sums = [[_mm512_setzero_si512(); N]; MOST_BLOCKS];
+                each_block!(BLOCKS, BLOCK => {
+                    let start = bias.as_ptr().cast::<__m512i>().add(BLOCK);
+                    sums[BLOCK] = [_mm512_loadu_si512(start); N];
+                });
                 let mut place = weights.as_ptr().cast::<__m512i>();
                 let inputs = inputs.as_ptr();
                 for group in 0..groups {
-                    let $weights = _mm512_loadu_si512(place);
+                    let mut all_weights = [_mm512_setzero_si512(); MOST_BLOCKS];
+                    each_block!(BLOCKS, BLOCK => {
+                        all_weights[BLOCK] = _mm512_loadu_si512(place.add(BLOCK * groups));
+                    });
                     place = place.add(1);
-                    for (n, sum) in sums.iter_mut().enumerate() {
+                    for n in 0..N {
                         let $input = _mm512_set1_epi32(*inputs.add(n * groups + group) as i32);
-                        let $sum = *sum;
-                        *sum = $accumulate;
+                        each_block!(BLOCKS, BLOCK => {
+                            let ($sum, $weights) = (sums[BLOCK][n], all_weights[BLOCK]);
+                            sums[BLOCK][n] = $accumulate;
+                        });
                     }
                 }
-                for (n, &sum) in sums.iter().enumerate() {
+                for n in 0..N {
                     let out = &mut out[n * rows..][..rows][block * BLOCK_ROWS..];
-                    let lanes = out.len().min(BLOCK_ROWS);
-                    let there = ((1_u32 << lanes) - 1) as u16;
-                    _mm512_mask_storeu_epi32(out.as_mut_ptr(), there, sum);
+                    each_block!(BLOCKS, BLOCK => {
+                        let out = &mut out[BLOCK * BLOCK_ROWS..];
+                        let there = ((1_u32 << out.len().min(BLOCK_ROWS)) - 1) as u16;
+                        _mm512_mask_storeu_epi32(out.as_mut_ptr(), there, sums[BLOCK][n]);
+                    });
                 }
             }
         }
@@ -228,6 +259,6 @@ macro_rules! block_avx512 {
 block_avx512!(block_pairs_avx512, i16, |sum, weights, input| _mm512_dpwssd_epi32(
     sum, weights, input
 ));
-block_avx512!(block_quads_avx512, i8, |sum, weights, input| _mm512_dpbusd_epi32(
+block_avx512!(block_quads_avx512, QuadLine, |sum, weights, input| _mm512_dpbusd_epi32(
     sum, input, weights
 ));
