@@ -64,6 +64,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    end_quietly_without_reader();
     let result = match Arguments::parse().command {
         Command::Demo(demo) => demo.run(),
         Command::Build(build) => build.run(),
@@ -94,4 +95,20 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// What a shell reports of a program that its reader has left: 128 and the number of SIGPIPE.
+const READER_IS_GONE: i32 = 141;
+
+/// Lets `rmt ... | head` end like any other program. `println!` panics there, and the signal that ends
+/// others would also end a server whose client goes away.
+fn end_quietly_without_reader() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let text = panic.payload().downcast_ref::<String>().map_or("", String::as_str);
+        if text.starts_with("failed printing to stdout") && text.contains("Broken pipe") {
+            std::process::exit(READER_IS_GONE);
+        }
+        report(panic);
+    }));
 }

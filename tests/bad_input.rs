@@ -111,3 +111,16 @@ fn a_file_that_is_neither_source_nor_image_is_refused() {
     let message = rmt(&["check", file.to_str().unwrap()]).fails();
     assert!(message.contains("byte 0 is not UTF-8"), "{message}");
 }
+
+#[test]
+fn a_reader_that_goes_away_is_no_panic() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_rmt"))
+        .args(["fpga", "list"])
+        .stdout(writer)
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    assert_eq!(output.status.code(), Some(141));
+}

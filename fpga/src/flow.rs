@@ -197,8 +197,9 @@ impl Builder<'_> {
             let mut command = Command::new(&yosys);
             command.current_dir(folder).arg("synthesis.ys");
             let log = folder.join("yosys.log");
+            let mut passes = Passes::default();
             run(YOSYS.name, &mut command, &log, request.limit, &mut |line| {
-                if let Some(done) = yosys_progress(line) {
+                if let Some(done) = passes.take(line) {
                     self.tell("synthesis", done, line.split("Executing").last().unwrap_or(line));
                 }
             })?;
@@ -323,19 +324,32 @@ fn script(files: &[File], parameters: &[(&str, u32)]) -> String {
     let mut script = format!("read_verilog -sv {}\n", names.join(" "));
     let set: Vec<String> =
         parameters.iter().map(|(name, value)| format!("-chparam {name} {value}")).collect();
-    script += &format!("hierarchy -check -top {TOP} {}\n", set.join(" "));
+    // Without -check: the cells of the part are known to synth_ecp5 only, which checks then.
+    script += &format!("hierarchy -top {TOP} {}\n", set.join(" "));
     script += &format!("synth_ecp5 -top {TOP} -noflatten -json mapped.json\n");
     script
 }
 
-/// How far yosys is, from the numbers of its passes: those of `synth_ecp5` are the third command's.
-fn yosys_progress(line: &str) -> Option<f64> {
-    let (numbers, _) = line.split_once(". Executing ")?;
-    let mut numbers = numbers.split('.').map(|number| number.parse::<f64>().ok());
-    let third = numbers.next()?? >= 3.0;
-    let step = numbers.next().flatten().unwrap_or(0.0);
-    // Its last pass has number 50 or so.
-    third.then_some((step / 52.0).min(0.99))
+/// How far yosys is, from the numbers of its passes: each file and command has one, and those within
+/// the synthesis (`synth_ecp5`, which calls itself SYNTH_LATTICE) a second one.
+#[derive(Default)]
+struct Passes {
+    /// Its number, once it runs.
+    synthesis: Option<u32>,
+}
+
+impl Passes {
+    fn take(&mut self, line: &str) -> Option<f64> {
+        let (numbers, what) = line.split_once(". Executing ")?;
+        let mut numbers = numbers.split('.').map(|number| number.parse::<u32>().ok());
+        let first = numbers.next()??;
+        if what.starts_with("SYNTH_") {
+            self.synthesis = Some(first);
+        }
+        let step = numbers.next().flatten().unwrap_or(0);
+        // Its last pass has number 50 or so.
+        (self.synthesis? == first).then_some((f64::from(step) / 52.0).min(0.99))
+    }
 }
 
 /// How far nextpnr is.

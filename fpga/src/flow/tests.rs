@@ -108,8 +108,10 @@ fn modules_are_counted_with_what_is_in_them() {
 
 #[test]
 fn progress_is_read_from_what_the_tools_say() {
-    assert_eq!(yosys_progress("3.26.1. Executing ABC pass"), Some(0.5));
-    assert_eq!(yosys_progress("1. Executing Verilog-2005 frontend"), None);
+    let mut passes = Passes::default();
+    assert_eq!(passes.take("40. Executing Verilog-2005 frontend: mac_cell.sv"), None);
+    assert_eq!(passes.take("75. Executing SYNTH_LATTICE pass."), Some(0.0));
+    assert_eq!(passes.take("75.26.1. Executing ABC pass"), Some(0.5));
     let mut stage = Stage::default();
     assert!(stage.take("Info: Packing carries").is_some());
     assert!(stage.take("Info: Routing 1000 arcs.").is_some());

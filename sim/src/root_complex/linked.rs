@@ -88,6 +88,10 @@ pub struct LinkedCard<P, M> {
     incoming: VecDeque<Incoming>,
     sending: VecDeque<Beat>,
     receiving: Vec<u32>,
+    /// The configuration state of the cycle before.
+    config_before: ConfigState,
+    /// The one that the packet of `receiving` was begun under.
+    begun_under: Option<ConfigState>,
     awaited: Option<Awaited>,
     next_tag: u8,
     faults: VecDeque<Option<ReadFault>>,
@@ -118,6 +122,8 @@ impl<P: LinkPins, M: HostMemory> LinkedCard<P, M> {
             incoming: VecDeque::new(),
             sending: VecDeque::new(),
             receiving: Vec::new(),
+            config_before: ConfigState::default(),
+            begun_under: None,
             awaited: None,
             next_tag: 0,
             faults: VecDeque::new(),
@@ -231,6 +237,12 @@ impl<P: LinkPins, M: HostMemory> LinkedCard<P, M> {
         } else {
             self.held = drive.rx.is_some();
         }
+        if tx.is_some() {
+            // The card decides to send a packet in the cycle before it offers it; what it has begun it
+            // ends, whatever is written to the configuration space meanwhile.
+            self.begun_under.get_or_insert(self.config_before);
+        }
+        self.config_before = self.config;
         if let (Some(beat), true) = (tx, drive.tx_ready) {
             self.take(beat)?;
         }
@@ -296,26 +308,27 @@ impl<P: LinkPins, M: HostMemory> LinkedCard<P, M> {
         }
         let packet = Packet::from_dws(&std::mem::take(&mut self.receiving))
             .map_err(|source| LinkError::BadPacket { cycle: self.cycle, source })?;
+        let config = self.begun_under.take().unwrap_or(self.config);
         let rule = match &packet {
             Packet::Read(request) => {
                 self.traffic.card_reads += 1;
-                (4 * request.dws > self.config.max_read_request).then_some("max read request")
+                (4 * request.dws > config.max_read_request).then_some("max read request")
             }
             Packet::Write { data, .. } => {
                 self.traffic.card_writes += 1;
-                (data.len() as u32 > self.config.max_payload).then_some("max payload")
+                (data.len() as u32 > config.max_payload).then_some("max payload")
             }
             Packet::Completion(completion) => {
                 self.traffic.card_completions += 1;
                 let data = completion.data.len() as u32;
-                (data > self.config.max_payload).then_some("max payload")
+                (data > config.max_payload).then_some("max payload")
             }
         };
         if let Some(rule) = rule {
             return Err(LinkError::BrokenRule { cycle: self.cycle, rule });
         }
         let request = matches!(packet, Packet::Read(_) | Packet::Write { .. });
-        if request && !self.config.bus_master {
+        if request && !config.bus_master {
             return Err(LinkError::BrokenRule { cycle: self.cycle, rule: "bus master enable" });
         }
         if let Some(log) = &mut self.log {

@@ -194,6 +194,23 @@ fn without_bus_mastering_the_card_asks_for_nothing() {
 }
 
 #[test]
+fn bus_mastering_may_be_taken_away_while_the_card_sends() {
+    let mut host = ready();
+    let config = host.card.config();
+    for cycles in 0..64 {
+        host.push(0, &events(0..3));
+        host.card.advance(cycles).unwrap();
+        host.card.set_config(ConfigState { bus_master: false, ..config });
+        host.card.advance(300).unwrap();
+        host.card.set_config(config);
+        for tag in 0..3 {
+            assert_eq!(host.decision(0).tag, tag, "{cycles} cycles after the doorbell");
+        }
+        host.tell_head(0);
+    }
+}
+
+#[test]
 fn a_link_that_goes_down_ends_everything_and_comes_back() {
     let mut host = ready();
     host.push(0, &events(0..9));
