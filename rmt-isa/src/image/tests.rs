@@ -154,7 +154,9 @@ fn words_that_are_no_instructions_are_refused_with_their_place() {
         assert!(backward.contains(part), "{part}: {backward}");
     }
     let helper = refused(1, crate::operand::OFF.insert(crate::Helper::ALL.len() as u64));
-    for part in ["`second`", "table `entry`", "instruction 1", "(a.rmt:7)", "operand `helper`"] {
+    for part in
+        ["`second`", "table `entry`", "instruction 1", "(a.rmt:7)", "operand `helper`", "rmt build"]
+    {
         assert!(helper.contains(part), "{part}: {helper}");
     }
 }

@@ -344,7 +344,10 @@ fn violations_in_code_name_their_whole_place() {
         Rule::ProductOverflow,
         Rule::ReadOnlyField,
         Rule::PrivateForeignWrite,
+        Rule::InstructionBudget,
         Rule::MacBudget,
+        Rule::ByteBudget,
+        Rule::CycleBudget,
         Rule::TailCallCycle,
     ] {
         let violations = example(rule).refused();

@@ -7,6 +7,7 @@
 //! `pack` lays weights out, `portable` is the definition, the others are one unit each.
 //! `chain` runs consecutive layers of a small network as one call.
 
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "only x86-64 runs chains"))]
 pub(super) mod chain;
 #[cfg(target_arch = "x86_64")]
 pub(super) mod chain_x86;

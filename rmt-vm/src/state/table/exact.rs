@@ -65,7 +65,19 @@ impl ExactMap {
     /// The number of what a key runs.
     #[inline]
     pub(super) fn find(&self, key: u64) -> Option<ActionNumber> {
-        let (group, place) = self.locate(key)?;
+        let first = self.first_group(key);
+        let group = self.groups.get(first)?;
+        match group.find(key) {
+            Some(place) => Some(group.actions[place]),
+            None if group.passed == 0 => None,
+            None => self.find_behind(first, key),
+        }
+    }
+
+    /// [`Self::find`] of a key that is not in its own group.
+    #[cold]
+    fn find_behind(&self, first: usize, key: u64) -> Option<ActionNumber> {
+        let (group, place) = self.locate_from(self.after(first), key)?;
         Some(self.groups[group].actions[place])
     }
 
@@ -107,9 +119,12 @@ impl ExactMap {
         }
     }
 
-    #[inline]
     fn locate(&self, key: u64) -> Option<(usize, usize)> {
-        let mut number = self.first_group(key);
+        self.locate_from(self.first_group(key), key)
+    }
+
+    fn locate_from(&self, first: usize, key: u64) -> Option<(usize, usize)> {
+        let mut number = first;
         // A group that nobody went past ends the search; at the latest it comes round.
         for _ in 0..self.groups.len() {
             let group = &self.groups[number];

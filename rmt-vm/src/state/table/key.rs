@@ -25,6 +25,8 @@ pub(super) struct KeyReader {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct FieldReader {
     kind: IntType,
+    /// Ones where the type has bits.
+    mask: u64,
     place: Place,
 }
 
@@ -76,7 +78,7 @@ impl FieldReader {
                 Place::Argument { index: index.filter(|&index| index < MAX_ARGUMENTS) }
             }
         };
-        Self { kind, place }
+        Self { kind, mask: u64::MAX >> (64 - kind.bits()), place }
     }
 
     /// The field's bits, zeros above them.
@@ -89,7 +91,7 @@ impl FieldReader {
             }
             Place::Argument { index } => index.map_or(0, |index| arguments[index]),
         };
-        value & (u64::MAX >> (64 - self.kind.bits()))
+        value & self.mask
     }
 }
 
