@@ -18,6 +18,8 @@ const COMMON: &str = include_str!("../guest/common.sh");
 const TEST: &str = include_str!("../guest/test.sh");
 /// The same for the kernel module.
 const KERNEL_TEST: &str = include_str!("../guest/kernel_test.sh");
+/// The same for all together: module, daemon and card.
+const DAEMON_TEST: &str = include_str!("../guest/daemon_test.sh");
 /// Memory of the guest for the kernel module's test: little, so that it swaps.
 const KERNEL_MEMORY_MIB: u32 = 512;
 /// The disk that it swaps to.
@@ -52,6 +54,9 @@ enum Action {
         /// Test the kernel module instead, without card: hooks, modes, unloading under load
         #[arg(long)]
         kernel: bool,
+        /// Test the daemon between kernel module and card: faults decided on the card, prefetches, faults
+        #[arg(long, conflicts_with = "kernel")]
+        daemon: bool,
         /// Decisions of can_migrate_task that are compared in shadow mode
         #[arg(long, default_value_t = 30_000)]
         decisions: u32,
@@ -65,6 +70,9 @@ enum Action {
         /// With the kernel module, two NUMA nodes and a disk to swap to, without card
         #[arg(long)]
         kernel: bool,
+        /// With --kernel: with the card as well
+        #[arg(long, requires = "kernel")]
+        card: bool,
         /// The command
         command: String,
     },
@@ -99,18 +107,38 @@ impl GuestCommand {
                 println!("kernel {} in {}", system.release(), system.folder().display());
                 Ok(())
             }
-            Action::Test { options, kernel: true, decisions, .. } => {
-                let test = KERNEL_TEST.replace("@DECISIONS@", &decisions.to_string());
-                options.boot_kernel(&format!("{COMMON}{test}"))
+            Action::Test { options, kernel, daemon, decisions, events } => {
+                let (parts, test) = match (kernel, daemon) {
+                    (true, _) => {
+                        let decisions = decisions.to_string();
+                        (Parts::MODULE, KERNEL_TEST.replace("@DECISIONS@", &decisions))
+                    }
+                    (_, true) => (Parts::ALL, DAEMON_TEST.to_owned()),
+                    _ => (Parts::CARD, TEST.replace("@EVENTS@", &events.to_string())),
+                };
+                options.boot(parts, &format!("{COMMON}{test}"))
             }
-            Action::Test { options, events, .. } => {
-                let test = TEST.replace("@EVENTS@", &events.to_string());
-                options.boot(&format!("{COMMON}{test}"))
+            Action::Run { options, kernel, card, command } => {
+                let card = card || !kernel;
+                options.boot(Parts { card, module: kernel }, &command)
             }
-            Action::Run { options, kernel: true, command } => options.boot_kernel(&command),
-            Action::Run { options, command, .. } => options.boot(&command),
         }
     }
+}
+
+/// What the guest has.
+#[derive(Clone, Copy)]
+struct Parts {
+    /// The virtual card, behind a root port.
+    card: bool,
+    /// The kernel module, two NUMA nodes, and a disk to swap to.
+    module: bool,
+}
+
+impl Parts {
+    const CARD: Self = Self { card: true, module: false };
+    const MODULE: Self = Self { card: false, module: true };
+    const ALL: Self = Self { card: true, module: true };
 }
 
 /// The unpacked system in the cache.
@@ -121,44 +149,36 @@ pub fn set_up() -> Result<System> {
 
 impl GuestOptions {
     /// Boots, runs a shell script and takes its exit code for the verdict.
-    fn boot(&self, task: &str) -> Result<()> {
+    fn boot(&self, parts: Parts, task: &str) -> Result<()> {
         self.config.load()?;
         let system = set_up()?;
         let folder = tempfile::tempdir()?;
         let socket = folder.path().join("card.sock");
-        let card = VirtualCardProcess::start(&socket, &self.config)?;
-        let image = folder.path().join("initramfs");
-        self.initramfs(&system, task)?.write(&image)?;
-        card.wait_for(&socket)?;
-        let machine = Machine {
-            card: Some(socket),
-            iommu: !self.no_iommu,
+        let card = match parts.card {
+            true => Some(VirtualCardProcess::start(&socket, &self.config)?),
+            false => None,
+        };
+        let mut machine = Machine {
             count_instructions: self.count_instructions,
+            iommu: parts.card && !self.no_iommu,
             limit: Duration::from_secs(self.limit),
             ..Machine::default()
         };
-        verdict(&system, &machine, &image)
-    }
-
-    /// Boots without card, with the kernel module, two NUMA nodes and a disk to swap to.
-    fn boot_kernel(&self, task: &str) -> Result<()> {
-        let system = set_up()?;
-        let folder = tempfile::tempdir()?;
         let mut initramfs = self.initramfs(&system, task)?;
-        let module = system.build_module(&self.module, crate::kernel::MODULE)?;
-        initramfs.add(&format!("{}.ko", crate::kernel::MODULE), module);
+        if parts.module {
+            let module = system.build_module(&self.module, crate::kernel::MODULE)?;
+            initramfs.add(&format!("{}.ko", crate::kernel::MODULE), module);
+            machine.memory_mib = KERNEL_MEMORY_MIB;
+            machine.processors = 4;
+            machine.nodes = 2;
+            machine.swap_mib = KERNEL_SWAP_MIB;
+        }
         let image = folder.path().join("initramfs");
         initramfs.write(&image)?;
-        let machine = Machine {
-            memory_mib: KERNEL_MEMORY_MIB,
-            processors: 4,
-            nodes: 2,
-            swap_mib: KERNEL_SWAP_MIB,
-            iommu: false,
-            count_instructions: self.count_instructions,
-            limit: Duration::from_secs(self.limit),
-            ..Machine::default()
-        };
+        if let Some(card) = &card {
+            card.wait_for(&socket)?;
+            machine.card = Some(socket);
+        }
         verdict(&system, &machine, &image)
     }
 

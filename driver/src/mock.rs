@@ -267,11 +267,17 @@ impl<F: FnMut(&Event) -> Decision> State<F> {
                 pair.log2 = pair_rings::EVENT_LOG2.extract(value) as u32;
             }
             (false, o) if o == PAIR_CONTROL.offset => {
+                let enabled = |control| pair_control::ENABLE.extract(control) == 1;
+                // A pair that runs goes on, whatever is written, until it is stopped.
+                let (starts, ends) = (enabled(value) && !enabled(pair.control), !enabled(value));
                 pair.control = value;
-                (pair.head, pair.tail, pair.completion_tail, pair.error) = (0, 0, 0, 0);
-                let complete = pair.events.is_some() && pair.completions.is_some();
-                if pair_control::ENABLE.extract(value) == 1 && !complete {
-                    pair.error = QueueError::BadConfiguration as u8;
+                if starts {
+                    (pair.head, pair.tail, pair.completion_tail, pair.error) = (0, 0, 0, 0);
+                    if pair.events.is_none() || pair.completions.is_none() {
+                        pair.error = QueueError::BadConfiguration as u8;
+                    }
+                } else if ends {
+                    pair.error = 0;
                 }
             }
             (true, o) if o == EVENT_TAIL.offset => {

@@ -57,6 +57,22 @@ fn a_card_says_what_it_is() {
 }
 
 #[test]
+fn a_pair_that_its_owner_left_running_is_taken_over() {
+    let card = Card::open(mock()).unwrap();
+    for transport in [Transport::Ring, Transport::Inline, Transport::Ring] {
+        let mut queue = card.queue(1, config(transport)).unwrap();
+        // More than a ring holds: the indices of the next owner are not those of this one.
+        for event in events(40) {
+            queue.submit(&event).unwrap();
+            queue.flush();
+            let mut results = Vec::new();
+            queue.poll(|ended| results.push(ended.result));
+            assert_eq!(results, [Ok(successor(&event))], "{transport:?}");
+        }
+    }
+}
+
+#[test]
 fn another_card_is_refused_with_the_difference() {
     let tiny = CardShape::tiny();
     let (has, asked) = (tiny.tables, 2 * tiny.tables);

@@ -152,6 +152,8 @@ impl<D: Device> QueuePair<D> {
             broken: None,
             statistics: QueueStatistics::default(),
         };
+        // Whoever had the pair before may have left it running.
+        queue.disable()?;
         queue.enable()?;
         Ok(queue)
     }
