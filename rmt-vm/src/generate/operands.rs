@@ -103,6 +103,12 @@ impl Chooser<'_> {
                 random.choose(vectors).map(|register| register as u64)
             }
             OperandKind::Vector => below(random, VECTOR_REGISTERS),
+            OperandKind::Immediate
+                if self.options.zero_immediate_every > 0
+                    && random.one_in(self.options.zero_immediate_every) =>
+            {
+                Some(0)
+            }
             OperandKind::Immediate => Some((random.value() as i32).to_bits()),
             OperandKind::Jump => Some(0),
             OperandKind::EventOffset => {

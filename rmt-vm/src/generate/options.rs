@@ -41,6 +41,8 @@ pub struct Options {
     pub models: RangeInclusive<usize>,
     /// Instructions of an action.
     pub instructions_per_action: RangeInclusive<usize>,
+    /// One immediate operand in so many is zero; 0: zero is as likely as other small numbers.
+    pub zero_immediate_every: usize,
     /// Most parameters of an action.
     pub parameters: usize,
     /// Most arguments that an action takes from a tail call.
@@ -86,6 +88,7 @@ impl Default for Options {
             likely_lanes: [4, 6],
             models: 0..=2,
             instructions_per_action: 1..=60,
+            zero_immediate_every: 0,
             parameters: MAX_PARAMETERS,
             arguments: MAX_ARGUMENTS,
             outputs: MAX_OUTPUTS,

@@ -43,7 +43,7 @@ const NOT_GENERATED: &str = "pooling of i32: sum";
 /// How often each bin was hit, by group and name.
 #[derive(Clone, Debug)]
 pub struct Coverage {
-    bins: BTreeMap<(String, String), u64>,
+    bins: BTreeMap<String, BTreeMap<String, u64>>,
     corners: EngineCorners,
     engine: EngineShape,
     program: Program,
@@ -52,6 +52,15 @@ pub struct Coverage {
 impl Coverage {
     /// Empty bins of all that a card of a shape can do.
     pub fn new(shape: &CardShape) -> Self {
+        let mut coverage = Self::without_counters(shape);
+        for name in counters(shape) {
+            coverage.declare("counter", name);
+        }
+        coverage
+    }
+
+    /// The same without the card's counters: all that the interpreter can tell.
+    pub(super) fn without_counters(shape: &CardShape) -> Self {
         let mut coverage = Self {
             bins: BTreeMap::new(),
             corners: EngineCorners::default(),
@@ -74,20 +83,21 @@ impl Coverage {
         ENDINGS.iter().for_each(|status| coverage.declare("event", status.text()));
         ORDERINGS.iter().for_each(|order| coverage.declare("order", &format!("{order:?}")));
         CHANGES.iter().for_each(|change| coverage.declare("commit", change));
-        for name in counters(shape) {
-            coverage.declare("counter", name);
-        }
         coverage
     }
 
     fn declare(&mut self, group: &str, name: &str) {
-        self.bins.entry((group.to_owned(), name.to_owned())).or_default();
+        self.bins.entry(group.to_owned()).or_default().entry(name.to_owned()).or_default();
     }
 
     /// Counts a bin; what has no bin is not counted.
     fn hit(&mut self, group: &str, name: &str) {
-        if let Some(count) = self.bins.get_mut(&(group.to_owned(), name.to_owned())) {
-            *count += 1;
+        self.add(group, name, 1);
+    }
+
+    fn add(&mut self, group: &str, name: &str, hits: u64) {
+        if let Some(count) = self.bins.get_mut(group).and_then(|bins| bins.get_mut(name)) {
+            *count += hits;
         }
     }
 
@@ -138,9 +148,7 @@ impl Coverage {
 
     /// What a counter of the card says.
     pub(super) fn counter(&mut self, name: &str, value: u64) {
-        if let Some(count) = self.bins.get_mut(&("counter".to_owned(), name.to_owned())) {
-            *count += value;
-        }
+        self.add("counter", name, value);
     }
 
     /// Bins that nothing hit: group and name.
@@ -150,8 +158,9 @@ impl Coverage {
 
     /// All bins: group, name, hits.
     pub fn bins(&self) -> impl Iterator<Item = (&str, &str, u64)> {
-        let own = self.bins.iter();
-        let own = own.map(|((group, name), count)| (group.as_str(), name.as_str(), *count));
+        let own = self.bins.iter().flat_map(|(group, bins)| {
+            bins.iter().map(move |(name, count)| (group.as_str(), name.as_str(), *count))
+        });
         let corners = self.corners.bins().filter(|(name, _)| *name != NOT_GENERATED);
         own.chain(corners.map(|(name, count)| ("engine corner", name, count)))
     }

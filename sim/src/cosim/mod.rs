@@ -5,11 +5,13 @@
 //! decision when it leaves, and at checkpoints, with the core drained, the whole state. Where
 //! a checkpoint differs, [`localise`](fn@localise) runs the events again, one by one, and names
 //! the first that went wrong. [`CosimReport`] is the result. [`cosimulate_random`] does so with
-//! random programs and commits, and counts in [`coverage`] what they made the machine do.
+//! random programs, which `programs` chooses for the card, and commits, and counts in [`coverage`]
+//! what they made the machine do.
 
 mod compare;
 pub mod coverage;
 mod localise;
+mod programs;
 mod random;
 mod report;
 mod state;
@@ -24,6 +26,7 @@ use rmt_vm::Machine;
 use crate::card::{Card, CardError, PATIENCE_CYCLES, Pins, TimedDecision};
 pub use coverage::Coverage;
 pub use localise::localise;
+pub use programs::coverage_of_programs;
 pub use random::{RandomOptions, RandomReport, cosimulate_random};
 pub use report::{CosimReport, Mismatch, MismatchPlace};
 pub use state::{first_state_difference, read_state};

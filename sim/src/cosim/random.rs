@@ -5,17 +5,16 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Instant;
 
 use rmt_isa::card::update::BankMirror;
-use rmt_isa::card::{CardImage, CardShape, LowerError, lower};
+use rmt_isa::card::{CardImage, lower};
 use rmt_isa::event::event_layout;
-use rmt_isa::instruction::Class;
 use rmt_isa::program::Ordering;
-use rmt_isa::{Decision, Event, INSTRUCTIONS};
+use rmt_isa::{Decision, Event};
 use rmt_vm::Machine;
-use rmt_vm::generate::{Options, Random, Step, verified_case};
+use rmt_vm::generate::{Random, Step};
 use rmt_vm::state::Change;
-use rmt_vm::verifier::{Limits, verify};
 
 use super::coverage::Coverage;
+use super::programs::{Loadable, Programs, is_to_program, reason};
 use super::report::{Mismatch, MismatchPlace};
 use super::{CosimError, compare, state};
 use crate::card::{Card, CardError, PATIENCE_CYCLES, Pins};
@@ -56,64 +55,6 @@ pub struct RandomReport {
     pub seconds: f64,
 }
 
-/// What a card of a shape can run, and what that leaves out.
-fn generator(shape: &CardShape) -> (Options, Vec<String>) {
-    let mut left_out = Vec::new();
-    let mut options = Options::default();
-    let edge = shape.engine.array as usize;
-    options.key_bits = shape.match_key_bits;
-    options.lanes = (shape.engine.vector_lanes as usize).min(40.max(3 * edge));
-    options.ring_depth = options.ring_depth.max(2 * edge);
-    // To install a program and to compare the state takes thousands of cycles.
-    options.events = 40..=120;
-    options.commit_every = 30;
-    for info in INSTRUCTIONS.iter().filter(|info| !shape.executes_opcode(info.opcode)) {
-        left_out.push(format!("instruction `{}`", info.mnemonic));
-    }
-    let maps = INSTRUCTIONS.iter().filter(|info| info.class == Class::Map);
-    if !maps.into_iter().any(|info| shape.executes_opcode(info.opcode)) {
-        options.map_kinds = vec![];
-        options.maps = 0..=0;
-        left_out.push("maps".to_owned());
-    }
-    if shape.match_key_bits < rmt_isa::limits::MAX_KEY_BITS {
-        left_out.push(format!("keys of more than {} bits", shape.match_key_bits));
-    }
-    (options.with_instructions(|info| shape.executes_opcode(info.opcode)), left_out)
-}
-
-/// The options of a seed: vectors of all ways to fit an array of N take turns.
-fn options_of(seed: u64, options: &Options, shape: &CardShape) -> Options {
-    let edge = shape.engine.array as usize;
-    let likely = [
-        [edge / 2 + 1, edge],
-        [edge, edge + 3],
-        [2 * edge, edge - 1],
-        [edge + 2, 2 * edge],
-        [edge, 2 * edge + 4],
-        [4, 6],
-    ];
-    let mut options = options.clone();
-    options.likely_lanes = likely[(seed % likely.len() as u64) as usize];
-    // Events of one key in order, those of others overlapping: maps would order all of them.
-    if seed % 4 == 1 {
-        (options.keyed, options.maps, options.contexts) = (true, 0..=0, 1..=2);
-    }
-    options
-}
-
-/// Why a program does not go onto the card, without the names of the program.
-fn reason(error: &LowerError) -> String {
-    match error {
-        LowerError::Memory { parameter, .. } => format!("`{parameter}` is too small"),
-        LowerError::KeyWidth { .. } => "`match_key_bits` is too small".to_owned(),
-        LowerError::NoSlot { .. } => "`match_buckets` is too small".to_owned(),
-        LowerError::Instruction { what, .. } => format!("the card does not execute {what}"),
-        LowerError::Models(_) => "a model does not fit the engine".to_owned(),
-        other => other.to_string(),
-    }
-}
-
 /// Runs random programs one after the other on a card, until enough events have run or the
 /// card differs from the interpreter. `progress` is called with the number of events done.
 ///
@@ -126,14 +67,14 @@ pub fn cosimulate_random<P: Pins>(
 ) -> Result<RandomReport, CosimError> {
     let begun = Instant::now();
     let shape = card.shape().clone();
-    let (generator, left_out) = generator(&shape);
+    let programs = Programs::new(&shape);
     let mut mirror = BankMirror::new(&shape);
     let mut report = RandomReport {
         events: 0,
         programs: 0,
         commits: 0,
         skipped: BTreeMap::new(),
-        left_out,
+        left_out: programs.left_out.clone(),
         coverage: Coverage::new(&shape),
         mismatch: None,
         cycles: 0,
@@ -144,18 +85,10 @@ pub fn cosimulate_random<P: Pins>(
         if report.events >= options.events || report.mismatch.is_some() {
             break;
         }
-        let case = verified_case(seed, &options_of(seed, &generator, &shape));
-        let ordering = match verify(&case.program, &Limits::default()) {
-            Ok(checked) => checked.ordering.class,
-            Err(_) => {
-                report.skip("program: the verifier refuses it");
-                continue;
-            }
-        };
-        let image = match lower(&case.program, ordering, &shape) {
-            Ok(image) => image,
-            Err(error) => {
-                report.skip(&format!("program: {}", reason(&error)));
+        let Loadable { case, ordering, image } = match programs.of_seed(seed) {
+            Ok(loadable) => loadable,
+            Err(reason) => {
+                report.skip(&format!("program: {reason}"));
                 continue;
             }
         };
@@ -319,17 +252,7 @@ impl<P: Pins> Run<'_, P> {
         }
         let Some(mut changes) = self.waiting.pop_front() else { return };
         let all = changes.len();
-        changes.retain(|change| {
-            use Change::*;
-            matches!(
-                change,
-                AddEntry { .. }
-                    | ChangeEntry { .. }
-                    | RemoveEntry { .. }
-                    | SetDefault { .. }
-                    | SwapModel { .. }
-            )
-        });
+        changes.retain(is_to_program);
         for _ in changes.len()..all {
             self.report.skip("change: records and maps are not written while events run");
         }

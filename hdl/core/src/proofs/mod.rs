@@ -1,6 +1,7 @@
 //! Proofs of the control side, for every input and every state that can be reached.
 //!
 //! - [`fetch`]: a thread that can run is fetched before any other one is fetched twice more.
+//! - [`inline`]: inline events are neither lost nor doubled, changed or reordered.
 //! - [`life`]: dispatcher, bank switch and retire unit together: every event that is taken ends in exactly one decision
 //!   with its tag, and sees one bank only; nothing waits without bound.
 //! - [`requantiser`]: a lane equals the integer definition.
@@ -9,6 +10,7 @@
 //! is stated with `assume`; covers show that the promises leave room.
 
 mod fetch;
+mod inline;
 mod life;
 mod requantiser;
 
