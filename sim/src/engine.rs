@@ -6,7 +6,7 @@ use rmt_isa::card::{CardImage, LowerError, lower};
 use rmt_isa::program::Ordering;
 use rmt_isa::{Decision, Event, Program};
 use rmt_vm::Machine;
-use rmt_vm::state::{Applied, Change, CommitError, LoadError, StateDump};
+use rmt_vm::state::{Applied, Change, CommitError, Contents, LoadError, SnapshotError, StateDump};
 
 use crate::card::{Card, CardError, Pins};
 use crate::cosim::read_state;
@@ -42,11 +42,9 @@ pub enum CardEngineError {
     /// The changes cannot be committed to a running card.
     #[error(transparent)]
     Update(#[from] UpdateError),
-    /// Records and map contents are written by events only.
-    #[error(
-        "the engine commits tables and models to the card, no records and map contents; make the change by an event"
-    )]
-    Contents,
+    /// The card holds records or map contents that do not fit its program.
+    #[error(transparent)]
+    Contents(#[from] SnapshotError),
     /// There is no program.
     #[error("no program is loaded; load one before events, commits and dumps")]
     NoProgram,
@@ -85,10 +83,14 @@ impl<P: Pins> rmt_vm::Engine for CardEngine<P> {
 
     fn commit(&mut self, changes: &[Change]) -> Result<Vec<Applied>, CardEngineError> {
         let loaded = self.loaded.as_mut().ok_or(CardEngineError::NoProgram)?;
-        if changes.iter().any(Change::is_to_contents) {
-            return Err(CardEngineError::Contents);
-        }
         let mut state = loaded.machine.state().clone();
+        let changes_contents = changes.iter().any(Change::is_to_contents);
+        if changes_contents {
+            // What is to change is what the card holds, not what the interpreter says of it.
+            let card = &mut self.card;
+            let held = Contents::of_card(&loaded.image, |address| card.read(address))?;
+            state.replace_contents(&held)?;
+        }
         let applied = state.commit(changes)?;
         let image = lower(&state.current_program(), Ordering::Total, self.card.shape())?;
         let update = self.mirror.update(&image)?;
@@ -97,6 +99,13 @@ impl<P: Pins> rmt_vm::Engine for CardEngine<P> {
         self.card.commit(&update);
         while self.card.commits() {
             self.card.exchange(None)?;
+        }
+        if changes_contents {
+            let mut writes = loaded.image.empty_contents();
+            writes.extend(state.contents().card_writes(&loaded.image));
+            for write in writes {
+                self.card.write(write.address, write.value)?;
+            }
         }
         Ok(applied)
     }
