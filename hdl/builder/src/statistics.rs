@@ -80,6 +80,29 @@ pub struct MemoryStatistics {
     pub lanes: u32,
 }
 
+/// Words and bits of a word that a block RAM of 18 kbit can have, one port for reads and one for writes.
+const BLOCK_RAM_SHAPES: [(u64, u32); 6] =
+    [(512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1)];
+/// Up to so many words synthesisers keep a memory in look-up tables.
+const LOOK_UP_TABLE_WORDS: u64 = 64;
+
+impl MemoryStatistics {
+    /// Block RAMs of 18 kbit that it takes in the 7-series (where two make one of 36 kbit), 0 if it is so short that it
+    /// stands in look-up tables: a copy for each read port; lanes are written in bytes of 9 bits.
+    pub fn block_rams_18k(&self) -> u64 {
+        if self.depth <= LOOK_UP_TABLE_WORDS {
+            return 0;
+        }
+        let lane = self.width.div_ceil(self.lanes);
+        let bits = if self.lanes > 1 { self.lanes * lane.next_multiple_of(9) } else { self.width };
+        let blocks = |(words, width): (u64, u32)| {
+            self.depth.div_ceil(words) * u64::from(bits.div_ceil(width))
+        };
+        let copies = self.synchronous_reads + self.asynchronous_reads;
+        copies as u64 * BLOCK_RAM_SHAPES.map(blocks).into_iter().min().unwrap_or(0)
+    }
+}
+
 /// A product of two signals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProductStatistics {
@@ -349,5 +372,21 @@ mod tests {
             lanes: 1,
         };
         assert_eq!(outer.memories, [memory]);
+    }
+
+    #[test]
+    fn block_rams_by_words_and_bits() {
+        let memory = |depth, width, reads, lanes| {
+            let (synchronous_reads, asynchronous_reads, writes) = (reads, 0, 1);
+            MemoryStatistics { depth, width, synchronous_reads, asynchronous_reads, writes, lanes }
+        };
+        assert_eq!(memory(64, 512, 1, 1).block_rams_18k(), 0);
+        assert_eq!(memory(512, 36, 1, 1).block_rams_18k(), 1);
+        assert_eq!(memory(128, 32, 2, 1).block_rams_18k(), 2);
+        assert_eq!(memory(4096, 8, 1, 1).block_rams_18k(), 2);
+        // Two lanes of 32 bits take four bytes of nine bits each.
+        assert_eq!(memory(128, 64, 1, 2).block_rams_18k(), 2);
+        // Lanes of ten bits take two such bytes.
+        assert_eq!(memory(128, 40, 1, 4).block_rams_18k(), 2);
     }
 }

@@ -1,14 +1,17 @@
-//! What yosys makes of the ML engine's arithmetic for Xilinx 7-series and Lattice ECP5: each product is one
-//! DSP block. `./x test --all` runs it.
+//! What yosys makes of the ML engine for Xilinx 7-series, and of its arithmetic for Lattice ECP5, too: each product is
+//! one DSP block, and memories are in as many block RAMs as the formula says. `./x test --all` runs it.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use rmt_core::engine::Engine;
 use rmt_core::engine::cell::MacCell;
 use rmt_core::engine::requantiser::RequantiserLane;
 use rmt_core::engine::vector_lane::VectorLane;
+use rmt_isa::card::engine::EngineShape;
 use rtl_builder::prelude::*;
+use rtl_builder::statistics::{MemoryStatistics, ModuleStatistics};
 
 /// yosys as `./x setup` installed it, else from `PATH`.
 fn yosys() -> Option<PathBuf> {
@@ -81,4 +84,44 @@ fn every_product_is_a_dsp_block() {
     assert_eq!(dsp_blocks(&lane), Some([4, 4]), "a lane of the requantiser");
     let lane = elaborate(VectorLane).unwrap();
     assert_eq!(dsp_blocks(&lane), Some([1, 1]), "a lane of the vector unit");
+}
+
+/// DSP blocks of an engine by its description, and block RAMs of 18 kbit.
+fn expected(design: &Design) -> [u64; 2] {
+    let sum = |count: fn(&ModuleStatistics) -> u64| {
+        design.statistics().iter().map(|module| module.count * count(module)).sum()
+    };
+    [
+        sum(|module| module.products.len() as u64),
+        sum(|module| module.memories.iter().map(MemoryStatistics::block_rams_18k).sum()),
+    ]
+}
+
+#[test]
+fn the_products_of_an_engine_are_as_many_as_its_shape_says() {
+    for shape in [EngineShape::tiny(), EngineShape::small(), EngineShape::default_card()] {
+        let engine = elaborate(Engine { shape: shape.clone() }).unwrap();
+        assert_eq!(expected(&engine)[0], u64::from(shape.dsp_blocks()), "{shape:?}");
+    }
+}
+
+#[test]
+#[ignore = "synthesis: `./x test --all` runs it"]
+fn an_engine_takes_the_dsp_blocks_and_block_rams_of_the_formula() {
+    let tiny = EngineShape::tiny();
+    let deeper = EngineShape {
+        threads: 4,
+        banks: 2,
+        requantise_lanes: 4,
+        weight_tiles: 128,
+        scale_words: 128,
+        tree_pairs: 1024,
+        ..EngineShape::tiny()
+    };
+    for shape in [tiny, deeper] {
+        let engine = elaborate(Engine { shape: shape.clone() }).unwrap();
+        let Some(cells) = cells(&engine, XILINX) else { return };
+        let halves = 2 * count(&cells, "RAMB36E1") + count(&cells, "RAMB18E1");
+        assert_eq!([count(&cells, "DSP48E1"), halves], expected(&engine), "{shape:?}");
+    }
 }

@@ -166,6 +166,12 @@ impl EngineShape {
         if self.threads > self.array { self.threads } else { self.array }
     }
 
+    /// DSP blocks: one for each cell of the array and each lane of the vector unit, four for a lane of
+    /// the requantiser, two for addresses in the decoder.
+    pub const fn dsp_blocks(&self) -> u32 {
+        self.array * self.array + self.array + 4 * self.requantise_lanes + 2
+    }
+
     /// Words of N lanes that one vector register has.
     pub const fn words_per_register(&self) -> u32 {
         self.vector_lanes / self.array
