@@ -89,10 +89,11 @@ impl Mutate {
             .with_context(|| format!("cannot write to {}", folder.display()))?;
         let top = design.top_name();
         let (count, seed) = (self.count, self.seed);
+        // A memory made of a case statement could not be mutated: its content must be constant.
         let script = format!(
             "read_verilog -sv {files}\n\
              hierarchy -top {top}\n\
-             proc\n\
+             proc -norom\n\
              flatten\n\
              opt_clean\n\
              mutate -list {count} -seed {seed} -ctrl {MUTATION} {MUTATION_BITS} 1 -o {LIST}\n\

@@ -2,6 +2,8 @@
 //!
 //! `cargo bench -p rmt-sim --bench verilated`
 //!
+//! Of a block, and of the whole core with a program of the firmware (`core`).
+//!
 //! Both sides poke all inputs and read all outputs in each cycle, from the same random numbers; equal
 //! checksums show that they did the same work. The peer is built twice: with this crate's options, and with
 //! those that Verilator's manual recommends for speed. Runs are short and alternate, processor time is what
@@ -13,8 +15,10 @@ use std::process::Command;
 use rustix::time::{ClockId, clock_gettime};
 
 use rmt_sim::verilated::{
-    InitialState, Port, Toolchain, VerilatedBuild, VerilatedModel, default_cache_dir,
+    InitialState, Port, Source, Toolchain, VerilatedBuild, VerilatedModel, default_cache_dir,
 };
+
+mod core;
 
 const SOURCE: &str = include_str!("mac_array.v");
 const ROUNDS: usize = 25;
@@ -29,25 +33,26 @@ fn main() -> Result<(), Failure> {
     for (size, cycles) in [(12, 100_000), (16, 60_000)] {
         compare(&toolchain, size, cycles)?;
     }
-    Ok(())
+    core::compare(&toolchain)
 }
 
 fn compare(toolchain: &Toolchain, size: usize, cycles: u64) -> Result<(), Failure> {
     let folder = tempfile::tempdir()?;
-    let same = build_peer(
-        toolchain,
-        size,
-        &folder.path().join("same"),
-        &["--output-split", "4000", "--x-assign", "unique", "--x-initial", "unique"],
-        "-O2",
-    )?;
-    let recommended = build_peer(
-        toolchain,
-        size,
-        &folder.path().join("recommended"),
-        &["--x-assign", "fast", "--x-initial", "fast", "--no-assert"],
-        "-O3",
-    )?;
+    let sources = [("mac_array.v".to_owned(), SOURCE.to_owned())];
+    let defines = [("SIZE", size.to_string())];
+    let peer = |verilator_options, level| Peer {
+        sources: &sources,
+        top: "mac_array",
+        text: include_str!("bare.cpp"),
+        defines: &defines,
+        verilator_options,
+        level,
+    };
+    let same =
+        peer(&["--output-split", "4000", "--x-assign", "unique", "--x-initial", "unique"], "-O2");
+    let same = build_peer(toolchain, &folder.path().join("same"), &same)?;
+    let recommended = peer(&["--x-assign", "fast", "--x-initial", "fast", "--no-assert"], "-O3");
+    let recommended = build_peer(toolchain, &folder.path().join("recommended"), &recommended)?;
     let model = build_model(toolchain, size)?;
 
     let mut best = [f64::INFINITY; 3];
@@ -132,48 +137,62 @@ fn run_model(model: &VerilatedModel, size: usize, cycles: u64) -> Result<(u64, f
     Ok((checksum, processor_seconds() - start))
 }
 
-/// Builds bare.cpp around the design in `folder`, and returns the program.
-fn build_peer(
-    toolchain: &Toolchain,
-    size: usize,
-    folder: &Path,
-    verilator_options: &[&str],
-    level: &str,
-) -> Result<PathBuf, Failure> {
+/// A bare test bench in C++ and the design around which it is built.
+struct Peer<'a> {
+    sources: &'a [Source],
+    top: &'a str,
+    /// Its text.
+    text: &'a str,
+    /// Macros of both Verilog and C++.
+    defines: &'a [(&'a str, String)],
+    verilator_options: &'a [&'a str],
+    /// Level of optimisation.
+    level: &'a str,
+}
+
+/// Builds a peer in `folder`, and returns the program.
+fn build_peer(toolchain: &Toolchain, folder: &Path, peer: &Peer<'_>) -> Result<PathBuf, Failure> {
     std::fs::create_dir(folder)?;
-    std::fs::write(folder.join("mac_array.v"), SOURCE)?;
-    std::fs::write(folder.join("bare.cpp"), include_str!("bare.cpp"))?;
+    std::fs::write(folder.join("bare.cpp"), peer.text)?;
     let root = toolchain.verilator_root();
     let mut verilate = Command::new(toolchain.verilator());
     verilate.env("VERILATOR_ROOT", root).args(["--cc", "-O3", "--prefix", "Vbare", "--Mdir", "."]);
-    verilate.args(["--top-module", "mac_array", "--no-timing"]).args(verilator_options);
-    succeed(verilate.arg(format!("+define+SIZE={size}")).arg("mac_array.v").current_dir(folder))?;
+    verilate.args(["--top-module", peer.top, "--no-timing"]).args(peer.verilator_options);
+    for (name, value) in peer.defines {
+        verilate.arg(format!("+define+{name}={value}"));
+    }
+    for (name, text) in peer.sources {
+        std::fs::write(folder.join(name), text)?;
+        verilate.arg(name);
+    }
+    succeed_with(verilate.current_dir(folder))?;
 
     let mut compile = Command::new(toolchain.compiler());
-    compile.current_dir(folder).args(["-std=gnu++17", "-w", "-march=native", "-pthread", level]);
-    compile.args(["-I.", "-DVM_TRACE=0", "-DVM_COVERAGE=0", "-DVM_SC=0", "-DVM_TIMING=0"]);
-    compile.arg(format!("-DSIZE={size}")).arg("-I").arg(root.join("include"));
+    compile.current_dir(folder).args(["-std=gnu++17", "-w", "-march=native", "-pthread"]);
+    compile.args([peer.level, "-I.", "-DVM_TRACE=0", "-DVM_COVERAGE=0", "-DVM_SC=0"]);
+    compile.arg("-DVM_TIMING=0").arg("-I").arg(root.join("include"));
+    compile.args(peer.defines.iter().map(|(name, value)| format!("-D{name}={value}")));
     for item in std::fs::read_dir(folder)? {
         compile.args(Some(item?.path()).filter(|path| path.extension() == Some("cpp".as_ref())));
     }
     let runtime = ["verilated.cpp", "verilated_threads.cpp"];
     compile.args(runtime.map(|name| root.join("include").join(name))).args(["-o", "bare"]);
-    succeed(&mut compile)?;
+    succeed_with(&mut compile)?;
     Ok(folder.join("bare"))
 }
 
-fn succeed(command: &mut Command) -> Result<(), Failure> {
+/// What a command prints.
+fn succeed_with(command: &mut Command) -> Result<String, Failure> {
     let output = command.output()?;
     if output.status.success() {
-        return Ok(());
+        return Ok(String::from_utf8(output.stdout)?);
     }
     Err(format!("{command:?} failed:\n{}", String::from_utf8_lossy(&output.stderr)).into())
 }
 
 /// The checksum and the seconds that the peer prints.
 fn run_peer(program: &Path, cycles: u64) -> Result<(u64, f64), Failure> {
-    let output = Command::new(program).arg(cycles.to_string()).output()?;
-    let text = String::from_utf8(output.stdout)?;
+    let text = succeed_with(Command::new(program).arg(cycles.to_string()))?;
     let (checksum, seconds) = text.trim().split_once(' ').ok_or("the peer printed no result")?;
     Ok((u64::from_str_radix(checksum, 16)?, seconds.parse()?))
 }
