@@ -22,9 +22,6 @@ const PAIRS: usize = CHAIN_LANES / 2;
 /// Largest shift with which a result of 16 bits, shifted back, fits 64 bits: sums that wrap on
 /// the way there come out right.
 const MOST_FOLDED_SHIFT: u8 = 47;
-/// Pairs that a product takes at a time, each to a sum of its own.
-pub(super) const SUMS: usize = 4;
-
 /// Layers on up to 16 lanes, one after the other.
 #[derive(Clone, Debug)]
 pub(in crate::jit) struct Chain {
@@ -103,17 +100,10 @@ pub(super) struct Correction {
 #[derive(Clone, Debug)]
 pub(super) struct Product {
     pub(super) bias: Words,
-    /// A multiple of [`SUMS`].
-    pub(super) pairs: Vec<Pair>,
-}
-
-/// What a pair of inputs meets.
-#[derive(Clone, Debug)]
-pub(super) struct Pair {
-    /// The lane that holds the inputs, for each lane of the result.
-    pub(super) place: Words,
-    /// The two weights of each row, as i16.
-    pub(super) weights: Words,
+    /// Pairs of weights as i16. Lane `row` of `pairs[2 * turn + odd]` meets the pair of inputs
+    /// `odd` of the block of four lanes that is `turn` behind its own: to turn the blocks of a
+    /// register needs no table of places.
+    pub(super) pairs: [Words; PAIRS],
 }
 
 /// `bias + weights · x` of one row, inputs side by side.
@@ -272,12 +262,11 @@ impl Chain {
                 None => Layer::Dot(Box::new(dot)),
             }
         } else {
-            let count = columns.div_ceil(2).next_multiple_of(SUMS).min(PAIRS);
-            let pairs = (0..count).map(|number| Pair {
-                place: Words([2 * number as i32; CHAIN_LANES]),
-                weights: Words(std::array::from_fn(|row| pair(row, number))),
+            let pairs = std::array::from_fn(|place| {
+                let (turn, odd) = (place / 2, place % 2);
+                Words(std::array::from_fn(|row| pair(row, 2 * ((row / 4 + turn) % 4) + odd)))
             });
-            let product = Product { bias, pairs: pairs.collect() };
+            let product = Product { bias, pairs };
             match scales {
                 Some(scales) => Layer::ScaledProduct(Box::new((scales, product))),
                 None => Layer::Product(Box::new(product)),

@@ -4,7 +4,7 @@ use std::arch::x86_64::*;
 
 use rmt_isa::operand::Element;
 
-use super::chain::{CHAIN_LANES, Chain, Dot, End, Layer, LongWords, Product, SUMS, Scales, Words};
+use super::chain::{CHAIN_LANES, Chain, Dot, End, Layer, LongWords, Product, Scales, Words};
 
 /// Runs all layers. The lanes come packed in their own type, in as many of the registers as
 /// they take, and leave with 32 bits each: the first four in a register, all of them in `out`.
@@ -141,20 +141,33 @@ fn pairs(x: __m512i) -> __m512i {
     _mm512_mask_blend_epi16(SECOND_OF_FOUR, x, _mm512_srli_epi64::<16>(x))
 }
 
-/// Four sums hide the latency of the additions.
+/// Four sums, one for each turn of the blocks of four lanes, hide the latency of the additions.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 fn multiply(inputs: __m512i, product: &Product) -> __m512i {
-    let zero = _mm512_setzero_si512();
-    let mut sums = [words(&product.bias), zero, zero, zero];
-    for pairs in product.pairs.chunks_exact(SUMS) {
-        for (sum, pair) in sums.iter_mut().zip(pairs) {
-            let input = _mm512_permutexvar_epi32(words(&pair.place), inputs);
-            *sum = _mm512_dpwssd_epi32(*sum, input, words(&pair.weights));
-        }
+    // The two pairs of each block, in all its lanes.
+    let even = _mm512_shuffle_epi32::<0b00_00_00_00>(inputs);
+    let odd = _mm512_shuffle_epi32::<0b10_10_10_10>(inputs);
+    let [a0, b0, a1, b1, a2, b2, a3, b3] = &product.pairs;
+    let sum = |start: __m512i, even: __m512i, odd: __m512i, a: &Words, b: &Words| {
+        _mm512_dpwssd_epi32(_mm512_dpwssd_epi32(start, even, words(a)), odd, words(b))
+    };
+    macro_rules! turned {
+        ($order:literal, $a:ident, $b:ident) => {
+            sum(
+                _mm512_setzero_si512(),
+                _mm512_shuffle_i32x4::<$order>(even, even),
+                _mm512_shuffle_i32x4::<$order>(odd, odd),
+                $a,
+                $b,
+            )
+        };
     }
-    let [a, b, c, d] = sums;
-    _mm512_add_epi32(_mm512_add_epi32(a, b), _mm512_add_epi32(c, d))
+    let first = sum(words(&product.bias), even, odd, a0, b0);
+    let second = turned!(0b00_11_10_01, a1, b1);
+    let third = turned!(0b01_00_11_10, a2, b2);
+    let fourth = turned!(0b10_01_00_11, a3, b3);
+    _mm512_add_epi32(_mm512_add_epi32(first, second), _mm512_add_epi32(third, fourth))
 }
 
 /// One row: its products are added up across the lanes, to lane 0.
