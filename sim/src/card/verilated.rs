@@ -45,6 +45,10 @@ struct Driven {
     host: Option<HostRequest>,
 }
 
+impl Driven {
+    const NOTHING: Self = Self { event: None, decision_ready: false, host: None };
+}
+
 impl VerilatedPins {
     /// Builds the model of a core from its Verilog, or takes it from the cache.
     ///
@@ -116,7 +120,7 @@ impl VerilatedPins {
             answer_data: model.output(HOST_ANSWER.data)?,
             // Only a model with mutations has it.
             mutation: model.input(MUTATION).ok(),
-            driven: Driven { event: None, decision_ready: false, host: None },
+            driven: Driven::NOTHING,
             unsettled: true,
             instance,
         })
@@ -133,9 +137,11 @@ impl VerilatedPins {
 
 impl Pins for VerilatedPins {
     fn reset(&mut self) -> Result<(), CardError> {
-        self.set_event(None)?;
-        self.set_decision_ready(false)?;
-        self.set_host(None)?;
+        // At first inputs hold what the initial state gave them, too.
+        for port in [self.event_valid, self.decision_ready, self.host_valid] {
+            self.instance.poke(port, 0)?;
+        }
+        self.driven = Driven::NOTHING;
         self.instance.poke(self.reset, 1)?;
         self.instance.cycles(self.clock, RESET_CYCLES)?;
         self.instance.poke(self.reset, 0)?;
