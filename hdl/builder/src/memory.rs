@@ -2,7 +2,7 @@
 //!
 //! | type | read | read and write of one address in one cycle | becomes |
 //! | --- | --- | --- | --- |
-//! | [`SyncMem`] | data one cycle after the address | the old word | block RAM |
+//! | [`SyncMem`] | data one cycle after the address | the old word, unless [`SyncMem::collisions_unused`] | block RAM |
 //! | [`AsyncMem`] | data in the cycle of the address | the old word | distributed RAM or registers |
 //!
 //! Addresses at or beyond the depth (when it is not a power of two): writes are lost, the data read is not specified
@@ -137,6 +137,18 @@ memory_common!(SyncMem);
 memory_common!(AsyncMem);
 
 impl<T: Bundle, D: Domain> SyncMem<T, D> {
+    /// Says that nobody uses what is read of a word in the cycle in which it is written.
+    ///
+    /// Block RAMs with two ports do not promise the old word then; where somebody uses it, synthesis adds registers,
+    /// a comparison of the addresses and a choice of each bit. The evaluator gives the complement of the old word,
+    /// so that tests find whoever uses it; the Verilog has the attribute `no_rw_check`, and reads the old word when simulated.
+    #[track_caller]
+    #[must_use]
+    pub fn collisions_unused(self) -> Self {
+        self.memory.edit(Location::caller(), |memory| memory.collisions_unused = true);
+        self
+    }
+
     /// A read port: the word at `address`, one cycle after `enable`; the data stays until the next enabled read.
     ///
     /// Inside a `when` the read is enabled only when its condition is true, too.
@@ -186,6 +198,7 @@ impl<T: Bundle> Memory<T> {
                 width,
                 initial: None,
                 attribute: None,
+                collisions_unused: false,
                 writes: Vec::new(),
                 reads: Vec::new(),
             });

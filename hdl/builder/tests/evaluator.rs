@@ -206,6 +206,7 @@ struct CollisionIo {
     address: Input<UInt>,
     data: Input<UInt>,
     late: Output<UInt>,
+    lost: Output<UInt>,
     now: Output<UInt>,
 }
 
@@ -222,6 +223,7 @@ impl Component for Collision {
             address: input(uint(3)),
             data: input(uint(100)),
             late: output(uint(100)),
+            lost: output(uint(100)),
             now: output(uint(100)),
         }
     }
@@ -233,12 +235,16 @@ impl Component for Collision {
         block.write(io.write, io.address, io.data);
         small.write(io.write, io.address, io.data);
         io.late.set(block.read(true, io.address));
+        let unused = SyncMem::<UInt>::new("unused_block", uint(100), 5).collisions_unused();
+        unused.write(io.write, io.address, io.data);
+        io.lost.set(unused.read(true, io.address));
         io.now.set(small.read(io.address));
     }
 }
 
 #[test]
 fn a_word_read_while_it_is_written_is_the_old_one() {
+    let complement = |word: u64| Bits::from_words(100, &[!word, u64::MAX >> 28]);
     let mut sim = elaborate(Collision).expect("the component is valid").simulator();
     sim.poke("write", 1);
     sim.poke("address", 2);
@@ -247,6 +253,7 @@ fn a_word_read_while_it_is_written_is_the_old_one() {
         assert_eq!(sim.peek("now"), value - 1);
         sim.step();
         assert_eq!(sim.peek("late"), value - 1);
+        assert_eq!(sim.peek_bits("lost"), complement(value - 1), "nobody is to use it");
         assert_eq!(sim.peek("now"), value);
     }
     sim.poke("address", 6);

@@ -70,6 +70,23 @@ pub fn crc32c(state: u32, message: UInt) -> UInt {
     cat(&sum)
 }
 
+/// The low `bits` bits of `value` moved down by `amount` times `unit` bits, filled with zeros. The largest
+/// step comes first: behind each step only what the smaller ones can still move into the result is kept.
+pub fn shift_down(value: UInt, unit: u32, amount: UInt, bits: u32) -> UInt {
+    (0..amount.width()).rev().fold(value, |value, step| {
+        let (width, distance) = (value.width(), unit << step);
+        let kept = width.min(bits + distance - unit);
+        let moved = if distance < width { value.bits(distance..width) } else { UInt::lit(0, 1) };
+        mux(amount.bit(step), moved.resize(kept), value.resize(kept))
+    })
+}
+
+/// The bits in the other order.
+pub fn reverse(value: UInt) -> UInt {
+    let bits: Vec<UInt> = (0..value.width()).map(|bit| value.bit(bit).as_uint()).collect();
+    cat(&bits)
+}
+
 /// Number of zero bits above the highest one bit; the width when there is none.
 pub fn leading_zeros(value: UInt) -> UInt {
     let width = value.width();

@@ -21,6 +21,8 @@ pub(crate) struct HostTurn {
     pub(crate) reads: Bool,
     /// It writes
     pub(crate) writes: Bool,
+    /// It writes this memory or one beside it: the unit writes none of them in this cycle
+    pub(crate) holds: Bool,
     /// Where
     pub(crate) address: UInt,
     /// What
@@ -40,6 +42,7 @@ impl HostTurn {
         Self {
             reads: reads & here,
             writes: writes & here,
+            holds: writes & here,
             address: host.index(low, bits),
             value: host.data,
         }
@@ -58,7 +61,8 @@ impl HostTurn {
 
 impl SharedMemory {
     pub(crate) fn new(name: &str, bits: u32, words: u32) -> Self {
-        let memory = SyncMem::new(name, uint(bits), words.into());
+        // A unit finishes with a word before it reads it again, and in the host's turn the unit waits.
+        let memory = SyncMem::new(name, uint(bits), words.into()).collisions_unused();
         let read = wire(format!("{name}_read_enable"), boolean());
         let address = wire(format!("{name}_address"), uint(memory.address_width()));
         let value = memory.read(read.value(), address.value());
@@ -76,8 +80,9 @@ impl SharedMemory {
         self.address.set(mux(host.reads, host.address, read_address));
         self.memory.write(
             write | host.writes,
-            mux(host.writes, host.address, write_address),
-            mux(host.writes, host.value, value),
+            // The same choice for all memories side by side, so that it is built once.
+            mux(host.holds, host.address, write_address),
+            mux(host.holds, host.value, value),
         );
     }
 }

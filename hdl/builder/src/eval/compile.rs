@@ -157,6 +157,8 @@ pub(super) struct ClockPlan {
 pub(super) struct MemoryPlan {
     pub width: u32,
     pub depth: u64,
+    /// A word that is read while it is written comes out as its complement.
+    pub collisions_unused: bool,
     contents: Option<Rc<Vec<Bits>>>,
 }
 
@@ -258,7 +260,9 @@ impl Compiler<'_> {
             for memory in &self.modules[self.program.flat.places[place].module].memories {
                 let (width, depth) = (memory.width, memory.depth);
                 let contents = memory.initial.clone();
-                self.program.memories.push(MemoryPlan { width, depth, contents });
+                let collisions_unused = memory.collisions_unused;
+                let plan = MemoryPlan { width, depth, collisions_unused, contents };
+                self.program.memories.push(plan);
             }
         }
         for id in 0..self.program.flat.owner.len() as u32 {

@@ -1,7 +1,7 @@
 //! Execution of the operation list and of clock edges.
 
 use super::Simulator;
-use super::compile::{Code, Op, Operand, Wide, WideOp};
+use super::compile::{Code, Op, Operand, Wide, WideOp, WritePlan};
 use crate::arith;
 use crate::bits::{Bits, low_mask, words_for};
 use crate::domain::DomainInfo;
@@ -205,6 +205,18 @@ impl Simulator {
                         Some(word) => staged.copy_from_slice(word),
                         None => staged.fill(0),
                     }
+                    let plan = &program.memories[read.memory];
+                    let collides = |write: &WritePlan| {
+                        write.memory == read.memory
+                            && self.words[write.enable as usize] != 0
+                            && self.words[write.address as usize] as usize == word
+                    };
+                    if plan.collisions_unused && clock.writes.iter().any(collides) {
+                        let old = Bits::from_words(plan.width, staged);
+                        staged.copy_from_slice(
+                            arith::unary(UnaryOp::Not, &old, false, plan.width).words(),
+                        );
+                    }
                 }
                 at += count;
             }
@@ -231,7 +243,7 @@ impl Simulator {
         self.cycles += 1;
     }
 
-    fn write(&mut self, write: &super::compile::WritePlan) {
+    fn write(&mut self, write: &WritePlan) {
         let plan = &self.program.memories[write.memory];
         let (count, width) = (plan.words(), plan.width);
         let word = self.words[write.address as usize] as usize;

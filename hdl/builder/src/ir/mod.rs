@@ -226,6 +226,8 @@ pub(crate) struct Memory {
     pub width: u32,
     pub initial: Option<Rc<Vec<Bits>>>,
     pub attribute: Option<String>,
+    /// What is read of a word in the cycle in which it is written is not used.
+    pub collisions_unused: bool,
     pub writes: Vec<WritePort>,
     pub reads: Vec<ReadPort>,
 }

@@ -179,7 +179,11 @@ impl<'a> Printer<'a> {
         for memory in &self.m.memories {
             comment(&mut out, "  ", &memory.doc);
             let (name, width, depth) = (escape(&memory.name), memory.width, memory.depth);
-            let attribute = attribute(memory.attribute.as_deref());
+            let attributes: Vec<&str> = (memory.attribute.as_deref().into_iter())
+                .chain(memory.collisions_unused.then_some("no_rw_check"))
+                .collect();
+            let attributes = (!attributes.is_empty()).then(|| attributes.join(", "));
+            let attribute = attribute(attributes.as_deref());
             out.push_str(&format!(
                 "  {attribute}logic{} {name} [0:{}];\n",
                 range(width, false),

@@ -3,7 +3,7 @@
 use rtl_builder::prelude::*;
 
 use super::decode::{Function, LESS, NOT, SIGNED};
-use crate::bits::{count_ones, leading_zeros, wrap};
+use crate::bits::{count_ones, leading_zeros, reverse, wrap};
 
 /// Integer arithmetic, comparisons, moves and conversions on 64 bits. Stateless: the result
 /// is there in the same cycle.
@@ -73,23 +73,24 @@ impl Component for Alu {
         let minuend = mux(from_zero, UInt::lit(0, 64), a).named("minuend");
         let subtrahend = mux(from_zero, a, b).named("subtrahend");
         let difference = minuend.wrapping_sub(subtrahend).named("difference");
-        let amount = b.bits(0..6);
-        let lowest_one = a & UInt::lit(0, 64).wrapping_sub(a);
-        let trailing = mux(
-            a.is_zero(),
-            UInt::lit(64, 7),
-            UInt::lit(63, 7).wrapping_sub(leading_zeros(lowest_one)),
-        );
-        let shifted = a.shift_right(io.bytes.value().concat(UInt::lit(0, 3)));
+        // One shifter to the right and one count of zeros from the top serve both directions.
+        let from_below = is(Function::ShiftLeft) | is(Function::TrailingZeros);
+        let directed = mux(from_below, reverse(a), a).named("directed");
+        let zeros = leading_zeros(directed).zext(64);
+        let bytes = io.bytes.value().concat(UInt::lit(0, 3));
+        let amount = mux(is(Function::Extend), bytes, b.bits(0..6)).named("amount");
+        let fill = is(Function::ShiftRight) & a.bit(63);
+        let shifted = fill.as_uint().concat(directed).as_sint().shift_right(amount);
+        let shifted = shifted.as_uint().trunc(64).named("shifted");
         let arms = [
             (Function::Add, a.wrapping_add(b)),
             (Function::Sub, difference),
             (Function::And, a & b),
             (Function::Or, a | b),
             (Function::Xor, a ^ b),
-            (Function::ShiftLeft, a.shift_left(amount)),
-            (Function::ShiftRight, a.as_sint().shift_right(amount).as_uint()),
-            (Function::ShiftRightUnsigned, a.shift_right(amount)),
+            (Function::ShiftLeft, reverse(shifted)),
+            (Function::ShiftRight, shifted),
+            (Function::ShiftRightUnsigned, shifted),
             (Function::Choose, mux(holds, a, b)),
             (Function::Condition, holds.as_uint().zext(64)),
             (Function::MoveA, a),
@@ -100,8 +101,8 @@ impl Component for Alu {
             (Function::Not, !a),
             (Function::Negate, difference),
             (Function::Absolute, mux(a.bit(63), difference, a)),
-            (Function::LeadingZeros, leading_zeros(a).zext(64)),
-            (Function::TrailingZeros, trailing.zext(64)),
+            (Function::LeadingZeros, zeros),
+            (Function::TrailingZeros, zeros),
             (Function::CountOnes, count_ones(a).zext(64)),
         ];
         let arms: Vec<_> = arms.map(|(function, value)| (function as u64, value)).into();
@@ -114,7 +115,7 @@ mod tests {
     use super::*;
     use crate::control::decode::{Unit, plain};
     use crate::reference::{operands, scalar_result};
-    use rmt_isa::operand::{A, B, D, IMM, OFF};
+    use rmt_isa::operand::{A, B, D, IMM, IntType, OFF};
     use rmt_isa::{INSTRUCTIONS, Instruction};
 
     /// Every one-cycle instruction and every branch, on edge cases and random operands.
@@ -155,6 +156,30 @@ mod tests {
                         "{instruction} a={a:#x} b={b:#x} d={d:#x}"
                     );
                 }
+            }
+        }
+    }
+
+    /// A field of the event is shifted down by bytes, whatever the second operand is.
+    #[test]
+    fn a_field_of_the_event_is_cut_out() {
+        let mut sim = elaborate(Alu).unwrap().simulator();
+        sim.poke("function", Function::Extend as u64);
+        sim.poke("b", 63_u64);
+        for a in operands(12) {
+            for (kind, bytes) in (0..8_u64).flat_map(|kind| (0..8_u64).map(move |n| (kind, n))) {
+                sim.poke("a", a);
+                sim.poke("kind", kind);
+                sim.poke("bytes", bytes);
+                let kind = IntType::ALL[kind as usize];
+                let field = a >> (8 * bytes);
+                let unused = 64 - kind.bits();
+                let expected = if kind.signed() {
+                    ((field << unused) as i64 >> unused) as u64
+                } else {
+                    field << unused >> unused
+                };
+                assert_eq!(sim.peek("result"), expected, "{kind:?} {bytes} {a:#x}");
             }
         }
     }

@@ -255,6 +255,14 @@ impl Multiplier {
     }
 }
 
+/// `value` less `part` and true if it fits, else `value` and false: one subtraction, whose borrow tells.
+fn take_if_it_fits(value: UInt, part: UInt) -> (UInt, Bool) {
+    let bits = value.width();
+    let difference = value.zext(bits + 1).wrapping_sub(part.zext(bits + 1));
+    let fits = !difference.bit(bits);
+    (mux(fits, difference.trunc(bits), value), fits)
+}
+
 /// A restoring divider, two bits each cycle.
 struct Divider {
     /// What is left of the dividend, highest bit first; the quotient comes in from below.
@@ -321,8 +329,8 @@ impl Divider {
         let mut dividend = self.dividend.value();
         for _ in 0..2 {
             let shifted = remainder.concat(dividend.bit(DIVIDEND_BITS - 1).as_uint());
-            let fits = divisor.le(shifted);
-            remainder = mux(fits, shifted.wrapping_sub(divisor.zext(65)), shifted).trunc(64);
+            let (rest, fits) = take_if_it_fits(shifted, divisor);
+            remainder = rest.trunc(64);
             dividend = dividend.bits(0..DIVIDEND_BITS - 1).concat(fits.as_uint());
         }
         self.remainder.next(remainder);
@@ -333,20 +341,19 @@ impl Divider {
     fn result(&self, a: UInt, function: UInt) -> UInt {
         let is = |wanted: LongFunction| wanted.is(function);
         let by_zero = self.divisor.is_zero();
-        let negated =
-            |value: UInt, negate: Bool| mux(negate, UInt::lit(0, 64).wrapping_sub(value), value);
         let quotient = self.dividend.value();
         let ratio = mux(
             by_zero | !quotient.bits(64..DIVIDEND_BITS).is_zero(),
             UInt::lit(u64::MAX, 64),
             quotient.trunc(64),
         );
-        let signed_quotient = negated(quotient.trunc(64), self.negate_quotient.value());
-        let quotient = mux(by_zero, UInt::lit(0, 64), signed_quotient);
-        let remainder = negated(self.remainder.value(), self.negate_remainder.value());
-        let remainder = mux(by_zero, a, remainder);
         let wants_remainder = is(LongFunction::Remainder) | is(LongFunction::RemainderUnsigned);
-        mux(is(LongFunction::Ratio), ratio, mux(wants_remainder, remainder, quotient))
+        let magnitude = mux(wants_remainder, self.remainder.value(), quotient.trunc(64));
+        let negate =
+            mux(wants_remainder, self.negate_remainder.value(), self.negate_quotient.value());
+        let signed = mux(negate, UInt::lit(0, 64).wrapping_sub(magnitude), magnitude);
+        let of_zero = mux(wants_remainder, a, UInt::lit(0, 64));
+        mux(is(LongFunction::Ratio), ratio, mux(by_zero, of_zero, signed))
     }
 }
 
@@ -367,8 +374,8 @@ impl Root {
         let root = reg("root", uint(32), 0);
         let shifted = remainder.value().concat(radicand.bits(62..64));
         let trial = root.value().concat(UInt::lit(1, 2)).zext(36);
-        let fits = trial.le(shifted);
-        let next_remainder = mux(fits, shifted.wrapping_sub(trial), shifted).trunc(34);
+        let (rest, fits) = take_if_it_fits(shifted, trial);
+        let next_remainder = rest.trunc(34);
         let next_root = root.bits(0..31).concat(fits.as_uint()).named("next_root");
         Self { radicand, remainder, root, next_remainder, next_root }
     }

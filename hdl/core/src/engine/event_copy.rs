@@ -2,6 +2,7 @@
 
 use super::lanes::{join, split};
 use super::ports::{Start, thread_bits};
+use crate::bits::shift_down;
 use rmt_isa::card::engine::EngineShape;
 use rtl_builder::prelude::*;
 
@@ -55,7 +56,9 @@ impl Component for EventCopy {
         let events = AsyncMem::new("events", uint(EVENT_BITS), self.shape.threads.into());
         events.write(io.start.valid, io.start.thread, io.start.event);
         let event = events.read(io.thread);
-        let aligned = event.shift_right(io.byte.concat(UInt::lit(0, 3))).named("aligned");
+        let widest = 32 * self.shape.array;
+        let aligned =
+            shift_down(event, 8, io.byte.value(), widest.min(EVENT_BITS)).named("aligned");
         let of_width = |width: u32| -> Vec<SInt> {
             let mut lanes: Vec<SInt> =
                 split(aligned, width).iter().map(|lane| lane.sext(32)).collect();

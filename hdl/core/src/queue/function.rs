@@ -23,9 +23,6 @@ use crate::tlp::{
 };
 use crate::top::Core;
 
-/// Events that may be in the core at once.
-const IN_FLIGHT: u32 = 32;
-
 /// What the endpoint counts, one pulse each.
 #[derive(Clone, Copy, Debug, Bundle)]
 pub struct EndpointEvents {
@@ -137,7 +134,9 @@ impl Component for Function {
         let inline = instance("inline", InlineBuffer { queues, slots: shape.inline_slots });
         let fetcher = instance("fetcher", Fetcher { queues });
         let admin = instance("admin", Admin { queues });
-        let dispatch = instance("dispatch", Dispatch { queues, in_flight: IN_FLIGHT });
+        // One event a thread, and the decision of one whose thread is free again.
+        let in_flight = shape.threads() + 1;
+        let dispatch = instance("dispatch", Dispatch { queues, in_flight });
         let completions = instance("completions", CompletionWriter { queues });
         let access = instance("core_access", CoreAccess);
         let requester = instance("requester", Requester);

@@ -119,8 +119,10 @@ impl Component for Requester {
         // The first line of a packet decides for all of it.
         let kept_takes = reg("kept_takes", boolean(), false);
         let row = reg("row", uint(3), 0).doc("Line of the slot that comes next");
-        let memory: SyncMem<UInt> =
-            SyncMem::new("lines", uint(512), u64::from(8 * SLOT_LINES)).doc("Lines of all slots");
+        // A line is read when its slot's read has ended, and until then it is not looked at.
+        let memory: SyncMem<UInt> = SyncMem::new("lines", uint(512), u64::from(8 * SLOT_LINES))
+            .doc("Lines of all slots")
+            .collisions_unused();
 
         let mut ended_bits = Vec::new();
         let mut busy_bits = Vec::new();
