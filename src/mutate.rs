@@ -60,7 +60,7 @@ impl Mutate {
     pub fn run(self) -> Result<()> {
         let config = self.config.load()?;
         let changes = self.write_mutants(&config)?;
-        let text = fs::read_to_string(self.output.join(MUTATED))?;
+        let text = LINT_OFF.to_owned() + &fs::read_to_string(self.output.join(MUTATED))?;
         let (top, cache) = (rmt_core::top::TOP, default_cache_dir());
         let sources = vec![(MUTATED.to_owned(), text)];
         let model = VerilatedPins::mutable_model(sources, top, &Toolchain::locate()?, &cache)?;
@@ -150,6 +150,12 @@ impl Mutate {
 /// Names in the output folder.
 const LIST: &str = "mutations.ys";
 const MUTATED: &str = "mutated.v";
+
+/// What Verilator would refuse in a netlist that yosys has flattened.
+const LINT_OFF: &str = "\
+    /* verilator lint_off WIDTH */\n\
+    /* verilator lint_off CASEOVERLAP */\n\
+    /* verilator lint_off UNOPTFLAT */\n";
 
 /// A mutation without the words that choose it.
 fn described(line: &str) -> String {
