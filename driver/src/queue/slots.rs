@@ -1,13 +1,13 @@
 //! The events of a queue pair that have not ended: who asked, and until when.
 
+use std::collections::VecDeque;
+
 use bitvec::vec::BitVec;
 use rmt_isa::Event;
 use rmt_isa::device::MAX_RING_LOG2;
 
 /// Bits of a tag on the card that name the slot; the others count how often it was used.
 const SLOT_BITS: u32 = MAX_RING_LOG2;
-/// No slot: more than there can be.
-const NONE: u16 = u16::MAX;
 /// No deadline yet.
 const OPEN: u64 = u64::MAX;
 
@@ -53,9 +53,6 @@ struct Slot {
     event: Event,
     deadline: u64,
     generation: u32,
-    /// Neighbours in the list of waiting slots, from the oldest to the youngest.
-    older: u16,
-    younger: u16,
     waiting: bool,
 }
 
@@ -74,29 +71,25 @@ pub struct Slots {
     abandoned: BitVec,
     abandoned_count: usize,
     free: Vec<u16>,
-    /// Ends of the list of waiting slots.
-    oldest: u16,
-    youngest: u16,
+    /// Those that wait, from the oldest to the youngest, with some between them that do so no longer; the
+    /// first one waits.
+    order: VecDeque<Ticket>,
+    /// How many at its end have no deadline yet.
+    open: usize,
 }
 
 impl Slots {
     /// Slots for `count` events, at most 2 to the power of [`SLOT_BITS`].
     pub fn new(count: usize) -> Self {
-        let slot = Slot {
-            event: Event::new(0, 0, 0),
-            deadline: 0,
-            generation: 0,
-            older: NONE,
-            younger: NONE,
-            waiting: false,
-        };
+        let slot = Slot { event: Event::new(0, 0, 0), deadline: 0, generation: 0, waiting: false };
         Self {
             slots: vec![slot; count],
             abandoned: BitVec::repeat(false, count),
             abandoned_count: 0,
             free: (0..count as u16).rev().collect(),
-            oldest: NONE,
-            youngest: NONE,
+            // Twice as many as can wait: clearing those away that do not is worth its time then.
+            order: VecDeque::with_capacity(2 * count),
+            open: 0,
         }
     }
 
@@ -114,34 +107,33 @@ impl Slots {
     /// Whether no event waits.
     #[inline]
     pub fn none_waiting(&self) -> bool {
-        self.oldest == NONE
+        self.order.is_empty()
     }
 
     /// Takes a slot for an event that has no deadline yet; `None` when all are taken.
     #[inline]
     pub fn take(&mut self, event: &Event) -> Option<Ticket> {
         let number = self.free.pop()?;
-        let older = std::mem::replace(&mut self.youngest, number);
-        match self.slots.get_mut(usize::from(older)) {
-            None => self.oldest = number,
-            Some(before) => before.younger = number,
+        if self.order.len() == 2 * self.slots.len() {
+            self.tidy();
         }
         let slot = &mut self.slots[usize::from(number)];
         slot.event = *event;
-        (slot.deadline, slot.older, slot.younger, slot.waiting) = (OPEN, older, NONE, true);
-        Some(Ticket { slot: number, generation: slot.generation })
+        (slot.deadline, slot.waiting) = (OPEN, true);
+        let ticket = Ticket { slot: number, generation: slot.generation };
+        self.order.push_back(ticket);
+        self.open += 1;
+        Some(ticket)
     }
 
     /// Sets when the events that have no deadline yet are late. They are the youngest.
     #[inline]
     pub fn set_open_deadlines(&mut self, deadline: u64) {
-        let mut number = self.youngest;
-        while let Some(slot) = self.slots.get_mut(usize::from(number))
-            && slot.deadline == OPEN
-        {
-            slot.deadline = deadline;
-            number = slot.older;
+        // One that waits no longer, whose slot may have been taken again, is open as well then.
+        for ticket in self.order.iter().rev().take(self.open) {
+            self.slots[ticket.slot()].deadline = deadline;
         }
+        self.open = 0;
     }
 
     /// The event of a ticket that waits.
@@ -151,6 +143,7 @@ impl Slots {
     }
 
     /// Whether the event of a ticket waits.
+    #[inline]
     pub fn is_waiting(&self, ticket: Ticket) -> bool {
         let slot = self.slots.get(ticket.slot());
         slot.is_some_and(|slot| slot.waiting && slot.generation == ticket.generation)
@@ -180,21 +173,25 @@ impl Slots {
     /// Ends a waiting event that the card has answered: its slot is free.
     #[inline]
     pub fn finish(&mut self, ticket: Ticket) {
-        self.unlink(ticket.slot).retire();
+        let slot = &mut self.slots[ticket.slot()];
+        slot.waiting = false;
+        slot.retire();
         self.free.push(ticket.slot);
+        self.forget_ended();
     }
 
     /// Ends a waiting event that the card has not answered: its slot stays taken until it does.
     pub fn abandon(&mut self, ticket: Ticket) {
-        self.unlink(ticket.slot);
+        self.slots[ticket.slot()].waiting = false;
+        self.forget_ended();
         self.abandoned.set(ticket.slot(), true);
         self.abandoned_count += 1;
     }
 
     /// The oldest waiting event, and when it is late.
     pub fn oldest(&self) -> Option<(Ticket, u64)> {
-        let slot = self.slots.get(usize::from(self.oldest))?;
-        Some((Ticket { slot: self.oldest, generation: slot.generation }, slot.deadline))
+        let ticket = *self.order.front()?;
+        Some((ticket, self.slots[ticket.slot()].deadline))
     }
 
     /// Frees the abandoned slots: the card has forgotten all events. None may wait.
@@ -206,21 +203,28 @@ impl Slots {
         self.abandoned_count = 0;
     }
 
-    /// Takes a slot out of the list.
+    /// Lets the order begin with one that waits.
     #[inline]
-    fn unlink(&mut self, number: u16) -> &mut Slot {
-        let Slot { older, younger, .. } = self.slots[usize::from(number)];
-        match self.slots.get_mut(usize::from(older)) {
-            None => self.oldest = younger,
-            Some(slot) => slot.younger = younger,
+    fn forget_ended(&mut self) {
+        while let Some(&ticket) = self.order.front() {
+            if self.is_waiting(ticket) {
+                return;
+            }
+            self.order.pop_front();
+            self.open = self.open.min(self.order.len());
         }
-        match self.slots.get_mut(usize::from(younger)) {
-            None => self.youngest = older,
-            Some(slot) => slot.older = older,
-        }
-        let slot = &mut self.slots[usize::from(number)];
-        slot.waiting = false;
-        slot
+    }
+
+    /// Takes all out of the order that wait no longer.
+    #[cold]
+    fn tidy(&mut self) {
+        let slots = &self.slots;
+        let waits = |ticket: &Ticket| {
+            let slot = &slots[ticket.slot()];
+            slot.waiting && slot.generation == ticket.generation
+        };
+        self.open = self.order.iter().rev().take(self.open).filter(|ticket| waits(ticket)).count();
+        self.order.retain(waits);
     }
 
     /// Makes a slot free.
@@ -297,5 +301,26 @@ mod tests {
         }
         assert_eq!(ages, [(2, 2), (4, 4), (5, 99), (6, 99)]);
         assert!(slots.none_waiting());
+    }
+
+    #[test]
+    fn one_that_waits_long_is_the_oldest_however_many_come_and_go() {
+        let mut slots = Slots::new(4);
+        let patient = slots.take(&event(0)).unwrap();
+        slots.set_open_deadlines(1);
+        for tag in 1..100 {
+            let ticket = slots.take(&event(tag)).unwrap();
+            // Some end before they were given a deadline.
+            if tag % 3 > 0 {
+                slots.set_open_deadlines(1 + u64::from(tag));
+            }
+            assert_eq!(slots.oldest(), Some((patient, 1)));
+            slots.finish(ticket);
+        }
+        let last = slots.take(&event(100)).unwrap();
+        slots.finish(patient);
+        assert_eq!(slots.oldest(), Some((last, OPEN)));
+        slots.set_open_deadlines(7);
+        assert_eq!(slots.oldest(), Some((last, 7)));
     }
 }
