@@ -1,13 +1,13 @@
 //! The events of a queue pair that have not ended: who asked, and until when.
 
-use std::collections::VecDeque;
-
 use bitvec::vec::BitVec;
 use rmt_isa::Event;
 use rmt_isa::device::MAX_RING_LOG2;
 
 /// Bits of a tag on the card that name the slot; the others count how often it was used.
 const SLOT_BITS: u32 = MAX_RING_LOG2;
+/// No slot: more than there can be.
+const NONE: u16 = u16::MAX;
 /// No deadline yet.
 const OPEN: u64 = u64::MAX;
 
@@ -53,6 +53,9 @@ struct Slot {
     event: Event,
     deadline: u64,
     generation: u32,
+    /// Neighbours in the list of waiting slots, from the oldest to the youngest.
+    older: u16,
+    younger: u16,
     waiting: bool,
 }
 
@@ -71,25 +74,29 @@ pub struct Slots {
     abandoned: BitVec,
     abandoned_count: usize,
     free: Vec<u16>,
-    /// Those that wait, from the oldest to the youngest, with some between them that do so no longer; the
-    /// first one waits.
-    order: VecDeque<Ticket>,
-    /// How many at its end have no deadline yet.
-    open: usize,
+    /// Ends of the list of waiting slots.
+    oldest: u16,
+    youngest: u16,
 }
 
 impl Slots {
     /// Slots for `count` events, at most 2 to the power of [`SLOT_BITS`].
     pub fn new(count: usize) -> Self {
-        let slot = Slot { event: Event::new(0, 0, 0), deadline: 0, generation: 0, waiting: false };
+        let slot = Slot {
+            event: Event::new(0, 0, 0),
+            deadline: 0,
+            generation: 0,
+            older: NONE,
+            younger: NONE,
+            waiting: false,
+        };
         Self {
             slots: vec![slot; count],
             abandoned: BitVec::repeat(false, count),
             abandoned_count: 0,
             free: (0..count as u16).rev().collect(),
-            // Twice as many as can wait: clearing those away that do not is worth its time then.
-            order: VecDeque::with_capacity(2 * count),
-            open: 0,
+            oldest: NONE,
+            youngest: NONE,
         }
     }
 
@@ -107,33 +114,34 @@ impl Slots {
     /// Whether no event waits.
     #[inline]
     pub fn none_waiting(&self) -> bool {
-        self.order.is_empty()
+        self.oldest == NONE
     }
 
     /// Takes a slot for an event that has no deadline yet; `None` when all are taken.
     #[inline]
     pub fn take(&mut self, event: &Event) -> Option<Ticket> {
         let number = self.free.pop()?;
-        if self.order.len() == 2 * self.slots.len() {
-            self.tidy();
+        let older = std::mem::replace(&mut self.youngest, number);
+        match self.slots.get_mut(usize::from(older)) {
+            None => self.oldest = number,
+            Some(before) => before.younger = number,
         }
         let slot = &mut self.slots[usize::from(number)];
         slot.event = *event;
-        (slot.deadline, slot.waiting) = (OPEN, true);
-        let ticket = Ticket { slot: number, generation: slot.generation };
-        self.order.push_back(ticket);
-        self.open += 1;
-        Some(ticket)
+        (slot.deadline, slot.older, slot.younger, slot.waiting) = (OPEN, older, NONE, true);
+        Some(Ticket { slot: number, generation: slot.generation })
     }
 
     /// Sets when the events that have no deadline yet are late. They are the youngest.
     #[inline]
     pub fn set_open_deadlines(&mut self, deadline: u64) {
-        // One that waits no longer, whose slot may have been taken again, is open as well then.
-        for ticket in self.order.iter().rev().take(self.open) {
-            self.slots[ticket.slot()].deadline = deadline;
+        let mut number = self.youngest;
+        while let Some(slot) = self.slots.get_mut(usize::from(number))
+            && slot.deadline == OPEN
+        {
+            slot.deadline = deadline;
+            number = slot.older;
         }
-        self.open = 0;
     }
 
     /// The event of a ticket that waits.
@@ -143,7 +151,6 @@ impl Slots {
     }
 
     /// Whether the event of a ticket waits.
-    #[inline]
     pub fn is_waiting(&self, ticket: Ticket) -> bool {
         let slot = self.slots.get(ticket.slot());
         slot.is_some_and(|slot| slot.waiting && slot.generation == ticket.generation)
@@ -173,25 +180,21 @@ impl Slots {
     /// Ends a waiting event that the card has answered: its slot is free.
     #[inline]
     pub fn finish(&mut self, ticket: Ticket) {
-        let slot = &mut self.slots[ticket.slot()];
-        slot.waiting = false;
-        slot.retire();
+        self.unlink(ticket.slot).retire();
         self.free.push(ticket.slot);
-        self.forget_ended();
     }
 
     /// Ends a waiting event that the card has not answered: its slot stays taken until it does.
     pub fn abandon(&mut self, ticket: Ticket) {
-        self.slots[ticket.slot()].waiting = false;
-        self.forget_ended();
+        self.unlink(ticket.slot);
         self.abandoned.set(ticket.slot(), true);
         self.abandoned_count += 1;
     }
 
     /// The oldest waiting event, and when it is late.
     pub fn oldest(&self) -> Option<(Ticket, u64)> {
-        let ticket = *self.order.front()?;
-        Some((ticket, self.slots[ticket.slot()].deadline))
+        let slot = self.slots.get(usize::from(self.oldest))?;
+        Some((Ticket { slot: self.oldest, generation: slot.generation }, slot.deadline))
     }
 
     /// Frees the abandoned slots: the card has forgotten all events. None may wait.
@@ -203,28 +206,21 @@ impl Slots {
         self.abandoned_count = 0;
     }
 
-    /// Lets the order begin with one that waits.
+    /// Takes a slot out of the list.
     #[inline]
-    fn forget_ended(&mut self) {
-        while let Some(&ticket) = self.order.front() {
-            if self.is_waiting(ticket) {
-                return;
-            }
-            self.order.pop_front();
-            self.open = self.open.min(self.order.len());
+    fn unlink(&mut self, number: u16) -> &mut Slot {
+        let Slot { older, younger, .. } = self.slots[usize::from(number)];
+        match self.slots.get_mut(usize::from(older)) {
+            None => self.oldest = younger,
+            Some(slot) => slot.younger = younger,
         }
-    }
-
-    /// Takes all out of the order that wait no longer.
-    #[cold]
-    fn tidy(&mut self) {
-        let slots = &self.slots;
-        let waits = |ticket: &Ticket| {
-            let slot = &slots[ticket.slot()];
-            slot.waiting && slot.generation == ticket.generation
-        };
-        self.open = self.order.iter().rev().take(self.open).filter(|ticket| waits(ticket)).count();
-        self.order.retain(waits);
+        match self.slots.get_mut(usize::from(younger)) {
+            None => self.youngest = older,
+            Some(slot) => slot.older = older,
+        }
+        let slot = &mut self.slots[usize::from(number)];
+        slot.waiting = false;
+        slot
     }
 
     /// Makes a slot free.
