@@ -13,3 +13,18 @@ refused() { # refused WORD COMMAND...: the command must fail with a message that
     }
     sed 's/^/    /' /tmp/out
 }
+say() { echo "--- $*"; }
+healthy() { # nothing in the kernel's log that should not be there
+    if dmesg | grep -E 'BUG|WARNING|Oops|stall|lockup|blocked for more|general protection'; then
+        return 1
+    fi
+}
+put_off() { # put_off HOOK WHY: the module has put the hook off by itself
+    for _ in $(seq 60); do
+        rmt kernel status | grep -q "^ *$1 *off *$2" && return
+        sleep 1
+    done
+    rmt kernel status
+    echo "$1 was not put off for: $2"
+    return 1
+}

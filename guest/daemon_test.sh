@@ -4,12 +4,6 @@
 # kernel. The first line that fails ends it.
 set -e
 cd /
-say() { echo "--- $*"; }
-healthy() { # nothing in the kernel's log that should not be there
-    if dmesg | grep -E 'BUG|WARNING|Oops|stall|lockup|blocked for more|general protection'; then
-        return 1
-    fi
-}
 metric() { # metric NAME: the value with this name and these labels
     wget -q -O - http://127.0.0.1:9464/metrics | sed -n "s/^$1 //p"
 }
@@ -25,14 +19,6 @@ at_least() { # at_least COUNT METRIC, for a bounded time
 # A process with more memory than it may have, read page after page.
 faults() {
     sh -c 'echo $$ >/sys/fs/cgroup/small/cgroup.procs; exec rmt kernel load column --threads 1 --mib 16 "$@"' load "$@"
-}
-put_off() { # put_off HOOK WHY: the module has put the hook off by itself
-    for _ in $(seq 60); do
-        rmt kernel status | grep -q "^ *$1 *off *$2" && return
-        sleep 1
-    done
-    rmt kernel status
-    return 1
 }
 until_running() {
     for _ in $(seq 60); do

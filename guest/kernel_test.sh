@@ -3,7 +3,6 @@
 # Programs in this process answer (`rmt kernel answer`); there is no card. The first line that fails ends it.
 set -e
 cd /
-say() { echo "--- $*"; }
 # The daemon's part. It must not wait behind the load that it decides about.
 answer() {
     # shellcheck disable=SC2016  # $$ is the new shell's
@@ -22,20 +21,6 @@ hits() { # how often the kernel itself counts the function
     sed -n 's/.*Hits: *//p' $tracing/events/fprobes/check/hist
 }
 count() { rmt kernel count can_migrate_task "$1"; }
-put_off() { # put_off HOOK WHY: the module has put the hook off by itself
-    for _ in $(seq 60); do
-        rmt kernel status | grep -q "^ *$1 *off *$2" && return
-        sleep 1
-    done
-    rmt kernel status
-    echo "$1 was not put off for: $2"
-    return 1
-}
-healthy() { # nothing in the kernel's log that should not be there
-    if dmesg | grep -E 'BUG|WARNING|Oops|stall|lockup|blocked for more|general protection'; then
-        return 1
-    fi
-}
 # A program for can_migrate_task that always answers with $1.
 always() {
     printf 'program always;\nhook can_migrate_task = 2 { key pid: u64; }\ndecision { migrate: u8; }\n'
