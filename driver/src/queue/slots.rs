@@ -6,8 +6,6 @@ use rmt_isa::device::MAX_RING_LOG2;
 
 /// Bits of a tag on the card that name the slot; the others count how often it was used.
 const SLOT_BITS: u32 = MAX_RING_LOG2;
-/// No slot: more than there can be.
-const NONE: u16 = u16::MAX;
 /// No deadline yet.
 const OPEN: u64 = u64::MAX;
 
@@ -47,63 +45,70 @@ pub enum Owner {
     Nobody,
 }
 
-/// One slot. What is needed together stands together.
+/// One slot without its event: 16 bytes, so that four share a cache line.
 #[derive(Clone)]
 struct Slot {
-    event: Event,
     deadline: u64,
-    generation: u32,
-    /// Neighbours in the list of waiting slots, from the oldest to the youngest.
+    /// How often the slot was used, as many bits as the tag has, and above whether its event waits.
+    state: u32,
+    /// Neighbours in the ring of waiting slots.
     older: u16,
     younger: u16,
-    waiting: bool,
 }
 
 impl Slot {
-    /// A tag of its last use has no owner any more.
+    const GENERATION: u32 = u32::MAX >> SLOT_BITS;
+    const WAITING: u32 = Self::GENERATION + 1;
+
+    #[inline]
+    fn generation(&self) -> u32 {
+        self.state & Self::GENERATION
+    }
+
+    /// Not waiting any more, and a tag of its last use has no owner.
     #[inline]
     fn retire(&mut self) {
-        self.generation = (self.generation + 1) & (u32::MAX >> SLOT_BITS);
+        self.state = (self.state + 1) & Self::GENERATION;
     }
 }
 
 /// All slots of a queue pair. A slot is free, waiting, or abandoned: its event has ended for the
 /// sender, but is still inside the card. Nothing here allocates after `new`.
+///
+/// The waiting slots form a ring by age, closed by one more slot that is never taken: so whoever
+/// enters or leaves has two neighbours, and no case is special.
 pub struct Slots {
+    events: Vec<Event>,
+    /// The last one closes the ring: its neighbours are the youngest and the oldest.
     slots: Vec<Slot>,
     abandoned: BitVec,
     abandoned_count: usize,
     free: Vec<u16>,
-    /// Ends of the list of waiting slots.
-    oldest: u16,
-    youngest: u16,
 }
 
 impl Slots {
     /// Slots for `count` events, at most 2 to the power of [`SLOT_BITS`].
     pub fn new(count: usize) -> Self {
-        let slot = Slot {
-            event: Event::new(0, 0, 0),
-            deadline: 0,
-            generation: 0,
-            older: NONE,
-            younger: NONE,
-            waiting: false,
-        };
+        let end = count as u16;
         Self {
-            slots: vec![slot; count],
+            events: vec![Event::new(0, 0, 0); count],
+            slots: vec![Slot { deadline: 0, state: 0, older: end, younger: end }; count + 1],
             abandoned: BitVec::repeat(false, count),
             abandoned_count: 0,
-            free: (0..count as u16).rev().collect(),
-            oldest: NONE,
-            youngest: NONE,
+            free: (0..end).rev().collect(),
         }
+    }
+
+    /// The number of the slot that closes the ring.
+    #[inline]
+    fn end(&self) -> u16 {
+        self.events.len() as u16
     }
 
     /// Slots that are not free: what the card still has to answer.
     #[inline]
     pub fn occupied(&self) -> usize {
-        self.slots.len() - self.free.len()
+        self.events.len() - self.free.len()
     }
 
     /// Events that wait.
@@ -114,28 +119,27 @@ impl Slots {
     /// Whether no event waits.
     #[inline]
     pub fn none_waiting(&self) -> bool {
-        self.oldest == NONE
+        self.slots[self.events.len()].younger == self.end()
     }
 
     /// Takes a slot for an event that has no deadline yet; `None` when all are taken.
     #[inline]
     pub fn take(&mut self, event: &Event) -> Option<Ticket> {
         let number = self.free.pop()?;
-        let older = std::mem::replace(&mut self.youngest, number);
-        match self.slots.get_mut(usize::from(older)) {
-            None => self.oldest = number,
-            Some(before) => before.younger = number,
-        }
+        let end = self.end();
+        let older = std::mem::replace(&mut self.slots[usize::from(end)].older, number);
+        self.slots[usize::from(older)].younger = number;
+        self.events[usize::from(number)] = *event;
         let slot = &mut self.slots[usize::from(number)];
-        slot.event = *event;
-        (slot.deadline, slot.older, slot.younger, slot.waiting) = (OPEN, older, NONE, true);
-        Some(Ticket { slot: number, generation: slot.generation })
+        let generation = slot.generation();
+        *slot = Slot { deadline: OPEN, state: generation | Slot::WAITING, older, younger: end };
+        Some(Ticket { slot: number, generation })
     }
 
     /// Sets when the events that have no deadline yet are late. They are the youngest.
     #[inline]
     pub fn set_open_deadlines(&mut self, deadline: u64) {
-        let mut number = self.youngest;
+        let mut number = self.slots[self.events.len()].older;
         while let Some(slot) = self.slots.get_mut(usize::from(number))
             && slot.deadline == OPEN
         {
@@ -147,13 +151,13 @@ impl Slots {
     /// The event of a ticket that waits.
     #[inline]
     pub fn event(&self, ticket: Ticket) -> &Event {
-        &self.slots[ticket.slot()].event
+        &self.events[ticket.slot()]
     }
 
     /// Whether the event of a ticket waits.
     pub fn is_waiting(&self, ticket: Ticket) -> bool {
         let slot = self.slots.get(ticket.slot());
-        slot.is_some_and(|slot| slot.waiting && slot.generation == ticket.generation)
+        slot.is_some_and(|slot| slot.state == ticket.generation | Slot::WAITING)
     }
 
     /// Whom a tag belongs to. An abandoned slot is freed.
@@ -161,14 +165,14 @@ impl Slots {
     pub fn answered(&mut self, card_tag: u32) -> Owner {
         let ticket = Ticket::of_card_tag(card_tag);
         match self.slots.get(ticket.slot()) {
-            Some(slot) if slot.generation == ticket.generation => {
-                if slot.waiting {
-                    return Owner::Waiting(ticket);
-                }
+            Some(slot) if slot.state == ticket.generation | Slot::WAITING => {
+                return Owner::Waiting(ticket);
             }
+            Some(slot) if slot.state == ticket.generation => {}
             _ => return Owner::Nobody,
         }
-        if !self.abandoned[ticket.slot()] {
+        // The slot that closes the ring is none of these.
+        if !self.abandoned.get(ticket.slot()).is_some_and(|bit| *bit) {
             return Owner::Nobody;
         }
         self.abandoned.set(ticket.slot(), false);
@@ -180,21 +184,24 @@ impl Slots {
     /// Ends a waiting event that the card has answered: its slot is free.
     #[inline]
     pub fn finish(&mut self, ticket: Ticket) {
-        self.unlink(ticket.slot).retire();
-        self.free.push(ticket.slot);
+        self.unlink(ticket.slot);
+        self.release(ticket.slot);
     }
 
     /// Ends a waiting event that the card has not answered: its slot stays taken until it does.
     pub fn abandon(&mut self, ticket: Ticket) {
         self.unlink(ticket.slot);
+        self.slots[ticket.slot()].state = ticket.generation;
         self.abandoned.set(ticket.slot(), true);
         self.abandoned_count += 1;
     }
 
     /// The oldest waiting event, and when it is late.
     pub fn oldest(&self) -> Option<(Ticket, u64)> {
-        let slot = self.slots.get(usize::from(self.oldest))?;
-        Some((Ticket { slot: self.oldest, generation: slot.generation }, slot.deadline))
+        let number = self.slots[self.events.len()].younger;
+        let slot = &self.slots[usize::from(number)];
+        let ticket = Ticket { slot: number, generation: slot.generation() };
+        (number != self.end()).then_some((ticket, slot.deadline))
     }
 
     /// Frees the abandoned slots: the card has forgotten all events. None may wait.
@@ -206,24 +213,16 @@ impl Slots {
         self.abandoned_count = 0;
     }
 
-    /// Takes a slot out of the list.
+    /// Takes a slot out of the ring.
     #[inline]
-    fn unlink(&mut self, number: u16) -> &mut Slot {
+    fn unlink(&mut self, number: u16) {
         let Slot { older, younger, .. } = self.slots[usize::from(number)];
-        match self.slots.get_mut(usize::from(older)) {
-            None => self.oldest = younger,
-            Some(slot) => slot.younger = younger,
-        }
-        match self.slots.get_mut(usize::from(younger)) {
-            None => self.youngest = older,
-            Some(slot) => slot.older = older,
-        }
-        let slot = &mut self.slots[usize::from(number)];
-        slot.waiting = false;
-        slot
+        self.slots[usize::from(older)].younger = younger;
+        self.slots[usize::from(younger)].older = older;
     }
 
     /// Makes a slot free.
+    #[inline]
     fn release(&mut self, number: u16) {
         self.slots[usize::from(number)].retire();
         self.free.push(number);
