@@ -15,8 +15,11 @@ const MODULES: &[&str] = &["vfio-pci", "vfio_iommu_type1"];
 /// Binds a card to vfio-pci; `say` hears each step as a shell command that does the same.
 ///
 /// # Errors
-/// When sysfs refuses, mostly because the caller is not root.
+/// When the card is in no IOMMU group, before anything is done; when sysfs refuses, mostly because the caller is not root.
 pub fn bind(bus: &PciBus, card: &PciCard, mut say: impl FnMut(&str)) -> Result<(), DriverError> {
+    if card.iommu_group.is_none() {
+        return Err(DriverError::NoIommu { address: card.address.clone() });
+    }
     for module in MODULES {
         say(&format!("modprobe {module}"));
         // Where the module is built in or there is no modprobe, the next steps show it.
@@ -74,5 +77,15 @@ mod tests {
         assert!(steps[2].starts_with("echo vfio-pci > "), "{steps:?}");
         unbind(&bus, &card, |_| {}).unwrap();
         assert_eq!(read("devices/0000:01:00.0/driver_override"), "\n");
+    }
+
+    #[test]
+    fn without_an_iommu_nothing_is_done() {
+        let (_folder, bus) = bus_with_card("0000:01:00.0", None, None);
+        let card = bus.find(None).unwrap();
+        let mut steps = 0;
+        let refused = bind(&bus, &card, |_| steps += 1).unwrap_err();
+        assert!(matches!(refused, DriverError::NoIommu { .. }), "{refused}");
+        assert_eq!(steps, 0);
     }
 }

@@ -203,7 +203,12 @@ impl CardCommand {
                 let bound = bus.find(Some(&card.address))?;
                 match bound.driver.as_deref() {
                     Some(binding::VFIO_DRIVER) => Ok(()),
-                    other => bail!("card {} has driver {other:?} now", card.address),
+                    other => bail!(
+                        "card {} has {} after this, not vfio-pci; the kernel says why: dmesg | grep {}",
+                        card.address,
+                        other.unwrap_or("no driver"),
+                        card.address
+                    ),
                 }
             }
             Action::Unbind(which) => {
