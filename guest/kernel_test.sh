@@ -93,6 +93,22 @@ put_off can_migrate_task latency
 kill -9 $answer
 wait $answer || true
 
+say "put off by the module: errors, because the program was removed and the hook left on"
+rmt serve --kernel --program firmware/can_migrate_task.rmt --hook can_migrate_task=shadow >/tmp/serve.out 2>&1 &
+daemon=$!
+until_mode can_migrate_task shadow
+rmt kernel set can_migrate_task shadow --window 64 --max-errors 8
+sleep 2
+# As long as there is a program there are none.
+[ "$(count errors)" = 0 ]
+until_mode can_migrate_task shadow
+rmt ctl remove can_migrate_task
+put_off can_migrate_task errors
+[ "$(count errors)" -gt 8 ]
+kill $daemon
+wait $daemon
+rmt kernel status --check
+
 say "swap: faults of a process that has more memory than it may, beside the scheduler's hook"
 mkdir /sys/fs/cgroup/small
 echo 40M >/sys/fs/cgroup/small/memory.max

@@ -150,7 +150,6 @@ pub fn set_up() -> Result<System> {
 impl GuestOptions {
     /// Boots, runs a shell script and takes its exit code for the verdict.
     fn boot(&self, parts: Parts, task: &str) -> Result<()> {
-        self.config.load()?;
         let system = set_up()?;
         let folder = tempfile::tempdir()?;
         let socket = folder.path().join("card.sock");
@@ -225,6 +224,8 @@ struct VirtualCardProcess {
 
 impl VirtualCardProcess {
     fn start(socket: &Path, config: &ConfigArguments) -> Result<Self> {
+        // What is wrong with it is said before a process that nobody looks at finds out.
+        config.load()?;
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["card", "serve", "--socket"]).arg(socket).args(config.to_arguments());
         let child =

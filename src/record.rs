@@ -16,7 +16,7 @@ use rmt_isa::shim::hooks::CAN_MIGRATE_TASK;
 use rmt_isa::shim::layout::{Outcome, outcome_layout};
 use rmt_learn::quantise::migration::{DELTA_FAULTS, FEATURE_NAMES};
 
-use crate::{kernel, program};
+use crate::program;
 
 /// A sleep ends after this time at the latest, to look at clock and command.
 const SLEEP: Duration = Duration::from_millis(50);
@@ -31,7 +31,7 @@ const SLEEP: Duration = Duration::from_millis(50);
 #[derive(Args)]
 pub struct Record {
     /// Name or number of the hook
-    #[arg(value_parser = kernel::hook)]
+    #[arg(value_parser = KernelHook::parse)]
     hook: &'static KernelHook,
     /// The table; compressed when its name ends with .zst
     #[arg(short, long)]

@@ -217,6 +217,7 @@ mod tests {
     use rmt_daemon::protocol::EngineName;
     use rmt_isa::card::CardShape;
     use rmt_isa::program::{ActionCall, Entry, Matcher};
+    use rmt_isa::{Event, Program};
     use rmt_vm::Machine;
     use rmt_vm::state::Change;
     use rmt_vm::verifier::verify;
@@ -235,12 +236,76 @@ mod tests {
         assert!(program_and_trace("a.rmt").is_err());
     }
 
-    /// Events in software, on the RTL, with transactions there, and back in software: each decision
-    /// and the state at the end are those of an interpreter that stays.
+    /// A program of the firmware with an interpreter that stays, and the events of a trace.
+    struct Staying {
+        program: Arc<Program>,
+        machine: Machine,
+        events: Vec<Event>,
+    }
+
+    impl Staying {
+        fn new(program: &str, trace: &str, events: usize) -> Self {
+            let folder = Path::new("firmware");
+            let program = Arc::new(program::load(&folder.join(program)).unwrap());
+            let trace = EventReader::open(&folder.join(trace), &program.hook).unwrap();
+            let events = trace.take(events).collect::<Result<Vec<_>, _>>().unwrap();
+            Self { machine: Machine::new(&program).unwrap(), program, events }
+        }
+
+        fn install(&self, engines: &mut Engines) {
+            let program = self.program.clone();
+            let installed = engines.install(Prepared {
+                report: verify(&program, &engines.limits).unwrap(),
+                software: Software::new(program.clone(), None, &engines.limits).unwrap(),
+                image: Arc::new([]),
+                wish: Wish::Jit,
+                program,
+            });
+            assert_eq!(installed, (EngineName::Jit, None));
+        }
+
+        fn place(&self, engines: &mut Engines, wish: Wish) {
+            let (engine, note) = engines.place_program(&self.program.name, wish).unwrap();
+            assert_eq!((note, engine == EngineName::Card), (None, wish == Wish::Card));
+        }
+
+        fn commit(&mut self, engines: &mut Engines, changes: &[Change]) {
+            let applied = engines.commit(&self.program.name, changes, None).unwrap();
+            assert_eq!(applied, self.machine.state_mut().commit(changes).unwrap());
+        }
+
+        fn decide(&mut self, engines: &mut Engines, events: std::ops::Range<usize>) {
+            for batch in self.events[events].chunks(32) {
+                let mut decisions = Vec::new();
+                engines.decide(batch, &mut decisions);
+                for (event, found) in batch.iter().zip(decisions) {
+                    let told = |d: &rmt_isa::Decision| (d.tag, d.status, d.written, d.outputs);
+                    assert_eq!(told(&found), told(&self.machine.run(event)));
+                }
+            }
+        }
+
+        /// All events were decided where they should be, and nothing was forgotten.
+        fn check(&self, engines: &mut Engines, on_card: usize) {
+            let (hosted, _) = engines.program(&self.program.name).unwrap();
+            let counters = &hosted.counters;
+            assert_eq!(
+                (counters.on_card, counters.card_late, counters.card_refused, counters.card_losses),
+                (on_card as u64, 0, 0, 0)
+            );
+            let state = hosted.prepared.software.state().dump();
+            assert_eq!(self.machine.state().dump().first_difference(&state), None);
+        }
+    }
+
+    /// Events in software, on the RTL, with transactions there, beside another program that comes and
+    /// goes, and back in software: each decision and the state at the end are those of an
+    /// interpreter that stays.
     #[test]
     #[ignore = "simulates the RTL of a card: minutes"]
     fn a_program_moves_to_the_card_and_back_and_nobody_can_tell() {
-        const EVENTS: usize = 150;
+        const EVENTS: usize = 100;
+        const BESIDE: usize = 40;
         let limits = Limits { card: CardShape::small(), ..Limits::default() };
         let config = CoreConfig::new(CardShape::small());
         let device = SimulatedDevice::new(&config, LatencyPreset::Zero.latency()).unwrap();
@@ -250,58 +315,40 @@ mod tests {
         println!("{platform:?}");
         let mut engines = Engines::new(Some(card), platform, limits.clone());
 
-        let program = Arc::new(program::load(Path::new("firmware/page_prefetch.rmt")).unwrap());
-        let trace = Path::new("firmware/traces/pages/conv.test.csv.zst");
-        let events = EventReader::open(trace, &program.hook).unwrap().take(6 * EVENTS);
-        let events = events.collect::<Result<Vec<_>, _>>().unwrap();
-        let mut stays = Machine::new(&program).unwrap();
-        let name = program.name.clone();
-        let installed = engines.install(Prepared {
-            report: verify(&program, &limits).unwrap(),
-            software: Software::new(program.clone(), None, &limits).unwrap(),
-            image: Arc::new([]),
-            wish: Wish::Jit,
-            program,
-        });
-        assert_eq!(installed, (EngineName::Jit, None));
-        let pid = events[0].key();
+        let mut pages =
+            Staying::new("page_prefetch.rmt", "traces/pages/conv.test.csv.zst", 6 * EVENTS);
+        let mut tasks =
+            Staying::new("can_migrate_task.rmt", "traces/migrations.csv.zst", 6 * BESIDE);
+        pages.install(&mut engines);
+        tasks.install(&mut engines);
+        let pid = pages.events[0].key();
         let leave = Entry {
             matcher: Matcher::Exact { key: pid.into() },
             priority: 0,
             call: ActionCall { action: 1, parameters: vec![] },
         };
         let handle = rmt_vm::state::EntryHandle(0);
-        let steps: [(Wish, Vec<Change>); 6] = [
-            (Wish::Jit, vec![]),
-            (Wish::Card, vec![]),
-            (Wish::Card, vec![Change::AddEntry { table: 0, entry: leave }]),
-            (Wish::Card, vec![Change::RemoveEntry { table: 0, handle }]),
-            (Wish::Card, vec![Change::RemoveRecord { context: 0, key: pid }]),
-            (Wish::Interpreter, vec![]),
+        // Where the two are, and what changes for the first one.
+        let steps: [(Wish, Wish, Vec<Change>); 6] = [
+            (Wish::Jit, Wish::Jit, vec![]),
+            (Wish::Card, Wish::Jit, vec![]),
+            (Wish::Card, Wish::Card, vec![Change::AddEntry { table: 0, entry: leave }]),
+            (Wish::Card, Wish::Card, vec![Change::RemoveEntry { table: 0, handle }]),
+            (Wish::Card, Wish::Interpreter, vec![Change::RemoveRecord { context: 0, key: pid }]),
+            (Wish::Interpreter, Wish::Card, vec![]),
         ];
-        for (events, (wish, changes)) in events.chunks(EVENTS).zip(steps) {
-            let (engine, note) = engines.place_program(&name, wish).unwrap();
-            assert_eq!((note, engine == EngineName::Card), (None, wish == Wish::Card));
+        for (number, (wish, beside, changes)) in steps.into_iter().enumerate() {
+            pages.place(&mut engines, wish);
+            tasks.place(&mut engines, beside);
             if !changes.is_empty() {
-                assert_eq!(
-                    engines.commit(&name, &changes, None).unwrap(),
-                    stays.state_mut().commit(&changes).unwrap()
-                );
+                pages.commit(&mut engines, &changes);
             }
-            for batch in events.chunks(32) {
-                let mut decisions = Vec::new();
-                engines.decide(batch, &mut decisions);
-                for (event, found) in batch.iter().zip(decisions) {
-                    let expected = stays.run(event);
-                    let told = |d: &rmt_isa::Decision| (d.tag, d.status, d.written, d.outputs);
-                    assert_eq!(told(&found), told(&expected), "{wish:?}");
-                }
-            }
+            pages.decide(&mut engines, number * EVENTS..(number + 1) * EVENTS);
+            tasks.decide(&mut engines, number * BESIDE..(number + 1) * BESIDE);
+            println!("step {number} is done");
         }
-        let (hosted, _) = engines.program(&name).unwrap();
-        assert_eq!(hosted.counters.on_card, 4 * EVENTS as u64);
-        assert_eq!((hosted.counters.card_late, hosted.counters.card_refused), (0, 0));
-        let state = hosted.prepared.software.state().dump();
-        assert_eq!(stays.state().dump().first_difference(&state), None);
+        tasks.place(&mut engines, Wish::Jit);
+        pages.check(&mut engines, 4 * EVENTS);
+        tasks.check(&mut engines, 3 * BESIDE);
     }
 }

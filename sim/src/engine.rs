@@ -88,7 +88,8 @@ impl<P: Pins> rmt_vm::Engine for CardEngine<P> {
         if changes_contents {
             // What is to change is what the card holds, not what the interpreter says of it.
             let card = &mut self.card;
-            let held = Contents::of_card(&loaded.image, |address| card.read(address))?;
+            let (image, plan) = (&loaded.image, &loaded.image.programs[0]);
+            let held = Contents::of_card(image, plan, |address| card.read(address))?;
             state.replace_contents(&held)?;
         }
         let applied = state.commit(changes)?;
@@ -101,8 +102,9 @@ impl<P: Pins> rmt_vm::Engine for CardEngine<P> {
             self.card.exchange(None)?;
         }
         if changes_contents {
-            let mut writes = loaded.image.empty_contents();
-            writes.extend(state.contents().card_writes(&loaded.image));
+            let plan = &loaded.image.programs[0];
+            let mut writes = loaded.image.empty_contents(plan);
+            writes.extend(state.contents().card_writes(&loaded.image, plan));
             for write in writes {
                 self.card.write(write.address, write.value)?;
             }

@@ -118,6 +118,21 @@ impl LogLines<'_> {
     }
 }
 
+/// Plots one below the other, as one.
+pub fn stacked(plots: &[String]) -> String {
+    let (width, height) = SIZE;
+    let all = height as usize * plots.len();
+    let mut svg = format!(
+        "<svg width=\"{width}\" height=\"{all}\" viewBox=\"0 0 {width} {all}\" xmlns=\"http://www.w3.org/2000/svg\">\n"
+    );
+    for (place, plot) in plots.iter().enumerate() {
+        let y = place * height as usize;
+        svg.push_str(&plot.replacen("<svg ", &format!("<svg y=\"{y}\" "), 1));
+        svg.push('\n');
+    }
+    svg + "</svg>\n"
+}
+
 /// The colour and name of each series, in rows of three.
 fn draw_legend<'a>(
     area: &Area<'_>,

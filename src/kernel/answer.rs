@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use rmt_driver::shim::{CpuRings, Shim, ShimControl};
 use rmt_isa::shim::control::{Counter, Mode};
 use rmt_isa::shim::{HOOKS, KernelHook};
@@ -21,40 +21,15 @@ const IDLE_ROUNDS: u32 = 2_000;
 /// A sleep ends after this time at the latest, to look at the clock.
 const SLEEP: Duration = Duration::from_millis(100);
 
-/// The modes as words of the command line.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum ModeChoice {
-    /// The kernel decides, no event is sent
-    Off,
-    /// Both decide, the kernel's answer is used
-    Shadow,
-    /// The program's answer is used where it cannot do harm
-    Advise,
-    /// The program's answer is used wherever no rule of the kernel forbids it
-    Act,
-}
-
-impl ModeChoice {
-    /// The mode.
-    pub fn mode(self) -> Mode {
-        match self {
-            Self::Off => Mode::Off,
-            Self::Shadow => Mode::Shadow,
-            Self::Advise => Mode::Advise,
-            Self::Act => Mode::Act,
-        }
-    }
-}
-
 /// Answer hooks by programs in this process.
 #[derive(Args)]
 pub struct AnswerHooks {
     /// The programs, each for another hook: .rmt sources or images
     #[arg(required = true)]
     programs: Vec<PathBuf>,
-    /// The mode of their hooks
+    /// The mode of their hooks: off, shadow, advise or act
     #[arg(long, default_value = "shadow")]
-    mode: ModeChoice,
+    mode: Mode,
     #[command(flatten)]
     limits: Limits,
     /// Stop after this time
@@ -116,7 +91,7 @@ impl AnswerHooks {
         }
         let (shim, mut rings) = ShimControl::open()?.attach()?;
         for decider in &deciders {
-            shim.set(&self.limits.settings(decider.hook.number, self.mode.mode()))?;
+            shim.set(&self.limits.settings(decider.hook.number, self.mode))?;
         }
         let begun = Instant::now();
         let answered = self.answer_until(begun, &shim, &mut rings, &mut deciders)?;

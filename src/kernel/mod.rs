@@ -13,8 +13,6 @@ use rmt_driver::shim::ShimControl;
 use rmt_isa::shim::control::{Counter, Mode, Settings};
 use rmt_isa::shim::{self, KernelHook};
 
-use answer::ModeChoice;
-
 /// The module's name.
 pub const MODULE: &str = "rmt_shim";
 
@@ -49,10 +47,9 @@ enum Action {
     /// Example: rmt kernel count can_migrate_task calls
     Count {
         /// Name or number of the hook
-        #[arg(value_parser = hook)]
+        #[arg(value_parser = KernelHook::parse)]
         hook: &'static KernelHook,
         /// Name of the counter, as `rmt kernel status` shows it
-        #[arg(value_parser = counter)]
         counter: Counter,
     },
     /// Set the mode of a hook, and what puts it off
@@ -60,10 +57,10 @@ enum Action {
     /// Example: rmt kernel set can_migrate_task act --window 256 --min-agreement 900
     Set {
         /// Name or number of the hook
-        #[arg(value_parser = hook)]
+        #[arg(value_parser = KernelHook::parse)]
         hook: &'static KernelHook,
-        /// The mode
-        mode: ModeChoice,
+        /// The mode: off, shadow, advise or act
+        mode: Mode,
         #[command(flatten)]
         limits: Limits,
     },
@@ -126,23 +123,6 @@ impl Limits {
     }
 }
 
-/// A hook by name or number.
-pub fn hook(text: &str) -> Result<&'static KernelHook, String> {
-    let by_number = text.parse().ok().and_then(KernelHook::from_number);
-    KernelHook::from_name(text).or(by_number).ok_or_else(|| {
-        let names: Vec<_> = shim::HOOKS.iter().map(|hook| hook.name).collect();
-        format!("there is no hook {text}; there are {}", names.join(", "))
-    })
-}
-
-/// A counter by name.
-fn counter(text: &str) -> Result<Counter, String> {
-    Counter::ALL.iter().copied().find(|counter| counter.text() == text).ok_or_else(|| {
-        let names: Vec<_> = Counter::ALL.iter().map(|counter| counter.text()).collect();
-        format!("there is no counter {text}; there are {}", names.join(", "))
-    })
-}
-
 impl KernelCommand {
     pub fn run(self) -> Result<()> {
         match self.action {
@@ -161,7 +141,7 @@ impl KernelCommand {
             }
             Action::Set { hook, mode, limits } => {
                 let control = ShimControl::open()?;
-                control.set(&limits.settings(hook.number, mode.mode()))?;
+                control.set(&limits.settings(hook.number, mode))?;
                 Ok(())
             }
             Action::Kill => Ok(ShimControl::open()?.kill()?),

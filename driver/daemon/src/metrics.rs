@@ -7,11 +7,14 @@ use std::fmt::Write as _;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::AsFd;
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
 
 use crate::plane::Plane;
 use crate::protocol::{Answer, CountersView, Request};
@@ -67,25 +70,13 @@ impl Metrics {
                 let listener = TcpListener::bind(address)?;
                 let address = listener.local_addr()?;
                 listener.set_nonblocking(true)?;
-                let accept = move |listener: &TcpListener| {
-                    let (stream, _) = listener.accept()?;
-                    stream.set_nonblocking(false)?;
-                    stream.set_read_timeout(Some(TIME))?;
-                    stream.set_write_timeout(Some(TIME))?;
-                    Ok(stream)
-                };
+                let accept = |listener: &TcpListener| Ok(listener.accept()?.0);
                 let thread = builder.spawn(move || serve(&listener, accept, &plane, &stopped))?;
                 (thread, None, Some(address))
             }
             Endpoint::Unix(path) => {
                 let listener = listen(path)?;
-                let accept = move |listener: &std::os::unix::net::UnixListener| {
-                    let (stream, _) = listener.accept()?;
-                    stream.set_nonblocking(false)?;
-                    stream.set_read_timeout(Some(TIME))?;
-                    stream.set_write_timeout(Some(TIME))?;
-                    Ok(stream)
-                };
+                let accept = |listener: &UnixListener| Ok(listener.accept()?.0);
                 let thread = builder.spawn(move || serve(&listener, accept, &plane, &stopped))?;
                 (thread, Some(path.clone()), None)
             }
@@ -116,7 +107,7 @@ impl Drop for Metrics {
     }
 }
 
-fn serve<L: AsFd, S: Read + Write>(
+fn serve<L: AsFd, S: Read + Write + AsFd>(
     listener: &L,
     accept: impl Fn(&L) -> io::Result<S>,
     plane: &Plane,
@@ -125,11 +116,20 @@ fn serve<L: AsFd, S: Read + Write>(
     while !stop.load(Ordering::Relaxed) {
         if wait_readable(listener)
             && let Ok(mut stream) = accept(listener)
+            && bound(&stream).is_ok()
         {
             // What goes wrong with one scrape is the scraper's.
             _ = answer(&mut stream, plane);
         }
     }
+}
+
+/// Lets reads and writes of a connection wait, but not for long.
+fn bound(stream: &impl AsFd) -> io::Result<()> {
+    rustix::io::ioctl_fionbio(stream, false)?;
+    set_socket_timeout(stream, Timeout::Recv, Some(TIME))?;
+    set_socket_timeout(stream, Timeout::Send, Some(TIME))?;
+    Ok(())
 }
 
 fn answer(stream: &mut (impl Read + Write), plane: &Plane) -> io::Result<()> {

@@ -1,4 +1,4 @@
-//! A program on the card, which is the driver's mock: it decides otherwise than software would, so
+//! Programs on the card, which is the driver's mock: it decides otherwise than software would, so
 //! that each decision shows who made it.
 
 mod common;
@@ -13,10 +13,12 @@ use rmt_daemon::engines::CardEngine;
 use rmt_daemon::protocol::{Answer, EngineName, NamedChange, Request, Wish};
 use rmt_daemon::rights::Rights;
 use rmt_driver::QueueConfig;
-use rmt_driver::mock::MockCard;
+use rmt_driver::mock::{MOCK_QUEUES, MockCard};
 use rmt_isa::card::CardShape;
-use rmt_isa::card::regions::{CONTEXT_KEYS, MATCH};
-use rmt_isa::{Decision, Event, Status};
+use rmt_isa::card::fields::control_slot;
+use rmt_isa::card::regions::{CONTEXT_KEYS, CONTROL, MATCH};
+use rmt_isa::card::shape::{FIRST_SLOT_WORD, SLOTS};
+use rmt_isa::{Decision, Event, Program, Status};
 
 /// What the mock answers.
 const BY_CARD: u64 = 777;
@@ -147,21 +149,119 @@ fn late_decisions_are_made_by_software_within_the_budget() {
     assert_eq!((small.card_late, small.on_card, small.card_losses), (32, 32, 0));
 }
 
-/// Two programs and one card: the second one is told, and runs in software.
+/// A program like the small one, for another hook.
+fn on_hook(name: &str, hook: u16) -> Program {
+    let text = common::SMALL.replace("program small", &format!("program {name}"));
+    common::small_with(&text.replace("= 7 {", &format!("= {hook} {{")))
+}
+
+fn decide_on(daemon: &Daemon, hook: u16, pid: u64) -> u64 {
+    let mut event = Event::new(hook, 1, pid);
+    event.store(16, 2, 3);
+    daemon.decide(vec![event])[0].outputs[0]
+}
+
+fn engine_of(answer: &Answer) -> (EngineName, &str) {
+    match answer {
+        Answer::Installed { engine, note, .. } | Answer::Placed { engine, note } => {
+            (*engine, note.as_deref().unwrap_or_default())
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Programs come to the card, change and go, and those beside them keep deciding with what they have
+/// learnt.
 #[test]
-fn the_card_takes_one_program() {
+fn several_programs_are_on_the_card_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let (daemon, mock) = start(folder.path());
+    daemon.install(&small_program(), Wish::Jit);
+    assert_eq!(outputs(&daemon, 100), [12; 100]);
+    assert_eq!(engine_of(&place(&daemon, Wish::Card)), (EngineName::Card, ""));
+    let before = daemon.state("small");
+    let records = |key: u64| {
+        let keys = (0..4096).filter(|slot| mock.core_word(CONTEXT_KEYS.word(*slot)) == key);
+        keys.collect::<Vec<_>>()
+    };
+    let of_small = records(7);
+    assert!(!of_small.is_empty());
+    for (number, name) in [(8, "second"), (9, "third")] {
+        let installed = daemon.install(&on_hook(name, number), Wish::Card);
+        assert_eq!(engine_of(&installed), (EngineName::Card, ""), "{name}");
+    }
+    let all_on_card = |hooks: &[u16]| {
+        for hook in hooks {
+            assert_eq!(decide_on(&daemon, *hook, 7), BY_CARD, "hook {hook}");
+        }
+    };
+    all_on_card(&[7, 8, 9]);
+    // One gets entries and a record; the records of the first one stay where they are.
+    let change = NamedChange::PutRecord {
+        context: "seen".into(),
+        key: 5000,
+        fields: vec![
+            rmt_vm::state::FieldValue::Scalar(9),
+            rmt_vm::state::FieldValue::Ring(vec![4]),
+        ],
+    };
+    let entry = add_entry("t", "pid=100", "answer(5)".parse().unwrap());
+    daemon.client().commit("second", vec![entry, change]).unwrap();
+    assert_eq!(records(5000).len(), 1);
+    assert_eq!(records(7), of_small);
+    assert_eq!(before.first_difference(&daemon.state("small")), None);
+    // It goes: its hook is nobody's on the card, the others stay.
+    let request = Request::Place { program: "second".into(), place: Wish::Jit };
+    assert_eq!(engine_of(&daemon.client().ask(&request).unwrap()), (EngineName::Jit, ""));
+    let slots = (0..SLOTS).map(|slot| mock.core_word(CONTROL.word(FIRST_SLOT_WORD + slot)));
+    let hooks = slots.filter(|word| control_slot::ENABLE.extract(*word) == 1);
+    let hooks: Vec<u64> = hooks.map(|word| control_slot::HOOK.extract(word)).collect();
+    assert_eq!(hooks, [7, 9]);
+    assert_eq!(decide_on(&daemon, 8, 100), 16);
+    all_on_card(&[7, 9]);
+    // Another one takes its place.
+    let installed = daemon.install(&on_hook("fourth", 10), Wish::Card);
+    assert_eq!(engine_of(&installed), (EngineName::Card, ""));
+    all_on_card(&[7, 9, 10]);
+    place(&daemon, Wish::Jit);
+    assert_eq!(before.first_difference(&daemon.state("small")), None);
+    all_on_card(&[9, 10]);
+    // The card goes: software decides for both.
+    mock.faults.gone.store(true, Ordering::Relaxed);
+    assert_eq!([9, 10].map(|hook| decide_on(&daemon, hook, 1)), [12; 2]);
+    let Answer::Counters(counters) = daemon.client().ask(&Request::Counters).unwrap() else {
+        panic!()
+    };
+    for name in ["third", "fourth"] {
+        let program = &counters.programs[name];
+        assert_eq!((program.engine, program.counters.card_losses), (EngineName::Jit, 1), "{name}");
+    }
+}
+
+/// Each program needs a queue pair, and memories for its state: who finds none is told, and runs in
+/// software.
+#[test]
+fn a_program_without_room_on_the_card_is_told_what_is_there() {
     let folder = tempfile::tempdir().unwrap();
     let (daemon, _) = start(folder.path());
     daemon.install(&small_program(), Wish::Card);
-    let other = common::SMALL.replace("program small", "program other").replace("= 7 {", "= 8 {");
-    match daemon.install(&common::small_with(&other), Wish::Card) {
-        Answer::Installed { engine: EngineName::Jit, note: Some(note), .. } => {
-            assert!(note.contains("`small` is on the card"), "{note}");
-        }
-        answer => panic!("{answer:?}"),
+    let text = common::SMALL.replace("program small", "program large").replace("= 7 {", "= 8 {");
+    let sets = CardShape::default().context_sets;
+    let large = common::small_with(&text.replace("seen[64]", &format!("seen[{}]", 4 * sets)));
+    let installed = daemon.install(&large, Wish::Card);
+    let (engine, note) = engine_of(&installed);
+    assert_eq!(engine, EngineName::Jit);
+    assert!(note.contains("context_sets") && note.contains("beside it: small"), "{note}");
+    daemon.client().ask(&Request::Remove { program: "large".into() }).unwrap();
+    for number in 1..MOCK_QUEUES as u16 {
+        let installed = daemon.install(&on_hook(&format!("p{number}"), 20 + number), Wish::Card);
+        assert_eq!(engine_of(&installed), (EngineName::Card, ""));
     }
-    daemon.client().ask(&Request::Remove { program: "small".into() }).unwrap();
-    let place = Request::Place { program: "other".into(), place: Wish::Card };
-    let answer = daemon.client().ask(&place).unwrap();
-    assert_eq!(answer, Answer::Placed { engine: EngineName::Card, note: None });
+    let installed = daemon.install(&on_hook("last", 30), Wish::Card);
+    let (engine, note) = engine_of(&installed);
+    assert_eq!(engine, EngineName::Jit);
+    assert!(note.contains("takes 4 programs") && note.contains("small, p1, p2, p3"), "{note}");
+    daemon.client().ask(&Request::Remove { program: "p2".into() }).unwrap();
+    let place = Request::Place { program: "last".into(), place: Wish::Card };
+    assert_eq!(engine_of(&daemon.client().ask(&place).unwrap()), (EngineName::Card, ""));
 }

@@ -312,6 +312,14 @@ impl<D: Device> QueuePair<D> {
         }
     }
 
+    /// Stops the pair for good: the card no longer reads or writes its rings.
+    ///
+    /// # Errors
+    /// When the card does not let go of the events inside in time, or is gone.
+    pub fn stop(mut self) -> Result<(), DriverError> {
+        self.disable()
+    }
+
     /// Stops the pair and starts it again. Events inside end as stopped.
     ///
     /// # Errors

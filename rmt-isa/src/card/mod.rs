@@ -34,7 +34,7 @@ pub mod shape;
 pub mod update;
 pub mod write_back;
 
-pub use lower::{CardImage, LowerError, Residents, lower};
+pub use lower::{CardImage, LowerError, ProgramPlan, Residents, lower};
 pub use models_error::ModelLowerError;
 pub use reference::page;
 pub use shape::{CardShape, ShapeError};

@@ -14,10 +14,11 @@
 use std::collections::HashMap;
 
 use super::fields::control_commit;
-use super::lower::StateUnit;
+use super::lower::{ProgramPlan, StateUnit};
 use super::regions::{CONTROL, ENGINE_BASE, REGIONS, Region};
 use super::shape::{FIRST_SLOT_WORD, SLOTS};
 use super::{CardImage, CardShape, HostWrite};
+use crate::limits::MAX_CONTEXTS;
 
 /// What the host has written into the banks of a card.
 #[derive(Clone, Debug)]
@@ -74,13 +75,13 @@ fn group_of(address: u32) -> (u32, u32) {
 }
 
 impl CardImage {
-    /// The writes of the image that empty contexts and maps.
-    pub fn empty_contents(&self) -> Vec<HostWrite> {
-        let is_content = |write: &&HostWrite| {
-            let region = region_of(write.address).filter(|region| *region != CONTROL);
-            region.is_some_and(|region| region.readable && region.writable && !region.banked)
-        };
-        self.writes.iter().filter(is_content).copied().collect()
+    /// The writes that empty contexts and maps of one of the programs.
+    pub fn empty_contents(&self, plan: &ProgramPlan) -> Vec<HostWrite> {
+        // Units are numbered: first all stores that a card can have, then all maps.
+        let stores = self.contexts[plan.contexts.clone()].iter().map(|store| store.number as usize);
+        let maps = self.maps[plan.maps.clone()].iter();
+        let maps = maps.map(|map| MAX_CONTEXTS + map.number as usize);
+        stores.chain(maps).flat_map(|unit| &self.state[unit].clears).copied().collect()
     }
 }
 
@@ -153,12 +154,21 @@ impl BankMirror {
         self.active
     }
 
-    /// The writes after which the card runs the program of `image`, and takes note of them.
+    /// The writes after which the card runs the programs of `image`, and takes note of them.
     ///
     /// # Errors
     /// [`UpdateError::Layout`]: see there.
     pub fn update(&mut self, image: &CardImage) -> Result<Update, UpdateError> {
-        let new_state = self.new_state(image)?;
+        let update = self.plan(image)?;
+        self.carried_out(image, &update);
+        Ok(update)
+    }
+
+    /// The writes after which the card runs the programs of `image`.
+    ///
+    /// # Errors
+    /// [`UpdateError::Layout`]: see there.
+    pub fn plan(&self, image: &CardImage) -> Result<Update, UpdateError> {
         let commit = |field: super::fields::BitField| HostWrite {
             address: CONTROL.word(0),
             value: field.insert(1),
@@ -168,12 +178,16 @@ impl BankMirror {
         if holds {
             writes.push(commit(control_commit::HOLD));
         }
-        writes.extend(new_state);
+        writes.extend(self.new_state(image)?);
         writes.extend(self.changed(image));
         writes.push(commit(control_commit::COMMIT));
-        self.take(&writes);
-        self.take_layout(image);
         Ok(Update { holds, writes })
+    }
+
+    /// What [`Self::plan`] gave for an image was carried out, and nothing else since.
+    pub fn carried_out(&mut self, image: &CardImage, update: &Update) {
+        self.take(&update.writes);
+        self.take_layout(image);
     }
 
     /// Banked words of an image that differ from what the next bank holds, with those that

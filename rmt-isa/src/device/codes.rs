@@ -36,6 +36,19 @@ macro_rules! codes {
                 }
             }
 
+            impl core::str::FromStr for $enum_name {
+                type Err = String;
+
+                /// The value of a short name; the error says which names there are.
+                fn from_str(text: &str) -> Result<Self, String> {
+                    let found = Self::ALL.iter().find(|value| value.text() == text);
+                    found.copied().ok_or_else(|| {
+                        let names: Vec<_> = Self::ALL.iter().map(|value| value.text()).collect();
+                        format!("`{text}` is none of: {}", names.join(", "))
+                    })
+                }
+            }
+
             impl core::fmt::Display for $enum_name {
                 fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
                     f.write_str(self.text())

@@ -43,6 +43,18 @@ impl KernelHook {
         HOOKS.iter().find(|hook| hook.name == name)
     }
 
+    /// The hook of a name or a number.
+    ///
+    /// # Errors
+    /// Says which hooks there are.
+    pub fn parse(text: &str) -> Result<&'static Self, String> {
+        let by_number = text.parse().ok().and_then(Self::from_number);
+        Self::from_name(text).or(by_number).ok_or_else(|| {
+            let names: Vec<_> = HOOKS.iter().map(|hook| hook.name).collect();
+            format!("there is no hook `{text}`; there are {}", names.join(", "))
+        })
+    }
+
     /// The argument of a name.
     pub fn argument(&self, name: &str) -> Option<&'static Argument> {
         self.arguments.iter().find(|argument| argument.field.name == name)
@@ -181,6 +193,7 @@ mod tests {
             assert!(is_well_formed(hook), "{}", hook.name);
             assert_eq!(KernelHook::from_number(hook.number), Some(hook));
             assert_eq!(KernelHook::from_name(hook.name), Some(hook));
+            assert_eq!(KernelHook::parse(&hook.number.to_string()), Ok(hook));
         }
         assert_eq!(CAN_MIGRATE_TASK.argument("delta_faults").map(|row| row.signed), Some(true));
         assert_eq!(DO_SWAP_PAGE.argument("pid"), None);

@@ -1,41 +1,41 @@
 //! What events write, between the form of a card and that of a dump.
 
-use rmt_isa::card::CardImage;
-use rmt_isa::card::HostWrite;
 use rmt_isa::card::read_back::{FieldContent, MapContent, MapKey, Record, read_map, read_store};
 use rmt_isa::card::write_back::{write_map, write_store};
+use rmt_isa::card::{CardImage, HostWrite, ProgramPlan};
 
 use super::dump::{MapValues, SetDump, WayDump, map_of_card};
 use super::{Contents, FieldValue};
 
 impl Contents {
-    /// Those of a card on which the program of `image` runs; `read` gives its words. No event may
-    /// run meanwhile.
+    /// Those of one of the programs of `image` on a card; `read` gives its words. No event of it
+    /// may run meanwhile.
     ///
     /// # Errors
     /// Those of `read`.
     pub fn of_card<E>(
         image: &CardImage,
+        program: &ProgramPlan,
         mut read: impl FnMut(u32) -> Result<u64, E>,
     ) -> Result<Self, E> {
         let mut contents = Self::default();
-        for plan in &image.contexts {
+        for plan in &image.contexts[program.contexts.clone()] {
             contents.contexts.push(sets_of_records(read_store(plan, &mut read)?));
         }
-        for plan in &image.maps {
+        for plan in &image.maps[program.maps.clone()] {
             contents.maps.push(map_of_card(plan.kind, read_map(plan, &mut read)?));
         }
         Ok(contents)
     }
 
-    /// The words that put them onto a card: behind those of `image`, which empty all sets, and
-    /// before its commit.
-    pub fn card_writes(&self, image: &CardImage) -> Vec<HostWrite> {
+    /// The words that put them onto a card for one of the programs of `image`: behind those that
+    /// empty its sets, and before its commit.
+    pub fn card_writes(&self, image: &CardImage, program: &ProgramPlan) -> Vec<HostWrite> {
         let mut writes = Vec::new();
-        for (plan, sets) in image.contexts.iter().zip(&self.contexts) {
+        for (plan, sets) in image.contexts[program.contexts.clone()].iter().zip(&self.contexts) {
             writes.extend(write_store(plan, &records_of_sets(sets)));
         }
-        for (plan, values) in image.maps.iter().zip(&self.maps) {
+        for (plan, values) in image.maps[program.maps.clone()].iter().zip(&self.maps) {
             writes.extend(write_map(plan, &content_of_map(values, plan.capacity)));
         }
         writes
@@ -142,10 +142,11 @@ mod tests {
                 }
             }
             let contents = machine.state().contents();
-            let writes = image.writes.iter().copied().chain(contents.card_writes(&image));
+            let plan = &image.programs[0];
+            let writes = image.writes.iter().copied().chain(contents.card_writes(&image, plan));
             let words: HashMap<u32, u64> = writes.map(|w| (w.address, w.value)).collect();
             let read = |address| Ok::<_, Infallible>(words.get(&address).copied().unwrap_or(0));
-            assert_eq!(Contents::of_card(&image, read), Ok(contents.clone()), "seed {seed}");
+            assert_eq!(Contents::of_card(&image, plan, read), Ok(contents.clone()), "seed {seed}");
             with_contents += usize::from(contents.contexts.iter().any(|sets| !sets.is_empty()));
         }
         assert!(with_contents > 10, "{with_contents} of 60 programs fit and have records");

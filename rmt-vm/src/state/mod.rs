@@ -129,6 +129,22 @@ impl State {
         program
     }
 
+    /// The program as it will be when changes are committed; none if they are refused. Contexts and
+    /// maps, which are large, are not copied for it.
+    pub fn program_after(&self, changes: &[Change]) -> Option<Program> {
+        let mut decides = Self {
+            program: self.program.clone(),
+            tables: self.tables.clone(),
+            contexts: Vec::new(),
+            maps: Vec::new(),
+            models: self.models.clone(),
+        };
+        let changes: Vec<_> =
+            changes.iter().filter(|change| !change.is_to_contents()).cloned().collect();
+        decides.commit(&changes).ok()?;
+        Some(decides.current_program())
+    }
+
     /// Tables, by number.
     pub fn tables(&self) -> &[Table] {
         &self.tables

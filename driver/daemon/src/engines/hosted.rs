@@ -65,8 +65,8 @@ impl From<CardError> for HostedError {
 pub struct Hosted {
     /// What it was made of.
     pub prepared: Prepared,
-    /// Whether the card decides.
-    pub on_card: bool,
+    /// Its slot on the card, while the card decides.
+    pub slot: Option<u32>,
     /// What happened.
     pub counters: Counters,
     /// Time of an event, nanoseconds.
@@ -92,7 +92,7 @@ impl Hosted {
         Self {
             cache: ResultCache::for_program(&prepared.program, ordering),
             prepared,
-            on_card: false,
+            slot: None,
             counters: Counters::default(),
             times: times.unwrap_or_else(|_| unreachable!("1 to 10^9 with two digits")),
             look: Look::default(),
@@ -108,9 +108,14 @@ impl Hosted {
         &self.prepared.program.name
     }
 
+    /// Whether the card decides.
+    pub fn on_card(&self) -> bool {
+        self.slot.is_some()
+    }
+
     /// Where it runs.
     pub fn engine(&self) -> EngineName {
-        if self.on_card { EngineName::Card } else { self.prepared.software.name() }
+        if self.on_card() { EngineName::Card } else { self.prepared.software.name() }
     }
 
     /// Whether a card of the shape that the verifier was given can run it.
@@ -129,8 +134,8 @@ impl Hosted {
     ) {
         let begun = Instant::now();
         let first = out.len();
-        match card {
-            Some(card) if self.on_card => self.decide_on_card(card, events, out),
+        match (card, self.slot) {
+            (Some(card), Some(slot)) => self.decide_on_card(card, slot, events, out),
             _ => self.decide_in_software(events, out),
         }
         let decided = &out[first..];
@@ -165,12 +170,18 @@ impl Hosted {
         self.counters.count_engine(software.name(), events.len() as u64 - remembered);
     }
 
-    fn decide_on_card(&mut self, card: &mut CardEngine, events: &[Event], out: &mut Vec<Decision>) {
+    fn decide_on_card(
+        &mut self,
+        card: &mut CardEngine,
+        slot: u32,
+        events: &[Event],
+        out: &mut Vec<Decision>,
+    ) {
         let first = out.len();
         out.extend(events.iter().map(super::software::no_program));
         self.misses.clear();
         let misses = &mut self.misses;
-        card.decide(events, |place, result| match result {
+        card.decide(slot, events, |place, result| match result {
             Ok(decision) => out[first + place] = decision,
             Err(miss) => misses.push((place, miss)),
         });
@@ -190,12 +201,17 @@ impl Hosted {
                 _ => self.counters.card_refused += 1,
             }
         }
-        if !card.mend() {
-            card.remove();
-            self.on_card = false;
-            self.counters.card_losses += 1;
-            self.placer.moved(Instant::now());
+        if !card.mend(slot) {
+            self.fall_back(card, slot);
         }
+    }
+
+    /// Software goes on, with what was read back from the card last.
+    fn fall_back(&mut self, card: &mut CardEngine, slot: u32) {
+        card.remove(slot);
+        self.slot = None;
+        self.counters.card_losses += 1;
+        self.placer.moved(Instant::now());
     }
 
     /// Applies all changes at one instant on every engine, or none; `ready` is code for the models
@@ -209,8 +225,8 @@ impl Hosted {
         changes: &[Change],
         ready: Option<ReadyModels>,
     ) -> Result<Vec<Applied>, HostedError> {
-        let applied = match card {
-            Some(card) if self.on_card => self.commit_on_card(card, changes, ready)?,
+        let applied = match (card, self.slot) {
+            (Some(card), Some(slot)) => self.commit_on_card(card, slot, changes, ready)?,
             _ => self.prepared.software.commit(changes, ready)?,
         };
         if let Some(cache) = &mut self.cache {
@@ -223,28 +239,32 @@ impl Hosted {
     fn commit_on_card(
         &mut self,
         card: &mut CardEngine,
+        slot: u32,
         changes: &[Change],
         ready: Option<ReadyModels>,
     ) -> Result<Vec<Applied>, HostedError> {
         let software = &mut self.prepared.software;
         let contents = changes.iter().any(Change::is_to_contents);
         if contents {
-            software.replace_contents(&card.contents()?)?;
+            software.replace_contents(&card.contents(slot)?)?;
         }
-        // Worked out on a copy first: what can be refused is refused before anything changes.
-        let mut shall_be = software.state().clone();
-        shall_be.commit(changes).map_err(SoftwareError::from)?;
-        let planned = card.plan(&shall_be.current_program())?;
+        // Worked out first: what can be refused is refused before anything changes. A change that
+        // software refuses has no program behind it.
+        let ordering = self.prepared.report.ordering.class;
+        let planned = software.state().program_after(changes);
+        let planned = planned.map(|program| card.plan(slot, &program, ordering)).transpose()?;
         let applied = software.commit(changes, ready)?;
         let done = match contents {
-            true => card.replace_contents(&software.state().contents()),
+            true => card.replace_contents(slot, &software.state().contents()),
             false => Ok(()),
         };
-        if done.and_then(|()| card.carry_out(planned)).is_err() {
+        let carried_out = done.and_then(|()| match planned {
+            Some(planned) => card.carry_out(planned),
+            None => Err(CardError::Lost),
+        });
+        if carried_out.is_err() {
             // The change is made where the program goes on: in software.
-            card.remove();
-            self.on_card = false;
-            self.counters.card_losses += 1;
+            self.fall_back(card, slot);
         }
         Ok(applied)
     }
@@ -263,23 +283,23 @@ impl Hosted {
             return Ok(());
         }
         let now = Instant::now();
-        match card {
-            Some(card) if self.on_card => {
-                let read = card.contents();
-                card.remove();
-                self.on_card = false;
+        match (card, self.slot) {
+            (Some(card), Some(slot)) => {
+                let read = card.contents(slot);
+                card.remove(slot);
+                self.slot = None;
                 match read {
                     Ok(contents) => self.prepared.software.replace_contents(&contents)?,
                     Err(_) => self.counters.card_losses += 1,
                 }
                 self.prepared.software.become_engine(engine, limits)?;
             }
-            Some(card) if engine == EngineName::Card => {
+            (Some(card), None) if engine == EngineName::Card => {
                 self.prepared.software.become_engine(EngineName::Jit, limits)?;
                 let state = self.prepared.software.state();
                 let ordering = self.prepared.report.ordering.class;
-                card.install(&state.current_program(), ordering, &state.contents())?;
-                self.on_card = true;
+                let slot = card.install(&state.current_program(), ordering, &state.contents())?;
+                self.slot = Some(slot);
                 self.checkpoint = now;
             }
             _ if engine == EngineName::Card => return Err(CardError::Lost.into()),
@@ -293,11 +313,15 @@ impl Hosted {
 
     /// Reads back what the card has written, when it is time to; false when the card is lost.
     pub fn checkpoint(&mut self, card: &mut CardEngine, now: Instant) -> bool {
-        if !self.on_card || now.duration_since(self.checkpoint) < CHECKPOINT {
+        let Some(slot) = self.slot else { return true };
+        if !card.works() {
+            return false;
+        }
+        if now.duration_since(self.checkpoint) < CHECKPOINT {
             return true;
         }
         self.checkpoint = now;
-        match card.contents() {
+        match card.contents(slot) {
             // What was read from a running card fits its program, or the card is not well.
             Ok(contents) => self.prepared.software.replace_contents(&contents).is_ok(),
             Err(_) => false,
@@ -306,9 +330,8 @@ impl Hosted {
 
     /// What events have written, read back from the card if it is there.
     pub fn contents(&mut self, card: Option<&mut CardEngine>) -> Contents {
-        if let Some(card) = card
-            && self.on_card
-            && let Ok(contents) = card.contents()
+        if let (Some(card), Some(slot)) = (card, self.slot)
+            && let Ok(contents) = card.contents(slot)
             && self.prepared.software.replace_contents(&contents).is_ok()
         {
             return contents;

@@ -1,4 +1,4 @@
-//! All programs that run, by hook, and the card that one of them may be on.
+//! All programs that run, by hook, and the card that some of them may be on.
 //!
 //! - [`software`]: interpreter and JIT; [`card`]: the card; [`hosted`]: a program with the engine
 //!   that it is on.
@@ -164,8 +164,8 @@ impl Engines {
 
     fn remove_at(&mut self, place: usize) {
         let hosted = self.hosted.remove(place);
-        if let Some(card) = self.card.as_mut().filter(|_| hosted.on_card) {
-            card.remove();
+        if let (Some(card), Some(slot)) = (self.card.as_mut(), hosted.slot) {
+            card.remove(slot);
         }
     }
 
@@ -196,12 +196,12 @@ impl Engines {
         let Self { hosted, card, platform, limits, .. } = self;
         let hosted = &mut hosted[place];
         hosted.prepared.wish = wish;
-        let free = card.as_ref().is_some_and(|card| card.works() && card.tenant().is_none());
+        let free = card.as_ref().is_some_and(CardEngine::has_slot);
         let engine = match wish {
             Wish::Interpreter => EngineName::Interpreter,
             Wish::Jit => EngineName::Jit,
             Wish::Card => EngineName::Card,
-            Wish::Auto if hosted.on_card => EngineName::Card,
+            Wish::Auto if hosted.on_card() => EngineName::Card,
             Wish::Auto => {
                 let card_can = free && hosted.fits_card();
                 Placer::first(platform, &hosted.prepared.report.event, card_can)
@@ -228,14 +228,17 @@ impl Engines {
                 // It reads nothing back, so that what was read last stays.
                 _ = hosted.move_to(EngineName::Jit, Some(card), limits);
             }
-            let free = card.as_ref().is_some_and(|card| card.works() && card.tenant().is_none());
-            let card_can = hosted.on_card || free && hosted.fits_card();
+            let free = card.as_ref().is_some_and(CardEngine::has_slot);
+            let card_can = hosted.on_card() || free && hosted.fits_card();
             let look = std::mem::take(&mut hosted.look);
             let figures = (&*platform, &hosted.prepared.report.event);
             let engine = hosted.engine();
             let better = hosted.placer.look(figures, engine, card_can, look, now);
-            if let Some(engine) = better.filter(|_| hosted.prepared.wish == Wish::Auto) {
-                _ = hosted.move_to(engine, card.as_mut(), limits);
+            if let Some(engine) = better.filter(|_| hosted.prepared.wish == Wish::Auto)
+                && hosted.move_to(engine, card.as_mut(), limits).is_err()
+            {
+                // It does not fit beside the others: not tried again at once.
+                hosted.placer.moved(now);
             }
         }
     }

@@ -125,12 +125,12 @@ fn event_ns<E: Engine>(engine: &mut E, program: &Program) -> f64 {
 
 /// Measures the card, by its own clock: that of a simulated card is exact.
 fn measure_card(card: &mut CardEngine) -> Result<CardCost, CardError> {
-    card.install(&no_op(), Ordering::Pure, &Contents::default())?;
+    let slot = card.install(&no_op(), Ordering::Pure, &Contents::default())?;
     let event = Event::new(HOOK, 0, 1);
     let device = card.device().clone();
     let time = |card: &mut CardEngine, count: usize| {
         let begun = device.now();
-        card.decide(&vec![event; count], |_, _| {});
+        card.decide(slot, &vec![event; count], |_, _| {});
         (device.now() - begun).as_nanos() as f64
     };
     let mut times: Vec<f64> = (0..LONE).map(|_| time(card, 1)).collect();
@@ -140,7 +140,7 @@ fn measure_card(card: &mut CardEngine) -> Result<CardCost, CardError> {
     let cycles_then = (device.now(), card.cycles()?);
     time(card, BATCH * 8);
     let cycles_now = (device.now(), card.cycles()?);
-    card.remove();
+    card.remove(slot);
     let cycles = cycles_now.1.saturating_sub(cycles_then.1).max(1);
     Ok(CardCost {
         name: card.name(),

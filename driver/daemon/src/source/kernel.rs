@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use rmt_driver::shim::{CpuRings, Shim, ShimControl, ShimError};
 use rmt_isa::event::Status;
+use rmt_isa::shim::KernelHook;
 use rmt_isa::shim::control::{Mode, Settings};
 use rmt_isa::shim::layout::outcome_layout;
-use rmt_isa::shim::{HOOKS, KernelHook};
 use rmt_isa::{Decision, Event};
 
 use super::prefetch::Prefetcher;
@@ -196,18 +196,8 @@ impl Source for KernelSource {
 /// # Errors
 /// What is wrong and what would be right.
 pub fn parse_mode(text: &str) -> Result<(u16, Mode), String> {
-    let names = || HOOKS.iter().map(|hook| hook.name).collect::<Vec<_>>().join(", ");
-    let modes = || Mode::ALL.iter().map(|mode| mode.text()).collect::<Vec<_>>().join(", ");
-    let (hook, mode) = text.split_once('=').ok_or_else(|| {
-        format!("`{text}` is no `HOOK=MODE`; hooks: {}; modes: {}", names(), modes())
-    })?;
-    let known = KernelHook::from_name(hook)
-        .ok_or_else(|| format!("there is no hook `{hook}`; those that there are: {}", names()))?;
-    let named = Mode::ALL.iter().find(|known| known.text() == mode);
-    match named {
-        Some(mode) => Ok((known.number, *mode)),
-        None => Err(format!("there is no mode `{mode}`; those that there are: {}", modes())),
-    }
+    let (hook, mode) = text.split_once('=').ok_or_else(|| format!("`{text}` is no `HOOK=MODE`"))?;
+    Ok((KernelHook::parse(hook)?.number, mode.parse()?))
 }
 
 #[cfg(test)]

@@ -71,6 +71,13 @@ pub struct ProgramPlan {
     pub maps: Range<usize>,
 }
 
+impl CardImage {
+    /// What belongs to the program of a slot.
+    pub fn program(&self, slot: u32) -> Option<&ProgramPlan> {
+        self.programs.iter().find(|plan| plan.slot == slot)
+    }
+}
+
 /// A context store or map, present or not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StateUnit {
