@@ -2,26 +2,21 @@
 //! which batch on the card is cheaper.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 use comfy_table::{CellAlignment, Table, presets};
-use rmt_core::CoreConfig;
-use rmt_daemon::engines::CardEngine;
-use rmt_driver::{Device as _, QueueConfig};
-use rmt_isa::program::Ordering;
+use rmt_driver::Transport;
 use rmt_isa::{Decision, Event, Program};
-use rmt_sim::root_complex::Latency;
 use rmt_vm::Engine;
 use rmt_vm::engine::InterpreterEngine;
 use rmt_vm::jit::Jit;
-use rmt_vm::state::Contents;
 use serde::Serialize;
 
+use super::card::CardBench;
 use super::programs;
-use crate::card::{LatencyPreset, SimulatedDevice};
+use crate::card::LatencyPreset;
 use crate::demo::plot::{LogLines, stacked};
 use crate::r#gen::ConfigArguments;
 use crate::program;
@@ -31,13 +26,9 @@ const BATCHES: [usize; 7] = [1, 2, 4, 8, 16, 32, MOST];
 const MOST: usize = 64;
 /// Those of the lines over the size of the networks.
 const SIZE_BATCHES: [usize; 3] = [1, 8, MOST];
-/// Cycles between two looks while a program is written.
-const INSTALL_RELAX_CYCLES: u64 = 64;
 /// Time for each figure of software, of which the least of several counts.
 const TIME: Duration = Duration::from_millis(20);
 const REPEATS: u32 = 5;
-/// The queue's budget in the card's time: never the reason for an answer here.
-const BUDGET_MICROSECONDS: u32 = 1_000_000;
 
 /// Measure the cost of an event on interpreter, JIT and card against batch and model size.
 ///
@@ -103,7 +94,7 @@ impl Breakeven {
         let (begun, limit) = (Instant::now(), Duration::from_secs(self.limit));
         let config = self.config.load()?;
         eprintln!("building the card (cached next time)");
-        let mut bench = CardBench::new(&config, self.latency.latency())?;
+        let mut bench = CardBench::new(&config, self.latency.latency(), Transport::Ring)?;
         let models = models()?;
         let mut rows = Vec::new();
         for (number, model) in models.iter().enumerate() {
@@ -163,7 +154,7 @@ fn models() -> Result<Vec<Model>> {
         other("nothing", 0, programs::look_up(0)?)?,
         other("tree, depth 8", 0, programs::tree(8)?)?,
         other("32 trees, depth 5", 0, programs::forest(32, 5)?)?,
-        other("CNN 3x3, 4 channels", 696, programs::convolution()?)?,
+        other("CNN 3x3, 3 channels", programs::CONVOLUTION_MACS, programs::convolution()?)?,
     ];
     let network = |name: String, macs, program| Model { name, macs, is_network: true, program };
     models.push(network("MLP 15-10-1".into(), 160, programs::network()?));
@@ -174,44 +165,18 @@ fn models() -> Result<Vec<Model>> {
     Ok(models)
 }
 
-/// The simulated card, with its engine as the daemon has it.
-struct CardBench {
-    device: Arc<SimulatedDevice>,
-    engine: CardEngine,
-    latency: Latency,
-}
-
-impl CardBench {
-    fn new(config: &CoreConfig, latency: Latency) -> Result<Self> {
-        let device = SimulatedDevice::new(config, Latency::zero())?;
-        let queue =
-            QueueConfig { budget_microseconds: BUDGET_MICROSECONDS, ..QueueConfig::default() };
-        let engine = CardEngine::open(Arc::new(device.clone()), queue)?;
-        Ok(Self { device, engine, latency })
-    }
-
-    /// Nanoseconds of an event, by batch, by the card's clock.
-    fn measure(&mut self, slot: u32, events: &[Event], expected: &[Decision]) -> Result<Vec<f64>> {
-        self.device.link().set_latency(self.latency);
-        // Each cycle is looked at, so that the times are exact.
-        self.device.set_relax_cycles(1);
-        // The first event of a pair finds nothing in the IOMMU's cache.
-        self.batch(slot, &events[..1], expected)?;
-        let times = BATCHES.iter().map(|&batch| self.batch(slot, &events[..batch], expected));
-        times.collect()
-    }
-
-    fn batch(&mut self, slot: u32, events: &[Event], expected: &[Decision]) -> Result<f64> {
-        let begun = self.device.now();
-        let mut wrong = None;
-        self.engine.decide(slot, events, |place, result| match result {
-            Ok(decision) if decision.outputs == expected[place].outputs => {}
-            other => wrong = Some((place, other)),
-        });
-        let time = self.device.now() - begun;
-        ensure!(wrong.is_none(), "the card's answer is not the interpreter's: {wrong:?}");
-        Ok(time.as_nanos() as f64 / events.len() as f64)
-    }
+/// Nanoseconds of an event on the card, by batch.
+fn by_batch(
+    card: &mut CardBench,
+    slot: u32,
+    events: &[Event],
+    expected: &[Decision],
+) -> Result<Vec<f64>> {
+    let times = BATCHES.iter().map(|&batch| {
+        let (time, _) = card.decide(slot, &events[..batch], expected)?;
+        Ok(time.as_nanos() as f64 / batch as f64)
+    });
+    times.collect()
 }
 
 /// Measures a program; without card, when there is no time left for it.
@@ -224,18 +189,15 @@ fn measure(model: &Model, card: Option<&mut CardBench>) -> Result<Row> {
     let (mut card_ns, mut obstacle) = (Vec::new(), None);
     match card {
         None => obstacle = Some("not measured: no time left, give more with --limit".to_owned()),
-        Some(card) => {
-            // Writing a program is not measured: it goes without the link's time.
-            card.device.link().set_latency(Latency::zero());
-            card.device.set_relax_cycles(INSTALL_RELAX_CYCLES);
-            match card.engine.install(program, Ordering::Pure, &Contents::default()) {
-                Err(error) => obstacle = Some(error.to_string()),
-                Ok(slot) => {
-                    card_ns = card.measure(slot, &events, &expected)?;
-                    card.engine.remove(slot);
-                }
+        Some(card) => match card.install(program) {
+            Err(error) => obstacle = Some(error.to_string()),
+            Ok(slot) => {
+                // The first event of a pair finds nothing in the IOMMU's cache.
+                card.decide(slot, &events[..1], &expected)?;
+                card_ns = by_batch(card, slot, &events, &expected)?;
+                card.remove(slot);
             }
-        }
+        },
     }
     let cheaper = card_ns.iter().position(|&card| card < jit_ns);
     Ok(Row {

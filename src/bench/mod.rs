@@ -4,6 +4,7 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 
 mod breakeven;
+mod card;
 mod cycles;
 mod handover;
 mod latency;

@@ -191,8 +191,11 @@ pub fn forest(trees: u16, depth: u16) -> Result<Program> {
     Ok(program)
 }
 
-/// A small convolutional network over 40 bytes of the event as 5 rows of 8: 4 channels of 3 × 3,
-/// the largest of each 2 × 2 places, and 4 classes.
+/// Multiply-accumulates of [`convolution`].
+pub const CONVOLUTION_MACS: u64 = 3 * 6 * 9 * 3 + 9 * 4;
+
+/// A small convolutional network over 40 bytes of the event as 5 rows of 8: 3 channels of 3 × 3,
+/// the largest of each 2 × 2 places, and 4 classes. Its vectors fit all cards.
 pub fn convolution() -> Result<Program> {
     let mut program = of_action(
         "RMT_VECTOR_LD_EVENT v0, x40, i8, event+16\n\
@@ -223,17 +226,28 @@ pub fn convolution() -> Result<Program> {
     };
     program.windows = vec![
         window("convolution", [5, 8, 1], 3, 1, [3, 6]),
-        window("pool", [3, 6, 4], 2, 2, [1, 3]),
+        window("pool", [3, 6, 3], 2, 2, [1, 3]),
     ];
     program.tensors = vec![
-        tensor("w1", Element::I8, &[4, 3, 3, 1]),
-        tensor("b1", Element::I32, &[4]),
-        tensor("w2", Element::I8, &[4, 12]),
+        tensor("w1", Element::I8, &[3, 3, 3, 1]),
+        tensor("b1", Element::I32, &[3]),
+        tensor("w2", Element::I8, &[4, 9]),
         tensor("b2", Element::I32, &[4]),
     ];
     let channels = vec![ChannelScale { multiplier: 1 << 30, shift: 36 }];
     program.scales.push(Scale { name: "s".into(), model: 0, channels, zero_point: 0 });
     Ok(program)
+}
+
+/// The programs of the microbenchmarks, by name.
+pub fn microbenchmarks() -> Result<Vec<(&'static str, Program)>> {
+    Ok(vec![
+        ("no-op", look_up(0)?),
+        ("tree, depth 8", tree(8)?),
+        ("MLP 15-10-1", network()?),
+        ("32 trees, depth 5", forest(32, 5)?),
+        ("CNN 3x3, 3 channels", convolution()?),
+    ])
 }
 
 /// A load of a vector and a lane of it, or of its product with one tile of weights.

@@ -107,7 +107,7 @@ fn what_does_not_fit_is_refused_and_nothing_changes() {
     let mut client = daemon.client();
     client.commit("small", vec![add_entry("t", "pid=1", call(5))]).unwrap();
     let before = daemon.state("small");
-    let journal = std::fs::read(folder.path().join("state/journal")).unwrap();
+    let journal = daemon.journal();
     let matcher = |text: &str| Match::Text(text.into());
     let add = |text: &str, call: Call| NamedChange::AddEntry {
         table: "t".into(),
@@ -155,7 +155,7 @@ fn what_does_not_fit_is_refused_and_nothing_changes() {
         assert!(!refusal.remedy.is_empty());
         assert_eq!(before.first_difference(&daemon.state("small")), None, "{part}");
     }
-    assert_eq!(std::fs::read(folder.path().join("state/journal")).unwrap(), journal);
+    assert_eq!(daemon.journal(), journal);
 }
 
 #[test]
@@ -163,6 +163,8 @@ fn a_program_for_another_hook_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let daemon = Daemon::start(folder.path());
     daemon.install(&small_program(), Wish::Auto);
+    answers(&daemon, &[1, 2, 3]);
+    let (before, journal) = (daemon.state("small"), daemon.journal());
     let install = |text: String, replace| {
         let image = image(&small_with(&text));
         refused(daemon.client().ask(&Request::Install { image, place: Wish::Auto, replace }))
@@ -179,8 +181,13 @@ fn a_program_for_another_hook_is_refused() {
     assert!(wrong.reason.contains("`can_migrate_task` is number 2"), "{wrong}");
     let fields = install(name.replace("test_hook = 7", "can_migrate_task = 2"), false);
     assert!(fields.reason.contains("`value: i16`"), "{fields}");
+    for refusal in [refusal, same, wrong, fields] {
+        assert!(!refusal.remedy.is_empty(), "{refusal}");
+    }
     let Answer::Programs(list) = daemon.client().ask(&Request::List).unwrap() else { panic!() };
     assert_eq!((list.len(), list[0].name.as_str()), (1, "small"));
+    assert_eq!(before.first_difference(&daemon.state("small")), None);
+    assert_eq!(daemon.journal(), journal);
 }
 
 #[test]
@@ -209,19 +216,28 @@ fn a_client_without_rights_reads_and_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let daemon = Daemon::with(folder.path(), None, vec![], Rights::nobody());
     let image = image(&small_program());
+    let install = Request::Install { image: image.clone(), place: Wish::Auto, replace: false };
+    daemon.plane.handle(install).unwrap();
+    answers(&daemon, &[1, 2, 3]);
+    let (before, journal) = (daemon.state("small"), daemon.journal());
     let mut client = daemon.client();
+    let list = client.ask(&Request::List).unwrap();
+    let entry = add_entry("t", "pid=1", call(5));
     let requests = [
-        Request::Install { image, place: Wish::Auto, replace: false },
+        Request::Install { image, place: Wish::Auto, replace: true },
         Request::Remove { program: "small".into() },
-        Request::Commit { program: "small".into(), changes: vec![] },
-        Request::Place { program: "small".into(), place: Wish::Jit },
+        Request::Commit { program: "small".into(), changes: vec![entry] },
+        Request::Place { program: "small".into(), place: Wish::Interpreter },
     ];
     for request in requests {
         let refusal = refused(client.ask(&request));
         assert_eq!(refusal.kind, RefusalKind::NotAllowed);
         assert!(refusal.reason.contains("may read but not change"), "{refusal}");
+        assert!(!refusal.remedy.is_empty(), "{refusal}");
     }
-    assert_eq!(client.ask(&Request::List).unwrap(), Answer::Programs(vec![]));
+    assert_eq!(client.ask(&Request::List).unwrap(), list);
+    assert_eq!(before.first_difference(&daemon.state("small")), None);
+    assert_eq!(daemon.journal(), journal);
 }
 
 /// A replaced program keeps what events have written into what both declare alike.

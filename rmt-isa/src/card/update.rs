@@ -194,17 +194,15 @@ impl BankMirror {
     /// must be written with them.
     fn changed(&self, image: &CardImage) -> Vec<HostWrite> {
         let known = &self.banks[self.target()];
-        let mut groups: Vec<(u32, Vec<HostWrite>)> = Vec::new();
-        for &write in image.writes.iter().filter(|write| is_banked(write.address)) {
-            let (first, words) = group_of(write.address);
-            match groups.last_mut() {
-                Some((group, writes)) if words > 1 && *group == first => writes.push(write),
-                _ => groups.push((first, vec![write])),
-            }
-        }
+        let banked: Vec<HostWrite> =
+            image.writes.iter().filter(|write| is_banked(write.address)).copied().collect();
+        let together = |a: &HostWrite, b: &HostWrite| {
+            let (first, words) = group_of(a.address);
+            words > 1 && group_of(b.address).0 == first
+        };
         let differs = |write: &HostWrite| known.get(&write.address) != Some(&write.value);
-        groups.retain(|(_, writes)| writes.iter().any(differs));
-        groups.into_iter().flat_map(|(_, writes)| writes).collect()
+        let groups = banked.chunk_by(together).filter(|group| group.iter().any(differs));
+        groups.flatten().copied().collect()
     }
 }
 

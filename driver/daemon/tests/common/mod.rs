@@ -108,6 +108,11 @@ impl Daemon {
         self.plane.worker().ask(decide).unwrap()
     }
 
+    /// The bytes of its journal.
+    pub fn journal(&self) -> Vec<u8> {
+        std::fs::read(self.socket.with_file_name("state").join("journal")).unwrap()
+    }
+
     pub fn state(&self, program: &str) -> StateDump {
         match self.client().ask(&Request::State { program: program.into() }).unwrap() {
             Answer::State(state) => state,
