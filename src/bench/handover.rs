@@ -122,9 +122,7 @@ impl Handover {
     pub fn run(self) -> Result<()> {
         let mut measured = Vec::new();
         for &engine in &self.engine {
-            for (program, parts) in self.measure_engine(engine)? {
-                measured.push(Measured { engine: engine.name(), program, parts });
-            }
+            measured.extend(self.measure_engine(engine)?);
         }
         if let Some(path) = &self.svg {
             program::write_whole(path, plot(&measured)?.as_bytes())?;
@@ -138,7 +136,7 @@ impl Handover {
         Ok(())
     }
 
-    fn measure_engine(&self, engine: Choice) -> Result<Vec<(&'static str, Vec<Histogram<u64>>)>> {
+    fn measure_engine(&self, engine: Choice) -> Result<Vec<Measured>> {
         let mut card = match engine {
             Choice::Card => {
                 eprintln!("building the card (cached next time)");
@@ -160,7 +158,8 @@ impl Handover {
                 }
                 _ => in_software(Jit::default(), &program, self.events),
             };
-            measured.push((name, parts.context(name)?));
+            let parts = parts.context(name)?;
+            measured.push(Measured { engine: engine.name(), program: name, parts });
         }
         Ok(measured)
     }
