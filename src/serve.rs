@@ -213,7 +213,7 @@ mod tests {
     use std::path::Path;
 
     use rmt_core::CoreConfig;
-    use rmt_daemon::engines::{Prepared, Software};
+    use rmt_daemon::engines::{Prepared, Ready, Software};
     use rmt_daemon::protocol::EngineName;
     use rmt_isa::card::CardShape;
     use rmt_isa::program::{ActionCall, Entry, Matcher};
@@ -270,7 +270,7 @@ mod tests {
         }
 
         fn commit(&mut self, engines: &mut Engines, changes: &[Change]) {
-            let applied = engines.commit(&self.program.name, changes, None).unwrap();
+            let applied = engines.commit(&self.program.name, changes, Ready::default()).unwrap();
             assert_eq!(applied, self.machine.state_mut().commit(changes).unwrap());
         }
 

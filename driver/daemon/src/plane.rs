@@ -17,7 +17,8 @@ use rmt_vm::jit::ReadyModels;
 use rmt_vm::state::{Applied, Change, Snapshot};
 use rmt_vm::verifier::{Limits, Violation, verify};
 
-use crate::engines::{Prepared, Software, SoftwareError};
+use crate::engines::hosted::Planning;
+use crate::engines::{Prepared, Ready, Software, SoftwareError};
 use crate::journal::{Journal, JournalError, Record, SavedProgram};
 use crate::log::say;
 use crate::names;
@@ -167,15 +168,18 @@ impl Plane {
         let mut journal = self.journal();
         let name = program.clone();
         let resolved = self.worker.ask(move |host| {
-            let (hosted, _) = host.engines.program(&name)?;
+            let (hosted, card) = host.engines.program(&name)?;
             let state = hosted.prepared.software.state();
             let changes = names::resolve(state, changes)?;
             let swaps = changes.iter().any(|change| matches!(change, Change::SwapModel { .. }));
-            Ok::<_, Refusal>((changes, swaps.then(|| state.current_program())))
+            let planning = hosted.planning(card.as_deref(), &changes);
+            Ok::<_, Refusal>((changes, swaps.then(|| state.current_program()), planning))
         })?;
-        let (changes, current) = resolved?;
-        let ready =
+        let (changes, current, planning) = resolved?;
+        let models =
             current.map(|current| self.ready_models(current, &changes)).transpose()?.flatten();
+        let planned = planning.map(Planning::plan).transpose().map_err(Refusal::does_not_fit)?;
+        let ready = Ready { models, planned };
         let record = Record::Commit { program: program.clone(), changes };
         let mark = append(&mut journal, &record, sync)?;
         let Record::Commit { changes, .. } = record else { unreachable!("made above") };
@@ -290,7 +294,8 @@ impl Plane {
                 self.worker.ask(move |host| host.engines.remove(&program))??;
             }
             Record::Commit { program, changes } => {
-                self.worker.ask(move |host| host.engines.commit(&program, &changes, None))??;
+                self.worker
+                    .ask(move |host| host.engines.commit(&program, &changes, Ready::default()))??;
             }
             Record::Place { program, place } => {
                 self.worker.ask(move |host| host.engines.place_program(&program, place))??;

@@ -270,6 +270,26 @@ fn several_programs_are_on_the_card_at_once() {
     }
 }
 
+/// The card is as it was at first when all have gone, whichever went last.
+#[test]
+fn programs_that_left_the_card_can_come_again_in_another_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let (daemon, _) = start(folder.path());
+    daemon.install(&small_program(), Wish::Card);
+    daemon.install(&on_hook("second", 8), Wish::Card);
+    let place = |name: &str, place| {
+        let answer = daemon.client().ask(&Request::Place { program: name.into(), place }).unwrap();
+        assert_eq!(engine_of(&answer).1, "", "{name}");
+    };
+    for name in ["small", "second"] {
+        place(name, Wish::Jit);
+    }
+    for name in ["second", "small"] {
+        place(name, Wish::Card);
+    }
+    assert_eq!([7, 8].map(|hook| decide_on(&daemon, hook, 1)), [BY_CARD; 2]);
+}
+
 /// Each program needs a queue pair, and memories for its state: who finds none is told, and runs in
 /// software.
 #[test]

@@ -159,16 +159,7 @@ impl BankMirror {
     /// # Errors
     /// [`UpdateError::Layout`]: see there.
     pub fn update(&mut self, image: &CardImage) -> Result<Update, UpdateError> {
-        let update = self.plan(image)?;
-        self.carried_out(image, &update);
-        Ok(update)
-    }
-
-    /// The writes after which the card runs the programs of `image`.
-    ///
-    /// # Errors
-    /// [`UpdateError::Layout`]: see there.
-    pub fn plan(&self, image: &CardImage) -> Result<Update, UpdateError> {
+        let new_state = self.new_state(image)?;
         let commit = |field: super::fields::BitField| HostWrite {
             address: CONTROL.word(0),
             value: field.insert(1),
@@ -178,16 +169,12 @@ impl BankMirror {
         if holds {
             writes.push(commit(control_commit::HOLD));
         }
-        writes.extend(self.new_state(image)?);
+        writes.extend(new_state);
         writes.extend(self.changed(image));
         writes.push(commit(control_commit::COMMIT));
-        Ok(Update { holds, writes })
-    }
-
-    /// What [`Self::plan`] gave for an image was carried out, and nothing else since.
-    pub fn carried_out(&mut self, image: &CardImage, update: &Update) {
-        self.take(&update.writes);
+        self.take(&writes);
         self.take_layout(image);
+        Ok(Update { holds, writes })
     }
 
     /// Banked words of an image that differ from what the next bank holds, with those that

@@ -63,10 +63,7 @@ fn beside(others: &[String]) -> String {
 pub struct CardEngine {
     card: Card<AnyDevice>,
     queue: QueueConfig,
-    residents: Residents,
-    /// The programs as they stand on the card.
-    image: CardImage,
-    mirror: BankMirror,
+    standing: Arc<Standing>,
     /// Name and queue pair of each program, by slot.
     tenants: Vec<Option<Tenant>>,
     /// For each slot of a queue: which event of the batch it is.
@@ -79,11 +76,67 @@ struct Tenant {
     queue: QueuePair<AnyDevice>,
 }
 
-/// A commit that has been worked out and not been carried out.
-pub struct PlannedCommit {
+/// The programs as they stand on the card: shared, so that a commit can be worked out elsewhere
+/// while events go on.
+struct Standing {
     residents: Residents,
     image: CardImage,
+    mirror: BankMirror,
+}
+
+impl Standing {
+    /// The programs with another one, or another form of one, in a slot.
+    fn with(
+        &self,
+        slot: u32,
+        program: Program,
+        ordering: Ordering,
+    ) -> Result<(Residents, CardImage), LowerError> {
+        let mut residents = self.residents.clone();
+        residents.put(slot, program, ordering)?;
+        let image = residents.image()?;
+        Ok((residents, image))
+    }
+
+    /// What stands there after a commit, and the writes of it.
+    fn becomes(
+        &self,
+        residents: Residents,
+        image: CardImage,
+    ) -> Result<(Self, Update), UpdateError> {
+        let mut mirror = self.mirror.clone();
+        let update = mirror.update(&image)?;
+        Ok((Self { residents, image, mirror }, update))
+    }
+}
+
+/// What a commit to a program on the card is worked out from, on whatever thread.
+pub struct CommitPlanner {
+    standing: Arc<Standing>,
+    slot: u32,
+    others: Vec<String>,
+}
+
+/// A commit that has been worked out and not been carried out.
+pub struct PlannedCommit {
+    basis: Arc<Standing>,
+    next: Standing,
     update: Update,
+}
+
+impl CommitPlanner {
+    /// Works out the commit after which the program stands there as it is given.
+    ///
+    /// # Errors
+    /// When the card cannot hold it.
+    pub fn plan(self, program: Program, ordering: Ordering) -> Result<PlannedCommit, CardError> {
+        let Self { standing, slot, others } = self;
+        let with = standing.with(slot, program, ordering);
+        let (residents, image) =
+            with.map_err(|source| CardError::Lower { source: source.into(), others })?;
+        let (next, update) = standing.becomes(residents, image)?;
+        Ok(PlannedCommit { basis: standing, next, update })
+    }
 }
 
 impl CardEngine {
@@ -102,7 +155,8 @@ impl CardEngine {
         // Each program has the queue pair of its slot's number.
         let slots = SLOTS.min(card.identity().queues);
         let tenants = (0..slots).map(|_| None).collect();
-        Ok(Self { card, queue, residents, image, mirror, tenants, places, lost: false })
+        let standing = Arc::new(Standing { residents, image, mirror });
+        Ok(Self { card, queue, standing, tenants, places, lost: false })
     }
 
     /// What the card was built with.
@@ -130,9 +184,10 @@ impl CardEngine {
         !self.lost && self.tenants.iter().any(Option::is_none)
     }
 
-    /// Names of the programs on it.
-    fn names(&self) -> Vec<String> {
-        self.tenants.iter().flatten().map(|tenant| tenant.name.clone()).collect()
+    /// Names of the programs on it, but for that of a slot.
+    fn names(&self, but: Option<u32>) -> Vec<String> {
+        let others = (0..).zip(&self.tenants).filter(|(slot, _)| Some(*slot) != but);
+        others.filter_map(|(_, tenant)| Some(tenant.as_ref()?.name.clone())).collect()
     }
 
     /// Counters of the card by name; none when it is lost.
@@ -163,20 +218,21 @@ impl CardEngine {
             return Err(CardError::Lost);
         }
         let free = self.tenants.iter().position(Option::is_none);
-        let slot = free.ok_or_else(|| CardError::Full(self.names()))? as u32;
-        let (residents, image) = self.with(slot, program, ordering)?;
+        let slot = free.ok_or_else(|| CardError::Full(self.names(None)))? as u32;
+        let with = self.standing.with(slot, program.clone(), ordering);
+        let (residents, image) = with.map_err(|source| {
+            let others = self.names(None);
+            CardError::Lower { source: source.into(), others }
+        })?;
         let contents = image.program(slot).map(|plan| contents.card_writes(&image, plan));
         let contents = contents.unwrap_or_default();
-        if self.names().is_empty() {
-            self.install_anew(&image, contents)?;
+        if self.is_empty() {
+            self.install_anew(residents, image, contents)?;
         } else {
-            let mut update = self.mirror.plan(&image)?;
-            let commit = update.writes.pop();
-            update.writes.extend(contents);
-            update.writes.extend(commit);
-            self.commit(&image, &update)?;
+            let (next, mut update) = self.standing.becomes(residents, image)?;
+            insert_before_commit(&mut update.writes, contents);
+            self.commit(next, &update)?;
         }
-        (self.residents, self.image) = (residents, image);
         let config = QueueConfig { hooks: vec![program.hook.number], ..self.queue.clone() };
         match self.card.queue(slot, config) {
             Ok(queue) => {
@@ -192,45 +248,38 @@ impl CardEngine {
         }
     }
 
-    /// The programs with another one, or another form of one, in a slot.
-    fn with(
-        &self,
-        slot: u32,
-        program: &Program,
-        ordering: Ordering,
-    ) -> Result<(Residents, CardImage), CardError> {
-        let mut residents = self.residents.clone();
-        let image = residents.put(slot, program.clone(), ordering).and_then(|()| residents.image());
-        let image = image.map_err(|source| {
-            let others = (0..).zip(&self.tenants).filter(|(number, _)| *number != slot);
-            let others = others.filter_map(|(_, tenant)| Some(tenant.as_ref()?.name.clone()));
-            CardError::Lower { source: source.into(), others: others.collect() }
-        })?;
-        Ok((residents, image))
+    fn is_empty(&self) -> bool {
+        self.tenants.iter().all(Option::is_none)
     }
 
     /// Writes all of an image: nobody's records are on the card.
     fn install_anew(
         &mut self,
-        image: &CardImage,
+        residents: Residents,
+        image: CardImage,
         contents: Vec<HostWrite>,
     ) -> Result<(), CardError> {
-        // Until all is done the banks hold nobody knows what.
-        let mut mirror = std::mem::replace(&mut self.mirror, BankMirror::new(self.card.shape()));
-        let mut writes = mirror.install(image);
-        let commit = writes.pop();
-        writes.extend(contents);
-        writes.extend(commit);
-        self.card.install(&writes).inspect_err(|error| self.note(error))?;
-        self.mirror = mirror;
-        Ok(())
+        let mut mirror = self.standing.mirror.clone();
+        let mut writes = mirror.install(&image);
+        insert_before_commit(&mut writes, contents);
+        let installed = self.card.install(&writes).inspect_err(|error| self.note(error));
+        self.standing = Arc::new(match installed {
+            Ok(()) => Standing { residents, image, mirror },
+            // The banks hold nobody knows what.
+            Err(_) => Standing {
+                residents: self.standing.residents.clone(),
+                image: self.standing.image.clone(),
+                mirror: BankMirror::new(self.card.shape()),
+            },
+        });
+        Ok(installed?)
     }
 
     /// Carries out an update. When that fails, nobody knows what the banks hold, and to begin
     /// anew would cost the other programs their records: the card counts as lost.
-    fn commit(&mut self, image: &CardImage, update: &Update) -> Result<(), CardError> {
+    fn commit(&mut self, next: Standing, update: &Update) -> Result<(), CardError> {
         self.card.commit(update).inspect_err(|_| self.lost = true)?;
-        self.mirror.carried_out(image, update);
+        self.standing = Arc::new(next);
         Ok(())
     }
 
@@ -249,54 +298,53 @@ impl CardEngine {
 
     /// Gives a slot free, with the places of its program.
     fn leave(&mut self, slot: u32) {
-        self.residents.remove(slot);
-        // Without programs the next one is installed anew.
-        if self.lost || self.names().is_empty() {
+        if self.lost {
             return;
         }
-        let planned = self.residents.image().ok().and_then(|image| {
-            let update = self.mirror.plan(&image).ok()?;
-            Some((image, update))
-        });
-        match planned {
-            Some((image, update)) if self.commit(&image, &update).is_ok() => self.image = image,
-            // Fewer programs than before always fit.
-            _ => self.lost = true,
+        let mut residents = self.standing.residents.clone();
+        residents.remove(slot);
+        if self.is_empty() {
+            // The next one is installed anew; what the banks hold makes that short.
+            let Standing { image, mirror, .. } = &*self.standing;
+            let (image, mirror) = (image.clone(), mirror.clone());
+            self.standing = Arc::new(Standing { residents, image, mirror });
+            return;
         }
+        let left = residents.image().ok().and_then(|image| {
+            let (next, update) = self.standing.becomes(residents, image).ok()?;
+            self.commit(next, &update).ok()
+        });
+        // Fewer programs than before always fit.
+        self.lost |= left.is_none();
     }
 
-    /// Works out a commit: nothing is changed yet.
+    /// By which commits to a program are worked out.
     ///
     /// # Errors
-    /// When the card cannot hold the program as it shall be.
-    pub fn plan(
-        &self,
-        slot: u32,
-        program: &Program,
-        ordering: Ordering,
-    ) -> Result<PlannedCommit, CardError> {
+    /// When the card is lost.
+    pub fn planner(&self, slot: u32) -> Result<CommitPlanner, CardError> {
         if self.lost {
             return Err(CardError::Lost);
         }
-        let (residents, image) = self.with(slot, program, ordering)?;
-        let update = self.mirror.plan(&image)?;
-        Ok(PlannedCommit { residents, image, update })
+        Ok(CommitPlanner { standing: self.standing.clone(), slot, others: self.names(Some(slot)) })
     }
 
-    /// Carries out a commit, at one instant for the events on the card.
+    /// Whether the card holds what a commit was worked out for.
+    pub fn is_current(&self, planned: &PlannedCommit) -> bool {
+        Arc::ptr_eq(&planned.basis, &self.standing)
+    }
+
+    /// Carries out a commit that is current, at one instant for the events on the card.
     ///
     /// # Errors
     /// The driver's: the card is lost then.
     pub fn carry_out(&mut self, planned: PlannedCommit) -> Result<(), CardError> {
-        let PlannedCommit { residents, image, update } = planned;
-        self.commit(&image, &update)?;
-        (self.residents, self.image) = (residents, image);
-        Ok(())
+        self.commit(planned.next, &planned.update)
     }
 
     /// Where the program of a slot stands.
     fn place_of(&self, slot: u32) -> Result<&ProgramPlan, CardError> {
-        self.image.program(slot).filter(|_| !self.lost).ok_or(CardError::Lost)
+        self.standing.image.program(slot).filter(|_| !self.lost).ok_or(CardError::Lost)
     }
 
     /// What the events of a program have written on the card. None is inside.
@@ -318,7 +366,7 @@ impl CardEngine {
             blocks.insert(block, words);
             Ok(word)
         };
-        let contents = Contents::of_card(&self.image, &plan, read);
+        let contents = Contents::of_card(&self.standing.image, &plan, read);
         contents.map_err(|error: DriverError| {
             self.note(&error);
             error.into()
@@ -331,8 +379,9 @@ impl CardEngine {
     /// The driver's.
     pub fn replace_contents(&mut self, slot: u32, contents: &Contents) -> Result<(), CardError> {
         let plan = self.place_of(slot)?;
-        let mut all = self.image.empty_contents(plan);
-        all.extend(contents.card_writes(&self.image, plan));
+        let image = &self.standing.image;
+        let mut all = image.empty_contents(plan);
+        all.extend(contents.card_writes(image, plan));
         self.card.admin().write_list(&all).inspect_err(|error| self.note(error))?;
         Ok(())
     }
@@ -401,4 +450,10 @@ impl CardEngine {
             self.lost = true;
         }
     }
+}
+
+/// Puts writes before the last one, which is the commit.
+fn insert_before_commit(writes: &mut Vec<HostWrite>, more: Vec<HostWrite>) {
+    let place = writes.len().saturating_sub(1);
+    writes.splice(place..place, more);
 }

@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 use rmt_driver::Miss;
+use rmt_isa::program::Ordering;
 use rmt_isa::{Decision, Event, Program};
 use rmt_vm::jit::ReadyModels;
 use rmt_vm::state::{Applied, Change, Contents};
 use rmt_vm::verifier::{EngineKind, Limits, Report};
 
-use super::card::{CardEngine, CardError};
+use super::card::{CardEngine, CardError, CommitPlanner, PlannedCommit};
 use super::software::{Software, SoftwareError};
 use crate::accuracy::Watch;
 use crate::cache::ResultCache;
@@ -35,6 +36,32 @@ pub struct Prepared {
     pub wish: Wish,
     /// Its engine in this process.
     pub software: Software,
+}
+
+/// What of a commit was made ready outside of the way of events.
+#[derive(Default)]
+pub struct Ready {
+    /// Code for the models that it swaps.
+    pub models: Option<ReadyModels>,
+    /// What the card is given.
+    pub planned: Option<PlannedCommit>,
+}
+
+/// A commit to be worked out for the card.
+pub struct Planning {
+    planner: CommitPlanner,
+    program: Program,
+    ordering: Ordering,
+}
+
+impl Planning {
+    /// Works it out.
+    ///
+    /// # Errors
+    /// When the card cannot hold the program with the changes.
+    pub fn plan(self) -> Result<PlannedCommit, HostedError> {
+        Ok(self.planner.plan(self.program, self.ordering)?)
+    }
 }
 
 /// Why a change to a program was refused. Nothing was changed.
@@ -214,8 +241,15 @@ impl Hosted {
         self.placer.moved(Instant::now());
     }
 
-    /// Applies all changes at one instant on every engine, or none; `ready` is code for the models
-    /// that they swap.
+    /// What of changes the card would have to be given, to be worked out elsewhere; nothing when the
+    /// program is not there or software refuses them.
+    pub fn planning(&self, card: Option<&CardEngine>, changes: &[Change]) -> Option<Planning> {
+        let planner = card?.planner(self.slot?).ok()?;
+        let program = self.prepared.software.state().program_after(changes)?;
+        Some(Planning { planner, program, ordering: self.prepared.report.ordering.class })
+    }
+
+    /// Applies all changes at one instant on every engine, or none.
     ///
     /// # Errors
     /// [`HostedError`]; nothing is changed.
@@ -223,11 +257,11 @@ impl Hosted {
         &mut self,
         card: Option<&mut CardEngine>,
         changes: &[Change],
-        ready: Option<ReadyModels>,
+        ready: Ready,
     ) -> Result<Vec<Applied>, HostedError> {
         let applied = match (card, self.slot) {
             (Some(card), Some(slot)) => self.commit_on_card(card, slot, changes, ready)?,
-            _ => self.prepared.software.commit(changes, ready)?,
+            _ => self.prepared.software.commit(changes, ready.models)?,
         };
         if let Some(cache) = &mut self.cache {
             cache.clear();
@@ -241,19 +275,20 @@ impl Hosted {
         card: &mut CardEngine,
         slot: u32,
         changes: &[Change],
-        ready: Option<ReadyModels>,
+        ready: Ready,
     ) -> Result<Vec<Applied>, HostedError> {
-        let software = &mut self.prepared.software;
         let contents = changes.iter().any(Change::is_to_contents);
         if contents {
-            software.replace_contents(&card.contents(slot)?)?;
+            self.prepared.software.replace_contents(&card.contents(slot)?)?;
         }
         // Worked out first: what can be refused is refused before anything changes. A change that
-        // software refuses has no program behind it.
-        let ordering = self.prepared.report.ordering.class;
-        let planned = software.state().program_after(changes);
-        let planned = planned.map(|program| card.plan(slot, &program, ordering)).transpose()?;
-        let applied = software.commit(changes, ready)?;
+        // software refuses has nothing to be worked out.
+        let planned = match ready.planned.filter(|planned| card.is_current(planned)) {
+            Some(planned) => Some(planned),
+            None => self.planning(Some(card), changes).map(Planning::plan).transpose()?,
+        };
+        let software = &mut self.prepared.software;
+        let applied = software.commit(changes, ready.models)?;
         let done = match contents {
             true => card.replace_contents(slot, &software.state().contents()),
             false => Ok(()),

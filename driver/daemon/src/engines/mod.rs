@@ -14,12 +14,11 @@ pub mod software;
 use std::time::{Duration, Instant};
 
 use rmt_isa::{Decision, Event};
-use rmt_vm::jit::ReadyModels;
 use rmt_vm::state::{Applied, Change, Contents};
 use rmt_vm::verifier::Limits;
 
 pub use card::{AnyDevice, CardEngine, CardError};
-pub use hosted::{Hosted, HostedError, Prepared};
+pub use hosted::{Hosted, HostedError, Prepared, Ready};
 pub use software::{Software, SoftwareError, no_program};
 
 use crate::journal::SavedProgram;
@@ -177,7 +176,7 @@ impl Engines {
         &mut self,
         name: &str,
         changes: &[Change],
-        ready: Option<ReadyModels>,
+        ready: Ready,
     ) -> Result<Vec<Applied>, Refusal> {
         let (hosted, card) = self.program(name)?;
         hosted.commit(card, changes, ready).map_err(Refusal::does_not_fit)
