@@ -2,6 +2,7 @@
 /* The probes, and the hooks of the memory manager. */
 
 #include <linux/fs.h>
+#include <linux/hash.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
 #include <linux/sched.h>
@@ -28,6 +29,26 @@ static int unfit(unsigned int index)
 	return RMT_NO_RETURN;
 }
 
+/* The fault that each task has sent last; tasks share places by their numbers. */
+#define RMT_LAST_FAULTS 1024
+static u64 last_faults[RMT_LAST_FAULTS];
+
+/*
+ * A fault on a page that is still being read gives up its locks, waits and comes again: the same task,
+ * page and slot. That is one fault, and its event was sent. A place that two tasks take turns at lets
+ * some pass; it never holds back another page.
+ */
+static bool comes_again(swp_entry_t entry, unsigned long address)
+{
+	u64 *last = &last_faults[current->pid % RMT_LAST_FAULTS];
+	u64 fault = entry.val * GOLDEN_RATIO_64 ^ address ^ (u64)current->pid << 48;
+
+	if (READ_ONCE(*last) == fault)
+		return true;
+	WRITE_ONCE(*last, fault);
+	return false;
+}
+
 /* swap_cache_get_folio(swp_entry_t, struct vm_area_struct *, unsigned long address) */
 static int swap_fault_entry(struct fprobe *probe, unsigned long entry_ip, unsigned long ret_ip,
 			    struct pt_regs *regs, void *data)
@@ -40,7 +61,7 @@ static int swap_fault_entry(struct fprobe *probe, unsigned long entry_ip, unsign
 	unsigned long flags;
 
 	/* Shared memory, and one process looking into another: no fault of this process. */
-	if (!is_own(vma))
+	if (!is_own(vma) || comes_again(entry, address))
 		return unfit(index);
 	local_irq_save(flags);
 	event = (void *)rmt_begin(this_cpu_ptr(&rmt_cpus), index, current->tgid);
