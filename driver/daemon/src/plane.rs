@@ -14,7 +14,7 @@ use rmt_isa::program::Hook;
 use rmt_isa::shim::KernelHook;
 use rmt_isa::{Program, image};
 use rmt_vm::jit::ReadyModels;
-use rmt_vm::state::{Applied, Change, Snapshot};
+use rmt_vm::state::{Applied, Change, Models, Snapshot};
 use rmt_vm::verifier::{Limits, Violation, verify};
 
 use crate::engines::hosted::Planning;
@@ -173,11 +173,14 @@ impl Plane {
             let changes = names::resolve(state, changes)?;
             let swaps = changes.iter().any(|change| matches!(change, Change::SwapModel { .. }));
             let planning = hosted.planning(card.as_deref(), &changes);
-            Ok::<_, Refusal>((changes, swaps.then(|| state.current_program()), planning))
+            let now = swaps.then(|| (state.current_program(), state.models().clone()));
+            Ok::<_, Refusal>((changes, now, planning))
         })?;
-        let (changes, current, planning) = resolved?;
-        let models =
-            current.map(|current| self.ready_models(current, &changes)).transpose()?.flatten();
+        let (changes, now, planning) = resolved?;
+        let models = match now {
+            None => None,
+            Some((program, models)) => self.ready_models(program, models, &changes)?,
+        };
         let planned = planning.map(Planning::plan).transpose().map_err(Refusal::does_not_fit)?;
         let ready = Ready { models, planned };
         let record = Record::Commit { program: program.clone(), changes };
@@ -260,14 +263,20 @@ impl Plane {
     fn ready_models(
         &self,
         mut program: Program,
+        mut models: Models,
         changes: &[Change],
     ) -> Result<Option<ReadyModels>, Refusal> {
         for change in changes {
             if let Change::SwapModel { model, objects } = change {
-                let applied = objects.applied_to(&program, model);
-                program = applied.map_err(Refusal::does_not_fit)?;
+                // Into the models that run: a forest may be larger than the one of now, up to what
+                // the program came with.
+                let swapped = models.swap(&program.models, model, objects.clone());
+                swapped.map_err(Refusal::does_not_fit)?;
             }
         }
+        program.tensors = models.tensors().to_vec();
+        program.scales = models.scales().to_vec();
+        program.forests = models.forests().to_vec();
         verify(&program, &self.limits).map_err(|list| not_verified(&list))?;
         // Without code generator the program is on the interpreter, which needs none.
         Ok(ReadyModels::new(&program, &self.limits).ok())

@@ -3,9 +3,9 @@
 //! A thread of its own asks the kernel (`process_madvise`), because that may have to wait for
 //! memory. What comes faster than it can work is dropped and counted: a late prefetch is of no use.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -22,6 +22,9 @@ const WAITING: usize = 1024;
 const PROCESSES: usize = 256;
 /// Pages that one decision predicts at most: two in each output word.
 const PAGES: usize = 2 * MAX_OUTPUTS;
+/// Pages of a process that are remembered as asked for. A prediction at every fault names most pages
+/// several times; a page that is asked for again later may have been swapped out again.
+const REMEMBERED: usize = 64;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Asked {
@@ -37,6 +40,39 @@ struct Counts {
     taken_on: AtomicU64,
     failed: AtomicU64,
     dropped: AtomicU64,
+    repeated: AtomicU64,
+}
+
+/// A process that is advised.
+struct Advised {
+    descriptor: OwnedFd,
+    /// The last pages asked for, newest first.
+    asked: VecDeque<u64>,
+}
+
+impl Advised {
+    fn new(process: u64) -> io::Result<Self> {
+        let number = i32::try_from(process).ok().and_then(Pid::from_raw);
+        let number = number.ok_or(io::ErrorKind::InvalidInput)?;
+        let descriptor = pidfd_open(number, PidfdFlags::empty())?;
+        Ok(Self { descriptor, asked: VecDeque::with_capacity(REMEMBERED) })
+    }
+
+    /// Those of the pages that were not asked for lately, in order; they are from now on. While they
+    /// are less than half of what is predicted they can wait: a few pages together are read in
+    /// fewer requests.
+    fn new_pages(&mut self, pages: &[u64]) -> Vec<u64> {
+        let mut new = pages.to_vec();
+        new.retain(|page| !self.asked.contains(page));
+        new.sort_unstable();
+        new.dedup();
+        if 2 * new.len() < pages.len() {
+            return Vec::new();
+        }
+        self.asked.truncate(REMEMBERED.saturating_sub(new.len()));
+        new.iter().for_each(|page| self.asked.push_front(*page));
+        new
+    }
 }
 
 /// The thread, until it is dropped.
@@ -80,15 +116,17 @@ impl Prefetcher {
         counter.fetch_add(asked.count as u64, Ordering::Relaxed);
     }
 
-    /// Pages asked for, taken on by the kernel, refused by it, and dropped.
-    pub fn counters(&self) -> [(&'static str, u64); 4] {
+    /// Pages asked for, taken on by the kernel, refused by it, dropped, and left out because they
+    /// were asked for just before.
+    pub fn counters(&self) -> [(&'static str, u64); 5] {
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let Counts { asked, taken_on, failed, dropped } = &*self.counts;
+        let Counts { asked, taken_on, failed, dropped, repeated } = &*self.counts;
         [
             ("pages_asked", load(asked)),
             ("pages_taken_on", load(taken_on)),
             ("pages_failed", load(failed)),
             ("pages_dropped", load(dropped)),
+            ("pages_repeated", load(repeated)),
         ]
     }
 }
@@ -104,7 +142,7 @@ impl Drop for Prefetcher {
 }
 
 fn run(inbox: &Receiver<Asked>, counts: &Counts) {
-    let mut processes: HashMap<u64, OwnedFd> = HashMap::new();
+    let mut processes: HashMap<u64, Advised> = HashMap::new();
     while let Ok(asked) = inbox.recv() {
         let pages = &asked.pages[..asked.count];
         let done = advise(&mut processes, asked.process, pages);
@@ -112,32 +150,50 @@ fn run(inbox: &Receiver<Asked>, counts: &Counts) {
             // Its number may be another process's soon.
             processes.remove(&asked.process);
         }
-        let taken_on = done.unwrap_or(0) as u64;
-        counts.taken_on.fetch_add(taken_on, Ordering::Relaxed);
-        counts.failed.fetch_add(pages.len() as u64 - taken_on, Ordering::Relaxed);
+        let (taken_on, repeated) = done.unwrap_or((0, 0));
+        let failed = pages.len() - taken_on - repeated;
+        counts.taken_on.fetch_add(taken_on as u64, Ordering::Relaxed);
+        counts.repeated.fetch_add(repeated as u64, Ordering::Relaxed);
+        counts.failed.fetch_add(failed as u64, Ordering::Relaxed);
     }
 }
 
-/// How many of the pages the kernel takes on.
-fn advise(processes: &mut HashMap<u64, OwnedFd>, process: u64, pages: &[u64]) -> io::Result<usize> {
+/// How many of the pages the kernel takes on, and how many were asked for just before.
+fn advise(
+    processes: &mut HashMap<u64, Advised>,
+    process: u64,
+    pages: &[u64],
+) -> io::Result<(usize, usize)> {
     if processes.len() >= PROCESSES && !processes.contains_key(&process) {
         processes.clear();
     }
-    let descriptor = match processes.entry(process) {
+    let advised = match processes.entry(process) {
         std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
-        std::collections::hash_map::Entry::Vacant(entry) => {
-            let number = i32::try_from(process).ok().and_then(Pid::from_raw);
-            let number = number.ok_or(io::ErrorKind::InvalidInput)?;
-            entry.insert(pidfd_open(number, PidfdFlags::empty())?)
-        }
+        std::collections::hash_map::Entry::Vacant(entry) => entry.insert(Advised::new(process)?),
     };
+    let new = advised.new_pages(pages);
+    if new.is_empty() {
+        return Ok((0, pages.len()));
+    }
+    let taken_on = advise_pages(advised.descriptor.as_fd(), &new)?;
+    Ok((taken_on, pages.len() - new.len()))
+}
+
+/// How many of some pages, in order, the kernel takes on.
+fn advise_pages(process: BorrowedFd<'_>, pages: &[u64]) -> io::Result<usize> {
     let bytes = page_size();
-    // Page by page: a hole in the process's memory would end a longer list.
+    let range = |page: u64, count: usize| (page.wrapping_mul(bytes as u64), count * bytes);
+    let neighbours = pages.chunk_by(|page, next| page.wrapping_add(1) == *next);
+    let ranges: Vec<_> = neighbours.map(|pages| range(pages[0], pages.len())).collect();
+    let done = advise_will_need(process, &ranges);
+    if done.as_ref().is_ok_and(|count| *count == pages.len() * bytes) || pages.len() == 1 {
+        return done.map(|count| count / bytes);
+    }
+    // A hole in the process's memory ends the list: page by page.
     let mut taken_on = 0;
     let mut last = Ok(());
-    for &page in pages {
-        let range = (page.wrapping_mul(bytes as u64), bytes);
-        match advise_will_need(descriptor.as_fd(), &[range]) {
+    for page in pages {
+        match advise_will_need(process, &[range(*page, 1)]) {
             Ok(count) => taken_on += count / bytes,
             Err(error) => last = Err(error),
         }
@@ -156,20 +212,35 @@ mod tests {
         let page = (here.as_ptr() as u64 + 4096) / page_size() as u64;
         let prefetcher = Prefetcher::start().unwrap();
         let own = u64::from(std::process::id());
-        prefetcher.ask(own, [page].into_iter());
+        prefetcher.ask(own, [page + 1, page].into_iter());
         prefetcher.ask(own, [1].into_iter());
         prefetcher.ask(u64::MAX, [page].into_iter());
         prefetcher.ask(own, std::iter::empty());
         let counts = prefetcher.counts.clone();
         drop(prefetcher);
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        assert_eq!((load(&counts.asked), load(&counts.dropped)), (3, 0));
+        assert_eq!((load(&counts.asked), load(&counts.dropped)), (4, 0));
         let (taken_on, failed) = (load(&counts.taken_on), load(&counts.failed));
-        assert_eq!(taken_on + failed, 3);
+        assert_eq!(taken_on + failed, 4);
         if taken_on == 0 {
             println!("this kernel does not let this user advise a process: only failures tested");
         } else {
-            assert_eq!((taken_on, failed), (1, 2));
+            assert_eq!((taken_on, failed), (2, 2));
         }
+    }
+
+    #[test]
+    fn a_page_is_asked_for_once_until_others_have_followed() {
+        let mut advised = Advised::new(std::process::id().into()).unwrap();
+        assert_eq!(advised.new_pages(&[9, 7, 8, 7]), [7, 8, 9]);
+        assert!(advised.new_pages(&[7, 8, 9]).is_empty());
+        // One new page of four waits for a second one.
+        assert!(advised.new_pages(&[7, 8, 9, 10]).is_empty());
+        assert_eq!(advised.new_pages(&[8, 9, 10, 11]), [10, 11]);
+        for page in 12..12 + REMEMBERED as u64 {
+            assert_eq!(advised.new_pages(&[page]), [page]);
+            assert!(advised.asked.len() <= REMEMBERED);
+        }
+        assert_eq!(advised.new_pages(&[7]), [7]);
     }
 }
