@@ -21,6 +21,7 @@ mod r#gen;
 mod guest;
 mod import;
 mod kernel;
+mod learner;
 mod mutate;
 mod program;
 mod record;

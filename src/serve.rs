@@ -27,6 +27,7 @@ use rmt_vm::verifier::Limits;
 use serde::Deserialize;
 
 use crate::card::CardArguments;
+use crate::learner::Learner;
 use crate::{ctl, program};
 
 /// Run the daemon: programs decide for events of the kernel, `rmt ctl` changes them.
@@ -71,6 +72,10 @@ pub struct Serve {
     /// With --replay: how often the trace is repeated; without, for ever
     #[arg(long)]
     rounds: Option<u64>,
+    /// Learn the tree of page_prefetch on line from the faults that it decides on; it begins with
+    /// a tree that asks for nothing
+    #[arg(long)]
+    learn_pages: bool,
     #[command(flatten)]
     card: CardArguments,
 }
@@ -125,7 +130,11 @@ impl Serve {
         restored.warnings.iter().for_each(|warning| say(format_args!("warning: {warning}")));
         self.install(&plane)?;
         // Events only now: none meets a daemon whose programs are not there yet.
-        let sources = self.sources()?;
+        let mut sources = self.sources()?;
+        let learner = self.learn_pages.then(|| Learner::start(plane.clone())).transpose()?;
+        if let Some(learner) = &learner {
+            sources = sources.into_iter().map(|source| learner.observe(source)).collect();
+        }
         plane.worker().ask(move |host| host.sources = sources)?;
         let policies = Policies::start(plane.clone(), settings.policy)?;
         let server = Server::start(&self.socket, plane.clone(), rights)
@@ -147,7 +156,7 @@ impl Serve {
             std::thread::sleep(Duration::from_millis(50));
         }
         say("stopping");
-        drop((metrics, policies, server));
+        drop((metrics, policies, server, learner));
         plane.save()?;
         Ok(())
     }

@@ -308,6 +308,20 @@ pub fn watch(descriptor: OwnedFd) -> std::io::Result<AsyncFd<OwnedFd>> {
 }
 
 /// Asks the kernel to read pages of another process, named by a pidfd, that are not in memory:
+/// Lets the calling thread run only when no other one wants to (`SCHED_IDLE`): one that wakes up takes
+/// the processor from it at once.
+///
+/// # Errors
+/// The system's.
+pub fn run_when_idle() -> std::io::Result<()> {
+    let parameters = libc::sched_param { sched_priority: 0 };
+    // SAFETY: the call reads `parameters` only; 0 is the calling thread.
+    match unsafe { libc::sched_setscheduler(0, libc::SCHED_IDLE, &raw const parameters) } {
+        0 => Ok(()),
+        _ => Err(std::io::Error::last_os_error()),
+    }
+}
+
 /// `process_madvise` with `MADV_WILLNEED`. Gives the bytes that it took on.
 ///
 /// # Errors
