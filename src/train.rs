@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use rmt_isa::operand::Element;
@@ -120,6 +120,13 @@ impl Prefetch {
             traces.iter().map(|trace| trace.split_at(trace.len() - trace.len() / 10)).unzip();
         let config = TrainConfig { useless_loss: self.useless_loss, ..TrainConfig::default() };
         let tree = train(&old, &config)?;
+        if tree.leaf_count() == 1
+            && tree.evaluate(&[0; rmt_learn::prefetch::learned::FEATURES]) == 0
+        {
+            bail!(
+                "no prefetch would have paid in these traces, whatever the steps before: one page again and again, or steps at random; record a program that reads more memory than it may have, in some order"
+            );
+        }
         println!("depth {}, {} leaves", tree.depth(), tree.leaf_count());
         for (path, newest) in self.traces.iter().zip(new) {
             let mut policy = LearnedPrefetch::new(tree.clone())?;
@@ -302,6 +309,14 @@ impl Search {
         let rows = rows(&recorded, true);
         let split = by_time(&rows);
         let inner = by_time(&split.train);
+        let yes = inner.train.iter().filter(|row| row.can_migrate).count();
+        if yes == 0 || yes == inner.train.len() {
+            bail!(
+                "{}: all {} decisions to train on are alike; record loads in which the kernel decides both ways",
+                self.trace.display(),
+                inner.train.len()
+            );
+        }
         let problem = MigrationSearch { train: inner.train, newest: inner.test };
         let config = SearchConfig {
             budget_cycles: self.budget,

@@ -17,6 +17,25 @@ pub struct Split<'a> {
     pub test: Vec<&'a MigrationDecision>,
 }
 
+/// How rows are parted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parting {
+    /// The last fifth of each phase is for the test.
+    ByTime,
+    /// The last run of each kind of load is for the test.
+    ByRun,
+}
+
+impl Parting {
+    /// Parts rows, which are in the order of time.
+    pub fn part<'a>(self, rows: &[&'a MigrationDecision]) -> Split<'a> {
+        match self {
+            Self::ByTime => by_time(rows),
+            Self::ByRun => by_run(rows),
+        }
+    }
+}
+
 /// The kind of load of a phase: its name without the level (`burst16` is a `burst`).
 pub fn family(phase: &str) -> &str {
     phase.trim_end_matches(|character: char| character.is_ascii_digit())
@@ -40,6 +59,24 @@ pub fn by_time<'a>(rows: &[&'a MigrationDecision]) -> Split<'a> {
         split.test.extend(test);
     }
     split
+}
+
+/// The last run of each kind of load is for the test; each phase is one run (`matrix1`, `matrix2`). A
+/// load of one run is trained on only.
+pub fn by_run<'a>(rows: &[&'a MigrationDecision]) -> Split<'a> {
+    let mut runs: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for row in rows {
+        let known = runs.entry(family(&row.phase)).or_default();
+        if !known.contains(&row.phase.as_str()) {
+            known.push(&row.phase);
+        }
+    }
+    let is_last = |row: &MigrationDecision| {
+        let known = &runs[family(&row.phase)];
+        known.len() > 1 && known.last().is_some_and(|last| *last == row.phase)
+    };
+    let (test, train) = rows.iter().copied().partition(|row| is_last(row));
+    Split { train, test }
 }
 
 /// For each kind of load: all others for training, its rows for the test.

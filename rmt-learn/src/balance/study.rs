@@ -6,7 +6,7 @@ use super::measure::Confusion;
 use super::models::{
     HIDDEN, dataset, judge, network_decides, train_integer_network, train_network, train_tree,
 };
-use super::split::{Split, by_family, by_time, rows};
+use super::split::{Parting, Split, by_family, by_time, rows};
 use crate::distil::distil;
 use crate::error::Result;
 use crate::network::train::TrainSettings;
@@ -54,7 +54,7 @@ pub struct BalanceStudy {
     pub open_only: bool,
     /// Rows trained on.
     pub train_rows: usize,
-    /// Deciders on the last fifth of each phase.
+    /// Deciders on the rows of the test.
     pub rows: Vec<BalanceRow>,
     /// Features, the most important by permutation first.
     pub importance: Vec<Importance>,
@@ -84,10 +84,11 @@ pub fn train_settings() -> TrainSettings {
 pub fn run_study(
     recorded: &[MigrationDecision],
     open_only: bool,
+    parting: Parting,
     mut progress: impl FnMut(&str),
 ) -> Result<BalanceStudy> {
     let rows = rows(recorded, open_only);
-    let split = by_time(&rows);
+    let split = parting.part(&rows);
     let all: Vec<usize> = (0..FEATURES).collect();
     let mut table = Vec::new();
     let mut add = |model: &str, features: usize, confusion| {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::measure::Confusion;
 use super::models::{network_decides, to_kernel_model, train_integer_network, train_network};
-use super::split::{by_family, by_time, family, rows};
+use super::split::{Parting, by_family, by_run, by_time, family, rows};
 use super::study::run_study;
 use crate::network::train::TrainSettings;
 use crate::quantise::migration::{MigrationDecision, RawFeatures, read_migrations};
@@ -54,6 +54,22 @@ fn splits_part_by_time_and_by_load() {
     }
 }
 
+#[test]
+fn the_last_run_of_each_load_is_the_test() {
+    let phases = ["fib1", "matrix1", "fib2", "matrix2", "fib3", "burst1"];
+    let recorded: Vec<_> =
+        (0..60).map(|row| decision(phases[row as usize / 10], row, 3, true)).collect();
+    let split = by_run(&rows(&recorded, false));
+    let names = |rows: &[&MigrationDecision]| {
+        let mut names: Vec<_> = rows.iter().map(|row| row.phase.clone()).collect();
+        names.dedup();
+        names
+    };
+    assert_eq!(names(&split.test), ["matrix2", "fib3"]);
+    assert_eq!(names(&split.train), ["fib1", "matrix1", "fib2", "burst1"]);
+    assert_eq!(Parting::ByRun.part(&rows(&recorded, false)).test.len(), 20);
+}
+
 /// Short training on the recorded decisions: the kernel's form of the network goes through the
 /// compiler and decides alike; one class and no rows are refused.
 #[test]
@@ -97,5 +113,5 @@ fn a_trained_network_takes_the_place_of_the_shipped_one() {
     assert!(message.contains("class 1"), "{message}");
     assert!(train_network(&[], &all, 10, &settings).is_err());
     assert!(train_integer_network(&[], &all).is_err());
-    assert!(run_study(&[], false, |_| {}).is_err());
+    assert!(run_study(&[], false, Parting::ByRun, |_| {}).is_err());
 }

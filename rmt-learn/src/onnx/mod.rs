@@ -18,6 +18,9 @@ pub(crate) mod quantised;
 pub(crate) mod tensor;
 pub(crate) mod trees;
 
+#[cfg(test)]
+mod tests;
+
 use prost::Message as _;
 
 use crate::error::{LearnError, Result};
