@@ -1,5 +1,7 @@
 //! `rmt guest`: a virtual machine with a stock kernel and the virtual card in it.
 
+mod study;
+
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -73,9 +75,16 @@ enum Action {
         /// With --kernel: with the card as well
         #[arg(long, requires = "kernel")]
         card: bool,
+        /// Take back the files that the command leaves in /results, into this folder
+        #[arg(long)]
+        results: Option<PathBuf>,
         /// The command
         command: String,
     },
+    /// Run a case study live, with the kernel module
+    ///
+    /// Example: rmt guest study prefetch -o report/live
+    Study(study::Study),
 }
 
 #[derive(Args)]
@@ -116,12 +125,15 @@ impl GuestCommand {
                     (_, true) => (Parts::ALL, DAEMON_TEST.to_owned()),
                     _ => (Parts::CARD, TEST.replace("@EVENTS@", &events.to_string())),
                 };
-                options.boot(parts, &format!("{COMMON}{test}"))
+                options.boot(&Task::new(parts, format!("{COMMON}{test}"))).map(|_| ())
             }
-            Action::Run { options, kernel, card, command } => {
+            Action::Run { options, kernel, card, results, command } => {
                 let card = card || !kernel;
-                options.boot(Parts { card, module: kernel }, &command)
+                let task = Task::new(Parts { card, module: kernel }, command);
+                let files = options.boot(&Task { takes_results: results.is_some(), ..task })?;
+                results.map_or(Ok(()), |folder| study::save(&folder, &files))
             }
+            Action::Study(study) => study.run(),
         }
     }
 }
@@ -141,6 +153,26 @@ impl Parts {
     const ALL: Self = Self { card: true, module: true };
 }
 
+/// What the guest does.
+struct Task {
+    parts: Parts,
+    /// A shell script.
+    script: String,
+    /// Whether the files that it leaves in `/results` are wanted.
+    takes_results: bool,
+    /// A folder of the host that it finds as `/study`.
+    study: Option<PathBuf>,
+    /// The processor on which programs answer while hooks wait for them.
+    favoured_processor: Option<u32>,
+}
+
+impl Task {
+    /// A script that brings nothing and leaves nothing.
+    fn new(parts: Parts, script: String) -> Self {
+        Self { parts, script, takes_results: false, study: None, favoured_processor: None }
+    }
+}
+
 /// The unpacked system in the cache.
 pub fn set_up() -> Result<System> {
     let tools = std::env::var_os("RMT_TOOLS").map_or_else(|| PathBuf::from(TOOLS), PathBuf::from);
@@ -148,8 +180,10 @@ pub fn set_up() -> Result<System> {
 }
 
 impl GuestOptions {
-    /// Boots, runs a shell script and takes its exit code for the verdict.
-    fn boot(&self, parts: Parts, task: &str) -> Result<()> {
+    /// Boots, runs a task and takes its exit code for the verdict; returns the files that it left in
+    /// `/results`, if they are wanted.
+    fn boot(&self, task: &Task) -> Result<Vec<(String, Vec<u8>)>> {
+        let parts = task.parts;
         let system = set_up()?;
         let folder = tempfile::tempdir()?;
         let socket = folder.path().join("card.sock");
@@ -161,6 +195,8 @@ impl GuestOptions {
             count_instructions: self.count_instructions,
             iommu: parts.card && !self.no_iommu,
             limit: Duration::from_secs(self.limit),
+            takes_results: task.takes_results,
+            favoured_processor: task.favoured_processor,
             ..Machine::default()
         };
         let mut initramfs = self.initramfs(&system, task)?;
@@ -182,21 +218,24 @@ impl GuestOptions {
     }
 
     /// The guest's file system: this very program, the firmware, the task.
-    fn initramfs(&self, system: &System, task: &str) -> Result<Initramfs> {
+    fn initramfs(&self, system: &System, task: &Task) -> Result<Initramfs> {
         let mut initramfs = Initramfs::new(system)?;
         initramfs.add_host_program("rmt", &std::env::current_exe()?)?;
-        initramfs.add("task", task);
+        initramfs.add("task", task.script.as_str());
         add_folder(&mut initramfs, "firmware", &self.firmware)?;
+        if let Some(folder) = &task.study {
+            add_folder(&mut initramfs, "study", folder)?;
+        }
         Ok(initramfs)
     }
 }
 
 /// Runs the guest and takes its task's exit code for the verdict.
-fn verdict(system: &System, machine: &Machine, image: &Path) -> Result<()> {
+fn verdict(system: &System, machine: &Machine, image: &Path) -> Result<Vec<(String, Vec<u8>)>> {
     let verdict = machine.run(system, image)?;
     eprintln!("guest: kernel {}, {:.1} s", system.release(), verdict.elapsed.as_secs_f64());
     match verdict.code {
-        0 => Ok(()),
+        0 => Ok(verdict.results),
         code => bail!("the guest's task ended with code {code}"),
     }
 }

@@ -65,6 +65,12 @@ pub enum GuestError {
         /// The library.
         library: String,
     },
+    /// What the guest has left is no archive.
+    #[error("the results of the guest cannot be read: {reason}")]
+    Results {
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The guest did not end in time.
     #[error("the guest gave no verdict within {} s; its last lines:\n{log}", limit.as_secs())]
     Timeout {

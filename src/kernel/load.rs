@@ -1,10 +1,18 @@
 //! Work for the scheduler and the swap device, with the time that it took.
 
 use std::hint::black_box;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Barrier, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
+use rmt_driver::shim::ShimControl;
+use rmt_isa::shim::control::Counter;
+use rmt_isa::shim::hooks::DO_SWAP_PAGE;
+use serde_json::json;
+
+use super::status::value;
 
 /// Options of one batch of Black-Scholes prices.
 const OPTIONS: usize = 4096;
@@ -14,6 +22,14 @@ const ROWS: usize = 64;
 const FIBONACCI: u32 = 22;
 /// Bytes of a page.
 const PAGE: usize = 4096;
+/// Points of the clustering, all threads together, and their dimensions.
+const POINTS: usize = 8192;
+const DIMENSIONS: usize = 16;
+/// Bytes of a node of the graph, and its neighbours.
+const NODE: usize = 256;
+const NEIGHBOURS: usize = 8;
+/// Nodes that one unit of the search visits.
+const VISITS: usize = 4096;
 
 /// What is worked on.
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -24,12 +40,18 @@ enum Kind {
     Matrix,
     /// Fibonacci numbers, by calls
     Fibonacci,
+    /// Distances of points to a new centre, shared among the threads, which wait for each other
+    StreamCluster,
     /// Short pieces of work with sleeps between them
     Burst,
     /// Reads a memory of --mib again and again, page by page
     Pages,
     /// The same with a step of four pages, as a column of a matrix is read
     Column,
+    /// Adds a shifted and weighted matrix to another one, both of half of --mib
+    Convolution,
+    /// Visits a part of a random graph of --mib, breadth first
+    Graph,
 }
 
 /// Make work, and tell how long it took.
@@ -48,12 +70,66 @@ pub struct Load {
     /// Memory of each thread, MiB
     #[arg(long, default_value_t = 64)]
     mib: usize,
+    /// Print one line of JSON: time and faults since the memory was filled
+    #[arg(long)]
+    json: bool,
+}
+
+/// What threads share.
+struct Shared {
+    /// When to stop.
+    end: Option<Instant>,
+    /// Where threads wait for each other.
+    round: Barrier,
+    /// Whether the time was over at the last round's end.
+    over: AtomicBool,
+    /// When the first thread began to work.
+    begun: Mutex<Option<Counted>>,
+}
+
+/// Time and what the kernel has counted so far.
+struct Counted {
+    time: Instant,
+    /// Faults of this process that had to wait for the device.
+    major_faults: u64,
+    /// Pages that the machine has read from swap.
+    pages_read: u64,
+    /// Faults on swapped-out pages that the module saw, if it is loaded.
+    swap_faults: Option<u64>,
+}
+
+impl Counted {
+    fn now() -> Self {
+        let read = |path| std::fs::read_to_string(path).unwrap_or_default();
+        let vmstat = read("/proc/vmstat");
+        let pages_read = vmstat.lines().find_map(|line| line.strip_prefix("pswpin "));
+        let counters = ShimControl::open().and_then(|shim| shim.counters(DO_SWAP_PAGE.number));
+        let swap_faults = counters
+            .ok()
+            .map(|counters| value(&counters, Counter::Calls) - value(&counters, Counter::Unfit));
+        Self {
+            time: Instant::now(),
+            major_faults: major_faults(&read("/proc/self/stat")).unwrap_or(0),
+            pages_read: pages_read.and_then(|count| count.parse().ok()).unwrap_or(0),
+            swap_faults,
+        }
+    }
+}
+
+/// The tenth field behind the name in `/proc/PID/stat`; the name may hold blanks and brackets.
+fn major_faults(stat: &str) -> Option<u64> {
+    stat.rsplit_once(')')?.1.split_whitespace().nth(9)?.parse().ok()
 }
 
 impl Load {
     pub fn run(&self) -> Result<()> {
         let begun = Instant::now();
-        let end = self.seconds.map(|seconds| begun + Duration::from_secs(seconds));
+        let shared = Shared {
+            end: self.seconds.map(|seconds| begun + Duration::from_secs(seconds)),
+            round: Barrier::new(self.threads as usize),
+            over: AtomicBool::new(false),
+            begun: Mutex::new(None),
+        };
         let name = self
             .kind
             .to_possible_value()
@@ -61,25 +137,58 @@ impl Load {
         let mut done = 0_u64;
         std::thread::scope(|scope| {
             let threads: Vec<_> = (0..self.threads)
-                .map(|thread| scope.spawn(move || self.work_of(thread, end)))
+                .map(|thread| {
+                    let shared = &shared;
+                    scope.spawn(move || self.work_of(thread, shared))
+                })
                 .collect();
             for thread in threads {
                 done += u64::from(thread.join().unwrap_or(0));
             }
         });
+        let threads = self.threads;
+        if !self.json {
+            let seconds = begun.elapsed().as_secs_f64();
+            println!("load {name}: {threads} threads, {done} units, {seconds:.2} s");
+            return Ok(());
+        }
+        let end = Counted::now();
+        let begun = shared.begun.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let begun = begun.unwrap_or_else(Counted::now);
+        let swap_faults = end.swap_faults.zip(begun.swap_faults).map(|(end, begun)| end - begun);
         println!(
-            "load {name}: {} threads, {done} units, {:.2} s",
-            self.threads,
-            begun.elapsed().as_secs_f64()
+            "{}",
+            json!({
+                "load": name, "threads": threads, "units": done,
+                "seconds": end.time.duration_since(begun.time).as_secs_f64(),
+                "major_faults": end.major_faults - begun.major_faults,
+                "pages_read": end.pages_read - begun.pages_read,
+                "swap_faults": swap_faults,
+            })
         );
         Ok(())
     }
 
     /// The work of one thread; returns how many units it did.
-    fn work_of(&self, thread: u32, end: Option<Instant>) -> u32 {
+    fn work_of(&self, thread: u32, shared: &Shared) -> u32 {
         let mut unit = self.unit(u64::from(thread));
+        if self.json && thread == 0 {
+            *shared.begun.lock().unwrap_or_else(PoisonError::into_inner) = Some(Counted::now());
+        }
+        let is_over = || shared.end.is_some_and(|end| Instant::now() >= end);
         for done in 0..self.work {
-            if end.is_some_and(|end| Instant::now() >= end) {
+            let over = match self.kind {
+                // All threads stop after the same round: none waits for one that has gone.
+                Kind::StreamCluster => {
+                    if shared.round.wait().is_leader() {
+                        shared.over.store(is_over(), Ordering::Relaxed);
+                    }
+                    shared.round.wait();
+                    shared.over.load(Ordering::Relaxed)
+                }
+                _ => is_over(),
+            };
+            if over {
                 return done;
             }
             unit();
@@ -101,6 +210,15 @@ impl Load {
             Kind::Fibonacci => Box::new(|| {
                 black_box(fibonacci(black_box(FIBONACCI)));
             }),
+            Kind::StreamCluster => {
+                let points = POINTS / self.threads.max(1) as usize;
+                let points: Vec<f32> = (0..points * DIMENSIONS).map(|at| at as f32).collect();
+                let mut centre = 0;
+                Box::new(move || {
+                    centre = (centre + 1) % (points.len() / DIMENSIONS).max(1);
+                    black_box(cost(&points, centre));
+                })
+            }
             Kind::Burst => {
                 let mut random = seed.wrapping_mul(7919) + 17;
                 Box::new(move || {
@@ -113,8 +231,59 @@ impl Load {
             }
             Kind::Pages => pages(self.mib, 1),
             Kind::Column => pages(self.mib, 4),
+            Kind::Convolution => convolution(self.mib),
+            Kind::Graph => graph(self.mib),
         }
     }
+}
+
+/// Adds the cells of one matrix, shifted by another place in each unit, to those of another one.
+fn convolution(mib: usize) -> Box<dyn FnMut()> {
+    let cells = (mib << 20) / 2 / size_of::<f32>();
+    let (matrix, mut sum) = (vec![1.0_f32; cells], vec![0.5_f32; cells]);
+    let mut shift = 0;
+    Box::new(move || {
+        shift = shift % 9 + 1;
+        for (sum, cell) in sum.iter_mut().zip(&matrix[shift..]) {
+            *sum += 0.125 * cell;
+        }
+        black_box(&sum);
+    })
+}
+
+/// Visits nodes of a random graph in the order in which they were found.
+fn graph(mib: usize) -> Box<dyn FnMut()> {
+    let count = (mib << 20) / NODE;
+    let mut random = 88_172_645_463_325_252;
+    let mut nodes = vec![[0_u32; NODE / size_of::<u32>()]; count];
+    for node in &mut nodes {
+        node.fill_with(|| (next(&mut random) % count as u64) as u32);
+    }
+    let mut found = vec![false; count];
+    let mut queue = std::collections::VecDeque::from([0_u32]);
+    Box::new(move || {
+        for _ in 0..VISITS {
+            let Some(node) = queue.pop_front() else {
+                // All that can be reached: once more.
+                found.fill(false);
+                queue.push_back(0);
+                continue;
+            };
+            for &neighbour in &nodes[node as usize][..NEIGHBOURS] {
+                if !std::mem::replace(&mut found[neighbour as usize], true) {
+                    queue.push_back(neighbour);
+                }
+            }
+        }
+    })
+}
+
+/// Sum of the squared distances of points to one of them.
+fn cost(points: &[f32], centre: usize) -> f32 {
+    let centre = &points[centre * DIMENSIONS..][..DIMENSIONS];
+    let distance =
+        |point: &[f32]| -> f32 { point.iter().zip(centre).map(|(a, b)| (a - b) * (a - b)).sum() };
+    points.chunks_exact(DIMENSIONS).map(distance).sum()
 }
 
 /// Reads a byte of each page of a memory, `step` pages on each time, until all are read.
@@ -190,8 +359,40 @@ mod tests {
 
     #[test]
     fn a_load_ends_by_its_work_or_its_time() {
-        let load = Load { kind: Kind::Fibonacci, threads: 1, work: 2, seconds: None, mib: 1 };
-        assert_eq!(load.work_of(0, None), 2);
-        assert_eq!(load.work_of(0, Some(Instant::now())), 0);
+        let load =
+            |kind, threads, work| Load { kind, threads, work, seconds: None, mib: 1, json: true };
+        let shared = |threads, end| Shared {
+            end,
+            round: Barrier::new(threads),
+            over: AtomicBool::new(false),
+            begun: Mutex::new(None),
+        };
+        let fibonacci = load(Kind::Fibonacci, 1, 2);
+        assert_eq!(fibonacci.work_of(0, &shared(1, None)), 2);
+        assert_eq!(fibonacci.work_of(0, &shared(1, Some(Instant::now()))), 0);
+        for kind in [Kind::Convolution, Kind::Graph, Kind::Column, Kind::Matrix] {
+            assert_eq!(load(kind, 1, 3).work_of(0, &shared(1, None)), 3);
+        }
+        // Threads that wait for each other end together.
+        let cluster = load(Kind::StreamCluster, 3, u32::MAX);
+        let shared = shared(3, Some(Instant::now() + Duration::from_millis(20)));
+        let done: Vec<u32> = std::thread::scope(|scope| {
+            let (cluster, shared) = (&cluster, &shared);
+            let threads: Vec<_> =
+                (0..3).map(|thread| scope.spawn(move || cluster.work_of(thread, shared))).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert!(done[0] > 0 && done.iter().all(|rounds| *rounds == done[0]), "{done:?}");
+        assert_eq!(cost(&[0.0; 2 * DIMENSIONS], 1), 0.0);
+        assert_eq!(cost(&[[0.0; DIMENSIONS], [2.0; DIMENSIONS]].concat(), 1), 64.0);
+    }
+
+    #[test]
+    fn the_kernels_counts_are_read() {
+        let stat = "7 (a ) b) R 1 2 3 4 5 6 11 12 13 14 15";
+        assert_eq!(major_faults(stat), Some(13));
+        assert_eq!(major_faults("7"), None);
+        let (first, second) = (Counted::now(), Counted::now());
+        assert!(second.major_faults >= first.major_faults && first.major_faults < 1 << 40);
     }
 }

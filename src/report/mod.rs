@@ -1,12 +1,14 @@
 //! `rmt report`: both case studies from traces to one HTML page.
 
+pub mod live;
 mod page;
 
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
+use rmt_learn::balance::split::Parting;
 use rmt_learn::balance::study::{BalanceStudy, run_study as run_balance};
 use rmt_learn::prefetch::study::{StudyRow, run_study as run_prefetch};
 use rmt_learn::prefetch::trace::read_page_trace;
@@ -15,6 +17,7 @@ use rmt_learn::quantise::migration::read_migrations;
 use serde_json::json;
 
 use crate::program;
+use live::Live;
 
 /// Programs whose faults were recorded.
 const PROGRAMS: [&str; 4] = ["resize", "conv", "column", "bfs"];
@@ -31,6 +34,9 @@ pub struct Report {
     /// A folder of whole page recordings (NAME.csv.zst), scored instead of the samples' test parts
     #[arg(long)]
     recordings: Option<PathBuf>,
+    /// A folder of results that `rmt guest study` has made; without it those in the firmware folder
+    #[arg(long)]
+    live: Option<PathBuf>,
     /// Where the page goes
     #[arg(short, long, default_value = "report/learning.html")]
     output: PathBuf,
@@ -54,6 +60,14 @@ impl Report {
         let bar = ProgressBar::new_spinner()
             .with_style(ProgressStyle::with_template("{spinner} {elapsed} {msg}")?);
         bar.enable_steady_tick(std::time::Duration::from_millis(200));
+        let folder = match &self.live {
+            Some(folder) if !folder.is_dir() => {
+                bail!("{} is no folder; make one by `rmt guest study`", folder.display())
+            }
+            Some(folder) => folder.clone(),
+            None => self.firmware.join("traces/live"),
+        };
+        let live = Live::read(&folder, |step| bar.set_message(format!("live: {step}")))?;
         let sample = |program: &str, part: &str| {
             self.firmware.join(format!("traces/pages/{program}.{part}.csv.zst"))
         };
@@ -80,7 +94,7 @@ impl Report {
         let recorded = read_migrations(&self.firmware.join("traces/migrations.csv.zst"))?;
         let mut balance: Vec<BalanceStudy> = Vec::new();
         for open_only in [true, false] {
-            balance.push(run_balance(&recorded, open_only, |step| {
+            balance.push(run_balance(&recorded, open_only, Parting::ByTime, |step| {
                 bar.set_message(format!("balancing: {step}"));
             })?);
         }
@@ -89,7 +103,7 @@ impl Report {
             Some(_) => "rmt report --recordings FOLDER",
             None => "rmt report",
         };
-        let page = page::render(&prefetch, &balance, command)?;
+        let page = page::render(&prefetch, &balance, &live, command)?;
         if let Some(folder) = self.output.parent() {
             std::fs::create_dir_all(folder)
                 .with_context(|| format!("cannot create {}", folder.display()))?;
@@ -99,10 +113,13 @@ impl Report {
             let prefetch: Vec<_> = (prefetch.iter())
                 .map(|r| json!({ "program": r.program, "faults": r.faults, "policies": r.rows }))
                 .collect();
-            let result = json!({ "prefetch": prefetch, "balance": balance, "report": self.output });
+            let result = json!({
+                "prefetch": prefetch, "balance": balance, "live": live, "report": self.output,
+            });
             println!("{result}");
         } else {
             print_tables(&prefetch, &balance);
+            live.print(&folder);
             println!("Report with plots: {}", self.output.display());
         }
         Ok(())
@@ -131,10 +148,15 @@ fn print_tables(prefetch: &[PrefetchResult], balance: &[BalanceStudy]) {
             );
         }
     }
+    print_balance("Load balancing", balance);
+    println!();
+}
+
+fn print_balance(title: &str, balance: &[BalanceStudy]) {
     for study in balance {
         let which =
             if study.open_only { "rows that the hard rules leave open" } else { "all rows" };
-        println!("\nLoad balancing, {which}: features, accuracy %, balanced %, larger class %");
+        println!("\n{title}, {which}: features, accuracy %, balanced %, larger class %");
         for row in &study.rows {
             println!(
                 "  {:46} {:>3} {:>7.2} {:>7.2} {:>7.2}",
@@ -158,5 +180,4 @@ fn print_tables(prefetch: &[PrefetchResult], balance: &[BalanceStudy]) {
             );
         }
     }
-    println!();
 }

@@ -5,6 +5,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use rmt_learn::balance::study::BalanceStudy;
 use rmt_learn::prefetch::device::SwapDevice;
 
+use super::live::{self, Live};
 use super::{PrefetchResult, percent};
 use crate::demo::plot::GroupedBars;
 
@@ -21,6 +22,7 @@ td:first-child,th:first-child{text-align:left}code{background:#f3f3f3;padding:.1
 pub fn render(
     prefetch: &[PrefetchResult],
     balance: &[BalanceStudy],
+    live: &Live,
     command: &str,
 ) -> Result<String> {
     let made_by = html! { p { "Made by " code { (command) } "." } };
@@ -51,6 +53,7 @@ pub fn render(
                 }
                 @for study in balance { (balance_tables(study)) (PreEscaped(unseen_bars(study)?)) }
                 (made_by)
+                (live_part(live)?)
             }
         }
     };
@@ -131,6 +134,54 @@ fn claims_table(results: &[PrefetchResult]) -> Markup {
              on resize and conv, since the kernel swaps out neighbours together; no policy can be 28 points better than that."
         }
     }
+}
+
+/// What was measured in the guest.
+fn live_part(live: &Live) -> Result<Markup> {
+    let made_by = |study: &str| {
+        html! {
+            p { "Measured by " code { "rmt guest study " (study) } ", shown by " code { "rmt report --live FOLDER" } "." }
+        }
+    };
+    Ok(html! {
+        @if !live.prefetch.is_empty() {
+            h2 { "3. Page prefetching, live" }
+            p {
+                "Programs with twice the memory that they may have, in a stock kernel in an emulated machine: only ratios mean \
+                 something. Module, daemon and program are there in every run; only under RMT are the pages asked for that it \
+                 predicts, with the kernel's read-ahead off, by a tree that begins with nothing. Coverage: faults whose page was \
+                 there or on its way. Accuracy: such faults by pages read before their fault."
+            }
+            table {
+                tr { @for title in live::PREFETCH_TITLES { th { (title) } } }
+                @for row in &live.prefetch { tr { @for cell in row.cells(&live.prefetch) { td { (cell) } } } }
+            }
+            (made_by("prefetch"))
+        }
+        @if !live.balance.is_empty() {
+            h2 { "4. Load balancing, live" }
+            p { "Trained on all runs but the last of each load, tested on that." }
+            table {
+                tr { th { "load" } th { "decisions" } th { "yes %" } th { "left open by the hard rules" } th { "yes % of them" } }
+                @for class in &live.classes { tr { @for cell in class.cells() { td { (cell) } } } }
+            }
+            @for study in &live.balance { (balance_tables(study)) }
+            (made_by("balance"))
+        }
+        @if !live.jobs.is_empty() {
+            h3 { "Time of jobs of fixed work" }
+            p {
+                "Off: the kernel alone. Shadow: a program answers, nobody listens; one of four processors polls. Learnt: the \
+                 network that was trained on the runs decides, where its answer comes within 0.2 ms. Never, ever: a program that \
+                 always says no, or yes."
+            }
+            table {
+                tr { @for title in live::JOB_TITLES { th { (title) } } }
+                @for row in &live.jobs { tr { @for cell in row.cells(&live.jobs) { td { (cell) } } } }
+            }
+            (made_by("balance"))
+        }
+    })
 }
 
 fn balance_tables(study: &BalanceStudy) -> Markup {
