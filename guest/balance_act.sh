@@ -33,10 +33,10 @@ job() { # job DECIDER ROUND LOAD WORK
     echo "$1 $2 $3: $line"
 }
 jobs() { # jobs DECIDER ROUND
-    job "$1" "$2" black-scholes 60
-    job "$1" "$2" stream-cluster 600
-    job "$1" "$2" fibonacci 600
-    job "$1" "$2" matrix 60
+    job "$1" "$2" black-scholes 25
+    job "$1" "$2" stream-cluster 200
+    job "$1" "$2" fibonacci 200
+    job "$1" "$2" matrix 12
 }
 
 for round in $(seq "$rounds"); do

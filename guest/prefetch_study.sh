@@ -43,8 +43,8 @@ run() { # run POLICY ROUND LOAD OPTION...: one line of the results
     line="{\"policy\":\"$policy\",\"round\":$round,\"run\":$line,\"daemon\":$(rmt ctl counters --json)}"
     echo "$line" >>/results/prefetch.jsonl
     echo "$policy $round $load: $(expr "$line" : '.*"run":{\([^}]*\)}')"
-    kill $daemon
-    wait $daemon
+    kill "$daemon"
+    wait "$daemon"
     sed -n 's/^.*refused/    refused/p' /tmp/serve.out | sort | uniq -c
 }
 

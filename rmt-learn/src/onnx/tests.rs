@@ -60,7 +60,7 @@ fn huge_graphs_tensors_and_files_are_refused_before_they_cost_anything() {
     assert!(message.contains("models of up to 67108864 are read"), "{message}");
 }
 
-/// A network of 40 layers of 40 units can be imported; what it costs is for the verifier to refuse.
+/// A network can be imported that no event may take; the verifier refuses it, and says by how much.
 #[test]
 fn a_model_over_the_budget_is_refused_by_the_verifier_with_what_it_costs() {
     const UNITS: usize = 40;
@@ -105,8 +105,14 @@ fn a_model_over_the_budget_is_refused_by_the_verifier_with_what_it_costs() {
     let files = rmt_lang::DirectoryLoader::beside(&folder.join("deep.rmt"));
     let program = rmt_lang::compile("deep.rmt", &text, &files).unwrap();
     std::fs::remove_dir_all(&folder).unwrap();
-    let violations = verify(&program, &Limits::default()).unwrap_err();
+    let report = verify(&program, &Limits::default()).unwrap();
+    assert_eq!(report.event.macs, 40 * UNITS as u64 * UNITS as u64);
+    let mut limits = Limits::default();
+    (limits.event.macs, limits.event.card_cycles) = (50_000, 5_000);
+    let violations = verify(&program, &limits).unwrap_err();
     let list: Vec<_> = violations.iter().map(ToString::to_string).collect();
     let list = list.join("\n");
-    assert!(list.contains("multiply-accumulates") || list.contains("cycles"), "{list}");
+    for part in ["64 000", "50 000", "1 362 too many", "prune or shrink model"] {
+        assert!(list.contains(part), "{part} is missing in:\n{list}");
+    }
 }
