@@ -346,10 +346,14 @@ mod tests {
         let asked = name.clone();
         let counters = plane.worker().ask(move |host| {
             let (hosted, _) = host.engines.program(&asked).unwrap();
-            (hosted.counters.on_interpreter, hosted.counters.on_jit, hosted.counters.on_card)
+            hosted.counters.clone()
         });
-        let events = EVENTS as u64;
-        assert_eq!(counters.unwrap(), (2 * events, events, events), "{file}");
+        // Decisions of a program that writes nothing are remembered for equal events.
+        let counters = counters.unwrap();
+        let ran = [counters.on_interpreter, counters.on_jit, counters.on_card];
+        assert!(ran.iter().all(|count| *count > EVENTS as u64 / 4), "{file}: {ran:?}");
+        let all = ran.iter().sum::<u64>() + counters.from_cache;
+        assert_eq!((all, counters.card_late), (4 * EVENTS as u64, 0), "{file}");
         plane.handle(Request::Remove { program: name }).unwrap();
     }
 
