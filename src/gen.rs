@@ -9,6 +9,8 @@ use rmt_core::CoreConfig;
 use rmt_sim::verilated::Toolchain;
 use serde_json::json;
 
+use crate::estimate;
+
 /// Generate the Verilog of a core, or of a whole card, from a configuration.
 ///
 /// Example: rmt gen --preset small --card --lint -o build/card
@@ -28,7 +30,13 @@ pub struct Gen {
     /// Print the configuration as TOML and generate nothing
     #[arg(long)]
     print_config: bool,
-    /// Print the files as JSON
+    /// Print what the card would take on an ECP5, without synthesis, and generate nothing
+    #[arg(long)]
+    estimate: bool,
+    /// With --estimate: plot that of cards with other arrays and stages
+    #[arg(long, requires = "estimate")]
+    svg: Option<PathBuf>,
+    /// Print the files, or the estimate, as JSON
     #[arg(long)]
     json: bool,
 }
@@ -77,6 +85,9 @@ impl Gen {
         if self.print_config {
             print!("{}", toml::to_string_pretty(&config)?);
             return Ok(());
+        }
+        if self.estimate {
+            return estimate::run(&config, self.svg.as_deref(), self.json);
         }
         let design = if self.card {
             rmt_core::elaborate_card(&config)?

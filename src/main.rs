@@ -16,6 +16,7 @@ mod ctl;
 mod demo;
 mod dis;
 mod docs;
+mod estimate;
 mod fpga;
 mod r#gen;
 mod guest;

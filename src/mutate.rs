@@ -72,6 +72,9 @@ impl Mutate {
         let mut mutants = Vec::new();
         for (change, number) in changes.into_iter().zip(1..) {
             let found = self.fault_of(&model, &config, number)?;
+            // A run takes long: what is known stays on the screen if it is ended.
+            let fate = if found.is_some() { "found" } else { "survived" };
+            bar.suspend(|| eprintln!("{fate}: {change}"));
             mutants.push(Mutant { change, found });
             bar.inc(1);
         }
@@ -89,7 +92,8 @@ impl Mutate {
             .with_context(|| format!("cannot write to {}", folder.display()))?;
         let top = design.top_name();
         let (count, seed) = (self.count, self.seed);
-        // A memory made of a case statement could not be mutated: its content must be constant.
+        // A memory made of a case statement could not be mutated: its content must be constant. Parallel choices
+        // become trees, or Verilator would stop where a mutant makes two of them true.
         let script = format!(
             "read_verilog -sv {files}\n\
              hierarchy -top {top}\n\
@@ -98,6 +102,7 @@ impl Mutate {
              opt_clean\n\
              mutate -list {count} -seed {seed} -ctrl {MUTATION} {MUTATION_BITS} 1 -o {LIST}\n\
              script {LIST}\n\
+             pmuxtree\n\
              opt_clean\n\
              write_verilog -noattr {MUTATED}\n",
             files = names.join(" "),
@@ -141,9 +146,6 @@ impl Mutate {
             return;
         }
         println!("{found} of {} mutants found ({share:.1} %)", mutants.len());
-        for mutant in mutants.iter().filter(|mutant| mutant.found.is_none()) {
-            println!("survived: {}", mutant.change);
-        }
     }
 }
 

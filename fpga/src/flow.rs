@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rmt_core::CoreConfig;
+use rtl_builder::prelude::Design;
 use serde_json::Value;
 
 use crate::boards::{Board, Flow, Link, TOP};
@@ -71,20 +72,28 @@ pub struct Builder<'a> {
 /// A file of the design: name and text.
 pub type File = (String, String);
 
+/// The card under the top of a board.
+///
+/// # Errors
+/// When the configuration cannot be built.
+pub fn design(board: &Board, config: &CoreConfig, mhz: f64) -> Result<Design, FpgaError> {
+    let config = board.adapt(config);
+    Ok(match board.link {
+        Link::Serial { baud } => {
+            let clocks = (mhz * 1e6 / f64::from(baud)).round() as u32;
+            rmt_core::elaborate_serial_card(&config, clocks)?
+        }
+        Link::Pcie { .. } => rmt_core::elaborate_card(&config)?,
+    })
+}
+
 /// The Verilog of a board: its top and the card under it.
 ///
 /// # Errors
 /// When the configuration cannot be built, or the clock cannot be made.
 pub fn sources(request: &Request<'_>) -> Result<Vec<File>, FpgaError> {
     let board = request.board;
-    let config = board.adapt(request.config);
-    let design = match board.link {
-        Link::Serial { baud } => {
-            let clocks = (request.mhz * 1e6 / f64::from(baud)).round() as u32;
-            rmt_core::elaborate_serial_card(&config, clocks)?
-        }
-        Link::Pcie { .. } => rmt_core::elaborate_card(&config)?,
-    };
+    let design = design(board, request.config, request.mhz)?;
     let mut files = design.files();
     if matches!(board.link, Link::Pcie { stream_bits: 128, .. }) {
         let realign = rtl_builder::prelude::elaborate(rmt_core::tlp::realign::Realign);

@@ -12,11 +12,13 @@
 //! - [`flow`]: the steps, each cached by the content of what it depends on ([`cache`]).
 //! - [`netlist`]: what yosys leaves undone: registers move into the multipliers of the ECP5.
 //! - [`resources`]: what a netlist needs and a part has; [`report`]: clocks, paths, modules.
+//! - [`estimate`]: what a card takes, without synthesis, from builds that were made.
 //! - [`vivado`]: the project for boards whose tool does not run here.
 
 pub mod boards;
 pub mod cache;
 pub mod error;
+pub mod estimate;
 pub mod flow;
 pub mod netlist;
 pub mod pll;

@@ -74,6 +74,9 @@ pub struct MemoryStatistics {
     pub synchronous_reads: usize,
     /// Read ports whose data comes in the same cycle.
     pub asynchronous_reads: usize,
+    /// Those of them whose address comes straight from registers or from a synchronous read: a synthesiser can make
+    /// such a port synchronous by taking the registers into the memory.
+    pub registered_reads: usize,
     /// Write ports.
     pub writes: usize,
     /// Lanes that can be written alone; 1 if words are written whole.
@@ -167,6 +170,11 @@ fn of_module(module: &Module) -> ModuleStatistics {
             width: memory.width,
             synchronous_reads: memory.reads.iter().filter(|read| read.domain.is_some()).count(),
             asynchronous_reads: memory.reads.iter().filter(|read| read.domain.is_none()).count(),
+            registered_reads: memory
+                .reads
+                .iter()
+                .filter(|read| read.domain.is_none() && is_registered(module, read.address))
+                .count(),
             writes: memory.writes.len(),
             lanes: memory.writes.iter().map(lanes).max().unwrap_or(1),
         });
@@ -206,6 +214,18 @@ fn live(module: &Module) -> Vec<NodeId> {
         module.node(id).kind.for_each_arg(|arg| open.push(arg));
     }
     found
+}
+
+/// Whether a signal leaves registers or a synchronous memory without logic between.
+fn is_registered(module: &Module, id: NodeId) -> bool {
+    match &module.node(id).kind {
+        Kind::Reg(_) => true,
+        Kind::MemRead { memory, port } => module.memories[*memory].reads[*port].domain.is_some(),
+        Kind::Unary(UnaryOp::Extend | UnaryOp::Cast, of) | Kind::Slice { of, .. } => {
+            is_registered(module, *of)
+        }
+        _ => false,
+    }
 }
 
 fn is_constant(module: &Module, id: NodeId) -> bool {
@@ -368,6 +388,7 @@ mod tests {
             width: 16,
             synchronous_reads: 1,
             asynchronous_reads: 0,
+            registered_reads: 0,
             writes: 1,
             lanes: 1,
         };
@@ -376,9 +397,14 @@ mod tests {
 
     #[test]
     fn block_rams_by_words_and_bits() {
-        let memory = |depth, width, reads, lanes| {
-            let (synchronous_reads, asynchronous_reads, writes) = (reads, 0, 1);
-            MemoryStatistics { depth, width, synchronous_reads, asynchronous_reads, writes, lanes }
+        let memory = |depth, width, reads, lanes| MemoryStatistics {
+            depth,
+            width,
+            synchronous_reads: reads,
+            asynchronous_reads: 0,
+            registered_reads: 0,
+            writes: 1,
+            lanes,
         };
         assert_eq!(memory(64, 512, 1, 1).block_rams_18k(), 0);
         assert_eq!(memory(512, 36, 1, 1).block_rams_18k(), 1);
