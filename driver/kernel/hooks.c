@@ -34,9 +34,9 @@ static int unfit(unsigned int index)
 static u64 last_faults[RMT_LAST_FAULTS];
 
 /*
- * A fault on a page that is still being read gives up its locks, waits and comes again: the same task,
- * page and slot. That is one fault, and its event was sent. A place that two tasks take turns at lets
- * some pass; it never holds back another page.
+ * A fault on a page that is still being read gives up its locks, waits and comes again: the same
+ * task, page and slot. That is one fault, and its event was sent. A place that two tasks take turns
+ * at lets some pass; it never holds back another page.
  */
 static bool comes_again(swp_entry_t entry, unsigned long address)
 {
