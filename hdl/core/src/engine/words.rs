@@ -130,6 +130,53 @@ pub fn decodes(fields: &InstructionFields) -> Bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rmt_isa::arithmetic::split_mix_64;
+
+    struct Decodes;
+
+    #[derive(Clone, Ports)]
+    struct DecodesIo {
+        word: Input<UInt>,
+        decoded: Output<Bool>,
+    }
+
+    impl Component for Decodes {
+        type Io = DecodesIo;
+
+        fn name(&self) -> String {
+            "decodes".into()
+        }
+
+        fn io(&self) -> DecodesIo {
+            DecodesIo { word: input(uint(64)), decoded: output(boolean()) }
+        }
+
+        fn build(&self, io: DecodesIo) {
+            io.decoded.set(decodes(&InstructionFields::of(io.word.value())));
+        }
+    }
+
+    #[test]
+    fn a_word_decodes_here_when_it_does_in_software() {
+        let mut simulator = elaborate(Decodes).unwrap().simulator();
+        let mut check = |word: u64| {
+            simulator.poke("word", word);
+            let known = OPCODES.contains(&(word as u8)) && Instruction::decode(word).is_ok();
+            assert_eq!(simulator.peek("decoded") == 1, known, "{word:#018x}");
+        };
+        for info in instructions() {
+            let words = (0_u64..).map(|seed| {
+                let random = split_mix_64(seed << 8 | u64::from(info.opcode));
+                random & info.used_bits() & !zero_bits(info) & !0xff | u64::from(info.opcode)
+            });
+            // Any bit of an instruction may make it another one, or none.
+            for word in words.filter(|&word| Instruction::decode(word).is_ok()).take(4) {
+                check(word);
+                (0..64).for_each(|bit| check(word ^ 1 << bit));
+            }
+        }
+        (0..256).for_each(|opcode| check(split_mix_64(opcode) & !0xff | opcode));
+    }
 
     #[test]
     fn every_name_that_the_decoder_uses_is_an_instruction_of_the_engine() {
