@@ -257,6 +257,21 @@ mod tests {
     }
 
     #[test]
+    fn the_smallest_card_is_still_what_was_built() {
+        let calibration = Calibration::ecp5().unwrap();
+        let point = calibration.points.iter().find(|point| point.name == "smallest").unwrap();
+        let board = crate::Board::find("ulx3s").unwrap();
+        let design = crate::flow::design(board, &smallest_card(), board.card_mhz).unwrap();
+        let estimate = calibration.estimate(&design);
+        // A kind that is new, or logic that has grown so much, asks for another build and fit.
+        assert!(estimate.unknown.is_empty(), "{:?}", estimate.unknown);
+        let share = estimate.total.luts as f64 / point.built.luts as f64;
+        assert!((0.9..1.1).contains(&share), "{share}: docs/fpga.md says how to fit again");
+        assert_eq!(estimate.total.multipliers, point.built.multipliers);
+        assert_eq!(estimate.total.block_rams, point.built.block_rams);
+    }
+
+    #[test]
     fn a_fit_gives_back_what_it_was_fitted_to() {
         let design = rmt_core::elaborate_card(&smallest_card()).unwrap();
         let own = |name: &str| Resources {
