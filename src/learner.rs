@@ -203,14 +203,11 @@ impl Source for Observed {
 mod tests {
     use std::path::Path;
 
-    use rmt_core::CoreConfig;
-    use rmt_daemon::engines::{CardEngine, Engines};
+    use rmt_daemon::engines::Engines;
     use rmt_daemon::placement::calibrate;
     use rmt_daemon::protocol::{Request, Wish};
     use rmt_daemon::source::replay::Replay;
     use rmt_daemon::worker::Worker;
-    use rmt_driver::QueueConfig;
-    use rmt_isa::card::CardShape;
     use rmt_learn::balance::models::{HIDDEN, to_kernel_model, train_network};
     use rmt_learn::balance::split::rows;
     use rmt_learn::balance::study::train_settings;
@@ -223,7 +220,7 @@ mod tests {
     use rmt_vm::verifier::Limits;
 
     use super::*;
-    use crate::card::{LatencyPreset, SimulatedDevice};
+    use crate::serve::tests::simulated_engines;
 
     fn plane(folder: &Path) -> Arc<Plane> {
         let platform = calibrate::measure(None).unwrap();
@@ -360,15 +357,11 @@ mod tests {
     #[test]
     #[ignore = "simulates the RTL of a card: minutes"]
     fn models_of_both_studies_run_alike_on_interpreter_jit_and_rtl() {
-        let limits = Limits { card: CardShape::small(), ..Limits::default() };
-        let config = CoreConfig::new(CardShape::small());
-        let device = SimulatedDevice::new(&config, LatencyPreset::Zero.latency()).unwrap();
-        let queue = QueueConfig { budget_microseconds: 1_000_000, ..QueueConfig::default() };
-        let mut card = CardEngine::open(Arc::new(device), queue).unwrap();
-        let platform = calibrate::measure(Some(&mut card)).unwrap();
-        let worker = Worker::start(Engines::new(Some(card), platform, limits.clone()), Vec::new());
+        let engines = simulated_engines();
+        let limits = engines.limits.clone();
+        let worker = Worker::start(engines, Vec::new()).unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let (plane, _) = Plane::start(worker.unwrap(), folder.path(), limits).unwrap();
+        let (plane, _) = Plane::start(worker, folder.path(), limits).unwrap();
 
         let traces = Path::new(env!("CARGO_MANIFEST_DIR")).join("firmware/traces");
         let mut policy = OnlinePrefetch::new(OnlinePrefetchConfig::default()).unwrap();

@@ -218,7 +218,7 @@ impl Serve {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use std::path::Path;
 
     use rmt_core::CoreConfig;
@@ -243,6 +243,17 @@ mod tests {
         assert_eq!(settings.policy[0].levels.len(), 2);
         assert!(toml::from_str::<Settings>("[cache]").is_err());
         assert!(program_and_trace("a.rmt").is_err());
+    }
+
+    /// Engines with a card whose RTL is simulated.
+    pub fn simulated_engines() -> Engines {
+        let limits = Limits { card: CardShape::small(), ..Limits::default() };
+        let config = CoreConfig::new(CardShape::small());
+        let device = SimulatedDevice::new(&config, LatencyPreset::Zero.latency()).unwrap();
+        let queue = QueueConfig { budget_microseconds: 1_000_000, ..QueueConfig::default() };
+        let mut card = CardEngine::open(Arc::new(device), queue).unwrap();
+        let platform = calibrate::measure(Some(&mut card)).unwrap();
+        Engines::new(Some(card), platform, limits)
     }
 
     /// A program of the firmware with an interpreter that stays, and the events of a trace.
@@ -315,14 +326,7 @@ mod tests {
     fn a_program_moves_to_the_card_and_back_and_nobody_can_tell() {
         const EVENTS: usize = 100;
         const BESIDE: usize = 40;
-        let limits = Limits { card: CardShape::small(), ..Limits::default() };
-        let config = CoreConfig::new(CardShape::small());
-        let device = SimulatedDevice::new(&config, LatencyPreset::Zero.latency()).unwrap();
-        let queue = QueueConfig { budget_microseconds: 1_000_000, ..QueueConfig::default() };
-        let mut card = CardEngine::open(Arc::new(device), queue).unwrap();
-        let platform = calibrate::measure(Some(&mut card)).unwrap();
-        println!("{platform:?}");
-        let mut engines = Engines::new(Some(card), platform, limits.clone());
+        let mut engines = simulated_engines();
 
         let mut pages =
             Staying::new("page_prefetch.rmt", "traces/pages/conv.test.csv.zst", 6 * EVENTS);

@@ -15,7 +15,8 @@ const MODULES: &[&str] = &["vfio-pci", "vfio_iommu_type1"];
 /// Binds a card to vfio-pci; `say` hears each step as a shell command that does the same.
 ///
 /// # Errors
-/// When the card is in no IOMMU group, before anything is done; when sysfs refuses, mostly because the caller is not root.
+/// When the card is in no IOMMU group, before anything is done; when sysfs refuses, mostly because
+/// the caller is not root.
 pub fn bind(bus: &PciBus, card: &PciCard, mut say: impl FnMut(&str)) -> Result<(), DriverError> {
     if card.iommu_group.is_none() {
         return Err(DriverError::NoIommu { address: card.address.clone() });

@@ -136,15 +136,16 @@ impl Handover {
     }
 
     fn measure_engine(&self, engine: Choice) -> Result<Vec<Measured>> {
+        let config = self.config.load()?;
         let mut card = match engine {
             Choice::Card => {
                 eprintln!("building the card (cached next time)");
                 let latency = self.latency.latency();
-                Some((CardBench::new(&self.config.load()?, latency, Transport::Inline)?, latency))
+                Some((CardBench::new(&config, latency, Transport::Inline)?, latency))
             }
             _ => None,
         };
-        let stream_bits = self.config.load()?.shape().stream_bits;
+        let stream_bits = config.shape().stream_bits;
         let mut measured = Vec::new();
         for (name, program) in programs::microbenchmarks()? {
             eprintln!("{}: {name}", engine.name());

@@ -74,8 +74,6 @@ pub struct PrefetchRow {
     pub pages_read: u64,
     /// Trees that were learnt and swapped in.
     pub trees: u64,
-    #[serde(skip)]
-    times: Vec<f64>,
 }
 
 /// Decisions of one load.
@@ -108,8 +106,6 @@ pub struct JobRow {
     pub used: u64,
     /// Answers used that were not the kernel's.
     pub changed: u64,
-    #[serde(skip)]
-    times: Vec<f64>,
 }
 
 /// What `rmt kernel load --json` prints.
@@ -222,35 +218,75 @@ fn lines<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
     text.lines().enumerate().map(parse).collect()
 }
 
-fn median(mut times: Vec<f64>) -> f64 {
+/// A line that a job has left.
+trait Job {
+    /// What it printed.
+    fn run(&self) -> &Run;
+    /// Who decided.
+    fn by(&self) -> &str;
+}
+
+impl Job for PrefetchLine {
+    fn run(&self) -> &Run {
+        &self.run
+    }
+
+    fn by(&self) -> &str {
+        &self.policy
+    }
+}
+
+impl Job for JobLine {
+    fn run(&self) -> &Run {
+        &self.run
+    }
+
+    fn by(&self) -> &str {
+        &self.decider
+    }
+}
+
+/// The rounds of each load under each decider, together; by load, as the first decider ran them.
+fn rounds<J: Job>(lines: &[J]) -> Vec<Vec<&J>> {
+    let mut groups: Vec<Vec<&J>> = Vec::new();
+    for line in lines {
+        let same = |group: &&mut Vec<&J>| {
+            group[0].run().load == line.run().load && group[0].by() == line.by()
+        };
+        match groups.iter_mut().find(same) {
+            Some(group) => group.push(line),
+            None => groups.push(vec![line]),
+        }
+    }
+    let first = |load: &str| lines.iter().position(|line| line.run().load == load);
+    groups.sort_by_key(|group| first(&group[0].run().load));
+    groups
+}
+
+/// Median time of the rounds, s.
+fn seconds<J: Job>(rounds: &[&J]) -> f64 {
+    let mut times: Vec<f64> = rounds.iter().map(|line| line.run().seconds).collect();
     times.sort_by(f64::total_cmp);
     times.get(times.len() / 2).copied().unwrap_or(0.0)
 }
 
 fn prefetch_rows(lines: &[PrefetchLine]) -> Vec<PrefetchRow> {
-    let mut rows: Vec<PrefetchRow> = Vec::new();
-    for PrefetchLine { policy, run, daemon } in lines {
-        let known = rows.iter().position(|row| row.load == run.load && row.policy == *policy);
-        let at = known.unwrap_or(rows.len());
-        if known.is_none() {
-            let (load, policy) = (run.load.clone(), policy.clone());
-            rows.push(PrefetchRow { load, policy, ..PrefetchRow::default() });
+    let row = |rounds: Vec<&PrefetchLine>| {
+        let sum = |count: fn(&PrefetchLine) -> u64| rounds.iter().map(|line| count(line)).sum();
+        PrefetchRow {
+            load: rounds[0].run.load.clone(),
+            policy: rounds[0].policy.clone(),
+            seconds: seconds(&rounds),
+            swap_faults: sum(|line| line.run.swap_faults.unwrap_or(0)),
+            major_faults: sum(|line| line.run.major_faults),
+            pages_read: sum(|line| line.run.pages_read),
+            trees: sum(|line| {
+                let trees = line.daemon.pointer("/counters/sources/kernel/trees_swapped");
+                trees.and_then(Value::as_u64).unwrap_or(0)
+            }),
         }
-        let row = &mut rows[at];
-        row.times.push(run.seconds);
-        row.swap_faults += run.swap_faults.unwrap_or(0);
-        row.major_faults += run.major_faults;
-        row.pages_read += run.pages_read;
-        let trees = daemon.pointer("/counters/sources/kernel/trees_swapped");
-        row.trees += trees.and_then(Value::as_u64).unwrap_or(0);
-    }
-    for row in &mut rows {
-        row.seconds = median(row.times.clone());
-    }
-    // By program, as the first policy ran them.
-    let order: Vec<String> = rows.iter().map(|row| row.load.clone()).collect();
-    rows.sort_by_key(|row| order.iter().position(|load| *load == row.load));
-    rows
+    };
+    rounds(lines).into_iter().map(row).collect()
 }
 
 /// A counter of can_migrate_task in what `rmt kernel status --json` prints.
@@ -262,29 +298,25 @@ fn counter(status: &Value, counter: Counter) -> Result<u64> {
 }
 
 fn job_rows(lines: &[JobLine]) -> Result<Vec<JobRow>> {
-    let mut rows: Vec<JobRow> = Vec::new();
-    for JobLine { decider, run, before, after } in lines {
-        let known = rows.iter().position(|row| row.load == run.load && row.decider == *decider);
-        let at = known.unwrap_or(rows.len());
-        if known.is_none() {
-            let (load, decider) = (run.load.clone(), decider.clone());
-            rows.push(JobRow { load, decider, ..JobRow::default() });
-        }
-        let more = |which| Ok::<_, anyhow::Error>(counter(after, which)? - counter(before, which)?);
-        let row = &mut rows[at];
-        row.times.push(run.seconds);
-        row.calls += more(Counter::Calls)?;
-        row.sent += more(Counter::Sent)?;
-        row.in_time += more(Counter::InTime)?;
-        row.used += more(Counter::Used)?;
-        row.changed += more(Counter::Changed)?;
-    }
-    for row in &mut rows {
-        row.seconds = median(row.times.clone());
-    }
-    let order: Vec<String> = rows.iter().map(|row| row.load.clone()).collect();
-    rows.sort_by_key(|row| order.iter().position(|load| *load == row.load));
-    Ok(rows)
+    let row = |rounds: Vec<&JobLine>| {
+        let sum = |which| {
+            let more = |line: &&JobLine| {
+                Ok::<_, anyhow::Error>(counter(&line.after, which)? - counter(&line.before, which)?)
+            };
+            rounds.iter().map(more).sum::<Result<u64>>()
+        };
+        Ok(JobRow {
+            load: rounds[0].run.load.clone(),
+            decider: rounds[0].decider.clone(),
+            seconds: seconds(&rounds),
+            calls: sum(Counter::Calls)?,
+            sent: sum(Counter::Sent)?,
+            in_time: sum(Counter::InTime)?,
+            used: sum(Counter::Used)?,
+            changed: sum(Counter::Changed)?,
+        })
+    };
+    rounds(lines).into_iter().map(row).collect()
 }
 
 fn classes(recorded: &[MigrationDecision]) -> Vec<Classes> {

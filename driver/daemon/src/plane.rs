@@ -274,9 +274,7 @@ impl Plane {
                 swapped.map_err(Refusal::does_not_fit)?;
             }
         }
-        program.tensors = models.tensors().to_vec();
-        program.scales = models.scales().to_vec();
-        program.forests = models.forests().to_vec();
+        models.put_into(&mut program);
         verify(&program, &self.limits).map_err(|list| not_verified(&list))?;
         // Without code generator the program is on the interpreter, which needs none.
         Ok(ReadyModels::new(&program, &self.limits).ok())

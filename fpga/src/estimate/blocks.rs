@@ -2,11 +2,6 @@
 
 use rtl_builder::statistics::{MemoryStatistics, ProductStatistics};
 
-/// Words and bits of a word that a DP16KD can have, one port for reads and one for writes.
-const BLOCK_SHAPES: [(u64, u64); 6] =
-    [(512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1)];
-/// Bits of a byte that can be written alone.
-const BYTE: u64 = 9;
 /// Words and bits of a word of distributed memory.
 const DISTRIBUTED: (u64, u64) = (16, 4);
 /// Tables that a cell of distributed memory takes.
@@ -31,13 +26,7 @@ pub fn storage(memory: &MemoryStatistics) -> Storage {
     let (depth, width) = (memory.depth, u64::from(memory.width));
     let reads = (memory.synchronous_reads + memory.asynchronous_reads) as u64;
     let later = memory.asynchronous_reads == memory.registered_reads;
-    let lanes = u64::from(memory.lanes.max(1));
-    let bits = match lanes {
-        1 => width,
-        _ => lanes * width.div_ceil(lanes).next_multiple_of(BYTE),
-    };
-    let blocks_of = |(words, width)| depth.div_ceil(words) * bits.div_ceil(width);
-    let blocks = reads * BLOCK_SHAPES.map(blocks_of).into_iter().min().unwrap_or(0);
+    let blocks = memory.blocks_18k();
     let rows = depth.div_ceil(DISTRIBUTED.0);
     let cells = reads * rows * width.div_ceil(DISTRIBUTED.1);
     // The choice among the rows: two-way choices for each bit.

@@ -93,9 +93,11 @@ impl MemoryStatistics {
     /// Block RAMs of 18 kbit that it takes in the 7-series (where two make one of 36 kbit), 0 if it is so short that it
     /// stands in look-up tables: a copy for each read port; lanes are written in bytes of 9 bits.
     pub fn block_rams_18k(&self) -> u64 {
-        if self.depth <= LOOK_UP_TABLE_WORDS {
-            return 0;
-        }
+        if self.depth <= LOOK_UP_TABLE_WORDS { 0 } else { self.blocks_18k() }
+    }
+
+    /// Blocks of 18 kbit that it takes wherever it stands in blocks at all, however short it is.
+    pub fn blocks_18k(&self) -> u64 {
         let lane = self.width.div_ceil(self.lanes);
         let bits = if self.lanes > 1 { self.lanes * lane.next_multiple_of(9) } else { self.width };
         let blocks = |(words, width): (u64, u32)| {

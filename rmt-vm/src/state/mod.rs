@@ -123,9 +123,7 @@ impl State {
             declared.entries =
                 table.entries().into_iter().map(|(_, entry)| entry.clone()).collect();
         }
-        program.tensors = self.models.tensors().to_vec();
-        program.scales = self.models.scales().to_vec();
-        program.forests = self.models.forests().to_vec();
+        self.models.put_into(&mut program);
         program
     }
 

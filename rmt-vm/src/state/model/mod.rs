@@ -115,6 +115,13 @@ impl Models {
         &self.forests
     }
 
+    /// Puts the objects of the models into a program in place of those that it came with.
+    pub fn put_into(&self, program: &mut Program) {
+        program.tensors = self.tensors.clone();
+        program.scales = self.scales.clone();
+        program.forests = self.forests.clone();
+    }
+
     /// How often each model was swapped, by number.
     pub fn generations(&self) -> &[u64] {
         &self.generations
