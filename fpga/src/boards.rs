@@ -26,8 +26,10 @@ pub struct Part {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Flow {
-    /// yosys, nextpnr and Project Trellis: runs here.
+    /// yosys, nextpnr and Project Trellis for the ECP5: runs here.
     Trellis,
+    /// yosys, nextpnr and Project X-Ray for the 7-series: runs here where Debian sid's tools are.
+    Xray,
     /// Vivado: this command writes its project.
     Vivado,
 }
@@ -102,9 +104,9 @@ pub const TOP: &str = "rmt_board";
 const ECP5_85: Resources =
     Resources { luts: 83_640, flip_flops: 83_640, multipliers: 156, block_rams: 208 };
 const XC7A100T: Resources =
-    Resources { luts: 63_400, flip_flops: 126_800, multipliers: 240, block_rams: 135 };
+    Resources { luts: 63_400, flip_flops: 126_800, multipliers: 240, block_rams: 270 };
 const XC7A200T: Resources =
-    Resources { luts: 134_600, flip_flops: 269_200, multipliers: 740, block_rams: 365 };
+    Resources { luts: 134_600, flip_flops: 269_200, multipliers: 740, block_rams: 730 };
 
 macro_rules! file {
     ($path:literal) => {
@@ -112,6 +114,7 @@ macro_rules! file {
     };
 }
 
+const XC7_TOP: &[SourceFile] = &[file!("tops/xc7_serial.v")];
 const ECP5_TOP: &[SourceFile] = &[file!("tops/ecp5_serial.v")];
 
 /// The default card at the width of the PCIe block.
@@ -125,6 +128,14 @@ fn large_card_64() -> CoreConfig {
 }
 
 const ACORN_LOADER: &[&str] = &["-b", "acornCle215"];
+/// Of the Acorn CLE-215 and the NiteFury.
+const ACORN_CLE215: Part = Part {
+    name: "XC7A200T-2FBG484",
+    tool_name: "xc7a200tfbg484-2",
+    package: "fbg484",
+    speed: 2,
+    resources: XC7A200T,
+};
 const UNTRIED: &str = "lint and port check only; never built with Vivado, never on a board";
 
 /// All boards.
@@ -172,15 +183,24 @@ pub const BOARDS: &[Board] = &[
         state: "simulated; never on a board",
     },
     Board {
+        name: "acorn-serial",
+        title: "SQRL Acorn CLE-215, NiteFury without PCIe: a serial adapter on P2",
+        part: ACORN_CLE215,
+        input_mhz: 200.0,
+        card_mhz: 20.0,
+        link: Link::Serial { baud: 1_000_000 },
+        lights_low: true,
+        flow: Flow::Xray,
+        loader: ACORN_LOADER,
+        top: XC7_TOP,
+        constraints: file!("constraints/acorn_serial.xdc"),
+        configuration: smallest_card,
+        state: "simulated; never on a board",
+    },
+    Board {
         name: "acorn-cle215",
         title: "SQRL Acorn CLE-215, NiteFury (CLE-215+: the same with speed grade 3)",
-        part: Part {
-            name: "XC7A200T-2FBG484",
-            tool_name: "xc7a200tfbg484-2",
-            package: "fbg484",
-            speed: 2,
-            resources: XC7A200T,
-        },
+        part: ACORN_CLE215,
         input_mhz: 125.0,
         card_mhz: 125.0,
         link: Link::Pcie { generation: 2, lanes: 4, stream_bits: 128 },
@@ -216,13 +236,7 @@ pub const BOARDS: &[Board] = &[
     Board {
         name: "acorn-open",
         title: "SQRL Acorn CLE-215 with the open core regymm/pcie_7x",
-        part: Part {
-            name: "XC7A200T-2FBG484",
-            tool_name: "xc7a200tfbg484-2",
-            package: "fbg484",
-            speed: 2,
-            resources: XC7A200T,
-        },
+        part: ACORN_CLE215,
         input_mhz: 125.0,
         card_mhz: 125.0,
         link: Link::Pcie { generation: 2, lanes: 1, stream_bits: 64 },

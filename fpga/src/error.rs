@@ -59,13 +59,17 @@ pub enum FpgaError {
     },
     /// The clock cannot be made.
     #[error(
-        "the PLL cannot make {wanted} MHz from {input} MHz to within 1 %; try a whole fraction of 400 to 800 MHz"
+        "the PLL cannot make {wanted} MHz from {input} MHz to within 1 %; try a whole fraction of {low} to {high} MHz"
     )]
     NoClock {
         /// MHz that the board has.
         input: f64,
         /// MHz asked for.
         wanted: f64,
+        /// The least that its oscillator does, MHz.
+        low: f64,
+        /// The most, MHz.
+        high: f64,
     },
     /// The board's flow does not run here.
     #[error(

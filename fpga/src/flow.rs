@@ -1,4 +1,5 @@
-//! The steps from a configuration to a bitstream.
+//! The steps from a configuration to a bitstream. What is the same for all parts stands here, what differs in
+//! `trellis` (ECP5) and `xray` (7-series); how far a tool is, in `progress`.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,12 +14,18 @@ use crate::boards::{Board, Flow, Link, TOP};
 use crate::cache::{Cache, Key};
 use crate::error::FpgaError;
 use crate::netlist;
-use crate::pll::Pll;
+use crate::pll::PllKind;
 use crate::process::run;
 use crate::report::{ModuleUse, Report, Timing};
 use crate::resources::Resources;
-use crate::tools::{ECPPACK, LOADER, NEXTPNR_ECP5, Search, YOSYS};
+use crate::tools::{LOADER, Search, Tool, YOSYS};
 use crate::vivado;
+
+mod progress;
+mod trellis;
+mod xray;
+
+use progress::{Passes, Stage};
 
 /// What is built.
 pub struct Request<'a> {
@@ -69,6 +76,41 @@ pub struct Builder<'a> {
     pub progress: &'a mut dyn FnMut(Progress),
 }
 
+/// What differs between the families of parts.
+struct Family {
+    /// What yosys is told for synthesis, without top and output.
+    synthesis: &'static str,
+    /// Tools that come after it.
+    tools: [Tool; 2],
+    /// What makes the card's clock.
+    pll: PllKind,
+    /// Whether what the tools need beside themselves is there.
+    check: fn(&Search, &Board) -> Result<(), FpgaError>,
+    /// How nextpnr is run.
+    router: fn(&Request<'_>) -> Router,
+    /// From the folder of what nextpnr made to the bitstream.
+    pack: Pack,
+}
+
+type Pack = fn(
+    &mut Builder<'_>,
+    &Request<'_>,
+    &BTreeMap<String, String>,
+    &Path,
+) -> Result<PathBuf, FpgaError>;
+
+/// How nextpnr is run.
+struct Router {
+    tool: Tool,
+    arguments: Vec<String>,
+    /// The name under which it finds the board's pins.
+    constraints: &'static str,
+}
+
+/// Files that synthesis and place and route leave.
+const NETLIST: &str = "netlist.json";
+const TIMING: &str = "timing.json";
+
 /// A file of the design: name and text.
 pub type File = (String, String);
 
@@ -108,13 +150,17 @@ pub fn sources(request: &Request<'_>) -> Result<Vec<File>, FpgaError> {
 }
 
 /// Parameters of the top.
-fn parameters(request: &Request<'_>) -> Result<Vec<(&'static str, u32)>, FpgaError> {
-    let pll = Pll::new(request.board.input_mhz, request.mhz)?;
+fn parameters(
+    request: &Request<'_>,
+    family: &Family,
+) -> Result<Vec<(&'static str, u32)>, FpgaError> {
+    let board = request.board;
+    let pll = family.pll.dividers(board.input_mhz, request.mhz)?;
     Ok(vec![
         ("PLL_INPUT", pll.input),
         ("PLL_FEEDBACK", pll.feedback),
         ("PLL_OUTPUT", pll.output),
-        ("LIGHTS_LOW", request.board.lights_low.into()),
+        ("LIGHTS_LOW", board.lights_low.into()),
     ])
 }
 
@@ -129,20 +175,27 @@ impl Builder<'_> {
     /// A missing tool is an error before anything runs; a configuration that does not fit, before place and route.
     pub fn build(&mut self, request: &Request<'_>) -> Result<Build, FpgaError> {
         let board = request.board;
-        if board.flow == Flow::Vivado {
-            let folder = vivado::write_project(request, &self.cache)?;
-            return Err(FpgaError::NeedsVivado { board: board.name, folder });
-        }
+        let family = match board.flow {
+            Flow::Trellis => &trellis::FAMILY,
+            Flow::Xray => &xray::FAMILY,
+            Flow::Vivado => {
+                let folder = vivado::write_project(request, &self.cache)?;
+                return Err(FpgaError::NeedsVivado { board: board.name, folder });
+            }
+        };
         let mut tools = vec![YOSYS];
         if !request.only_synthesis {
-            tools.extend([NEXTPNR_ECP5, ECPPACK]);
+            tools.extend(family.tools);
         }
         let mut versions = BTreeMap::new();
         for tool in tools {
             versions.insert(tool.name.to_owned(), self.search.version(tool)?);
         }
+        if !request.only_synthesis {
+            (family.check)(&self.search, board)?;
+        }
         let begun = Instant::now();
-        let (netlist, modules, packed) = self.synthesise(request, &versions)?;
+        let (netlist, modules, packed) = self.synthesise(request, family, &versions)?;
         let used = modules.first().map(|module| module.total).unwrap_or_default();
         let synthesis_seconds = begun.elapsed().as_secs_f64();
         used.fits(&board.part.resources).map_err(|shortage| FpgaError::TooLarge {
@@ -170,10 +223,10 @@ impl Builder<'_> {
             return Ok(Build { report, bitstream: None, netlist });
         }
         let begun = Instant::now();
-        let (folder, timing) = self.route(request, &report.tools, &netlist)?;
+        let (folder, timing) = self.route(request, family, &report.tools, &netlist)?;
         report.timing = Some(timing);
         report.route_seconds = Some(begun.elapsed().as_secs_f64());
-        let bitstream = self.pack(&report.tools, &folder)?;
+        let bitstream = (family.pack)(self, request, &report.tools, &folder)?;
         Ok(Build { report, bitstream: Some(bitstream), netlist })
     }
 
@@ -182,12 +235,13 @@ impl Builder<'_> {
     fn synthesise(
         &mut self,
         request: &Request<'_>,
+        family: &Family,
         versions: &BTreeMap<String, String>,
     ) -> Result<(PathBuf, Vec<ModuleUse>, u64), FpgaError> {
         let files = sources(request)?;
-        let parameters = parameters(request)?;
-        let script = script(&files, &parameters);
-        let mut key = Key::default().with("synthesis 1").with(&versions[YOSYS.name]).with(&script);
+        let parameters = parameters(request, family)?;
+        let script = script(family.synthesis, &files, &parameters);
+        let mut key = Key::default().with("synthesis 2").with(&versions[YOSYS.name]).with(&script);
         for (name, text) in &files {
             key = key.with(name).with(text);
         }
@@ -214,13 +268,13 @@ impl Builder<'_> {
             })?;
             let path = folder.join("mapped.json");
             let mut netlist = read_json(&path)?;
-            let packed = netlist::pack_registers(&mut netlist)?;
-            let path = folder.join("netlist.json");
+            netlist::pack_registers(&mut netlist)?;
+            let path = folder.join(NETLIST);
             let text = netlist.to_string();
             std::fs::write(&path, text).map_err(FpgaError::file("write", &path))?;
             let modules = module_use(&netlist);
-            let result = serde_json::json!({
-                "modules": modules, "packed_multipliers": packed.inputs.min(packed.outputs) });
+            let packed = registered_multipliers(&netlist, &modules);
+            let result = serde_json::json!({ "modules": modules, "packed_multipliers": packed });
             let path = folder.join("result.json");
             std::fs::write(&path, result.to_string()).map_err(FpgaError::file("write", &path))
         })?;
@@ -230,61 +284,31 @@ impl Builder<'_> {
             FpgaError::BadOutput { what: "a kept synthesis", problem: error.to_string() }
         })?;
         let packed = result["packed_multipliers"].as_u64().unwrap_or(0);
-        Ok((folder.join("netlist.json"), modules, packed))
+        Ok((folder.join(NETLIST), modules, packed))
     }
 
     /// Place and route: the folder of its results, and clocks and paths.
     fn route(
         &mut self,
         request: &Request<'_>,
+        family: &Family,
         versions: &BTreeMap<String, String>,
         netlist: &Path,
     ) -> Result<(PathBuf, Timing), FpgaError> {
-        let board = request.board;
+        let Router { tool, arguments, constraints } = (family.router)(request);
         let text = std::fs::read(netlist).map_err(FpgaError::file("read", netlist))?;
-        let constraints = board.constraints.1;
-        let speed = request.speed.unwrap_or(board.part.speed);
-        // Parts of the 5G series have one speed grade; what they would be at another one is that of their sisters.
-        let device = if speed == board.part.speed { board.part.tool_name } else { "--85k" };
-        let arguments: Vec<String> = [
-            device,
-            "--package",
-            board.part.package,
-            "--json",
-            "netlist.json",
-            "--lpf",
-            "board.lpf",
-            "--lpf-allow-unconstrained",
-            "--textcfg",
-            "board.config",
-            "--report",
-            "timing.json",
-            "--timing-allow-fail",
-        ]
-        .map(str::to_owned)
-        .into_iter()
-        .chain([
-            "--speed".to_owned(),
-            speed.to_string(),
-            "--freq".to_owned(),
-            request.mhz.to_string(),
-            "--seed".to_owned(),
-            request.seed.to_string(),
-        ])
-        .collect();
+        let pins = request.board.constraints.1;
         let key = Key::default()
             .with("route 1")
-            .with(&versions[NEXTPNR_ECP5.name])
+            .with(&versions[tool.name])
             .with(&text)
-            .with(constraints)
+            .with(pins)
             .with(arguments.join(" "));
-        let nextpnr = self.search.find(NEXTPNR_ECP5)?;
+        let nextpnr = self.search.find(tool)?;
         self.tell("place and route", 0.0, "");
         let cache = self.cache.clone();
         let (folder, hit) = cache.step("route", key, |folder| {
-            for (name, content) in
-                [("netlist.json", &text[..]), ("board.lpf", constraints.as_bytes())]
-            {
+            for (name, content) in [(NETLIST, &text[..]), (constraints, pins.as_bytes())] {
                 let path = folder.join(name);
                 std::fs::write(&path, content).map_err(FpgaError::file("write", &path))?;
             }
@@ -292,38 +316,15 @@ impl Builder<'_> {
             command.current_dir(folder).args(&arguments);
             let mut stage = Stage::default();
             let log = folder.join("nextpnr.log");
-            run(NEXTPNR_ECP5.name, &mut command, &log, request.limit, &mut |line| {
+            run(tool.name, &mut command, &log, request.limit, &mut |line| {
                 if let Some(doing) = stage.take(line) {
                     self.tell("place and route", stage.done, doing);
                 }
             })
         })?;
         self.tell("place and route", 1.0, if hit { "was there already" } else { "done" });
-        let timing = Timing::of_nextpnr(&read_json(&folder.join("timing.json"))?)?;
+        let timing = Timing::of_nextpnr(&read_json(&folder.join(TIMING))?)?;
         Ok((folder, timing))
-    }
-
-    fn pack(
-        &mut self,
-        versions: &BTreeMap<String, String>,
-        routed: &Path,
-    ) -> Result<PathBuf, FpgaError> {
-        let config = routed.join("board.config");
-        let text = std::fs::read(&config).map_err(FpgaError::file("read", &config))?;
-        let key = Key::default().with("pack 1").with(&versions[ECPPACK.name]).with(&text);
-        let ecppack = self.search.find(ECPPACK)?;
-        self.tell("bitstream", 0.0, "");
-        let cache = self.cache.clone();
-        let (folder, _) = cache.step("bitstream", key, |folder| {
-            let path = folder.join("board.config");
-            std::fs::write(&path, &text).map_err(FpgaError::file("write", &path))?;
-            let mut command = Command::new(&ecppack);
-            command.current_dir(folder).args(["--compress", "board.config", "board.bit"]);
-            let limit = Duration::from_secs(600);
-            run(ECPPACK.name, &mut command, &folder.join("ecppack.log"), limit, &mut |_| {})
-        })?;
-        self.tell("bitstream", 1.0, "done");
-        Ok(folder.join("board.bit"))
     }
 }
 
@@ -331,9 +332,8 @@ impl Builder<'_> {
 const PORT_ROUNDS: u32 = 3;
 
 /// What yosys is told. The hierarchy stays, so that modules have their counts and paths their names; what is constant,
-/// tied together or unused across their ports is simplified all the same. Functions of more than four inputs are not
-/// made of tables and the multiplexers behind them: that would be faster, but took 1.3 times the tables of a whole card.
-fn script(files: &[File], parameters: &[(&str, u32)]) -> String {
+/// tied together or unused across their ports is simplified all the same.
+fn script(synthesis: &str, files: &[File], parameters: &[(&str, u32)]) -> String {
     let names: Vec<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
     let mut script = format!("read_verilog -sv {}\n", names.join(" "));
     let set: Vec<String> =
@@ -346,69 +346,8 @@ fn script(files: &[File], parameters: &[(&str, u32)]) -> String {
     for _ in 0..PORT_ROUNDS {
         script += "opt_expr -fine\nopt_clean\nopt_hier\n";
     }
-    script += &format!("synth_ecp5 -top {TOP} -noflatten -nowidelut -json mapped.json\n");
+    script += &format!("{synthesis} -top {TOP} -json mapped.json\n");
     script
-}
-
-/// How far yosys is, from the numbers of its passes: each file and command has one, and those within
-/// the synthesis (`synth_ecp5`, which calls itself SYNTH_LATTICE) a second one.
-#[derive(Default)]
-struct Passes {
-    /// Its number, once it runs.
-    synthesis: Option<u32>,
-}
-
-impl Passes {
-    fn take(&mut self, line: &str) -> Option<f64> {
-        let (numbers, what) = line.split_once(". Executing ")?;
-        let mut numbers = numbers.split('.').map(|number| number.parse::<u32>().ok());
-        let first = numbers.next()??;
-        if what.starts_with("SYNTH_") {
-            self.synthesis = Some(first);
-        }
-        let step = numbers.next().flatten().unwrap_or(0);
-        // Its last pass has number 50 or so.
-        (self.synthesis? == first).then_some((f64::from(step) / 52.0).min(0.99))
-    }
-}
-
-/// How far nextpnr is.
-#[derive(Default)]
-struct Stage {
-    done: f64,
-    /// Arcs to route, once known.
-    arcs: f64,
-}
-
-impl Stage {
-    /// What it does now, if a line tells something new. A third of the time is placing, the rest routing.
-    fn take(&mut self, line: &str) -> Option<String> {
-        let text = line.trim_start_matches("Info:").trim();
-        let starts: &[(&str, f64)] = &[
-            ("Packing", 0.01),
-            ("Creating initial analytic placement", 0.05),
-            ("Running simulated annealing placer", 0.15),
-            ("Routing globals", 0.35),
-            ("Setting up routing queue", 0.38),
-            ("Routing complete", 0.98),
-        ];
-        if let Some((name, done)) = starts.iter().find(|(start, _)| text.starts_with(start)) {
-            self.done = *done;
-            return Some((*name).to_owned());
-        }
-        if let Some(rest) = text.strip_prefix("Routing ") {
-            self.arcs = rest.split_whitespace().next()?.parse().ok()?;
-            return Some(format!("routing {} arcs", self.arcs));
-        }
-        // `    1000 |      46        953 |   46   953 |     41234|  ...`: the fourth column are arcs that are left.
-        let mut columns = text.split('|');
-        let _routed: f64 = columns.next()?.trim().parse().ok()?;
-        let left: f64 = columns.nth(2)?.trim().parse().ok()?;
-        if self.arcs > 0.0 {
-            self.done = 0.38 + 0.6 * (1.0 - left / self.arcs).clamp(0.0, 1.0);
-        }
-        Some(format!("{left} arcs left"))
-    }
 }
 
 fn read_json(path: &Path) -> Result<Value, FpgaError> {
@@ -417,6 +356,19 @@ fn read_json(path: &Path) -> Result<Value, FpgaError> {
         what: "a tool's JSON",
         problem: format!("{}: {error}", path.display()),
     })
+}
+
+/// Multipliers whose registers are the block's, with all copies of the modules that they stand in.
+fn registered_multipliers(netlist: &Value, modules: &[ModuleUse]) -> u64 {
+    let of = |module: &ModuleUse| {
+        let cells = netlist["modules"][&module.name]["cells"].as_object();
+        cells
+            .into_iter()
+            .flat_map(|all| all.values())
+            .filter(|cell| netlist::is_registered(cell))
+            .count()
+    };
+    modules.iter().map(|module| module.copies * of(module) as u64).sum()
 }
 
 /// What each module takes, the top first, then by what all its copies take.
@@ -448,7 +400,7 @@ pub fn module_use(netlist: &Value) -> Vec<ModuleUse> {
         found: &mut BTreeMap<&'a str, (u64, Resources)>,
     ) -> Resources {
         let Some((name, own)) = cells.get_key_value(name) else { return Resources::default() };
-        let mut total = Resources::of_ecp5_cells(own);
+        let mut total = Resources::of_cells(own);
         for (child, count) in own {
             let each = visit(child, cells, copies * count, found);
             total.add(&each, *count);
@@ -464,7 +416,7 @@ pub fn module_use(netlist: &Value) -> Vec<ModuleUse> {
         .map(|(name, (copies, total))| ModuleUse {
             name: name.to_owned(),
             copies,
-            own: Resources::of_ecp5_cells(&cells[name]),
+            own: Resources::of_cells(&cells[name]),
             total,
         })
         .collect();

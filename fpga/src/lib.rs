@@ -7,9 +7,10 @@
 //! ```
 //!
 //! - [`boards`]: the boards that are known, one table; their tops and pins stand in `tops/` and
-//!   `constraints/`. [`pll`]: the clock of a board with a PLL of the ECP5.
+//!   `constraints/`. [`pll`]: dividers that make a board's clock.
 //! - [`tools`]: finds the tools, and says what installs one that is missing. [`process`] runs them.
 //! - [`flow`]: the steps, each cached by the content of what it depends on ([`cache`]).
+//! - [`xc7`]: the assembler of the 7-series, from nextpnr's features to frames.
 //! - [`netlist`]: what yosys leaves undone: registers move into the multipliers of the ECP5.
 //! - [`resources`]: what a netlist needs and a part has; [`report`]: clocks, paths, modules.
 //! - [`estimate`]: what a card takes, without synthesis, from builds that were made.
@@ -27,6 +28,7 @@ pub mod report;
 pub mod resources;
 pub mod tools;
 pub mod vivado;
+pub mod xc7;
 
 pub use boards::Board;
 pub use error::FpgaError;

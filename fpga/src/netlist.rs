@@ -16,6 +16,8 @@ use serde_json::{Map, Value, json};
 use crate::error::FpgaError;
 
 const MULTIPLIER: &str = "MULT18X18D";
+/// That of the 7-series, in which yosys has put what registers it could.
+const DSP48E1: &str = "DSP48E1";
 const FLIP_FLOP: &str = "TRELLIS_FF";
 const INPUT_BITS: u32 = 18;
 const OUTPUT_BITS: u32 = 36;
@@ -319,6 +321,20 @@ fn remove_unread(module: &mut Value) -> u64 {
     let count = unread.len() as u64;
     all.retain(|name, _| !unread.contains(name));
     count
+}
+
+/// Whether operands and product of a multiplier go through registers of its block.
+pub fn is_registered(cell: &Value) -> bool {
+    let parameter = |name: &str| cell.get("parameters")?.get(name)?.as_str();
+    // yosys writes numbers in binary.
+    let on = |name: &str| parameter(name).is_some_and(|value| value.contains('1'));
+    match cell.get("type").and_then(Value::as_str) {
+        Some(MULTIPLIER) => ["REG_INPUTA_CLK", "REG_INPUTB_CLK", "REG_OUTPUT_CLK"]
+            .into_iter()
+            .all(|name| parameter(name).is_some_and(|clock| clock != "NONE")),
+        Some(DSP48E1) => on("AREG") && on("BREG") && (on("MREG") || on("PREG")),
+        _ => false,
+    }
 }
 
 #[cfg(test)]

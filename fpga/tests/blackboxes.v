@@ -51,3 +51,14 @@ module pcie_7x #(
     output cfg_interrupt_msixenable, cfg_interrupt_msixfm
 );
 endmodule
+module IBUFDS (output O, input I, IB);
+endmodule
+module BUFG (output O, input I);
+endmodule
+module PLLE2_ADV #(
+    parameter CLKIN1_PERIOD = 0.0, DIVCLK_DIVIDE = 1, CLKFBOUT_MULT = 5, CLKOUT0_DIVIDE = 1, COMPENSATION = ""
+) (
+    input CLKIN1, CLKIN2, CLKINSEL, CLKFBIN, RST, PWRDWN, DCLK, DEN, DWE, input [6:0] DADDR, input [15:0] DI,
+    output CLKFBOUT, CLKOUT0, LOCKED
+);
+endmodule

@@ -4,9 +4,9 @@ use super::*;
 use crate::boards::smallest_card;
 use serde_json::json;
 
-fn request(config: &CoreConfig) -> Request<'_> {
+fn request<'a>(board: &str, config: &'a CoreConfig) -> Request<'a> {
     Request {
-        board: Board::find("ecpix5").unwrap(),
+        board: Board::find(board).unwrap(),
         config,
         mhz: 50.0,
         seed: 1,
@@ -16,24 +16,49 @@ fn request(config: &CoreConfig) -> Request<'_> {
     }
 }
 
-#[test]
-fn a_missing_tool_is_named_before_anything_runs() {
+/// What is said of a missing tool when these are there.
+fn missing(board: &str, there: &[&str]) -> String {
     let folder = tempfile::tempdir().unwrap();
+    let bin = folder.path().join("bin");
+    std::fs::create_dir(&bin).unwrap();
+    for name in there {
+        std::fs::write(bin.join(name), "").unwrap();
+    }
     let config = smallest_card();
     let mut builder = Builder {
-        search: Search { folders: Vec::new() },
+        search: Search { folders: vec![bin] },
         cache: Cache { folder: folder.path().join("cache") },
         progress: &mut |progress| panic!("{progress:?}"),
     };
-    let error = builder.build(&request(&config)).err().unwrap().to_string();
-    assert!(error.contains("./x setup --fpga"), "{error}");
+    let error = builder.build(&request(board, &config)).err().unwrap().to_string();
     assert!(!folder.path().join("cache").exists());
+    error
+}
+
+#[test]
+fn a_missing_tool_is_named_before_anything_runs() {
+    let yosys = "yosys is missing; run ./x setup --fpga";
+    assert_eq!(missing("ecpix5", &[]), yosys);
+    assert_eq!(missing("ecpix5", &["yosys"]), "nextpnr-ecp5 is missing; run ./x setup --fpga");
+    assert_eq!(missing("acorn-serial", &[]), yosys);
+    let mut there = vec!["yosys"];
+    for tool in ["nextpnr-himbaechel-xilinx", "xc7frames2bit", "prjxray-database"] {
+        let message = missing("acorn-serial", &there);
+        assert_eq!(message, format!("{tool} is missing; run ./x setup --fpga-xc7"));
+        there.push(tool);
+    }
 }
 
 /// Tools that are shell scripts, and a netlist with so many cells.
-fn with_tools(luts: usize) -> Result<Build, FpgaError> {
+fn with_tools(board: &str, luts: usize) -> Result<Build, FpgaError> {
     use std::os::unix::fs::PermissionsExt as _;
     let folder = tempfile::tempdir().unwrap();
+    let share = folder.path().join("share");
+    std::fs::create_dir_all(share.join("prjxray")).unwrap();
+    let database = crate::xc7::tests::small_database().keep();
+    std::fs::rename(database, share.join("prjxray/database")).unwrap();
+    let bin = folder.path().join("bin");
+    std::fs::create_dir(&bin).unwrap();
     let cells: serde_json::Map<String, Value> = (0..luts)
         .map(|n| (format!("lut{n}"), json!({ "type": "LUT4", "connections": {} })))
         .collect();
@@ -48,9 +73,17 @@ fn with_tools(luts: usize) -> Result<Build, FpgaError> {
             format!("echo 'Info: Packing'; echo '{timing}' > timing.json; echo > board.config"),
         ),
         ("ecppack", "echo bits > board.bit".to_owned()),
+        (
+            "nextpnr-himbaechel-xilinx",
+            format!("echo '{timing}' > timing.json; echo CLB_X0Y0.AFF.ZINI > board.fasm"),
+        ),
+        (
+            "xc7frames2bit",
+            "grep -q '^0x0000041F .*0x00000040' board.frames && echo bits > board.bit".to_owned(),
+        ),
     ];
     for (name, script) in scripts {
-        let path = folder.path().join(name);
+        let path = bin.join(name);
         let version = "case \"$1\" in --version) echo tool 1; exit;; esac";
         std::fs::write(&path, format!("#!/bin/sh\n{version}\n{script}\n")).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
@@ -58,18 +91,14 @@ fn with_tools(luts: usize) -> Result<Build, FpgaError> {
     let config = smallest_card();
     let mut said = Vec::new();
     let mut builder = Builder {
-        search: Search { folders: vec![folder.path().to_owned()] },
+        search: Search { folders: vec![bin] },
         cache: Cache { folder: folder.path().join("cache") },
         progress: &mut |progress| said.push(progress),
     };
-    let build = builder.build(&request(&config));
+    let build = builder.build(&request(board, &config));
     if let Ok(build) = &build {
         let bits = std::fs::read_to_string(build.bitstream.as_ref().unwrap()).unwrap();
         assert_eq!(bits, "bits\n");
-        // Again: everything is there.
-        std::fs::write(folder.path().join("ecppack"), "#!/bin/sh\nexit 1\n").unwrap();
-        let version = std::fs::read_to_string(folder.path().join("yosys")).unwrap();
-        assert!(version.contains("tool 1"));
     }
     assert!(said.iter().any(|progress| progress.step == "synthesis" && progress.done < 1.0));
     build
@@ -77,16 +106,21 @@ fn with_tools(luts: usize) -> Result<Build, FpgaError> {
 
 #[test]
 fn steps_follow_each_other_to_a_bitstream_and_a_report() {
-    let build = with_tools(100).unwrap();
-    assert_eq!(build.report.used.luts, 100);
-    assert_eq!(build.report.timing.unwrap().clocks, [("clk".to_owned(), 61.5, 50.0)]);
+    for board in ["ecpix5", "acorn-serial"] {
+        let build = with_tools(board, 100).unwrap();
+        assert_eq!(build.report.used.luts, 100);
+        assert_eq!(build.report.timing.unwrap().clocks, [("clk".to_owned(), 61.5, 50.0)]);
+    }
 }
 
 #[test]
 fn what_does_not_fit_is_refused_before_place_and_route() {
-    let error = with_tools(90_000).err().unwrap().to_string();
+    let error = with_tools("ecpix5", 90_000).err().unwrap().to_string();
     assert!(error.contains("90000 look-up tables of 83640"), "{error}");
     assert!(error.contains("LFE5UM5G-85F"), "{error}");
+    let error = with_tools("acorn-serial", 134_601).err().unwrap().to_string();
+    assert!(error.contains("134601 look-up tables of 134600"), "{error}");
+    assert!(error.contains("XC7A200T"), "{error}");
 }
 
 #[test]
@@ -104,6 +138,15 @@ fn modules_are_counted_with_what_is_in_them() {
     assert_eq!(modules[0].own.luts, 1);
     let total = Resources { luts: 5, flip_flops: 2, multipliers: 2, block_rams: 0 };
     assert_eq!(modules[0].total, total);
+    // A block with registers counts with all copies of its module.
+    let registers: Value = ["REG_INPUTA_CLK", "REG_INPUTB_CLK", "REG_OUTPUT_CLK"]
+        .into_iter()
+        .map(|name| (name.to_owned(), json!("CLK0")))
+        .collect();
+    assert_eq!(registered_multipliers(&netlist, &modules), 0);
+    let mut netlist = netlist;
+    netlist["modules"]["card"]["cells"]["m"]["parameters"] = registers;
+    assert_eq!(registered_multipliers(&netlist, &modules), 2);
 }
 
 #[test]

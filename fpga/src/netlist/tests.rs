@@ -127,3 +127,19 @@ fn a_register_that_others_read_stays_and_a_product_that_others_read_is_not_regis
     assert!(netlist["modules"]["product"]["cells"].get("a0").is_some());
     assert_eq!(cell(&mut netlist, "multiplier")["connections"]["A0"], json!([100]));
 }
+
+#[test]
+fn blocks_with_their_own_registers_are_known() {
+    let block = |kind: &str, parameters: Value| {
+        is_registered(&json!({ "type": kind, "parameters": parameters }))
+    };
+    let (on, off) = ("00000000000000000000000000000001", "00000000000000000000000000000000");
+    assert!(block("DSP48E1", json!({ "AREG": on, "BREG": on, "MREG": off, "PREG": on })));
+    assert!(!block("DSP48E1", json!({ "AREG": on, "BREG": off, "MREG": on, "PREG": on })));
+    assert!(!block("DSP48E1", json!({ "AREG": on, "BREG": on, "MREG": off, "PREG": off })));
+    assert!(!block("DSP48E1", json!({})));
+    let (_, cell) = pack(product());
+    assert!(is_registered(&cell), "{cell}");
+    assert!(!block("MULT18X18D", json!({ "REG_INPUTA_CLK": "NONE" })));
+    assert!(!block("LUT4", json!({})));
+}

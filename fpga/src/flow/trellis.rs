@@ -1,0 +1,73 @@
+//! The ECP5: nextpnr-ecp5 and Project Trellis.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use super::{Builder, Family, NETLIST, Request, Router, TIMING};
+use crate::cache::Key;
+use crate::error::FpgaError;
+use crate::pll::EHXPLLL;
+use crate::process::run;
+use crate::tools::{ECPPACK, NEXTPNR_ECP5};
+
+/// Functions of more than four inputs are not made of tables and the multiplexers behind them: that would be faster,
+/// but took 1.3 times the tables of a whole card.
+pub(super) const FAMILY: Family = Family {
+    synthesis: "synth_ecp5 -noflatten -nowidelut",
+    tools: [NEXTPNR_ECP5, ECPPACK],
+    pll: EHXPLLL,
+    check: |_, _| Ok(()),
+    router,
+    pack,
+};
+
+/// What place and route leaves for the bitstream.
+const CONFIG: &str = "board.config";
+const PINS: &str = "board.lpf";
+
+fn router(request: &Request<'_>) -> Router {
+    let part = request.board.part;
+    let speed = request.speed.unwrap_or(part.speed);
+    // Parts of the 5G series have one speed grade; what they would be at another one is that of their sisters.
+    let device = if speed == part.speed { part.tool_name } else { "--85k" };
+    let mut arguments = vec![device.to_owned()];
+    for (name, value) in [
+        ("--package", part.package.to_owned()),
+        ("--json", NETLIST.to_owned()),
+        ("--lpf", PINS.to_owned()),
+        ("--textcfg", CONFIG.to_owned()),
+        ("--report", TIMING.to_owned()),
+        ("--speed", speed.to_string()),
+        ("--freq", request.mhz.to_string()),
+        ("--seed", request.seed.to_string()),
+    ] {
+        arguments.extend([name.to_owned(), value]);
+    }
+    arguments.extend(["--lpf-allow-unconstrained", "--timing-allow-fail"].map(str::to_owned));
+    Router { tool: NEXTPNR_ECP5, arguments, constraints: PINS }
+}
+
+fn pack(
+    builder: &mut Builder<'_>,
+    _: &Request<'_>,
+    versions: &BTreeMap<String, String>,
+    routed: &Path,
+) -> Result<PathBuf, FpgaError> {
+    let config = routed.join(CONFIG);
+    let text = std::fs::read(&config).map_err(FpgaError::file("read", &config))?;
+    let key = Key::default().with("pack 1").with(&versions[ECPPACK.name]).with(&text);
+    let ecppack = builder.search.find(ECPPACK)?;
+    builder.tell("bitstream", 0.0, "");
+    let (folder, _) = builder.cache.step("bitstream", key, |folder| {
+        let path = folder.join(CONFIG);
+        std::fs::write(&path, &text).map_err(FpgaError::file("write", &path))?;
+        let mut command = Command::new(&ecppack);
+        command.current_dir(folder).args(["--compress", CONFIG, "board.bit"]);
+        let limit = Duration::from_secs(600);
+        run(ECPPACK.name, &mut command, &folder.join("ecppack.log"), limit, &mut |_| {})
+    })?;
+    builder.tell("bitstream", 1.0, "done");
+    Ok(folder.join("board.bit"))
+}

@@ -1,0 +1,88 @@
+//! The 7-series: nextpnr-himbaechel-xilinx and Project X-Ray.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use super::{Builder, Family, NETLIST, Request, Router, TIMING};
+use crate::boards::Board;
+use crate::cache::Key;
+use crate::error::FpgaError;
+use crate::pll::PLLE2;
+use crate::process::run;
+use crate::tools::{NEXTPNR_XILINX, Search, XC7FRAMES2BIT, XRAY_DATABASE};
+use crate::xc7::{self, Database};
+
+/// Wide functions are made of tables and multiplexers here: one that has 7 or 8 inputs takes its tables alone.
+pub(super) const FAMILY: Family = Family {
+    synthesis: "synth_xilinx -family xc7",
+    tools: [NEXTPNR_XILINX, XC7FRAMES2BIT],
+    pll: PLLE2,
+    check,
+    router,
+    pack,
+};
+
+/// What place and route leaves for the bitstream.
+const FASM: &str = "board.fasm";
+const PINS: &str = "board.xdc";
+const FRAMES: &str = "board.frames";
+
+fn check(search: &Search, board: &Board) -> Result<(), FpgaError> {
+    Database::find(&search.data(XRAY_DATABASE)?, board.part.tool_name).map(drop)
+}
+
+fn router(request: &Request<'_>) -> Router {
+    let mut arguments = Vec::new();
+    for (name, value) in [
+        ("--device", request.board.part.tool_name.to_owned()),
+        ("--json", NETLIST.to_owned()),
+        ("-o", format!("xdc={PINS}")),
+        ("-o", format!("fasm={FASM}")),
+        ("--report", TIMING.to_owned()),
+        ("--freq", request.mhz.to_string()),
+        ("--seed", request.seed.to_string()),
+    ] {
+        arguments.extend([name.to_owned(), value]);
+    }
+    arguments.push("--timing-allow-fail".to_owned());
+    Router { tool: NEXTPNR_XILINX, arguments, constraints: PINS }
+}
+
+fn pack(
+    builder: &mut Builder<'_>,
+    request: &Request<'_>,
+    versions: &BTreeMap<String, String>,
+    routed: &Path,
+) -> Result<PathBuf, FpgaError> {
+    builder.tell("bitstream", 0.0, "assembling");
+    let part = request.board.part.tool_name;
+    let fasm = routed.join(FASM);
+    let fasm = std::fs::read_to_string(&fasm).map_err(FpgaError::file("read", &fasm))?;
+    let mut database = Database::find(&builder.search.data(XRAY_DATABASE)?, part)?;
+    let frames = xc7::assemble(&fasm, &mut database)?.text();
+    let key = Key::default()
+        .with("frames 1")
+        .with(&versions[XC7FRAMES2BIT.name])
+        .with(part)
+        .with(&frames);
+    let program = builder.search.find(XC7FRAMES2BIT)?;
+    builder.tell("bitstream", 0.5, "");
+    let (folder, _) = builder.cache.step("bitstream", key, |folder| {
+        let path = folder.join(FRAMES);
+        std::fs::write(&path, &frames).map_err(FpgaError::file("write", &path))?;
+        let mut command = Command::new(&program);
+        command.current_dir(folder).args([
+            format!("--part_file={}", database.part_file().display()),
+            format!("--part_name={part}"),
+            format!("--frm_file={FRAMES}"),
+            "--output_file=board.bit".to_owned(),
+        ]);
+        let limit = Duration::from_secs(600);
+        let log = folder.join("xc7frames2bit.log");
+        run(XC7FRAMES2BIT.name, &mut command, &log, limit, &mut |_| {})
+    })?;
+    builder.tell("bitstream", 1.0, "done");
+    Ok(folder.join("board.bit"))
+}
