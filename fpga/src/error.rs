@@ -81,6 +81,12 @@ pub enum FpgaError {
         /// Where the project is.
         folder: PathBuf,
     },
+    /// Nothing can be measured for the board here.
+    #[error("board `{board}` is built with Vivado, so nothing can be measured for it here")]
+    NotHere {
+        /// The board.
+        board: &'static str,
+    },
     /// The core cannot be generated.
     #[error(transparent)]
     Core(#[from] rmt_core::Error),

@@ -1,5 +1,5 @@
 //! The steps from a configuration to a bitstream. What is the same for all parts stands here, what differs in
-//! `trellis` (ECP5) and `xray` (7-series); how far a tool is, in `progress`.
+//! `trellis` (ECP5) and `xray` (7-series); how far a tool is, in `progress`; a part of the card alone, in [`unit`].
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use rmt_core::CoreConfig;
 use rtl_builder::prelude::Design;
 use serde_json::Value;
 
-use crate::boards::{Board, Flow, Link, TOP};
+use crate::boards::{Board, Flow, Link, Part, TOP};
 use crate::cache::{Cache, Key};
 use crate::error::FpgaError;
 use crate::netlist;
@@ -23,6 +23,7 @@ use crate::vivado;
 
 mod progress;
 mod trellis;
+pub mod unit;
 mod xray;
 
 use progress::{Passes, Stage};
@@ -87,17 +88,30 @@ struct Family {
     /// Whether what the tools need beside themselves is there.
     check: fn(&Search, &Board) -> Result<(), FpgaError>,
     /// How nextpnr is run.
-    router: fn(&Request<'_>) -> Router,
+    router: fn(&Goal) -> Router,
     /// From the folder of what nextpnr made to the bitstream.
     pack: Pack,
 }
 
-type Pack = fn(
-    &mut Builder<'_>,
-    &Request<'_>,
-    &BTreeMap<String, String>,
-    &Path,
-) -> Result<PathBuf, FpgaError>;
+/// The family of a flow whose tools run here.
+fn family(flow: Flow) -> Option<&'static Family> {
+    match flow {
+        Flow::Trellis => Some(&trellis::FAMILY),
+        Flow::Xray => Some(&xray::FAMILY),
+        Flow::Vivado => None,
+    }
+}
+
+type Pack =
+    fn(&mut Builder<'_>, &Board, &BTreeMap<String, String>, &Path) -> Result<PathBuf, FpgaError>;
+
+/// What place and route aims at.
+struct Goal {
+    part: Part,
+    speed: u32,
+    mhz: f64,
+    seed: u32,
+}
 
 /// How nextpnr is run.
 struct Router {
@@ -175,27 +189,20 @@ impl Builder<'_> {
     /// A missing tool is an error before anything runs; a configuration that does not fit, before place and route.
     pub fn build(&mut self, request: &Request<'_>) -> Result<Build, FpgaError> {
         let board = request.board;
-        let family = match board.flow {
-            Flow::Trellis => &trellis::FAMILY,
-            Flow::Xray => &xray::FAMILY,
-            Flow::Vivado => {
-                let folder = vivado::write_project(request, &self.cache)?;
-                return Err(FpgaError::NeedsVivado { board: board.name, folder });
-            }
+        let Some(family) = family(board.flow) else {
+            let folder = vivado::write_project(request, &self.cache)?;
+            return Err(FpgaError::NeedsVivado { board: board.name, folder });
         };
-        let mut tools = vec![YOSYS];
-        if !request.only_synthesis {
-            tools.extend(family.tools);
-        }
-        let mut versions = BTreeMap::new();
-        for tool in tools {
-            versions.insert(tool.name.to_owned(), self.search.version(tool)?);
-        }
+        let after: &[Tool] = if request.only_synthesis { &[] } else { &family.tools };
+        let versions = self.versions(after)?;
         if !request.only_synthesis {
             (family.check)(&self.search, board)?;
         }
+        let files = sources(request)?;
+        let script = script(family.synthesis, &files, &parameters(request, family)?);
         let begun = Instant::now();
-        let (netlist, modules, packed) = self.synthesise(request, family, &versions)?;
+        let (netlist, modules, packed) =
+            self.synthesise(&files, &script, &versions, request.limit)?;
         let used = modules.first().map(|module| module.total).unwrap_or_default();
         let synthesis_seconds = begun.elapsed().as_secs_f64();
         used.fits(&board.part.resources).map_err(|shortage| FpgaError::TooLarge {
@@ -223,26 +230,34 @@ impl Builder<'_> {
             return Ok(Build { report, bitstream: None, netlist });
         }
         let begun = Instant::now();
-        let (folder, timing) = self.route(request, family, &report.tools, &netlist)?;
+        let goal =
+            Goal { part: board.part, speed: report.speed, mhz: request.mhz, seed: request.seed };
+        let router = (family.router)(&goal);
+        let pins = board.constraints.1;
+        let (folder, timing) = self.route(&router, pins, &report.tools, &netlist, request.limit)?;
         report.timing = Some(timing);
         report.route_seconds = Some(begun.elapsed().as_secs_f64());
-        let bitstream = (family.pack)(self, request, &report.tools, &folder)?;
+        let bitstream = (family.pack)(self, board, &report.tools, &folder)?;
         Ok(Build { report, bitstream: Some(bitstream), netlist })
+    }
+
+    /// Versions of yosys and the tools after it.
+    fn versions(&self, after: &[Tool]) -> Result<BTreeMap<String, String>, FpgaError> {
+        let tools = [YOSYS].into_iter().chain(after.iter().copied());
+        tools.map(|tool| Ok((tool.name.to_owned(), self.search.version(tool)?))).collect()
     }
 
     /// yosys, then registers into multipliers: the netlist, what each module takes, and how many multipliers have
     /// all their registers.
     fn synthesise(
         &mut self,
-        request: &Request<'_>,
-        family: &Family,
+        files: &[File],
+        script: &str,
         versions: &BTreeMap<String, String>,
+        limit: Duration,
     ) -> Result<(PathBuf, Vec<ModuleUse>, u64), FpgaError> {
-        let files = sources(request)?;
-        let parameters = parameters(request, family)?;
-        let script = script(family.synthesis, &files, &parameters);
-        let mut key = Key::default().with("synthesis 2").with(&versions[YOSYS.name]).with(&script);
-        for (name, text) in &files {
+        let mut key = Key::default().with("synthesis 2").with(&versions[YOSYS.name]).with(script);
+        for (name, text) in files {
             key = key.with(name).with(text);
         }
         let yosys = self.search.find(YOSYS)?;
@@ -250,18 +265,18 @@ impl Builder<'_> {
         self.tell("synthesis", 0.0, format!("{count} modules"));
         let cache = self.cache.clone();
         let (folder, hit) = cache.step("synthesis", key, |folder| {
-            for (name, text) in &files {
+            for (name, text) in files {
                 let path = folder.join(name);
                 std::fs::write(&path, text).map_err(FpgaError::file("write", &path))?;
             }
             let path = folder.join("synthesis.ys");
-            std::fs::write(&path, &script).map_err(FpgaError::file("write", &path))?;
+            std::fs::write(&path, script).map_err(FpgaError::file("write", &path))?;
             // The program runs in a sandbox that sees only what is below its folder.
             let mut command = Command::new(&yosys);
             command.current_dir(folder).arg("synthesis.ys");
             let log = folder.join("yosys.log");
             let mut passes = Passes::default();
-            run(YOSYS.name, &mut command, &log, request.limit, &mut |line| {
+            run(YOSYS.name, &mut command, &log, limit, &mut |line| {
                 if let Some(done) = passes.take(line) {
                     self.tell("synthesis", done, line.split("Executing").last().unwrap_or(line));
                 }
@@ -290,33 +305,33 @@ impl Builder<'_> {
     /// Place and route: the folder of its results, and clocks and paths.
     fn route(
         &mut self,
-        request: &Request<'_>,
-        family: &Family,
+        router: &Router,
+        pins: &str,
         versions: &BTreeMap<String, String>,
         netlist: &Path,
+        limit: Duration,
     ) -> Result<(PathBuf, Timing), FpgaError> {
-        let Router { tool, arguments, constraints } = (family.router)(request);
+        let Router { tool, arguments, constraints } = router;
         let text = std::fs::read(netlist).map_err(FpgaError::file("read", netlist))?;
-        let pins = request.board.constraints.1;
         let key = Key::default()
             .with("route 1")
             .with(&versions[tool.name])
             .with(&text)
             .with(pins)
             .with(arguments.join(" "));
-        let nextpnr = self.search.find(tool)?;
+        let nextpnr = self.search.find(*tool)?;
         self.tell("place and route", 0.0, "");
         let cache = self.cache.clone();
         let (folder, hit) = cache.step("route", key, |folder| {
-            for (name, content) in [(NETLIST, &text[..]), (constraints, pins.as_bytes())] {
+            for (name, content) in [(NETLIST, &text[..]), (*constraints, pins.as_bytes())] {
                 let path = folder.join(name);
                 std::fs::write(&path, content).map_err(FpgaError::file("write", &path))?;
             }
             let mut command = Command::new(&nextpnr);
-            command.current_dir(folder).args(&arguments);
+            command.current_dir(folder).args(arguments);
             let mut stage = Stage::default();
             let log = folder.join("nextpnr.log");
-            run(tool.name, &mut command, &log, request.limit, &mut |line| {
+            run(tool.name, &mut command, &log, limit, &mut |line| {
                 if let Some(doing) = stage.take(line) {
                     self.tell("place and route", stage.done, doing);
                 }

@@ -63,7 +63,7 @@ impl Resources {
         let luts = |luts| Self { luts, ..Self::default() };
         let block_rams = |block_rams| Self { block_rams, ..Self::default() };
         match name {
-            "LUT1" | "LUT2" | "LUT3" | "LUT4" | "LUT5" | "LUT6" => luts(1),
+            "INV" | "LUT1" | "LUT2" | "LUT3" | "LUT4" | "LUT5" | "LUT6" => luts(1),
             // ECP5: a carry cell takes two tables; distributed memory of 16 x 4 bits takes two slices of two.
             "CCU2C" => luts(2),
             "TRELLIS_DPR16X4" => luts(4),

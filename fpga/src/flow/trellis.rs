@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use super::{Builder, Family, NETLIST, Request, Router, TIMING};
+use super::{Builder, Family, Goal, NETLIST, Router, TIMING};
+use crate::boards::Board;
 use crate::cache::Key;
 use crate::error::FpgaError;
 use crate::pll::EHXPLLL;
@@ -27,9 +28,8 @@ pub(super) const FAMILY: Family = Family {
 const CONFIG: &str = "board.config";
 const PINS: &str = "board.lpf";
 
-fn router(request: &Request<'_>) -> Router {
-    let part = request.board.part;
-    let speed = request.speed.unwrap_or(part.speed);
+fn router(goal: &Goal) -> Router {
+    let Goal { part, speed, mhz, seed } = *goal;
     // Parts of the 5G series have one speed grade; what they would be at another one is that of their sisters.
     let device = if speed == part.speed { part.tool_name } else { "--85k" };
     let mut arguments = vec![device.to_owned()];
@@ -40,8 +40,8 @@ fn router(request: &Request<'_>) -> Router {
         ("--textcfg", CONFIG.to_owned()),
         ("--report", TIMING.to_owned()),
         ("--speed", speed.to_string()),
-        ("--freq", request.mhz.to_string()),
-        ("--seed", request.seed.to_string()),
+        ("--freq", mhz.to_string()),
+        ("--seed", seed.to_string()),
     ] {
         arguments.extend([name.to_owned(), value]);
     }
@@ -51,7 +51,7 @@ fn router(request: &Request<'_>) -> Router {
 
 fn pack(
     builder: &mut Builder<'_>,
-    _: &Request<'_>,
+    _: &Board,
     versions: &BTreeMap<String, String>,
     routed: &Path,
 ) -> Result<PathBuf, FpgaError> {

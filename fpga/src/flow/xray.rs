@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use super::{Builder, Family, NETLIST, Request, Router, TIMING};
+use super::{Builder, Family, Goal, NETLIST, Router, TIMING};
 use crate::boards::Board;
 use crate::cache::Key;
 use crate::error::FpgaError;
@@ -33,16 +33,16 @@ fn check(search: &Search, board: &Board) -> Result<(), FpgaError> {
     Database::find(&search.data(XRAY_DATABASE)?, board.part.tool_name).map(drop)
 }
 
-fn router(request: &Request<'_>) -> Router {
+fn router(goal: &Goal) -> Router {
     let mut arguments = Vec::new();
     for (name, value) in [
-        ("--device", request.board.part.tool_name.to_owned()),
+        ("--device", goal.part.tool_name.to_owned()),
         ("--json", NETLIST.to_owned()),
         ("-o", format!("xdc={PINS}")),
         ("-o", format!("fasm={FASM}")),
         ("--report", TIMING.to_owned()),
-        ("--freq", request.mhz.to_string()),
-        ("--seed", request.seed.to_string()),
+        ("--freq", goal.mhz.to_string()),
+        ("--seed", goal.seed.to_string()),
     ] {
         arguments.extend([name.to_owned(), value]);
     }
@@ -52,12 +52,12 @@ fn router(request: &Request<'_>) -> Router {
 
 fn pack(
     builder: &mut Builder<'_>,
-    request: &Request<'_>,
+    board: &Board,
     versions: &BTreeMap<String, String>,
     routed: &Path,
 ) -> Result<PathBuf, FpgaError> {
     builder.tell("bitstream", 0.0, "assembling");
-    let part = request.board.part.tool_name;
+    let part = board.part.tool_name;
     let fasm = routed.join(FASM);
     let fasm = std::fs::read_to_string(&fasm).map_err(FpgaError::file("read", &fasm))?;
     let mut database = Database::find(&builder.search.data(XRAY_DATABASE)?, part)?;
