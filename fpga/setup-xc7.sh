@@ -41,6 +41,6 @@ PYTHONHOME="$system/usr" PYTHONDONTWRITEBYTECODE=1 exec "$system/usr/bin/loader"
 SCRIPT
     chmod +x "$work/bin/$program"
 done
-"$work/bin/nextpnr-himbaechel-xilinx" --version >/dev/null
+"$work/bin/nextpnr-himbaechel-xilinx" --version >/dev/null 2>&1
 mv "$work" "$folder"
 trap - EXIT

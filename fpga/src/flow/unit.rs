@@ -158,7 +158,7 @@ mod tests {
         let text = harness(&design);
         // load, load_plane, plane; the row's number; weights of 8 bits, activations of 16; sums of 32.
         assert!(
-            text.contains("reg [102:0] row_in;") && text.contains("reg [128:0] held"),
+            text.contains("reg [101:0] row_in;") && text.contains("reg [128:0] held"),
             "{text}"
         );
         for port in design.ports() {

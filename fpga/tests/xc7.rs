@@ -1,0 +1,150 @@
+//! The open flow of the 7-series with a card of a few cells in place of the whole one: what is in the bitstream is what
+//! was assembled, and what was assembled is what place and route said.
+#![allow(missing_docs)]
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+
+use rmt_fpga::Board;
+use rmt_fpga::boards::TOP;
+use rmt_fpga::process::run;
+use rmt_fpga::report::Timing;
+use rmt_fpga::tools::{NEXTPNR_XILINX, Search, Tool, XC7FRAMES2BIT, XRAY_DATABASE, YOSYS};
+use rmt_fpga::xc7::{Database, assemble};
+
+const LIMIT: Duration = Duration::from_secs(1200);
+
+/// Reads bitstreams; comes with what writes them.
+const BITREAD: Tool = Tool { name: "bitread", programs: &["bitread"], ..XC7FRAMES2BIT };
+
+/// With the card's ports: a cell of each kind that the card has. Tables, carry chain, block RAM with a first content,
+/// distributed memory, shift register, multiplier with registers.
+const CARD: &str = "
+module rmt_serial_card (
+    input clk, rst, serial_in,
+    output serial_out, light_clock, light_link, light_traffic, light_fault
+);
+  reg [23:0] count = 0;
+  always @(posedge clk) if (rst) count <= 0; else count <= count + 1;
+  reg [35:0] block [0:1023];
+  initial block[5] = 36'h123456789;
+  reg [35:0] word;
+  always @(posedge clk) begin
+    if (serial_in) block[count[9:0]] <= {count, count[11:0]};
+    word <= block[count[19:10]];
+  end
+  reg [7:0] small [0:31];
+  always @(posedge clk) if (serial_in) small[count[4:0]] <= word[7:0];
+  reg [15:0] line;
+  always @(posedge clk) line <= {line, small[word[4:0]] == count[7:0]};
+  reg signed [15:0] a, b;
+  reg signed [31:0] product, sum;
+  always @(posedge clk) begin
+    a <= word[15:0]; b <= word[31:16]; product <= a * b; sum <= sum + product;
+  end
+  assign {serial_out, light_clock, light_link, light_traffic, light_fault} =
+      {sum[31], count[23], line[15], ^sum, word[35]};
+endmodule
+";
+
+/// The bits of a text of frames: frame, word, bit.
+fn bits_of_frames(text: &str) -> BTreeSet<(u32, u32, u32)> {
+    let hexadecimal = |text: &str| u32::from_str_radix(text.trim_start_matches("0x"), 16).unwrap();
+    let mut bits = BTreeSet::new();
+    for line in text.lines() {
+        let (address, words) = line.split_once(' ').unwrap();
+        for (index, word) in words.split(',').enumerate() {
+            let word = hexadecimal(word);
+            let ones = (0..32).filter(|bit| word >> bit & 1 == 1);
+            bits.extend(ones.map(|bit| (hexadecimal(address), index as u32, bit)));
+        }
+    }
+    bits
+}
+
+/// The same of what bitread says: `bit_00000026_003_00`.
+fn bits_of_bitread(text: &str) -> BTreeSet<(u32, u32, u32)> {
+    let lines = text.lines().filter_map(|line| line.strip_prefix("bit_"));
+    lines
+        .map(|line| {
+            let parts: Vec<&str> = line.trim().split('_').collect();
+            let decimal = |text: &str| text.parse().unwrap();
+            (u32::from_str_radix(parts[0], 16).unwrap(), decimal(parts[1]), decimal(parts[2]))
+        })
+        .collect()
+}
+
+fn call(search: &Search, tool: Tool, folder: &Path, arguments: &[&str]) {
+    let mut command = std::process::Command::new(search.find(tool).unwrap());
+    command.current_dir(folder).args(arguments);
+    let log = folder.join(format!("{}.log", tool.name));
+    if let Err(error) = run(tool.name, &mut command, &log, LIMIT, &mut |_| {}) {
+        panic!("{error}\n{}", std::fs::read_to_string(log).unwrap_or_default());
+    }
+}
+
+#[test]
+#[ignore = "place and route: `./x test --all` runs it"]
+fn a_bitstream_holds_what_place_and_route_said() {
+    let search = Search::from_environment();
+    for tool in [YOSYS, NEXTPNR_XILINX, XC7FRAMES2BIT, BITREAD] {
+        if let Err(error) = search.find(tool) {
+            eprintln!("skipped: {error}");
+            return;
+        }
+    }
+    let database = match search.data(XRAY_DATABASE) {
+        Ok(database) => database,
+        Err(error) => {
+            eprintln!("skipped: {error}");
+            return;
+        }
+    };
+    let board = Board::find("acorn-serial").unwrap();
+    let part = board.part.tool_name;
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
+    write("card.v", CARD);
+    write("top.v", board.top[0].1);
+    write("board.xdc", board.constraints.1);
+    let script = format!(
+        "read_verilog -sv card.v top.v; hierarchy -top {TOP} -chparam PLL_FEEDBACK 4 -chparam PLL_OUTPUT 40; \
+         synth_xilinx -family xc7 -top {TOP} -json netlist.json"
+    );
+    call(&search, YOSYS, folder.path(), &["-q", "-p", &script]);
+    let netlist = read("netlist.json");
+    for kind in ["DSP48E1", "RAMB36E1", "RAM32M", "SRL16E", "CARRY4", "PLLE2_ADV", "IBUFDS"] {
+        assert!(netlist.contains(&format!("\"type\": \"{kind}\"")), "no {kind}");
+    }
+    let route = [
+        &["--device", part, "--json", "netlist.json", "-o", "xdc=board.xdc"][..],
+        &["-o", "fasm=board.fasm", "--report", "timing.json", "--freq", "20"],
+    ];
+    call(&search, NEXTPNR_XILINX, folder.path(), &route.concat());
+    let timing = Timing::of_nextpnr(&serde_json::from_str(&read("timing.json")).unwrap()).unwrap();
+    // The clock behind the PLL is known as what the dividers make of the board's.
+    let (name, achieved, asked) = &timing.clocks[0];
+    assert!(name == "clk" && *achieved > 20.0 && (asked - 20.0).abs() < 0.1, "{timing:?}");
+    assert!(!timing.paths.is_empty());
+
+    let mut database = Database::find(&database, part).unwrap();
+    let frames = assemble(&read("board.fasm"), &mut database).unwrap();
+    let text = frames.text();
+    write("board.frames", &text);
+    let part_file = database.part_file().display().to_string();
+    let bitstream = [
+        format!("--part_file={part_file}"),
+        format!("--part_name={part}"),
+        "--frm_file=board.frames".to_owned(),
+        "--output_file=board.bit".to_owned(),
+    ];
+    call(&search, XC7FRAMES2BIT, folder.path(), &bitstream.each_ref().map(String::as_str));
+    let back = ["-part_file", &part_file, "-o", "board.bits", "-z", "-y", "board.bit"];
+    call(&search, BITREAD, folder.path(), &back);
+    let (assembled, held) = (bits_of_frames(&text), bits_of_bitread(&read("board.bits")));
+    assert!(assembled.len() > 2000, "{}", assembled.len());
+    assert_eq!(assembled.len() as u64, frames.ones());
+    assert!(assembled == held, "{} bits assembled, {} held", assembled.len(), held.len());
+}
