@@ -7,13 +7,13 @@ use anyhow::{Context as _, Result};
 use comfy_table::{CellAlignment, Table, presets};
 use rmt_core::CoreConfig;
 use rmt_fpga::boards::{BOARDS, Flow};
-use rmt_fpga::estimate::{Calibration, Estimate};
+use rmt_fpga::estimate::{ArrayPoint, Calibration, Estimate};
 use rmt_fpga::resources::Resources;
 use rmt_isa::card::CardShape;
 use rmt_isa::card::engine::EngineShape;
 use serde_json::json;
 
-use crate::demo::plot::LogLines;
+use crate::demo::plot::{LogLines, stacked};
 
 /// Rows and columns of the array, and stages, of the plot.
 const ARRAYS: [u32; 4] = [4, 8, 16, 32];
@@ -22,9 +22,10 @@ const STAGES: [u32; 3] = [1, 2, 4];
 /// Prints the estimate of a card, and plots that of cards around it.
 pub fn run(config: &CoreConfig, svg: Option<&Path>, as_json: bool) -> Result<()> {
     let calibration = Calibration::ecp5()?;
+    let arrays = ArrayPoint::known()?;
     let estimate = of(&calibration, config)?;
     if let Some(path) = svg {
-        fs::write(path, plot(&calibration, config)?)
+        fs::write(path, stacked(&[plot(&calibration, config)?, plot_clocks(&arrays)?]))
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
     let boards: Vec<_> = BOARDS
@@ -40,7 +41,10 @@ pub fn run(config: &CoreConfig, svg: Option<&Path>, as_json: bool) -> Result<()>
             })
             .collect();
         let points = &calibration.points;
-        println!("{}", json!({ "estimate": estimate, "boards": fits, "calibration": points }));
+        println!(
+            "{}",
+            json!({ "estimate": estimate, "boards": fits, "calibration": points, "arrays": arrays })
+        );
         return Ok(());
     }
     println!("{}", table(&estimate));
@@ -57,6 +61,12 @@ pub fn run(config: &CoreConfig, svg: Option<&Path>, as_json: bool) -> Result<()>
     for point in &calibration.points {
         let (built, error) = (point.built.luts, 100.0 * point.error());
         println!("  {}: {built} tables, by the other builds {error:+.1} %", point.name);
+    }
+    println!(
+        "clocks are not estimated; after routing the array alone, between registers, reached:"
+    );
+    for array in &arrays {
+        println!("  {}, {} x {}: {} MHz", array.part, array.size, array.size, array.mhz);
     }
     Ok(())
 }
@@ -111,6 +121,26 @@ fn plot(calibration: &Calibration, config: &CoreConfig) -> Result<String> {
     .to_svg()
 }
 
+/// What the clock of the array alone reached, against its size, a line for each part.
+fn plot_clocks(arrays: &[ArrayPoint]) -> Result<String> {
+    let mut series: Vec<(String, Vec<(f64, f64)>)> = Vec::new();
+    for array in arrays {
+        let point = (f64::from(array.size), array.mhz);
+        match series.iter_mut().find(|(part, _)| *part == array.part) {
+            Some((_, points)) => points.push(point),
+            None => series.push((array.part.clone(), vec![point])),
+        }
+    }
+    let marks = series.iter().flat_map(|(_, points)| points.clone()).collect();
+    LogLines {
+        title: "Clock of the array alone after routing, measured",
+        axes: ["rows and columns of the array", "MHz"],
+        series,
+        marks,
+    }
+    .to_svg()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -124,5 +154,10 @@ mod tests {
         assert!(small.total.luts > tiny.total.luts);
         let svg = plot(&calibration, &preset("tiny")).unwrap();
         assert!(svg.contains("stages: 4") && svg.contains("<circle"));
+        let arrays = ArrayPoint::known().unwrap();
+        let svg = plot_clocks(&arrays).unwrap();
+        for array in &arrays {
+            assert!(svg.contains(&array.part), "{}", array.part);
+        }
     }
 }

@@ -1,7 +1,8 @@
-//! What the clock of the multiplier array alone could be, by its size: places and routes it between registers.
+//! What the clock of the multiplier array alone could be: places and routes arrays between registers.
 //!
-//! `cargo run --release -p rmt-fpga --example array -- BOARD MHZ SIZE...`, such as `acorn-serial 200 4 8 16`. Prints a
-//! line of a table for each size, and the longest path on standard error; arrays that do not fit are told.
+//! `cargo run --release -p rmt-fpga --example array -- ulx3s=100:4,8,12 acorn-serial=200:4,8,16`: boards, each with the
+//! clock to ask for in MHz and the sizes. Prints what `fpga/src/estimate/arrays.json` holds; on standard error the
+//! longest paths, and arrays that could not be built.
 
 use std::error::Error;
 use std::time::Duration;
@@ -9,53 +10,64 @@ use std::time::Duration;
 use rmt_core::engine::array::MacArray;
 use rmt_fpga::Board;
 use rmt_fpga::cache::Cache;
+use rmt_fpga::estimate::ArrayPoint;
 use rmt_fpga::flow::Builder;
-use rmt_fpga::flow::unit::Request;
+use rmt_fpga::flow::unit::{Measured, Request};
 use rmt_fpga::tools::Search;
 use rtl_builder::prelude::elaborate;
 
 /// Columns that share a register, as in the larger cards.
 const HOP_COLUMNS: u32 = 8;
-const LIMIT: Duration = Duration::from_secs(3600);
+const LIMIT: Duration = Duration::from_secs(2 * 3600);
+const USAGE: &str = "usage: array BOARD=MHZ:SIZE,SIZE... ...";
+
+fn measure(board: &'static Board, mhz: f64, size: u32) -> Result<Measured, Box<dyn Error>> {
+    let design = elaborate(MacArray { size, hop_columns: HOP_COLUMNS.min(size) })?;
+    let mut builder = Builder {
+        search: Search::from_environment(),
+        cache: Cache::shared(),
+        progress: &mut |_| {},
+    };
+    Ok(builder.measure(&Request { board, design: &design, mhz, seed: 1, limit: LIMIT })?)
+}
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [board, mhz, sizes @ ..] = &arguments[..] else {
-        return Err("usage: array BOARD MHZ SIZE...".into());
-    };
-    let board = Board::find(board)?;
-    let mhz: f64 = mhz.parse()?;
-    println!("| N | MHz | look-up tables | flip-flops | multipliers, with their registers |");
-    println!("| --- | --- | --- | --- | --- |");
-    for size in sizes {
-        let size: u32 = size.parse()?;
-        let design = elaborate(MacArray { size, hop_columns: HOP_COLUMNS.min(size) })?;
-        let mut builder = Builder {
-            search: Search::from_environment(),
-            cache: Cache::shared(),
-            progress: &mut |progress| eprintln!("{} {:.0} %", progress.step, 100.0 * progress.done),
-        };
-        let request = Request { board, design: &design, mhz, seed: 1, limit: LIMIT };
-        match builder.measure(&request) {
-            Ok(found) => {
-                let used = found.used;
-                println!(
-                    "| {size} | {:.1} | {} | {} | {}, {} |",
-                    found.mhz(),
-                    used.luts,
-                    used.flip_flops,
-                    used.multipliers,
-                    found.packed_multipliers
-                );
-                for path in &found.timing.paths {
-                    eprintln!("{}: {:.2} ns", path.clocks, path.nanoseconds());
-                    for hop in &path.hops {
-                        eprintln!("  {:.2} {} {}", hop.nanoseconds, hop.kind, hop.signal);
-                    }
+    let mut points = Vec::new();
+    for argument in std::env::args().skip(1) {
+        let (board, rest) = argument.split_once('=').ok_or(USAGE)?;
+        let (mhz, sizes) = rest.split_once(':').ok_or(USAGE)?;
+        let board = Board::find(board)?;
+        let asked_mhz: f64 = mhz.parse()?;
+        for size in sizes.split(',') {
+            let size: u32 = size.parse()?;
+            let found = match measure(board, asked_mhz, size) {
+                Ok(found) => found,
+                Err(error) => {
+                    eprintln!("{}, {size} x {size}: {error}", board.part.name);
+                    continue;
+                }
+            };
+            eprintln!("{}, {size} x {size}: {:.1} MHz", board.part.name, found.mhz());
+            for path in &found.timing.paths {
+                eprintln!("  {}: {:.2} ns", path.clocks, path.nanoseconds());
+                for hop in &path.hops {
+                    eprintln!("    {:.2} {} {}", hop.nanoseconds, hop.kind, hop.signal);
                 }
             }
-            Err(error) => println!("| {size} | {error} | | | |"),
+            points.push(ArrayPoint {
+                part: board.part.name.to_owned(),
+                size,
+                asked_mhz,
+                mhz: (found.mhz() * 10.0).round() / 10.0,
+                used: found.used,
+                packed_multipliers: found.packed_multipliers,
+                // Behind a version stands how the tool was compiled.
+                tools: (found.tools.into_values())
+                    .map(|said| said.split(" (git").next().unwrap_or(&said).to_owned())
+                    .collect(),
+            });
         }
     }
+    println!("{}", serde_json::to_string_pretty(&points)?);
     Ok(())
 }

@@ -89,6 +89,8 @@ struct Family {
     check: fn(&Search, &Board) -> Result<(), FpgaError>,
     /// How nextpnr is run.
     router: fn(&Goal) -> Router,
+    /// Adds to nextpnr's timing what it does not know, from the folder of what it made.
+    complete: fn(&Search, &Part, &Path, &mut Timing) -> Result<(), FpgaError>,
     /// From the folder of what nextpnr made to the bitstream.
     pack: Pack,
 }

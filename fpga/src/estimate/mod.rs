@@ -9,7 +9,10 @@
 //! synthesis makes of a module beyond or below this depends on how its logic hangs together, and that hardly changes
 //! with the configuration: so each kind of module has a factor, fitted to builds ([`Calibration::fit`]), which stands in
 //! `ecp5.json`. A kind that was never built has the factor of all modules together.
+//!
+//! Clocks are not estimated: [`ArrayPoint`] has those that the array alone reached after routing.
 
+mod arrays;
 mod blocks;
 
 use std::collections::BTreeMap;
@@ -21,6 +24,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::FpgaError;
 use crate::report::ModuleUse;
 use crate::resources::Resources;
+pub use arrays::ArrayPoint;
 use blocks::{multipliers, storage};
 
 /// Tables of four inputs for a bit of each of [`Operators::NAMES`].

@@ -27,7 +27,7 @@ impl Passes {
 pub struct Stage {
     /// 0 to 1.
     pub done: f64,
-    /// Arcs to route, once known.
+    /// Arcs to route, or wires that more than one net wants, once known.
     arcs: f64,
 }
 
@@ -38,14 +38,25 @@ impl Stage {
         let starts: &[(&str, f64)] = &[
             ("Packing", 0.01),
             ("Creating initial analytic placement", 0.05),
+            ("Running Static placer", 0.05),
             ("Running simulated annealing placer", 0.15),
             ("Routing globals", 0.35),
+            ("Routing global clocks", 0.35),
             ("Setting up routing queue", 0.38),
             ("Routing complete", 0.98),
         ];
         if let Some((name, done)) = starts.iter().find(|(start, _)| text.starts_with(start)) {
             self.done = *done;
             return Some((*name).to_owned());
+        }
+        // The 7-series is routed in rounds: `iter=3 wires=45678 overused=123 overuse=130 archfail=NA`.
+        if let Some((_, rest)) =
+            text.strip_prefix("iter=").and_then(|rest| rest.split_once(" overused="))
+        {
+            let left: f64 = rest.split_whitespace().next()?.parse().ok()?;
+            self.arcs = self.arcs.max(left).max(1.0);
+            self.done = 0.38 + 0.6 * (1.0 - left / self.arcs);
+            return Some(format!("{left} wires are wanted by more than one net"));
         }
         if let Some(rest) = text.strip_prefix("Routing ") {
             self.arcs = rest.split_whitespace().next()?.parse().ok()?;

@@ -75,7 +75,10 @@ fn with_tools(board: &str, luts: usize) -> Result<Build, FpgaError> {
         ("ecppack", "echo bits > board.bit".to_owned()),
         (
             "nextpnr-himbaechel-xilinx",
-            format!("echo '{timing}' > timing.json; echo CLB_X0Y0.AFF.ZINI > board.fasm"),
+            format!(
+                "echo '{timing}' > timing.json; echo CLB_X0Y0.AFF.ZINI > board.fasm; \
+                 echo '(DELAYFILE)' > board.sdf"
+            ),
         ),
         (
             "xc7frames2bit",
@@ -161,4 +164,12 @@ fn progress_is_read_from_what_the_tools_say() {
     assert!(stage.take("Info:    500 |  4  496 |  4  496 |   500|  1.0  1.0|").is_some());
     assert!((stage.done - 0.68).abs() < 1e-9, "{}", stage.done);
     assert_eq!(stage.take("Info: constrained 'clk' to bel"), None);
+    let mut stage = Stage::default();
+    let mut round = |left: u32| {
+        let line = format!("Info:     iter=1 wires=900 overused={left} overuse=9 archfail=NA");
+        assert!(stage.take(&line).is_some_and(|doing| doing.contains(&left.to_string())));
+        stage.done
+    };
+    assert_eq!((round(400), round(100), round(0)), (0.38, 0.83, 0.98));
+    assert_eq!(stage.take("Info: iter=214 steplen=0.77 penalty=[0.00]"), None);
 }

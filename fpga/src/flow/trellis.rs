@@ -21,6 +21,7 @@ pub(super) const FAMILY: Family = Family {
     pll: EHXPLLL,
     check: |_, _| Ok(()),
     router,
+    complete: |_, _, _, _| Ok(()),
     pack,
 };
 

@@ -126,6 +126,7 @@ impl Builder<'_> {
         let Request { board, design, mhz, seed, limit } = *request;
         let family = family(board.flow).ok_or(FpgaError::NotHere { board: board.name })?;
         let tools = self.versions(&family.tools[..1])?;
+        (family.check)(&self.search, board)?;
         let mut files = design.files();
         files.push(("unit_between_registers.v".to_owned(), harness(design)));
         let script = super::script(family.synthesis, &files, &[]);
@@ -140,8 +141,10 @@ impl Builder<'_> {
         })?;
         let used = of(design.top_name()).map(|module| module.total).unwrap_or_default();
         let goal = Goal { part: board.part, speed: board.part.speed, mhz, seed };
-        let (_, timing) =
-            self.route(&(family.router)(&goal), &pins(board.flow), &tools, &netlist, limit)?;
+        let router = (family.router)(&goal);
+        let (folder, mut timing) =
+            self.route(&router, &pins(board.flow), &tools, &netlist, limit)?;
+        (family.complete)(&self.search, &board.part, &folder, &mut timing)?;
         Ok(Measured { used, packed_multipliers, timing, tools })
     }
 }

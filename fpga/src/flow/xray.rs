@@ -5,14 +5,15 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use super::{Builder, Family, Goal, NETLIST, Router, TIMING};
-use crate::boards::Board;
+use super::{Builder, Family, Goal, NETLIST, Router, TIMING, read_json};
+use crate::boards::{Board, Part};
 use crate::cache::Key;
 use crate::error::FpgaError;
 use crate::pll::PLLE2;
 use crate::process::run;
+use crate::report::Timing;
 use crate::tools::{NEXTPNR_XILINX, Search, XC7FRAMES2BIT, XRAY_DATABASE};
-use crate::xc7::{self, Database};
+use crate::xc7::{self, Database, multiplier_path};
 
 /// Wide functions are made of tables and multiplexers here: one that has 7 or 8 inputs takes its tables alone.
 pub(super) const FAMILY: Family = Family {
@@ -21,11 +22,13 @@ pub(super) const FAMILY: Family = Family {
     pll: PLLE2,
     check,
     router,
+    complete,
     pack,
 };
 
 /// What place and route leaves for the bitstream.
 const FASM: &str = "board.fasm";
+const DELAYS: &str = "board.sdf";
 const PINS: &str = "board.xdc";
 const FRAMES: &str = "board.frames";
 
@@ -41,6 +44,7 @@ fn router(goal: &Goal) -> Router {
         ("-o", format!("xdc={PINS}")),
         ("-o", format!("fasm={FASM}")),
         ("--report", TIMING.to_owned()),
+        ("--sdf", DELAYS.to_owned()),
         ("--freq", goal.mhz.to_string()),
         ("--seed", goal.seed.to_string()),
     ] {
@@ -48,6 +52,26 @@ fn router(goal: &Goal) -> Router {
     }
     arguments.push("--timing-allow-fail".to_owned());
     Router { tool: NEXTPNR_XILINX, arguments, constraints: PINS }
+}
+
+/// nextpnr leaves out paths that begin or end in a multiplier. Boards of this family have one clock.
+fn complete(
+    search: &Search,
+    part: &Part,
+    routed: &Path,
+    timing: &mut Timing,
+) -> Result<(), FpgaError> {
+    let path = routed.join(DELAYS);
+    let delays = std::fs::read_to_string(&path).map_err(FpgaError::file("read", &path))?;
+    let netlist = read_json(&routed.join(NETLIST))?;
+    let library = Database::find(&search.data(XRAY_DATABASE)?, part.tool_name)?;
+    if let Some(path) = multiplier_path(&delays, &netlist, &library.multiplier_delays()?)? {
+        for (_, achieved, _) in &mut timing.clocks {
+            *achieved = achieved.min(1e3 / path.nanoseconds());
+        }
+        timing.paths.push(path);
+    }
+    Ok(())
 }
 
 fn pack(

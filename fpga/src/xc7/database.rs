@@ -7,6 +7,7 @@ use std::rc::Rc;
 use serde::Deserialize;
 
 use super::frames::{Frames, Outside};
+use super::timing::Library;
 use crate::error::FpgaError;
 
 /// What a message calls it.
@@ -103,6 +104,14 @@ impl Database {
     /// What xc7frames2bit wants to know of the part.
     pub fn part_file(&self) -> PathBuf {
         self.family.join(&self.part).join("part.yaml")
+    }
+
+    /// Delays of multipliers.
+    ///
+    /// # Errors
+    /// When they are missing or damaged.
+    pub fn multiplier_delays(&self) -> Result<Library, FpgaError> {
+        Library::read(&read(&self.family.join("timings/DSP_L.sdf"))?)
     }
 
     /// The list of tiles of the part's fabric.

@@ -1,4 +1,5 @@
-//! The assembler of the 7-series: from what nextpnr says of a design to the frames of its bitstream.
+//! The 7-series: the assembler, from what nextpnr says of a design to the frames of its bitstream, and the delays that
+//! nextpnr does not know (`timing`).
 //!
 //! ```text
 //!  features (FASM) ─► tile, feature, bits ─► bits of frames ─► frames, as text for xc7frames2bit
@@ -16,11 +17,14 @@ use crate::error::FpgaError;
 mod database;
 mod fasm;
 mod frames;
+mod sdf;
 #[cfg(test)]
 pub(crate) mod tests;
+mod timing;
 
 pub use database::Database;
 pub use frames::Frames;
+pub use timing::{Library, multiplier_path};
 
 /// How many unknown features an error names.
 const NAMED: usize = 5;

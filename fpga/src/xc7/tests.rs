@@ -58,6 +58,7 @@ pub(crate) fn small_database() -> TempDir {
         ("segbits_bram.block_ram.db", "BRAM.RAMB18_Y0.INIT_00[005] 07_63\n".into()),
         ("segbits_liob33.db", format!("{stepdown}LIOB33.IOB_Y0.IN 01_66\n")),
         ("ppips_liob33_sing.db", "LIOB33_SING.WAY.FREE always\n".into()),
+        ("timings/DSP_L.sdf", r#"(DELAYFILE (CELL (CELLTYPE "DSP48E1_PREG_1")))"#.into()),
         ("mapping/parts.yaml", format!("other:\n  device: none\n{PART}:\n  device: xc7a200t\n  package: fbg484\n")),
         ("mapping/devices.yaml", "# fabrics\n\"xc7a200t\":\n  fabric: \"xc7a200t\"\n".into()),
         (&format!("{PART}/part.yaml"), "!<xilinx/xc7series/part>\n".into()),

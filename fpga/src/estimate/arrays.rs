@@ -1,0 +1,58 @@
+//! What the clock of the array alone reaches, by its size and part: measured, not estimated.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::FpgaError;
+use crate::resources::Resources;
+
+/// Measured by `cargo run -p rmt-fpga --example array`.
+const ARRAYS: &str = include_str!("arrays.json");
+
+/// An array that was placed and routed between registers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ArrayPoint {
+    /// The part, with its speed grade.
+    pub part: String,
+    /// Rows and columns.
+    pub size: u32,
+    /// Clock asked for, MHz.
+    pub asked_mhz: f64,
+    /// Clock that it reaches, MHz.
+    pub mhz: f64,
+    /// What it takes.
+    pub used: Resources,
+    /// Multipliers whose registers are the block's.
+    pub packed_multipliers: u64,
+    /// yosys and nextpnr, as they tell their versions.
+    pub tools: Vec<String>,
+}
+
+impl ArrayPoint {
+    /// The points that are part of this crate, smaller arrays of a part first.
+    ///
+    /// # Errors
+    /// When their file is none.
+    pub fn known() -> Result<Vec<Self>, FpgaError> {
+        serde_json::from_str(ARRAYS).map_err(|error| FpgaError::BadOutput {
+            what: "the kept clocks of arrays",
+            problem: error.to_string(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_array_has_a_multiplier_for_each_cell_and_all_have_their_registers() {
+        let points = ArrayPoint::known().unwrap();
+        assert!(!points.is_empty());
+        for point in &points {
+            let cells = u64::from(point.size * point.size);
+            assert_eq!(point.used.multipliers, cells, "{point:?}");
+            assert_eq!(point.packed_multipliers, cells, "{point:?}");
+            assert!(point.mhz > 0.0, "{point:?}");
+        }
+    }
+}

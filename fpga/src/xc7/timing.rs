@@ -1,0 +1,354 @@
+//! Paths through multipliers. nextpnr's data of the 7-series has no delays of the DSP48E1, so it leaves out every path that
+//! begins or ends in one; Project X-Ray's database has them.
+//!
+//! ```text
+//!  nextpnr: delays of cells and ways (SDF) ──┐
+//!  netlist: settings of each DSP48E1 ────────┼─► graph of pins ─► longest path that touches a multiplier
+//!  database: delays by settings (SDF) ───────┘
+//! ```
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde_json::Value;
+
+use super::sdf;
+use crate::boards::TOP;
+use crate::error::FpgaError;
+use crate::report::{CriticalPath, Hop};
+
+/// The block, as yosys and the database call it.
+const BLOCK: &str = "DSP48E1";
+/// Settings that a netlist leaves out have the block's own values.
+const DEFAULTS: [(&str, &str); 19] = [
+    ("ACASCREG", "1"),
+    ("ADREG", "1"),
+    ("ALUMODEREG", "1"),
+    ("AREG", "1"),
+    ("A_INPUT", "DIRECT"),
+    ("BCASCREG", "1"),
+    ("BREG", "1"),
+    ("B_INPUT", "DIRECT"),
+    ("CARRYINREG", "1"),
+    ("CARRYINSELREG", "1"),
+    ("CREG", "1"),
+    ("DREG", "1"),
+    ("INMODEREG", "1"),
+    ("MREG", "1"),
+    ("OPMODEREG", "1"),
+    ("PREG", "1"),
+    ("USE_DPORT", "FALSE"),
+    ("USE_MULT", "MULTIPLY"),
+    ("USE_PATTERN_DETECT", "NO_PATDET"),
+];
+
+/// Settings of a block, by name.
+pub type Settings = BTreeMap<String, String>;
+
+/// Delays of a block that hold when its settings are some, nanoseconds.
+struct Rule {
+    when: Vec<(&'static str, String)>,
+    /// From a pin to another one, and setup times of pins before the clock.
+    delays: Vec<(String, String, f64)>,
+    setups: Vec<(String, f64)>,
+}
+
+/// What the database knows of the block's delays.
+pub struct Library(Vec<Rule>);
+
+impl Library {
+    /// From the database's file.
+    ///
+    /// # Errors
+    /// [`FpgaError::BadOutput`] when it is no SDF, or has no delays of the block.
+    pub fn read(text: &str) -> Result<Self, FpgaError> {
+        let bad = |problem: String| FpgaError::BadOutput {
+            what: "the database's delays of multipliers",
+            problem,
+        };
+        let mut rules = Vec::new();
+        for cell in sdf::cells(text).map_err(bad)? {
+            let Some(conditions) = cell.kind.strip_prefix(BLOCK) else { continue };
+            let Some(when) = conditions_of(conditions.trim_start_matches('_')) else { continue };
+            rules.push(Rule {
+                when,
+                delays: cell.delays,
+                setups: cell.setups.into_iter().map(|(pin, _, setup)| (pin, setup)).collect(),
+            });
+        }
+        if rules.is_empty() { Err(bad("it has none".to_owned())) } else { Ok(Self(rules)) }
+    }
+
+    fn of<'a>(&'a self, settings: &'a Settings) -> impl Iterator<Item = &'a Rule> {
+        let value = |name: &str| {
+            let default = DEFAULTS.iter().find(|(known, _)| *known == name);
+            settings.get(name).map(String::as_str).or(default.map(|(_, value)| *value))
+        };
+        self.0
+            .iter()
+            .filter(move |rule| rule.when.iter().all(|(name, is)| value(name) == Some(is.as_str())))
+    }
+}
+
+/// `AREG_0_A_INPUT_DIRECT` is two conditions; nothing when a setting is not known.
+fn conditions_of(text: &str) -> Option<Vec<(&'static str, String)>> {
+    let mut conditions: Vec<(&'static str, String)> = Vec::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let known = DEFAULTS.iter().map(|(name, _)| *name);
+        let longest = known
+            .filter(|name| rest.strip_prefix(*name).is_some_and(|rest| rest.starts_with('_')))
+            .max_by_key(|name| name.len());
+        match (longest, rest.split_once('_')) {
+            (Some(name), _) => {
+                conditions.push((name, String::new()));
+                rest = &rest[name.len() + 1..];
+            }
+            (None, split) => {
+                // A part of the value: some have a line in them.
+                let (part, more) = split.unwrap_or((rest, ""));
+                let (_, value) = conditions.last_mut()?;
+                let line = if value.is_empty() { "" } else { "_" };
+                *value += &format!("{line}{part}");
+                rest = more;
+            }
+        }
+    }
+    Some(conditions)
+}
+
+/// The settings of each block of a netlist, by the name that it has in the whole design.
+pub fn blocks(netlist: &Value) -> BTreeMap<String, Settings> {
+    let mut found = BTreeMap::new();
+    // Modules that are open, with the names of their copies; a module is never within itself.
+    let mut open = vec![(TOP.to_owned(), String::new(), 0)];
+    while let Some((module, prefix, depth)) = open.pop() {
+        let cells = netlist["modules"][&module]["cells"].as_object();
+        for (name, cell) in cells.into_iter().flatten() {
+            let kind = cell["type"].as_str().unwrap_or_default();
+            let name = format!("{prefix}{name}");
+            if kind == BLOCK {
+                let parameters = cell["parameters"].as_object().into_iter().flatten();
+                let settings = parameters.filter_map(|(name, value)| {
+                    let value = value.as_str()?.trim();
+                    let number = u64::from_str_radix(value, 2);
+                    Some((name.clone(), number.map_or(value.to_owned(), |value| value.to_string())))
+                });
+                found.insert(name, settings.collect());
+            } else if netlist["modules"][kind].is_object() && depth < DEEPEST {
+                open.push((kind.to_owned(), format!("{name}."), depth + 1));
+            }
+        }
+    }
+    found
+}
+
+/// Modules within modules, at most.
+const DEEPEST: u32 = 64;
+
+/// A way from one pin to another.
+struct Arc {
+    to: usize,
+    delay: f64,
+    /// Through a cell, else between cells.
+    inside: bool,
+}
+
+/// Pins and the ways between them.
+#[derive(Default)]
+struct Graph {
+    names: HashMap<String, usize>,
+    pins: Vec<String>,
+    arcs: Vec<Vec<Arc>>,
+    /// Pins at which paths begin, with the time from the clock.
+    begin: HashMap<usize, f64>,
+    /// Pins at which paths end, with the time before the clock.
+    end: HashMap<usize, f64>,
+    /// Pins of multipliers.
+    blocks: Vec<bool>,
+}
+
+impl Graph {
+    fn pin(&mut self, name: String) -> usize {
+        if let Some(&pin) = self.names.get(&name) {
+            return pin;
+        }
+        let pin = self.pins.len();
+        self.names.insert(name.clone(), pin);
+        self.pins.push(name);
+        self.arcs.push(Vec::new());
+        self.blocks.push(false);
+        pin
+    }
+
+    fn begin_at(&mut self, pin: usize, delay: f64) {
+        let known = self.begin.entry(pin).or_insert(delay);
+        *known = known.max(delay);
+    }
+
+    fn end_at(&mut self, pin: usize, setup: f64) {
+        let known = self.end.entry(pin).or_insert(setup);
+        *known = known.max(setup);
+    }
+
+    fn add(&mut self, cell: &sdf::Cell) {
+        for (from, to, delay) in &cell.delays {
+            let to = self.pin(format!("{}/{to}", cell.instance));
+            if cell.setups.iter().any(|(_, clock, _)| clock == from) {
+                self.begin_at(to, *delay);
+            } else {
+                let from = self.pin(format!("{}/{from}", cell.instance));
+                self.arcs[from].push(Arc { to, delay: *delay, inside: true });
+            }
+        }
+        for (pin, _, setup) in &cell.setups {
+            let pin = self.pin(format!("{}/{pin}", cell.instance));
+            self.end_at(pin, *setup);
+        }
+        for (from, to, delay) in &cell.ways {
+            let (from, to) = (self.pin(from.clone()), self.pin(to.clone()));
+            self.arcs[from].push(Arc { to, delay: *delay, inside: false });
+        }
+    }
+
+    /// Gives the pins of a block the delays that go with its settings.
+    fn add_block(&mut self, pins: &[(usize, String)], library: &Library, settings: &Settings) {
+        // The database tells of buses, a design of their bits.
+        let is = |pin: &str, bus: &str| {
+            pin.strip_prefix(bus).is_some_and(|bit| bit.bytes().all(|digit| digit.is_ascii_digit()))
+        };
+        for (pin, _) in pins {
+            self.blocks[*pin] = true;
+        }
+        for rule in library.of(settings) {
+            for (from, to, delay) in &rule.delays {
+                let outputs = pins.iter().filter(|(_, name)| is(name, to));
+                for (output, _) in outputs {
+                    if from == "CLK" {
+                        self.begin_at(*output, *delay);
+                        continue;
+                    }
+                    for (input, _) in pins.iter().filter(|(_, name)| is(name, from)) {
+                        self.arcs[*input].push(Arc { to: *output, delay: *delay, inside: true });
+                    }
+                }
+            }
+            for (name, setup) in &rule.setups {
+                for (pin, _) in pins.iter().filter(|(_, pin)| is(pin, name)) {
+                    self.end_at(*pin, *setup);
+                }
+            }
+        }
+    }
+
+    /// Pins in an order in which every way goes forward; what goes in circles is left out.
+    fn order(&self) -> Vec<usize> {
+        let mut before = vec![0_u32; self.pins.len()];
+        for arc in self.arcs.iter().flatten() {
+            before[arc.to] += 1;
+        }
+        let mut order: Vec<usize> = (0..before.len()).filter(|pin| before[*pin] == 0).collect();
+        let mut next = 0;
+        while let Some(&pin) = order.get(next) {
+            next += 1;
+            for arc in &self.arcs[pin] {
+                before[arc.to] -= 1;
+                if before[arc.to] == 0 {
+                    order.push(arc.to);
+                }
+            }
+        }
+        order
+    }
+
+    /// The longest path, or the longest of those that touch a multiplier.
+    fn longest(&self, only_blocks: bool) -> Option<CriticalPath> {
+        // Twice: whatever comes, and what has touched a multiplier; with the pin before, and which of the two it had.
+        let nothing = || vec![None::<(f64, Option<(usize, usize)>)>; self.pins.len()];
+        let mut arrival = [nothing(), nothing()];
+        for pin in self.order() {
+            let touches = self.blocks[pin];
+            if let Some(&delay) = self.begin.get(&pin) {
+                for at in arrival.iter_mut().take(1 + usize::from(touches)) {
+                    if at[pin].is_none_or(|(known, _)| delay > known) {
+                        at[pin] = Some((delay, None));
+                    }
+                }
+            }
+            for side in 0..2 {
+                let Some((begun, _)) = arrival[side][pin] else { continue };
+                for arc in &self.arcs[pin] {
+                    let last = usize::from(side == 1 || self.blocks[arc.to]);
+                    for at in &mut arrival[side..=last] {
+                        let time = begun + arc.delay;
+                        if at[arc.to].is_none_or(|(known, _)| time > known) {
+                            at[arc.to] = Some((time, Some((pin, side))));
+                        }
+                    }
+                }
+            }
+        }
+        let side = usize::from(only_blocks);
+        let ends = self.end.iter().filter_map(|(&pin, &setup)| {
+            arrival[side][pin].map(|(at, _)| (at + setup, pin, setup))
+        });
+        // Of equal ones the first by name, so that reports do not differ.
+        let (_, last, setup) = ends.max_by(|one, other| {
+            one.0.total_cmp(&other.0).then_with(|| self.pins[other.1].cmp(&self.pins[one.1]))
+        })?;
+        let mut hops = vec![self.hop("setup", last, setup)];
+        let (mut pin, mut side) = (last, side);
+        while let Some((at, before)) = arrival[side][pin] {
+            let Some((from, from_side)) = before else {
+                hops.push(self.hop("clk-to-q", pin, at));
+                break;
+            };
+            let started = arrival[from_side][from].map_or(0.0, |(at, _)| at);
+            let inside = self.arcs[from].iter().any(|arc| arc.to == pin && arc.inside);
+            hops.push(self.hop(if inside { "logic" } else { "routing" }, pin, at - started));
+            (pin, side) = (from, from_side);
+        }
+        hops.reverse();
+        Some(CriticalPath { clocks: "multipliers, edge to edge".to_owned(), hops })
+    }
+
+    fn hop(&self, kind: &str, pin: usize, nanoseconds: f64) -> Hop {
+        Hop { kind: kind.to_owned(), signal: self.pins[pin].replace('/', "."), nanoseconds }
+    }
+}
+
+/// The longest path that begins, ends or passes in a multiplier: from nextpnr's delays of a routed design, its netlist
+/// and the database's delays. Nothing when there is none.
+///
+/// # Errors
+/// [`FpgaError::BadOutput`] when the delays are no SDF.
+pub fn multiplier_path(
+    delays: &str,
+    netlist: &Value,
+    library: &Library,
+) -> Result<Option<CriticalPath>, FpgaError> {
+    let graph = graph(delays, netlist, library)?;
+    Ok(graph.longest(true))
+}
+
+fn graph(delays: &str, netlist: &Value, library: &Library) -> Result<Graph, FpgaError> {
+    let bad = |problem| FpgaError::BadOutput { what: "nextpnr's file of delays", problem };
+    let mut graph = Graph::default();
+    for cell in sdf::cells(delays).map_err(bad)? {
+        graph.add(&cell);
+    }
+    let blocks = blocks(netlist);
+    let mut pins: BTreeMap<&str, Vec<(usize, String)>> = BTreeMap::new();
+    for (pin, name) in graph.pins.iter().enumerate() {
+        let Some((instance, port)) = name.rsplit_once('/') else { continue };
+        if let Some((instance, _)) = blocks.get_key_value(instance) {
+            pins.entry(instance).or_default().push((pin, port.to_owned()));
+        }
+    }
+    for (instance, pins) in pins {
+        graph.add_block(&pins, library, &blocks[instance]);
+    }
+    Ok(graph)
+}
+
+#[cfg(test)]
+mod tests;

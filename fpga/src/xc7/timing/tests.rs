@@ -1,0 +1,111 @@
+//! Paths of a few cells.
+
+use super::*;
+use serde_json::json;
+
+const LIBRARY: &str = r#"(DELAYFILE (TIMESCALE 1 ns)
+  (CELL (CELLTYPE "DSP48E1_PREG_1") (INSTANCE DSP48E1) (DELAY (ABSOLUTE (IOPATH CLK P (0.1::0.2)(0.3::0.5)))))
+  (CELL (CELLTYPE "DSP48E1_CREG_0_PREG_1_USE_PATTERN_DETECT_NO_PATDET") (INSTANCE DSP48E1)
+    (TIMINGCHECK (SETUP C (posedge CLK) (0.4::1.7))))
+  (CELL (CELLTYPE "DSP48E1_CREG_0_PREG_0") (INSTANCE DSP48E1) (DELAY (ABSOLUTE (IOPATH C P (1.0::2.0)))))
+  (CELL (CELLTYPE "DSP48E1_AREG_1_A_INPUT_DIRECT") (INSTANCE DSP48E1)
+    (TIMINGCHECK (SETUP A (posedge CLK) (0.1::0.4)) (SETUP CEA1 (posedge CLK) (0.1::0.9))))
+  (CELL (CELLTYPE "DSP48E1_AREG_0_A_INPUT_DIRECT_MREG_1_USE_DPORT_FALSE_USE_MULT_MULTIPLY") (INSTANCE DSP48E1)
+    (TIMINGCHECK (SETUP A (posedge CLK) (0.1::2.9))))
+  (CELL (CELLTYPE "OTHER") (INSTANCE X)))"#;
+
+/// f ─► one ─► two ─► g, and f ─► g by a long way.
+fn delays(through: &str) -> String {
+    let flip_flop = |name: &str| {
+        format!(
+            "(CELL (CELLTYPE \"FF\") (INSTANCE {name}) (DELAY (ABSOLUTE (IOPATH CK Q (350:350:350))))
+             (TIMINGCHECK (SETUPHOLD (posedge D) (posedge CK) (100:100:100) (0:0:0))))"
+        )
+    };
+    format!(
+        "(DELAYFILE (TIMESCALE 1ps) (CELL (CELLTYPE \"top\") (INSTANCE ) (DELAY (ABSOLUTE
+           (INTERCONNECT f/Q u.one/A3 (600:600:600)) (INTERCONNECT u.one/P11 u.two/C11 (900:900:900))
+           (INTERCONNECT u.two/P2 g/D (800:800:800)) (INTERCONNECT f/Q g/D (9000:9000:9000)) {through})))
+         {} {} (CELL (CELLTYPE \"DSP48E1_DSP48E1\") (INSTANCE u.one)) (CELL (CELLTYPE \"LUT\") (INSTANCE l)
+         (DELAY (ABSOLUTE (IOPATH A1 O6 (125:125:125))))))",
+        flip_flop("f"),
+        flip_flop("g")
+    )
+}
+
+fn netlist(settings: Value) -> Value {
+    let block = || json!({ "type": "DSP48E1", "parameters": settings });
+    json!({ "modules": {
+        TOP: { "cells": { "u": { "type": "unit" }, "l": { "type": "LUT6" } } },
+        "unit": { "cells": { "one": block(), "two": block() } } } })
+}
+
+const ON: &str = "00000000000000000000000000000001";
+const OFF: &str = "00000000000000000000000000000000";
+
+fn path(through: &str, settings: Value) -> CriticalPath {
+    let library = Library::read(LIBRARY).unwrap();
+    multiplier_path(&delays(through), &netlist(settings), &library).unwrap().unwrap()
+}
+
+#[test]
+fn the_longest_path_that_touches_a_multiplier_is_found() {
+    let registered = json!({ "AREG": ON, "MREG": ON, "PREG": ON, "CREG": OFF, "USE_PATTERN_DETECT": "NO_PATDET" });
+    // 0.5 out of one, 0.9 on the way, 1.7 before two's edge; 9.45 from f to g does not count.
+    let found = path("", registered.clone());
+    assert!((found.nanoseconds() - 3.1).abs() < 1e-9, "{found:?}");
+    assert_eq!(found.signals(), ["u.one.P11", "u.two.C11"]);
+    let kinds: Vec<&str> = found.hops.iter().map(|hop| hop.kind.as_str()).collect();
+    assert_eq!(kinds, ["clk-to-q", "routing", "setup"]);
+    let graph = graph(&delays(""), &netlist(registered.clone()), &Library::read(LIBRARY).unwrap());
+    let all = graph.unwrap().longest(false).unwrap();
+    assert!((all.nanoseconds() - 9.45).abs() < 1e-9, "{all:?}");
+    // Through a table into the first operand, which ends there.
+    let long =
+        "(INTERCONNECT g/Q l/A1 (2000:2000:2000)) (INTERCONNECT l/O6 u.two/A0 (3000:3000:3000))";
+    let found = path(long, registered);
+    assert!((found.nanoseconds() - (0.35 + 2.0 + 0.125 + 3.0 + 0.4)).abs() < 1e-9, "{found:?}");
+    assert_eq!(found.signals(), ["g.Q", "l.A1", "l.O6", "u.two.A0"]);
+}
+
+#[test]
+fn settings_choose_the_delays() {
+    // Without a register at the operand it takes as long as the product.
+    let found = path("", json!({ "AREG": OFF, "MREG": ON, "PREG": ON, "CREG": ON }));
+    assert!((found.nanoseconds() - (0.35 + 0.6 + 2.9)).abs() < 1e-9, "{found:?}");
+    // Without a register at the output the path goes on through the block.
+    let found = path(
+        "(INTERCONNECT f/Q u.one/C4 (100:100:100))",
+        json!({ "AREG": ON, "MREG": ON, "PREG": OFF, "CREG": OFF }),
+    );
+    assert!((found.nanoseconds() - (0.35 + 0.1 + 2.0 + 0.9 + 2.0 + 0.8 + 0.1)).abs() < 1e-9);
+}
+
+#[test]
+fn conditions_are_read_from_names() {
+    let condition = |name, value: &str| (name, value.to_owned());
+    assert_eq!(
+        conditions_of("AREG_0_A_INPUT_DIRECT_USE_PATTERN_DETECT_NO_PATDET"),
+        Some(vec![
+            condition("AREG", "0"),
+            condition("A_INPUT", "DIRECT"),
+            condition("USE_PATTERN_DETECT", "NO_PATDET")
+        ])
+    );
+    assert_eq!(conditions_of(""), Some(Vec::new()));
+    assert_eq!(conditions_of("SOMETHING_1"), None);
+    assert!(Library::read("(DELAYFILE (CELL (CELLTYPE \"OTHER\")))").is_err());
+    assert!(Library::read("nothing").is_err());
+}
+
+#[test]
+fn circles_and_designs_without_multipliers_have_no_path() {
+    let library = Library::read(LIBRARY).unwrap();
+    let circle = delays("(INTERCONNECT l/O6 l/A1 (1:1:1)) (INTERCONNECT f/Q l/A1 (1:1:1))");
+    let none = json!({ "modules": { TOP: { "cells": {} } } });
+    assert_eq!(multiplier_path(&circle, &none, &library).unwrap(), None);
+    assert!(multiplier_path("nothing", &none, &library).is_err());
+    // A netlist that is within itself ends all the same.
+    let within = json!({ "modules": { TOP: { "cells": { "a": { "type": TOP } } } } });
+    assert_eq!(blocks(&within).len(), 0);
+}
