@@ -113,6 +113,8 @@ struct Goal {
     speed: u32,
     mhz: f64,
     seed: u32,
+    /// A whole card; else one of its units.
+    whole: bool,
 }
 
 /// How nextpnr is run.
@@ -232,11 +234,18 @@ impl Builder<'_> {
             return Ok(Build { report, bitstream: None, netlist });
         }
         let begun = Instant::now();
-        let goal =
-            Goal { part: board.part, speed: report.speed, mhz: request.mhz, seed: request.seed };
+        let goal = Goal {
+            part: board.part,
+            speed: report.speed,
+            mhz: request.mhz,
+            seed: request.seed,
+            whole: true,
+        };
         let router = (family.router)(&goal);
         let pins = board.constraints.1;
-        let (folder, timing) = self.route(&router, pins, &report.tools, &netlist, request.limit)?;
+        let (folder, mut timing) =
+            self.route(&router, pins, &report.tools, &netlist, request.limit)?;
+        (family.complete)(&self.search, &board.part, &folder, &mut timing)?;
         report.timing = Some(timing);
         report.route_seconds = Some(begun.elapsed().as_secs_f64());
         let bitstream = (family.pack)(self, board, &report.tools, &folder)?;

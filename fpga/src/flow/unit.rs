@@ -140,7 +140,8 @@ impl Builder<'_> {
             shortage,
         })?;
         let used = of(design.top_name()).map(|module| module.total).unwrap_or_default();
-        let goal = Goal { part: board.part, speed: board.part.speed, mhz, seed };
+        let speed = board.part.speed;
+        let goal = Goal { part: board.part, speed, mhz, seed, whole: false };
         let router = (family.router)(&goal);
         let (folder, mut timing) =
             self.route(&router, &pins(board.flow), &tools, &netlist, limit)?;

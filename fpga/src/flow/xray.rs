@@ -51,6 +51,10 @@ fn router(goal: &Goal) -> Router {
         arguments.extend([name.to_owned(), value]);
     }
     arguments.push("--timing-allow-fail".to_owned());
+    // Of the smallest card the usual placer (heap) moved the same few cells to and fro, and did not end its first round.
+    if goal.whole {
+        arguments.extend(["--placer", "static"].map(str::to_owned));
+    }
     Router { tool: NEXTPNR_XILINX, arguments, constraints: PINS }
 }
 
