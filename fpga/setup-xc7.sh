@@ -42,5 +42,7 @@ SCRIPT
     chmod +x "$work/bin/$program"
 done
 "$work/bin/nextpnr-himbaechel-xilinx" --version >/dev/null 2>&1
+# Whoever owns the folder around it may remove it again.
+chown -R --reference="$(dirname "$folder")/." "$work"
 mv "$work" "$folder"
 trap - EXIT

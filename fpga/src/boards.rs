@@ -195,7 +195,7 @@ pub const BOARDS: &[Board] = &[
         top: XC7_TOP,
         constraints: file!("constraints/acorn_serial.xdc"),
         configuration: smallest_card,
-        state: "simulated; never on a board",
+        state: "synthesised and placed, not routed yet; never on a board",
     },
     Board {
         name: "acorn-cle215",
