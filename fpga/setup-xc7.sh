@@ -43,6 +43,7 @@ SCRIPT
 done
 "$work/bin/nextpnr-himbaechel-xilinx" --version >/dev/null 2>&1
 # Whoever owns the folder around it may remove it again.
+chmod 755 "$work"
 chown -R --reference="$(dirname "$folder")/." "$work"
 mv "$work" "$folder"
 trap - EXIT
