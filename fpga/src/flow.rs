@@ -79,8 +79,8 @@ pub struct Builder<'a> {
 
 /// What differs between the families of parts.
 struct Family {
-    /// What yosys is told for synthesis, without top and output.
-    synthesis: &'static str,
+    /// What yosys is told for synthesis of [`TOP`], which ends in `mapped.json`.
+    synthesis: fn() -> String,
     /// Tools that come after it.
     tools: [Tool; 2],
     /// What makes the card's clock.
@@ -203,7 +203,7 @@ impl Builder<'_> {
             (family.check)(&self.search, board)?;
         }
         let files = sources(request)?;
-        let script = script(family.synthesis, &files, &parameters(request, family)?);
+        let script = script(&(family.synthesis)(), &files, &parameters(request, family)?);
         let begun = Instant::now();
         let (netlist, modules, packed) =
             self.synthesise(&files, &script, &versions, request.limit)?;
@@ -372,8 +372,7 @@ fn script(synthesis: &str, files: &[File], parameters: &[(&str, u32)]) -> String
     for _ in 0..PORT_ROUNDS {
         script += "opt_expr -fine\nopt_clean\nopt_hier\n";
     }
-    script += &format!("{synthesis} -top {TOP} -json mapped.json\n");
-    script
+    script + synthesis
 }
 
 fn read_json(path: &Path) -> Result<Value, FpgaError> {

@@ -6,17 +6,15 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::{Builder, Family, Goal, NETLIST, Router, TIMING};
-use crate::boards::Board;
+use crate::boards::{Board, TOP};
 use crate::cache::Key;
 use crate::error::FpgaError;
 use crate::pll::EHXPLLL;
 use crate::process::run;
 use crate::tools::{ECPPACK, NEXTPNR_ECP5};
 
-/// Functions of more than four inputs are not made of tables and the multiplexers behind them: that would be faster,
-/// but took 1.3 times the tables of a whole card.
 pub(super) const FAMILY: Family = Family {
-    synthesis: "synth_ecp5 -noflatten -nowidelut",
+    synthesis,
     tools: [NEXTPNR_ECP5, ECPPACK],
     pll: EHXPLLL,
     check: |_, _| Ok(()),
@@ -28,6 +26,12 @@ pub(super) const FAMILY: Family = Family {
 /// What place and route leaves for the bitstream.
 const CONFIG: &str = "board.config";
 const PINS: &str = "board.lpf";
+
+/// Functions of more than four inputs are not made of tables and the multiplexers behind them: that would be faster,
+/// but took 1.3 times the tables of a whole card.
+fn synthesis() -> String {
+    format!("synth_ecp5 -noflatten -nowidelut -top {TOP} -json mapped.json\n")
+}
 
 fn router(goal: &Goal) -> Router {
     let Goal { part, speed, mhz, seed, whole: _ } = *goal;

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::{Builder, Family, Goal, NETLIST, Router, TIMING, read_json};
-use crate::boards::{Board, Part};
+use crate::boards::{Board, Part, TOP};
 use crate::cache::Key;
 use crate::error::FpgaError;
 use crate::pll::PLLE2;
@@ -15,9 +15,8 @@ use crate::report::Timing;
 use crate::tools::{NEXTPNR_XILINX, Search, XC7FRAMES2BIT, XRAY_DATABASE};
 use crate::xc7::{self, Database, multiplier_path};
 
-/// Wide functions are made of tables and multiplexers here: one that has 7 or 8 inputs takes its tables alone.
 pub(super) const FAMILY: Family = Family {
-    synthesis: "synth_xilinx -family xc7",
+    synthesis,
     tools: [NEXTPNR_XILINX, XC7FRAMES2BIT],
     pll: PLLE2,
     check,
@@ -31,6 +30,23 @@ const FASM: &str = "board.fasm";
 const DELAYS: &str = "board.sdf";
 const PINS: &str = "board.xdc";
 const FRAMES: &str = "board.frames";
+
+/// The steps of `synth_xilinx`, with ABC in place of ABC9: yosys 0.70 knows no other for this family, and did not end within
+/// minutes with the first module of a card, whose state has 4,817 bits and ways out.
+fn synthesis() -> String {
+    let synth = format!("synth_xilinx -family xc7 -top {TOP}");
+    format!(
+        "{synth} -run begin:map_luts\n\
+         opt_expr -mux_undef -noclkinv\n\
+         abc -luts 2:2,3,6:5,10,20\n\
+         clean\n\
+         xilinx_srl -fixed -minlen 3\n\
+         techmap -map +/xilinx/lut_map.v -map +/xilinx/cells_map.v -D LUT_WIDTH=6\n\
+         xilinx_dffopt\n\
+         opt_lut_ins -tech xilinx\n\
+         {synth} -json mapped.json -run finalize:\n"
+    )
+}
 
 fn check(search: &Search, board: &Board) -> Result<(), FpgaError> {
     Database::find(&search.data(XRAY_DATABASE)?, board.part.tool_name).map(drop)
