@@ -193,16 +193,21 @@ impl Component for HostPort {
             .map(|((name, doc), amount)| {
                 let name = format!("count_{}", name.to_lowercase());
                 let counter =
-                    reg(name, uint(COUNTER_BITS), UInt::lit(0, COUNTER_BITS)).doc(doc.trim());
-                counter.next(counter.wrapping_add(amount.zext(COUNTER_BITS)));
+                    reg(&name, uint(COUNTER_BITS), UInt::lit(0, COUNTER_BITS)).doc(doc.trim());
+                // A cycle late: what a unit does is known at the end of a cycle.
+                let last = reg(format!("{name}_by"), uint(AMOUNT_BITS), 0);
+                last.next(amount);
+                counter.next(counter.wrapping_add(last.zext(COUNTER_BITS)));
                 counter.zext(64)
             })
             .collect();
-        let spent = io.event_cycles.value();
+        let ends = reg("event_ended", boolean(), false);
+        ends.next(io.event_ends);
+        let spent = delayed("event_spent", io.event_cycles.value());
         let shortest = reg("shortest_event", uint(AMOUNT_BITS), u64::MAX >> (64 - AMOUNT_BITS));
         let longest = reg("longest_event", uint(AMOUNT_BITS), 0);
-        when(io.event_ends & spent.lt(shortest), || shortest.next(spent));
-        when(io.event_ends & spent.gt(longest), || longest.next(spent));
+        when(ends.value() & spent.lt(shortest), || shortest.next(spent));
+        when(ends.value() & spent.gt(longest), || longest.next(spent));
         counters.extend([shortest.zext(64), longest.zext(64)]);
         let capabilities: Vec<UInt> =
             shape.capability_words().into_iter().map(|word| UInt::lit(word, 64)).collect();

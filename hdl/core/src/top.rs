@@ -1,7 +1,6 @@
 //! The core: its stages and the units that they share, joined.
 
 use rmt_isa::card::CardShape;
-use rmt_isa::event::event_layout::HOOK;
 use rtl_builder::prelude::*;
 use rtl_builder::stock::stream::Stream;
 
@@ -10,6 +9,7 @@ use crate::config::Widths;
 use crate::context::{ContextRequest, ContextUnit};
 use crate::control::commit::BankSwitch;
 use crate::control::dispatch::Dispatcher;
+use crate::control::intake::Intake;
 use crate::control::retire::Retire;
 use crate::control::slots::Slots;
 use crate::control::stage::{Stage, StageIo};
@@ -69,6 +69,7 @@ impl Component for Core {
         let host = instance("host_port", HostPort { shape: shape.clone() });
         let bank_switch = instance("bank_switch", BankSwitch { banks: shape.banks() });
         let slots = instance("program_slots", Slots { shape: shape.clone() });
+        let intake = instance("intake", Intake { widths });
         let dispatcher = instance("dispatcher", Dispatcher { widths });
         let matching = instance("match_unit", MatchUnit { shape: shape.clone() });
         let stages: Vec<StageIo> = (0..shape.stages)
@@ -79,7 +80,7 @@ impl Component for Core {
         let maps = instance("map_unit", MapUnit { shape: shape.clone() });
         let engine = instance("engine", Engine { shape: shape.engine.clone() });
         let retire = instance("retire", Retire { widths });
-        let (event, access) = (io.event.payload(), host.access.value());
+        let (event, access) = (intake.taken.payload(), host.access.value());
 
         // Host.
         host.host.set(io.host);
@@ -95,11 +96,14 @@ impl Component for Core {
         host.replies[4].set(maps.reply);
 
         // Events come in: to the thread's copies, and to the first table.
-        connect(&io.event, &dispatcher.event);
-        slots.hook.set(event.bits(8 * HOOK.offset as u32..8 * (HOOK.offset + HOOK.bytes) as u32));
+        connect(&io.event, &intake.event);
+        connect(&intake.taken, &dispatcher.event);
+        slots.hook.set(intake.hook);
+        slots.hash.set(intake.hash);
+        intake.looked_up.set(slots.choice);
         slots.host.set(access);
         host.replies[3].set(slots.reply);
-        dispatcher.choice.set(slots.choice);
+        dispatcher.choice.set(intake.choice);
         bank_switch.commit.set(host.commit);
         bank_switch.hold.set(host.hold);
         bank_switch.running.set(dispatcher.running);
@@ -139,7 +143,7 @@ impl Component for Core {
         let first = TableVisit {
             valid: accept.valid & !dispatcher.refuse.valid,
             thread: accept.thread,
-            table: slots.choice.table,
+            table: intake.choice.table,
             event,
             arguments: UInt::lit(0, 256),
         };

@@ -14,7 +14,7 @@ use super::CardShape;
 use crate::helper::Helper;
 use crate::instruction::{Class, Instruction};
 use crate::operand::{MapId, Operand, Role, Scalar, WindowId};
-use crate::program::{MapKind, Program, TreeNode};
+use crate::program::{ForestMode, MapKind, Program, TreeNode};
 
 /// Cycles from taking an event, or from a tail call, to the first instruction in execution:
 /// look-up (2), match (1), fetch and decode (2).
@@ -25,8 +25,8 @@ pub const EXIT_CYCLES: u64 = 1;
 pub const WAKE_CYCLES: u64 = 2;
 /// Cycles from an instruction to the next one behind a jump that is taken.
 const JUMP_CYCLES: u64 = 3;
-/// Cycles from a command to the issue of its operation, when nothing else is under way.
-const ISSUE_CYCLES: u64 = 2;
+/// Cycles from a command to the choice of its operation, when nothing else is under way; it is issued one later.
+const CHOICE_CYCLES: u64 = 2;
 
 /// What the word of an instruction does not tell.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -60,7 +60,7 @@ pub enum Timing {
     },
     /// An operation of the engine, answered when it is issued.
     Engine {
-        /// From its issue to the issue of the thread's next operation.
+        /// From its issue to the cycle in which the thread's next operation can be chosen.
         occupies: u64,
     },
     /// An operation of the engine that gives a scalar, so many cycles after its issue.
@@ -203,7 +203,9 @@ fn model(shape: &CardShape, program: &Program, instruction: Instruction, facts: 
         I::ForestEval { forest, .. } => {
             let levels = program.forests.get(forest.index()).map_or(0, |forest| {
                 let root = |&root: &u16| 1 + u64::from(depth(&forest.nodes, root));
-                forest.roots.iter().map(root).sum::<u64>()
+                // Who won a vote of several trees shows a cycle later.
+                let counts = forest.mode == ForestMode::Vote && forest.roots.len() > 1;
+                forest.roots.iter().map(root).sum::<u64>() + u64::from(counts)
             });
             let words = words(shape, facts.lanes.into());
             Timing::Scalar { answers: words + 1 + levels }
@@ -258,7 +260,7 @@ fn depth(nodes: &[TreeNode], root: u16) -> u32 {
 pub struct LoneThread {
     /// Cycle in which the next instruction executes.
     next: u64,
-    /// Cycle from which the engine can issue the thread's next operation.
+    /// Cycle from which the engine can choose the thread's next operation.
     engine: u64,
     /// Cycle from which the context unit takes a request.
     context: u64,
@@ -280,7 +282,8 @@ impl LoneThread {
     pub fn after(self, timing: Timing) -> Self {
         let now = self.next;
         let accessed = now.max(self.context);
-        let issued = now.saturating_add(ISSUE_CYCLES).max(self.engine);
+        let chosen = now.saturating_add(CHOICE_CYCLES).max(self.engine);
+        let issued = chosen.saturating_add(1);
         let (next, engine, context) = match timing {
             Timing::Direct(cycles) => (now.saturating_add(cycles), self.engine, self.context),
             Timing::Push => (accessed.saturating_add(1), self.engine, accessed.saturating_add(2)),

@@ -1,12 +1,12 @@
 //! Takes events, gives each a thread, and keeps events in the order that the program needs.
 
 use rmt_isa::Status;
-use rmt_isa::event::event_layout::{FLAGS, KEY};
+use rmt_isa::event::event_layout::FLAGS;
 use rtl_builder::prelude::*;
 use rtl_builder::stock::stream::Stream;
 
 use super::slots::SlotChoice;
-use crate::bits::{any, count_ones, crc32c, lowest_set, one_hot};
+use crate::bits::{any, count_ones, lowest_set, one_hot};
 use crate::config::Widths;
 use crate::signals::{End, ThreadPulse};
 
@@ -87,8 +87,7 @@ impl Component for Dispatcher {
         let bits = |offset: usize, bytes: usize| {
             event.bits(8 * offset as u32..8 * (offset + bytes) as u32)
         };
-        let hash = crc32c(u32::MAX, bits(KEY.offset, KEY.bytes));
-        let lock = (hash & choice.lock_mask).named("lock");
+        let lock = choice.lock;
 
         let mut free = Vec::new();
         let mut conflicts = Vec::new();
@@ -204,13 +203,13 @@ mod tests {
             let mut sim = elaborate(Dispatcher { widths }).unwrap().simulator();
             sim.poke("choice_served", 1);
             sim.poke("choice_ordering", ordering);
-            sim.poke("choice_lock_mask", 7);
             Self { sim }
         }
 
         /// Offers an event of hook 3 for one cycle; the thread that takes it.
         fn offer(&mut self, key: u64) -> Option<u64> {
             self.sim.poke("event_valid", 1);
+            self.sim.poke("choice_lock", u64::from(hash_key(key)) & 7);
             self.sim
                 .poke_bits("event_payload", &Bits::from_words(512, &[3, key, 0, 0, 0, 0, 0, 0]));
             let taken = self.sim.peek("accept_valid") == 1;

@@ -17,6 +17,7 @@ pub mod commit;
 pub mod decode;
 pub mod dispatch;
 pub mod fetch;
+pub mod intake;
 pub mod long;
 pub mod pipeline;
 pub mod retire;

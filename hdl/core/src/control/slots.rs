@@ -24,8 +24,8 @@ pub struct SlotChoice {
     pub slot: UInt,
     /// Order of its events: 0 pure, 1 per key, 2 total
     pub ordering: UInt,
-    /// Mask of the key hash that makes the lock
-    pub lock_mask: UInt,
+    /// The lock: the masked hash of the key
+    pub lock: UInt,
     /// The table that its events visit first
     pub table: UInt,
 }
@@ -36,7 +36,7 @@ impl SlotChoice {
             served: boolean(),
             slot: uint(SLOTS.ilog2()),
             ordering: uint(control_slot::ORDERING.bits),
-            lock_mask: uint(control_slot::LOCK_MASK.bits),
+            lock: uint(control_slot::LOCK_MASK.bits),
             table: uint(widths.table),
         }
     }
@@ -47,6 +47,8 @@ impl SlotChoice {
 pub struct SlotsIo {
     /// Hook of the event
     pub hook: Input<UInt>,
+    /// CRC-32C of its key
+    pub hash: Input<UInt>,
     /// The slot that serves it, in the same cycle
     pub choice: Output<SlotChoice>,
     /// Access of the host
@@ -69,6 +71,7 @@ impl Component for Slots {
     fn io(&self) -> SlotsIo {
         SlotsIo {
             hook: input(uint(control_slot::HOOK.bits)),
+            hash: input(uint(32)),
             choice: output(SlotChoice::shape(&Widths::of(&self.shape))),
             host: input(HostAccess::shape()),
             reply: output(HostReply::shape()),
@@ -131,7 +134,7 @@ impl Component for Slots {
             served: any(&serves),
             slot,
             ordering: field(word, control_slot::ORDERING),
-            lock_mask: field(word, control_slot::LOCK_MASK),
+            lock: io.hash & field(word, control_slot::LOCK_MASK),
             table: field(word, control_slot::FIRST_TABLE).trunc(table_bits),
         });
         io.reply.set(HostReply {

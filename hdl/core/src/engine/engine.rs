@@ -329,9 +329,13 @@ impl Component for Engine {
         issuer.operation.set(decoder.operation);
         let busy = Busy::new(&shape);
         issuer.busy.set(busy.all());
-        let operation = issuer.issue_operation.value();
-        let thread = issuer.issue_thread.value();
-        let issued = |unit: Unit| issuer.issue & operation.unit.eq(unit as u64);
+        // What the issuer chooses is issued in the next cycle: its choice among the threads and the first step of what
+        // it chose would not fit one.
+        let issue = reg("issue", boolean(), false);
+        issue.next(issuer.issue);
+        let operation = delayed("issue_operation", issuer.issue_operation.value());
+        let thread = delayed("issue_thread", issuer.issue_thread.value());
+        let issued = |unit: Unit| issue & operation.unit.eq(unit as u64);
 
         let units = Units {
             sequencer: instance("sequencer", Sequencer { shape: shape.clone() }),
@@ -342,18 +346,19 @@ impl Component for Engine {
         };
         let (sequencer, product, tree) = (&units.sequencer, &units.product, &units.tree);
         let window = &units.window;
-        let starts = (issuer.issue & !issued(Unit::Refuse)).named("operation_starts");
+        let starts = (issue & !issued(Unit::Refuse)).named("operation_starts");
         sequencer.issue.set(starts);
         sequencer.thread.set(thread);
         sequencer.operation.set(operation);
         sequencer.announce.set(product.announce | window.announce);
-        busy.set(starts, thread, true);
+        let refused = issuer.issue_operation.unit.eq(Unit::Refuse as u64);
+        busy.set(issuer.issue & !refused, issuer.issue_thread.value(), true);
         let ready = [
             sequencer.vector_ready.value(),
             sequencer.requantise_ready.value(),
             sequencer.read_ready.value(),
-            sequencer.read_ready & tree.ready,
-            sequencer.read_ready & window.ready,
+            sequencer.read_ready & tree.ready & !issued(Unit::Tree),
+            sequencer.read_ready & window.ready & !issued(Unit::Window),
             Bool::lit(true),
         ];
         issuer.unit_ready.set(join_bools(&ready));
@@ -478,10 +483,10 @@ impl Component for Engine {
         let lane_answer = is_lane & done.last;
         let reduced = steps.at(4);
         let sum_answer = (is_reduced(4) & reduced.last).named("sum_answer");
-        let tree_answer = (tree.done & !sequencer.answers_now).named("tree_answer");
+        let early_answer = (issue & operation.early).named("early_answer");
+        let tree_answer = (tree.done & !sequencer.answers_now & !early_answer).named("tree_answer");
         tree.take.set(tree_answer);
-        issuer.answer_free.set(!sequencer.answers_now & !tree.done);
-        let early_answer = (issuer.issue & operation.early).named("early_answer");
+        issuer.answer_free.set(!sequencer.answers_next & !tree.done);
         let chosen_lane = select(done.lane.trunc(shape.array.trailing_zeros()), &held);
         let reduced_value = mux(
             reduced.function.eq(Function::Sum as u64),

@@ -31,11 +31,11 @@ pub struct IssuerIo {
     pub operation: Input<Operation>,
     /// Bit t: an earlier operation of thread t is not yet finished
     pub busy: Input<UInt>,
-    /// Bit u: unit u can take an operation in this cycle
+    /// Bit u: unit u can take an operation in the next cycle
     pub unit_ready: Input<UInt>,
-    /// An answer can be sent in this cycle
+    /// An answer can be sent in the next cycle
     pub answer_free: Input<Bool>,
-    /// An operation is issued
+    /// An operation is chosen: it is issued in the next cycle
     pub issue: Output<Bool>,
     /// Its thread
     pub issue_thread: Output<UInt>,

@@ -14,7 +14,8 @@ pub const VECTOR_CYCLES: u32 = 2;
 /// Cycles from the read of the last word to the sum or the largest lane.
 pub const REDUCE_ANSWER_CYCLES: u32 = VECTOR_CYCLES + super::reduce::REDUCE_CYCLES;
 
-/// Steps through the words of operations, one step a cycle; the first one in the cycle of the issue.
+/// Steps through the words of operations, one step a cycle; the first one in the cycle of the issue,
+/// the one after the choice.
 ///
 /// A step of the requantiser takes `requantise_lanes` lanes, all others a word. A step
 /// happens only if the write port is free in the cycle of its result.
@@ -76,11 +77,11 @@ pub struct SequencerIo {
     pub hold: Input<Bool>,
     /// The product unit writes in the sixth cycle from now
     pub announce: Input<Bool>,
-    /// The vector unit may begin
+    /// The vector unit may begin in the next cycle
     pub vector_ready: Output<Bool>,
-    /// The requantiser may begin
+    /// The requantiser may begin in the next cycle
     pub requantise_ready: Output<Bool>,
-    /// Operations that only read may begin
+    /// Operations that only read may begin in the next cycle
     pub read_ready: Output<Bool>,
     /// The step of this cycle
     pub step: Output<Step>,
@@ -88,6 +89,8 @@ pub struct SequencerIo {
     pub writes_now: Output<Bool>,
     /// The vector unit answers in this cycle
     pub answers_now: Output<Bool>,
+    /// It answers in the next cycle
+    pub answers_next: Output<Bool>,
 }
 
 /// A calendar: entry i is true if something is taken i cycles from now.
@@ -144,6 +147,7 @@ impl Component for Sequencer {
             step: output(Step::shape(shape)),
             writes_now: output(boolean()),
             answers_now: output(boolean()),
+            answers_next: output(boolean()),
         }
     }
 
@@ -211,13 +215,18 @@ impl Component for Sequencer {
         answers.enter(steps & last & lane_result, VECTOR_CYCLES);
         answers.enter(steps & last & reduces, REDUCE_ANSWER_CYCLES);
 
-        let begins = !running & !io.hold;
-        let may_answer = answers.free(VECTOR_CYCLES) & answers.free(REDUCE_ANSWER_CYCLES);
-        io.vector_ready.set(begins & writes.free(VECTOR_CYCLES) & may_answer);
-        io.requantise_ready.set(begins & writes.free(REQUANTISE_CYCLES));
+        // What is chosen now takes its first step in the next cycle, when all entries stand one place earlier. The entry
+        // of a sum's answer is free then: nothing is entered further ahead.
+        let begins = !(running | io.issue | io.hold) | (steps & last & !io.hold);
+        let next = |cycles: u32| cycles + 1;
+        io.vector_ready
+            .set(begins & writes.free(next(VECTOR_CYCLES)) & answers.free(next(VECTOR_CYCLES)));
+        const { assert!(REQUANTISE_CYCLES + 1 == ANNOUNCE_CYCLES) };
+        io.requantise_ready.set(begins & !io.announce);
         io.read_ready.set(begins);
         io.writes_now.set(!writes.free(0));
         io.answers_now.set(!answers.free(0));
+        io.answers_next.set(!answers.free(1));
 
         debug_assert_eq!(lane_bits(shape), shape.array.trailing_zeros());
         let one_lane_word = word_of_lane(shape, operation.lane);

@@ -15,7 +15,7 @@ use rtl_builder::prelude::*;
 ///
 /// Siblings stand in one word, so that a read brings both possible next nodes; the comparison of
 /// one level chooses between them in the next cycle, while the chosen node's own children are
-/// read. A tree of depth d takes d + 1 cycles. A walk that finds no leaf after 32 comparisons
+/// read. A tree of depth d takes d + 1 cycles; a vote of several trees one more. A walk that finds no leaf after 32 comparisons
 /// (only possible with unverified nodes) ends with status out-of-range.
 #[derive(Clone, Debug)]
 pub struct TreeEngine {
@@ -65,7 +65,9 @@ enum Phase {
     Load,
     /// It looks at a node.
     Walk,
-    /// The last leaf is being added; the result is there.
+    /// The vote of the last leaf is being counted.
+    Count,
+    /// The result is there.
     Done,
 }
 
@@ -183,9 +185,11 @@ impl Component for TreeEngine {
         let found = reg("found", boolean(), false).doc("A leaf was found in the last cycle");
         let leaf = delayed("leaf", field(node, NODE_VALUE).as_sint());
         let leaves = self.leaves(io.issue.value(), found.value(), leaf);
-        // The result waits in `Done` with its leaf.
-        let waits = phase.is(Phase::Done) & !io.take;
-        let last_leaf = reg_uninit("last_leaf", sint(64));
+        // Which class has most votes takes a cycle of its own; the class of a single vote and a sum are there at once,
+        // and wait in `Done`.
+        let counts = (vote & !last_tree.is_zero()).named("counts");
+        let waits = phase.is(Phase::Done) & !io.take & !counts;
+        let result = reg_uninit("result", sint(64));
         found.next(false);
         phase
             .switch()
@@ -212,7 +216,10 @@ impl Component for TreeEngine {
                     tree.next(next_tree);
                     high.next(next_tree.bit(0));
                     depth.next(0);
-                    when(tree.eq(last_tree), || phase.go(Phase::Done));
+                    when(tree.eq(last_tree), || {
+                        phase.go(Phase::Done);
+                        when(counts, || phase.go(Phase::Count));
+                    });
                 })
                 .otherwise(|| {
                     next_pair.set(field(node, NODE_CHILDREN));
@@ -224,13 +231,16 @@ impl Component for TreeEngine {
                     });
                 });
             })
+            .on(Phase::Count, || phase.go(Phase::Done))
             .on(Phase::Done, || {
                 when(io.take, || phase.go(Phase::Idle));
             });
 
-        let fresh = mux(vote, leaves.winner.zext(64).as_sint(), leaves.sum);
-        let value = mux(found, fresh, last_leaf);
-        when(waits, || last_leaf.next(value));
+        let class = leaf.trunc(8).as_uint().zext(64).as_sint();
+        let fresh = mux(vote, class, leaves.sum);
+        let value = mux(found, fresh, result.value());
+        when(waits, || result.next(value));
+        when(phase.is(Phase::Count), || result.next(leaves.winner.zext(64).as_sint()));
         io.ready.set(phase.is(Phase::Idle));
         io.done.set(phase.is(Phase::Done));
         io.done_thread.set(held_thread);

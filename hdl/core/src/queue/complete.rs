@@ -74,9 +74,11 @@ impl Component for CompletionWriter {
         let offers = sends | promised.value();
         promised.next(offers & !io.write.ready());
         let done = (offers & io.write.ready()) | (drops & !promised);
-        let free = !valid | done;
-        merge.sink.ready.set(free);
-        when(free, || {
+        // A record takes three beats of a stream of 128 bits: one every other cycle is enough, and its pair's state
+        // does not lie before what the sources see.
+        merge.sink.ready.set(!valid);
+        when(done, || valid.next(false));
+        when(!valid, || {
             valid.next(merge.sink.valid);
             held.next(unpack(&PairRecord::shape(), merge.sink.payload));
         });

@@ -110,13 +110,15 @@ impl Component for Dispatch {
         }
         let valid = reg("valid", boolean(), false);
         let held = reg_uninit("held", PairEvent::shape());
+        // An event comes at most every other cycle, a stream of 128 bits brings one in four: so nothing that the
+        // core decides lies before what the sources see.
         let moves = wire("moves", boolean());
-        let free = !valid | moves.value();
-        merge.sink.ready.set(free);
-        when(free, || {
+        merge.sink.ready.set(!valid);
+        when(!valid, || {
             valid.next(merge.sink.valid);
             held.next(unpack(&PairEvent::shape(), merge.sink.payload));
         });
+        when(moves, || valid.next(false));
 
         let event = held.event;
         let part = |field: rmt_isa::event::WireField| {

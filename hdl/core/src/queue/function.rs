@@ -134,8 +134,8 @@ impl Component for Function {
         let inline = instance("inline", InlineBuffer { queues, slots: shape.inline_slots });
         let fetcher = instance("fetcher", Fetcher { queues });
         let admin = instance("admin", Admin { queues });
-        // One event a thread, and the decision of one whose thread is free again.
-        let in_flight = shape.threads() + 1;
+        // One event a thread, one that waits for a thread, and the decision of one whose thread is free again.
+        let in_flight = shape.threads() + 2;
         let dispatch = instance("dispatch", Dispatch { queues, in_flight });
         let completions = instance("completions", CompletionWriter { queues });
         let access = instance("core_access", CoreAccess);
@@ -307,7 +307,7 @@ impl Component for Function {
             32,
         ));
         let endpoint = io.endpoint.value();
-        registers.errors.set(word_of(
+        let errors = word_of(
             &[
                 (device_errors::UNSUPPORTED, endpoint.unsupported.as_uint()),
                 (device_errors::POISONED, endpoint.poisoned.as_uint()),
@@ -317,7 +317,11 @@ impl Component for Function {
                 (device_errors::CORE_TIMEOUT, access.timed_out.as_uint()),
             ],
             32,
-        ));
+        );
+        // Errors and counts are seen a cycle late: what happens is known at the end of a cycle.
+        let happened = reg("happened", uint(32), 0);
+        happened.next(errors);
+        registers.errors.set(happened);
         let inline_taken = any(&inline.strobes.iter().map(|s| s.inline_taken).collect::<Vec<_>>());
         let ring_taken = any(&fetcher.strobes.iter().map(|s| s.accepted).collect::<Vec<_>>());
         let fires = |valid: Bool, ready: Bool| valid & ready;
@@ -339,8 +343,10 @@ impl Component for Function {
             endpoint.malformed,
             requester.refused.value(),
         ];
-        for (port, event) in registers.events.iter().zip(counted) {
-            port.set(event);
+        let counts = reg("counts", uint(counted.len() as u32), 0);
+        counts.next(join(&counted.map(|event| event.as_uint())));
+        for (bit, port) in (0..).zip(&registers.events) {
+            port.set(counts.bit(bit));
         }
         io.reset.set(registers.reset);
         let _ = (writes.chosen, orders.chosen);

@@ -68,8 +68,10 @@ impl Component for Receiver {
         let header: Vec<UInt> = (0..4)
             .map(|index| {
                 let kept = reg_uninit(format!("header_{index}"), uint(32));
-                let now = rx.fire() & position.eq(index / lanes * lanes);
-                when(now, || kept.next(words[(index % lanes) as usize]));
+                // Where no beat is taken, what is made of the header is not used: so who takes it does not lie
+                // before it.
+                let now = position.eq(index / lanes * lanes);
+                when(rx.fire() & now, || kept.next(words[(index % lanes) as usize]));
                 mux(now, words[(index % lanes) as usize], kept.value())
             })
             .collect();

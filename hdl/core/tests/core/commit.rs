@@ -79,6 +79,8 @@ fn commits_under_load(shape: &CardShape, count: u32, jitter: Option<u64>) {
     bench.jitter = jitter;
     let mut mirror = BankMirror::new(shape);
     mirror.installed(&bench.image);
+    // So that the first version has events, too.
+    (0..20).for_each(|_| bench.host.push_back(HostStep::UntilClear(0)));
     for program in &versions[1..] {
         let image = lower(program, Ordering::Pure, shape).unwrap();
         let update = mirror.update(&image).unwrap();

@@ -74,6 +74,8 @@ fn a_program_comes_and_goes(banks: u32) {
     let mut mirror = BankMirror::new(&shape);
     let mut bench = Bench::new(&shape, &first, Ordering::Total);
     mirror.installed(&residents.image().unwrap());
+    // So that some come before the second program.
+    (0..20).for_each(|_| bench.host.push_back(HostStep::UntilClear(0)));
     residents.put(5, second.clone(), Ordering::Total).unwrap();
     push(&mut bench, &mirror.update(&residents.image().unwrap()).unwrap());
     // So that events of both run for a while, before the second one goes.

@@ -85,7 +85,7 @@ fn bench(shape: &EngineShape) -> Bench {
 /// Cycles from the issue to the first cycle in which the thread's next operation can be issued.
 fn occupation(bench: &mut Bench, instruction: Instruction) -> u64 {
     let (answer, cycles) = bench.run(0, instruction, 0, 0);
-    assert_eq!((answer.status, cycles), (0, 2), "{instruction}");
+    assert_eq!((answer.status, cycles), (0, 3), "{instruction}");
     let mut busy = 0;
     while bench.sim.peek("busy_t0") == 1 {
         busy += 1;
