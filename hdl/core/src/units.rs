@@ -224,6 +224,23 @@ impl ThreadSplit {
     }
 }
 
+/// Offers a completion from a register, so that what a unit reads in a cycle need not reach a stage's registers in
+/// the same one; gives whether the register takes it.
+#[track_caller]
+pub(crate) fn complete(port: &StreamOut<Completion>, valid: Bool, completion: Completion) -> Bool {
+    let waits = reg("completion_waits", boolean(), false);
+    let thread = uint(completion.thread.width());
+    let shape = Completion { thread, value: uint(64), status: uint(8) };
+    let held = reg_uninit("completion_held", shape);
+    let free = !waits.value() | port.ready();
+    when(free, || {
+        waits.next(valid);
+        held.next(completion);
+    });
+    port.offer(waits.value(), held.value());
+    valid & free
+}
+
 /// Sends completions to the stage of their thread.
 #[track_caller]
 pub(crate) fn route_completions(

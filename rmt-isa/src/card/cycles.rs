@@ -17,8 +17,8 @@ use crate::operand::{MapId, Operand, Role, Scalar, WindowId};
 use crate::program::{ForestMode, MapKind, Program, TreeNode};
 
 /// Cycles from taking an event, or from a tail call, to the first instruction in execution:
-/// look-up (2), match (1), fetch and decode (2).
-pub const LOOK_UP_CYCLES: u64 = 5;
+/// look-up (2), match and choice (2), fetch and decode (2).
+pub const LOOK_UP_CYCLES: u64 = 6;
 /// Cycles from the instruction that ends an event to its decision at the output.
 pub const EXIT_CYCLES: u64 = 1;
 /// Cycles from the completion of an instruction to the next one of its thread.
@@ -45,7 +45,7 @@ pub enum Timing {
     /// The next instruction executes so many cycles later.
     Direct(u64),
     /// A push to a history ring: the next one executes one cycle later, but a second access
-    /// to a context two.
+    /// to a context three.
     Push,
     /// An access to a context, after so many cycles.
     Context(u64),
@@ -93,14 +93,15 @@ impl Timing {
             Class::Context => match instruction {
                 I::StoreContext { .. } => Self::Context(1),
                 I::PushContext { .. } => Self::Push,
-                I::LoadHistory { .. } | I::LoadHistoryImm { .. } => Self::Context(2 + WAKE_CYCLES),
-                _ => Self::Context(1 + WAKE_CYCLES),
+                I::LoadHistory { .. } | I::LoadHistoryImm { .. } => Self::Context(4 + WAKE_CYCLES),
+                I::LoadContext { .. } => Self::Context(2 + WAKE_CYCLES),
+                _ => Self::Context(3 + WAKE_CYCLES),
             },
             Class::Map => Self::Direct(match instruction {
                 I::MapPush { .. } => 1,
-                I::MapAdd { map, .. } if is_histogram(program, map) => 3 + WAKE_CYCLES,
-                I::MapAdd { .. } => 2 + WAKE_CYCLES,
-                _ => 1 + WAKE_CYCLES,
+                I::MapAdd { map, .. } if is_histogram(program, map) => 5 + WAKE_CYCLES,
+                I::MapAdd { .. } => 4 + WAKE_CYCLES,
+                _ => 3 + WAKE_CYCLES,
             }),
             Class::Vector => vector(shape, program, instruction, facts),
             Class::Model => model(shape, program, instruction, facts),
@@ -286,17 +287,17 @@ impl LoneThread {
         let issued = chosen.saturating_add(1);
         let (next, engine, context) = match timing {
             Timing::Direct(cycles) => (now.saturating_add(cycles), self.engine, self.context),
-            Timing::Push => (accessed.saturating_add(1), self.engine, accessed.saturating_add(2)),
+            Timing::Push => (accessed.saturating_add(1), self.engine, accessed.saturating_add(3)),
             Timing::Context(cycles) => (accessed.saturating_add(cycles), self.engine, self.context),
             Timing::LanesIn(lanes) => {
-                // The first lane is offered three cycles later, and waits for the engine.
-                let first = accessed.saturating_add(3).max(self.engine);
-                (first.saturating_add(lanes + WAKE_CYCLES), self.engine, self.context)
+                // The first lane is offered four cycles later, and waits for the engine.
+                let first = accessed.saturating_add(4).max(self.engine);
+                (first.saturating_add(lanes + 1 + WAKE_CYCLES), self.engine, self.context)
             }
             Timing::LanesOut { lanes, words } => {
                 // Each word is read and held before its lanes go.
-                let first = accessed.saturating_add(3).max(self.engine);
-                let cycles = 1 + 2 * words + lanes + WAKE_CYCLES;
+                let first = accessed.saturating_add(4).max(self.engine);
+                let cycles = 2 + 2 * words + lanes + WAKE_CYCLES;
                 (first.saturating_add(cycles), self.engine, self.context)
             }
             Timing::Engine { occupies } => {

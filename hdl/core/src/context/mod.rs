@@ -30,6 +30,7 @@ use crate::config::Widths;
 use crate::control::decode::ContextFunction;
 use crate::engine::ports::{LanesIn, LanesOut, LanesRequest};
 use crate::signals::{Completion, HostAccess, HostReply, ThreadPulse};
+use crate::units::complete;
 use memory::{HEAD_BITS, Memories, Ports as MemoryPorts};
 use record::{Access, OpenRecord, Records};
 
@@ -106,7 +107,9 @@ pub struct ContextUnitIo {
 #[derive(Clone, Copy, State)]
 enum Step {
     Idle,
-    /// Sets and heads are there.
+    /// Sets, heads and values are there.
+    Read,
+    /// Which way has the key is known.
     First,
     /// A value of a ring is there.
     Second,
@@ -168,7 +171,7 @@ impl Component for ContextUnit {
         };
         let idle = step.is(Step::Idle);
         io.request.accept(idle);
-        io.soon.set(step.is_any(&[Step::First, Step::Second]));
+        io.soon.set(step.is_any(&[Step::Read, Step::First, Step::Second]));
         io.fault.set(fault);
         io.posted.set(function_is(request.function, &[Store, Push]));
         let taken = io.request.fire();
@@ -182,8 +185,13 @@ impl Component for ContextUnit {
         let first = step.is(Step::First);
         let completed = wire("completed", boolean());
 
-        // Opening a record.
-        let set = sets::look_up(memories.set.state, &memories.set.keys, access.request.value);
+        // Opening a record. Memories give late in a cycle what they read: keys are compared in the same one, and what
+        // follows from it is done in the next.
+        let hits = sets::hits(memories.set.state, &memories.set.keys, access.request.value);
+        let hits: Vec<Bool> = (hits.into_iter().enumerate())
+            .map(|(way, hit)| delayed(format!("hit_{way}"), hit))
+            .collect();
+        let set = sets::look_up(delayed("set_state", memories.set.state), &hits);
         let opens = first & (is(Match) | is(Find));
         let matches = first & is(Match);
         let creates = matches & !set.found;
@@ -195,8 +203,8 @@ impl Component for ContextUnit {
             written,
         };
 
-        // Rings: the head is there in the second cycle.
-        let head = memories.head;
+        // Rings: the head is known in the third cycle.
+        let head = delayed("head", memories.head);
         let length =
             mux(access.written, field(head, ring_head::LENGTH), UInt::lit(0, 9)).named("length");
         let newest = field(head, ring_head::NEWEST);
@@ -317,8 +325,8 @@ impl Component for ContextUnit {
 
         // Completions.
         let answers = step.is(Step::Answer);
-        let valid = (first
-            & function_is(access.request.function, &[Match, Find, Load, HistoryLength]))
+        let valid = (step.is(Step::Read) & is(Load))
+            | (first & function_is(access.request.function, &[Match, Find, HistoryLength]))
             | step.is(Step::Second)
             | answers;
         let loaded = mux(access.written, memories.value, UInt::lit(0, 64));
@@ -333,12 +341,16 @@ impl Component for ContextUnit {
         );
         let status =
             mux(answers & failed.value(), UInt::lit(Status::OutOfRange as u64, 8), UInt::lit(0, 8));
-        io.completion.offer(valid, Completion { thread: access.request.thread, value, status });
-        completed.set(io.completion.fire());
+        let completion = Completion { thread: access.request.thread, value, status };
+        completed.set(complete(&io.completion, valid, completion));
 
         step.switch()
             .on(Step::Idle, || {
-                when(taken & !Store.is(request.function), || step.go(Step::First)).otherwise(|| {});
+                when(taken & !Store.is(request.function), || step.go(Step::Read)).otherwise(|| {});
+            })
+            .on(Step::Read, || {
+                when(!is(Load), || step.go(Step::First))
+                    .elsewhen(completed.value(), || step.go(Step::Idle));
             })
             .on(Step::First, || {
                 lane.next(0);

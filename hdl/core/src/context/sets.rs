@@ -19,18 +19,22 @@ pub struct SetLookUp {
     pub matched: UInt,
 }
 
-/// Looks a key up in a set. `state` has the fields of `context_set`.
-pub fn look_up(state: UInt, keys: &[UInt], key: UInt) -> SetLookUp {
+/// Which ways of a set have a key. `state` has the fields of `context_set`.
+pub fn hits(state: UInt, keys: &[UInt], key: UInt) -> Vec<Bool> {
+    let occupied = field(state, context_set::OCCUPIED).to_bools();
+    keys.iter().zip(occupied).map(|(stored, occupied)| occupied & stored.eq(key)).collect()
+}
+
+/// What becomes of a set in which these ways have the key.
+pub fn look_up(state: UInt, hits: &[Bool]) -> SetLookUp {
     let occupied = field(state, context_set::OCCUPIED).to_bools();
     let ranks_word = field(state, context_set::RANKS);
     let ranks: Vec<UInt> =
         (0..WAYS as u32).map(|way| ranks_word.bits(2 * way..2 * way + 2)).collect();
-    let hits: Vec<Bool> =
-        keys.iter().zip(&occupied).map(|(stored, &occupied)| occupied & stored.eq(key)).collect();
     let free: Vec<Bool> = occupied.iter().map(|&occupied| !occupied).collect();
     let oldest: Vec<Bool> = ranks.iter().map(|rank| rank.eq(WAYS as u64 - 1)).collect();
-    let (found, room) = (any(&hits), any(&free));
-    let way = mux(found, lowest_set(&hits), mux(room, lowest_set(&free), lowest_set(&oldest)));
+    let (found, room) = (any(hits), any(&free));
+    let way = mux(found, lowest_set(hits), mux(room, lowest_set(&free), lowest_set(&oldest)));
 
     // Ways that were used more recently than this one move back by one. A new key counts as
     // the least recently used before.
@@ -99,7 +103,8 @@ mod tests {
         }
         fn build(&self, io: ProbeIo) {
             let keys: Vec<UInt> = io.keys.iter().map(Input::value).collect();
-            let set = look_up(io.state.value(), &keys, io.key.value());
+            let hits = hits(io.state.value(), &keys, io.key.value());
+            let set = look_up(io.state.value(), &hits);
             io.found.set(set.found);
             io.way.set(set.way);
             io.evicts.set(set.evicts);

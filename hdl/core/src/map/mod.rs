@@ -31,6 +31,7 @@ use crate::config::Widths;
 use crate::context::sets;
 use crate::control::decode::MapFunction;
 use crate::signals::{Completion, HostAccess, HostReply};
+use crate::units::complete;
 use descriptor::{Access, Descriptors};
 use memory::{Memories, Ports as MemoryPorts};
 
@@ -91,6 +92,8 @@ enum Step {
     /// The bucket of a sample is known.
     Bucket,
     /// Keys and values are there.
+    Read,
+    /// Which way has the key is known.
     First,
     /// The old value is known.
     Second,
@@ -149,11 +152,20 @@ impl Component for MapUnit {
         let first = step.is(Step::First);
 
         // Keys and values are there: which way, and is the key in it?
-        let set = sets::look_up(memories.state, &memories.keys, access.request.key);
+        let hits: Vec<Bool> = (sets::hits(memories.state, &memories.keys, access.request.key)
+            .into_iter())
+        .enumerate()
+        .map(|(way, hit)| delayed(format!("hit_{way}"), hit))
+        .collect();
+        let state = delayed("set_state", memories.state);
+        let values: Vec<UInt> = (memories.values.iter().enumerate())
+            .map(|(way, value)| delayed(format!("value_{way}"), *value))
+            .collect();
+        let set = sets::look_up(state, &hits);
         let there = mux(access.hashed, set.found, access.inside).named("there");
         let room = mux(access.hashed, set.found | access.evicts | !set.evicts, access.inside);
         let way = mux(access.hashed, set.way, access.place.bits(0..2)).named("way");
-        let found = mux(there, select(way, &memories.values), UInt::lit(0, 64));
+        let found = mux(there, select(way, &values), UInt::lit(0, 64));
         let enters = (is(Store) | is(Add)) & room;
         let creates = first & access.hashed & enters & !set.found;
         // In maps without eviction the order of use does not matter.
@@ -192,7 +204,7 @@ impl Component for MapUnit {
         let stored = wrap(access.kind, access.request.value);
         ports.new_value.set(priority_mux(&[(idle, pushed), (first, stored)], sum));
         ports.state_write.set(creates | (first & access.hashed & (renews | removes)));
-        ports.new_state.set(mux(removes, sets::removed(memories.state, set.way), set.matched));
+        ports.new_state.set(mux(removes, sets::removed(state, set.way), set.matched));
         ports.key_write.set(creates);
         ports.key_way.set(set.way);
         ports.new_key.set(access.request.key);
@@ -212,19 +224,18 @@ impl Component for MapUnit {
             flag(there),
         );
         let valid = (first & !is(Add)) | second;
-        io.completion.offer(
-            valid,
-            Completion { thread: access.request.thread, value, status: UInt::lit(0, 8) },
-        );
-        let completed = io.completion.fire();
+        let status = UInt::lit(0, 8);
+        let completion = Completion { thread: access.request.thread, value, status };
+        let completed = complete(&io.completion, valid, completion);
 
         step.switch()
             .on(Step::Idle, || {
                 when(taken & now.counts, || step.go(Step::Bucket))
-                    .elsewhen(taken & !pushes, || step.go(Step::First))
+                    .elsewhen(taken & !pushes, || step.go(Step::Read))
                     .otherwise(|| {});
             })
-            .on(Step::Bucket, || step.go(Step::First))
+            .on(Step::Bucket, || step.go(Step::Read))
+            .on(Step::Read, || step.go(Step::First))
             .on(Step::First, || {
                 when(is(Add), || step.go(Step::Second))
                     .elsewhen(completed, || step.go(Step::Idle))

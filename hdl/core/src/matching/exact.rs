@@ -58,9 +58,9 @@ pub struct ExactStoreIo {
     pub table: Input<UInt>,
     /// Key, right-aligned
     pub key: Input<UInt>,
-    /// One cycle later: an entry of the table has the key
+    /// Two cycles later: an entry of the table has the key
     pub hit: Output<Bool>,
-    /// One cycle later: what it leads to
+    /// Two cycles later: what it leads to
     pub content: Output<SlotContent>,
     /// Access of the host
     pub host: Input<HostAccess>,
@@ -156,11 +156,17 @@ impl Component for ExactStore {
                 slots.push(slot);
             }
         }
+        // Memories give late in a cycle what they read: the choice among the four has a cycle of its own.
+        let hits: Vec<Bool> = (hits.into_iter().enumerate())
+            .map(|(number, hit)| delayed(format!("hit_{number}"), hit))
+            .collect();
+        let contents: Vec<SlotContent> = (slots.iter().enumerate())
+            .map(|(number, slot)| delayed(format!("content_{number}"), slot.content))
+            .collect();
         io.hit.set(any(&hits));
         // A key stands in one slot; while the host moves it to another, in two equal ones.
-        let choices: Vec<_> =
-            hits.iter().copied().zip(slots.iter().map(|slot| slot.content)).collect();
-        io.content.set(priority_mux(&choices, slots[0].content));
+        let choices: Vec<_> = hits.into_iter().zip(contents.iter().copied()).collect();
+        io.content.set(priority_mux(&choices, contents[0]));
 
         let slot = select(delayed("host_slot", slot_number), &slots);
         let key = slot.key.zext(128);

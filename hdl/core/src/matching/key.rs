@@ -33,8 +33,17 @@ pub fn extract(descriptor: UInt, event: UInt, arguments: UInt, key_bits: u32) ->
     for number in 0..MAX_KEY_FIELDS as u32 {
         let part = descriptor.bits(16 * number..16 * (number + 1));
         let place = field(part, key_field::PLACE);
-        let from_event = select(place.bits(3..6), &event_words)
-            .shift_right(place.bits(0..3).concat(UInt::lit(0, 3)));
+        // Fields are aligned: of the low bits of a place those below the field's width are 0, so each part of the word
+        // comes from few places.
+        let word = select(place.bits(3..6), &event_words);
+        let halved = |value: UInt, bit: u32| {
+            let half = value.width() / 2;
+            mux(place.bit(bit), value.bits(half..2 * half), value.bits(0..half))
+        };
+        let low_32 = halved(word, 2);
+        let low_16 = halved(low_32, 1);
+        let low_8 = halved(low_16, 0);
+        let from_event = cat(&[word.bits(32..64), low_32.bits(16..32), low_16.bits(8..16), low_8]);
         // r1 has place 1; place 4, whose low bits are 0, is r4.
         let from_argument = lookup(
             place.bits(0..2),

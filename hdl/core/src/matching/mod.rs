@@ -158,19 +158,30 @@ impl Component for MatchUnit {
         let thread_2 = delayed("thread_2", thread_1);
         let keyed_2 = delayed("keyed_2", keyed_1);
         let default_2 = delayed("default_2", default_1);
+
+        // Cycle 3: choose.
+        let valid_3 = delayed("valid_3", valid_2);
+        let thread_3 = delayed("thread_3", thread_2);
+        let keyed_3 = delayed("keyed_3", keyed_2);
+        let default_3 = delayed("default_3", default_2);
         let mut hits = vec![(exact.hit.value(), exact.content.value())];
-        hits.extend(ordered.iter().map(|store| (store.hit.value(), store.content.value())));
+        for (number, store) in ordered.iter().enumerate() {
+            hits.push((
+                delayed(format!("ordered_{number}_hit"), store.hit.value()),
+                delayed(format!("ordered_{number}_content"), store.content.value()),
+            ));
+        }
         let any_hits = any(&hits.iter().map(|(hit, _)| *hit).collect::<Vec<_>>());
-        let hit = (any_hits & keyed_2).named("hit");
-        let has_default = flag(default_2, table_default::HAS_DEFAULT);
-        let by_default = SlotContent::of_default(default_2, &widths);
-        hits.iter_mut().for_each(|(hit, _)| *hit = *hit & keyed_2);
+        let hit = (any_hits & keyed_3).named("hit");
+        let has_default = flag(default_3, table_default::HAS_DEFAULT);
+        let by_default = SlotContent::of_default(default_3, &widths);
+        hits.iter_mut().for_each(|(hit, _)| *hit = *hit & keyed_3);
         let action = priority_mux(&hits, by_default);
-        let present = flag(default_2, table_default::PRESENT);
+        let present = flag(default_3, table_default::PRESENT);
         let found = present & (hit | has_default);
         io.start.set(Redirect {
-            valid: valid_2 & found,
-            thread: thread_2,
+            valid: valid_3 & found,
+            thread: thread_3,
             pc: action.start,
             runs: Bool::lit(true),
         });
@@ -179,9 +190,9 @@ impl Component for MatchUnit {
             UInt::lit(Status::Missed as u64, 8),
             UInt::lit(Status::OutOfRange as u64, 8),
         );
-        io.end.set(End { valid: valid_2 & !found, thread: thread_2, status });
+        io.end.set(End { valid: valid_3 & !found, thread: thread_3, status });
 
-        // Cycle 3: parameters.
+        // Cycle 4: parameters.
         let all_rows = u64::from(banks * self.shape.parameter_rows);
         let rows: SyncMem<UInt> = SyncMem::new("parameter_rows", uint(256), all_rows);
         let host_row = in_bank(banks, host.bank, host.index(2, widths.row));
@@ -196,12 +207,12 @@ impl Component for MatchUnit {
         // The host reads in a cycle in which no visit needs the port.
         let row_there = reg("host_row_there", boolean(), false);
         let asks = host.reads(PARAMETERS, words) & !row_there.value();
-        let host_reads = (asks & !valid_2).named("host_reads_row");
+        let host_reads = (asks & !valid_3).named("host_reads_row");
         row_there.next(host_reads);
-        let row = rows.read(valid_2 | host_reads, mux(valid_2, active(action.row), host_row));
+        let row = rows.read(valid_3 | host_reads, mux(valid_3, active(action.row), host_row));
         io.parameters.set(ParameterLoad {
-            valid: delayed("valid_3", valid_2),
-            thread: delayed("thread_3", thread_2),
+            valid: delayed("valid_4", valid_3),
+            thread: delayed("thread_4", thread_3),
             values: row,
         });
 

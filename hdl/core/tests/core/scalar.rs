@@ -259,7 +259,11 @@ fn decisions_wait_while_nobody_takes_them() {
         bench.sim.poke_bits("event_payload", &rtl_builder::prelude::Bits::from_words(512, &[3, 0]));
         bench.step();
     }
-    assert_eq!(bench.sim.peek("event_ready"), 0, "both threads hold a finished event, and one waits");
+    assert_eq!(
+        bench.sim.peek("event_ready"),
+        0,
+        "both threads hold a finished event, and one waits"
+    );
     bench.sim.poke("event_valid", 0);
     bench.sim.poke("decision_ready", 1);
     // The event that waited runs now.

@@ -93,7 +93,7 @@ fn live_changes(kind: MatchKind) {
         let both = [&before, &store].map(|store| winner(store, kind, value));
         different += usize::from(both[0] != both[1]);
         expected.push_back(both);
-        if cycle >= 2 {
+        if cycle >= 3 {
             let found = (sim.peek("start_pc"), sim.peek("start_valid"));
             let default = u64::from(image.action_starts[0]);
             assert_eq!(found.1, 1, "the table has a default");

@@ -48,29 +48,29 @@ fn one_look_up_each_cycle_is_sustained() {
     sim.poke("host_write", 0);
 
     let event = |n: u64| Bits::from_words(512, &[0, n, (n % 3) << 16, 0, 0, 0, 0, 0]);
-    for cycle in 0..123 {
+    for cycle in 0..124 {
         sim.poke("visit_valid", (cycle < 120).into());
         sim.poke("visit_thread", cycle % 2);
         sim.poke("visit_table", 0);
         sim.poke_bits("visit_event", &event(cycle));
-        // What was asked two and three cycles ago.
+        // What was asked three and four cycles ago.
         let entry = |n: u64| {
             let table = &program.tables[0];
             let matcher = Matcher::Exact { key: u128::from((n % 3) << 32 | n) };
             let entry = table.entries.iter().find(|entry| entry.matcher == matcher);
             entry.map_or(table.default.clone().unwrap(), |entry| entry.call.clone())
         };
-        if (2..122).contains(&cycle) {
-            let call = entry(cycle - 2);
+        if (3..123).contains(&cycle) {
+            let call = entry(cycle - 3);
             assert_eq!(sim.peek("start_valid"), 1, "cycle {cycle}");
-            assert_eq!(sim.peek("start_thread"), cycle % 2);
+            assert_eq!(sim.peek("start_thread"), (cycle - 3) % 2);
             let start = image.action_starts[usize::from(call.action)];
             assert_eq!(sim.peek("start_pc"), u64::from(start), "cycle {cycle}");
         }
-        if cycle >= 3 {
+        if cycle >= 4 {
             assert_eq!(sim.peek("parameters_valid"), 1);
             let values = sim.peek_bits("parameters_values");
-            assert_eq!(values.words()[0], entry(cycle - 3).parameters[0], "cycle {cycle}");
+            assert_eq!(values.words()[0], entry(cycle - 4).parameters[0], "cycle {cycle}");
         }
         sim.step();
     }

@@ -56,7 +56,7 @@ impl Unit {
     /// Sends the visits, one each cycle, and compares all answers.
     fn visit_all(&mut self, visits: &[Visit]) {
         let count = visits.len();
-        for cycle in 0..count + 3 {
+        for cycle in 0..count + 4 {
             self.sim.poke("visit_valid", (cycle < count).into());
             if let Some(visit) = visits.get(cycle) {
                 self.sim.poke("visit_table", visit.table);
@@ -65,7 +65,7 @@ impl Unit {
                 self.sim.poke_bits("visit_event", &Bits::from_words(512, &words));
                 self.sim.poke_bits("visit_arguments", &Bits::from_words(256, &visit.arguments));
             }
-            if let Some(asked) = cycle.checked_sub(2).filter(|asked| *asked < count) {
+            if let Some(asked) = cycle.checked_sub(3).filter(|asked| *asked < count) {
                 let visit = &visits[asked];
                 let what = format!("visit {asked} of table {}", visit.table);
                 let found = visit.expected.is_some();
@@ -77,10 +77,10 @@ impl Unit {
                     assert_eq!(self.sim.peek("start_thread"), asked as u64 % 2);
                 }
             }
-            if let Some((_, given)) = cycle.checked_sub(3).and_then(|n| visits[n].expected.as_ref())
+            if let Some((_, given)) = cycle.checked_sub(4).and_then(|n| visits[n].expected.as_ref())
             {
                 let values = self.sim.peek_bits("parameters_values");
-                assert_eq!(values.words()[..given.len()], given[..], "visit {}", cycle - 3);
+                assert_eq!(values.words()[..given.len()], given[..], "visit {}", cycle - 4);
             }
             self.sim.step();
         }
