@@ -121,7 +121,8 @@ impl Component for Fetch {
 
         let banks = self.shape.banks();
         let words = u64::from(banks * self.shape.program_words);
-        let program: SyncMem<UInt> = SyncMem::new("program", uint(64), words);
+        // What runs is not written: the host writes the other bank, or holds events.
+        let program: SyncMem<UInt> = SyncMem::new("program", uint(64), words).collisions_unused();
         let host_address = in_bank(banks, host.bank, host.index(0, widths.pc));
         program.write(host.writes(PROGRAM, self.shape.program_words), host_address, host.data);
         let address = mux(host_reads, host_address, in_bank(banks, host.active, pc));

@@ -71,7 +71,10 @@ impl HostMemory {
     ) -> Self {
         let stride = shape.extent(region).stride;
         let banks = Banks::of(region, shape, &host);
-        let memory = SyncMem::new(name, uint(part_bits * stride), banks.words()).doc(region.doc());
+        // Units read models that are not being written: the host writes the other bank, or holds events.
+        let memory = SyncMem::new(name, uint(part_bits * stride), banks.words())
+            .doc(region.doc())
+            .collisions_unused();
         let (write, word) = written_word(region, shape, &host);
         let address = banks.of_host(&host, word);
         let part = host.wdata.trunc(part_bits);
@@ -96,7 +99,7 @@ impl HostMemory {
         host: HostRequest,
     ) -> Self {
         let banks = Banks::of(region, shape, &host);
-        let memory = SyncMem::new(name, uint(64), banks.words());
+        let memory = SyncMem::new(name, uint(64), banks.words()).collisions_unused();
         let (write, word) = written_part(region, part, shape, &host);
         memory.write(write, banks.of_host(&host, word), host.wdata);
         Self { memory, banks }

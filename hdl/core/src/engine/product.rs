@@ -192,7 +192,8 @@ impl ProductUnit {
             "vectors",
             uint(shape.array * ACTIVATION_BITS),
             u64::from(shape.threads * words),
-        );
+        )
+        .collisions_unused();
         let to = address(io.word_thread.value(), io.word_index.value());
         vectors.write(io.word_valid, to, narrow);
 

@@ -109,7 +109,8 @@ impl Component for VectorRegisters {
             .enumerate()
             .map(|(i, lane)| {
                 let bit = i as u32;
-                let memory = SyncMem::new(format!("lane{i}"), sint(32), depth);
+                // A thread reads and writes with one operation at a time, which is ahead of its own writes.
+                let memory = SyncMem::new(format!("lane{i}"), sint(32), depth).collisions_unused();
                 memory.write(
                     write.valid & io.mask.value().bit(bit),
                     mux(io.carry.value().bit(bit), behind, to),

@@ -172,7 +172,8 @@ impl Component for OrderedStore {
         io.content.set(contents.read(in_bank(banks, host.active, first)));
 
         // What the host wrote, for it to read: registers of slots have no way out.
-        let copy: SyncMem<UInt> = SyncMem::new("host_copy", uint(64), u64::from(banks * words));
+        let copy: SyncMem<UInt> =
+            SyncMem::new("host_copy", uint(64), u64::from(banks * words)).collisions_unused();
         let address = in_bank(banks, host.bank, host.index(0, word_bits + slot_bits));
         let there = reg("host_there", boolean(), false);
         let reads = host.reads(self.region(), words) & !there.value();
