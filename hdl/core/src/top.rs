@@ -137,8 +137,11 @@ impl Component for Core {
         tail_calls.fault.set(false);
         tail_calls.posted.set(true);
         tail_calls.request.accept(Bool::lit(true));
-        let tail_call = tail_calls.request.payload();
-        let again = tail_calls.request.valid();
+        // From a register: which table it is stands in an instruction, and is where the way to the key begins.
+        let again = reg("again", boolean(), false);
+        again.next(tail_calls.request.valid());
+        let again = again.value();
+        let tail_call = delayed("tail_call", tail_calls.request.payload());
         dispatcher.hold.set(again);
         let first = TableVisit {
             valid: accept.valid & !dispatcher.refuse.valid,

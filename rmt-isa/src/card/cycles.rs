@@ -82,7 +82,7 @@ impl Timing {
         match instruction.info().class {
             Class::Control => match instruction {
                 I::Jump { .. } => Self::Direct(JUMP_CYCLES),
-                I::TailCall { .. } => Self::Direct(LOOK_UP_CYCLES),
+                I::TailCall { .. } => Self::Direct(1 + LOOK_UP_CYCLES),
                 I::Call { helper, .. } => Self::Direct(helper_cycles(helper, facts) + WAKE_CYCLES),
                 _ => Self::Direct(1),
             },
@@ -290,8 +290,8 @@ impl LoneThread {
             Timing::Push => (accessed.saturating_add(1), self.engine, accessed.saturating_add(3)),
             Timing::Context(cycles) => (accessed.saturating_add(cycles), self.engine, self.context),
             Timing::LanesIn(lanes) => {
-                // The first lane is offered four cycles later, and waits for the engine.
-                let first = accessed.saturating_add(4).max(self.engine);
+                // The first lane is offered five cycles later, and waits for the engine.
+                let first = accessed.saturating_add(5).max(self.engine);
                 (first.saturating_add(lanes + 1 + WAKE_CYCLES), self.engine, self.context)
             }
             Timing::LanesOut { lanes, words } => {

@@ -236,14 +236,18 @@ impl Component for ContextUnit {
         let offered_there = reg("offered_there", boolean(), false);
         let offered_last = reg("offered_last", boolean(), false);
         let loads = step.is(Step::LoadLanes);
-        let advances = loads & (!offers.value() | io.lanes_in.ready());
+        // What is read goes through a register, since the engine still cuts it to its type.
+        let lane_waits = reg("lane_waits", boolean(), false);
+        let lane_held = reg_uninit("lane_held", LanesIn::shape(&self.shape.engine));
+        let lane_free = !lane_waits.value() | io.lanes_in.ready();
+        let advances = loads & (!offers.value() | lane_free);
         let more = lane.lt(access.request.lanes);
         let reads_lane = advances & more;
         let unsigned_top = access.kind.eq(IntType::U64 as u64) & memories.value.bit(63);
         let lane_value = mux(unsigned_top, UInt::lit(i64::MAX as u64, 64), memories.value);
-        io.lanes_in.offer(
-            loads & offers.value(),
-            LanesIn {
+        when(lane_free, || {
+            lane_waits.next(loads & offers.value());
+            lane_held.next(LanesIn {
                 thread: access.request.thread,
                 register: access.request.register,
                 lane: offered_lane.value(),
@@ -251,8 +255,9 @@ impl Component for ContextUnit {
                 lanes: access.request.lanes,
                 value: mux(offered_there, lane_value, UInt::lit(0, 64)),
                 last: offered_last.value(),
-            },
-        );
+            });
+        });
+        io.lanes_in.offer(lane_waits.value(), lane_held.value());
 
         // Lanes into a ring.
         io.lanes_request.offer(
@@ -374,7 +379,7 @@ impl Component for ContextUnit {
                     when(!left.is_zero(), || left.next(left.wrapping_sub(1)));
                     next_place.next(place_of(next_place.value(), UInt::lit(1, 8)));
                 });
-                when(advances & offers.value() & offered_last.value(), || step.go(Step::Answer));
+                when(io.lanes_in.fire() & lane_held.last, || step.go(Step::Answer));
             })
             .on(Step::AskLanes, || {
                 when(io.lanes_request.ready(), || step.go(Step::StoreLanes)).otherwise(|| {});
