@@ -13,6 +13,7 @@ use serde_json::Value;
 use crate::boards::{Board, Flow, Link, Part, TOP};
 use crate::cache::{Cache, Key};
 use crate::error::FpgaError;
+use crate::modules::{module_use, registered_multipliers};
 use crate::netlist;
 use crate::pll::PllKind;
 use crate::process::run;
@@ -267,7 +268,7 @@ impl Builder<'_> {
         versions: &BTreeMap<String, String>,
         limit: Duration,
     ) -> Result<(PathBuf, Vec<ModuleUse>, u64), FpgaError> {
-        let mut key = Key::default().with("synthesis 2").with(&versions[YOSYS.name]).with(script);
+        let mut key = Key::default().with("synthesis 3").with(&versions[YOSYS.name]).with(script);
         for (name, text) in files {
             key = key.with(name).with(text);
         }
@@ -357,14 +358,13 @@ impl Builder<'_> {
 /// How often what is known of ports is carried across modules.
 const PORT_ROUNDS: u32 = 3;
 
-/// What yosys is told. The hierarchy stays, so that modules have their counts and paths their names; what is constant,
-/// tied together or unused across their ports is simplified all the same.
+/// What yosys is told. What is constant, tied together or unused across ports of modules is simplified first.
 fn script(synthesis: &str, files: &[File], parameters: &[(&str, u32)]) -> String {
     let names: Vec<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
     let mut script = format!("read_verilog -sv {}\n", names.join(" "));
     let set: Vec<String> =
         parameters.iter().map(|(name, value)| format!("-chparam {name} {value}")).collect();
-    // Without -check: the cells of the part are known to synth_ecp5 only, which checks then.
+    // Without -check: the cells of the part are known to the synthesis only, which checks then.
     script += &format!("hierarchy -top {TOP} {}\n", set.join(" "));
     script += "proc\nopt_clean\n";
     // What one round finds may be what the next one needs on its way up or down. Fine: a port's constant bits are
@@ -381,74 +381,6 @@ fn read_json(path: &Path) -> Result<Value, FpgaError> {
         what: "a tool's JSON",
         problem: format!("{}: {error}", path.display()),
     })
-}
-
-/// Multipliers whose registers are the block's, with all copies of the modules that they stand in.
-fn registered_multipliers(netlist: &Value, modules: &[ModuleUse]) -> u64 {
-    let of = |module: &ModuleUse| {
-        let cells = netlist["modules"][&module.name]["cells"].as_object();
-        cells
-            .into_iter()
-            .flat_map(|all| all.values())
-            .filter(|cell| netlist::is_registered(cell))
-            .count()
-    };
-    modules.iter().map(|module| module.copies * of(module) as u64).sum()
-}
-
-/// What each module takes, the top first, then by what all its copies take.
-pub fn module_use(netlist: &Value) -> Vec<ModuleUse> {
-    let empty = serde_json::Map::new();
-    let modules = netlist.get("modules").and_then(Value::as_object).unwrap_or(&empty);
-    // Library cells are modules too, but marked.
-    let is_design = |name: &str| {
-        modules.get(name).is_some_and(|module| {
-            let marked =
-                |mark: &str| module.get("attributes").and_then(|all| all.get(mark)).is_some();
-            !marked("blackbox") && !marked("whitebox")
-        })
-    };
-    let mut cells: BTreeMap<&str, BTreeMap<String, u64>> = BTreeMap::new();
-    for (name, module) in modules.iter().filter(|(name, _)| is_design(name)) {
-        let counts = cells.entry(name).or_default();
-        for cell in
-            module.get("cells").and_then(Value::as_object).into_iter().flat_map(|all| all.values())
-        {
-            let kind = cell.get("type").and_then(Value::as_str).unwrap_or_default();
-            *counts.entry(kind.to_owned()).or_default() += 1;
-        }
-    }
-    fn visit<'a>(
-        name: &'a str,
-        cells: &'a BTreeMap<&str, BTreeMap<String, u64>>,
-        copies: u64,
-        found: &mut BTreeMap<&'a str, (u64, Resources)>,
-    ) -> Resources {
-        let Some((name, own)) = cells.get_key_value(name) else { return Resources::default() };
-        let mut total = Resources::of_cells(own);
-        for (child, count) in own {
-            let each = visit(child, cells, copies * count, found);
-            total.add(&each, *count);
-        }
-        let entry = found.entry(name).or_default();
-        entry.0 += copies;
-        entry.1 = total;
-        total
-    }
-    let mut found = BTreeMap::new();
-    visit(TOP, &cells, 1, &mut found);
-    let mut all: Vec<ModuleUse> = (found.into_iter())
-        .map(|(name, (copies, total))| ModuleUse {
-            name: name.to_owned(),
-            copies,
-            own: Resources::of_cells(&cells[name]),
-            total,
-        })
-        .collect();
-    all.sort_by_key(|module| {
-        (module.name != TOP, std::cmp::Reverse(module.copies * module.total.luts))
-    });
-    all
 }
 
 /// The program and arguments that load a bitstream, for people to read and for [`Command`].

@@ -12,7 +12,7 @@
 //! - [`flow`]: the steps, each cached by the content of what it depends on ([`cache`]).
 //! - [`xc7`]: the assembler of the 7-series, from nextpnr's features to frames.
 //! - [`netlist`]: what yosys leaves undone: registers move into the multipliers of the ECP5.
-//! - [`resources`]: what a netlist needs and a part has; [`report`]: clocks, paths, modules.
+//! - [`resources`]: what a netlist needs and a part has; [`modules`]: the same by module; [`report`]: clocks, paths.
 //! - [`estimate`]: what a card takes, without synthesis, from builds that were made.
 //! - [`vivado`]: the project for boards whose tool does not run here.
 
@@ -21,6 +21,7 @@ pub mod cache;
 pub mod error;
 pub mod estimate;
 pub mod flow;
+pub mod modules;
 pub mod netlist;
 pub mod pll;
 pub mod process;

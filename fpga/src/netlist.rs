@@ -73,6 +73,14 @@ fn net(bit: &Value) -> Option<Net> {
     bit.as_u64()
 }
 
+/// The nets at the ports of a cell that are `input` or `output`.
+pub(crate) fn nets<'a>(cell: &'a Value, direction: &'a str) -> impl Iterator<Item = Net> + 'a {
+    let directions = cell.get("port_directions").and_then(Value::as_object);
+    let connections = cell.get("connections").and_then(Value::as_object);
+    let ports = directions.into_iter().flatten().filter(move |(_, is)| *is == direction);
+    ports.filter_map(move |(port, _)| connections?.get(port)?.as_array()).flatten().filter_map(net)
+}
+
 /// The only bit of a cell's port.
 fn bit<'a>(cell: &'a Value, port: &str) -> Option<&'a Value> {
     cell.get("connections")?.get(port)?.as_array()?.first()

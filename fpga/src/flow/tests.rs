@@ -134,32 +134,6 @@ fn what_does_not_fit_is_refused_before_place_and_route() {
 }
 
 #[test]
-fn modules_are_counted_with_what_is_in_them() {
-    let cell = |kind: &str| json!({ "type": kind });
-    let netlist = json!({ "modules": {
-        TOP: { "cells": { "a": cell("card"), "b": cell("card"), "l": cell("LUT4") } },
-        "card": { "cells": { "m": cell("MULT18X18D"), "c": cell("CCU2C"), "f": cell("TRELLIS_FF") } },
-        "LUT4": { "attributes": { "blackbox": "1" }, "cells": {} },
-    } });
-    let modules = module_use(&netlist);
-    let names: Vec<_> =
-        modules.iter().map(|module| (module.name.as_str(), module.copies)).collect();
-    assert_eq!(names, [(TOP, 1), ("card", 2)]);
-    assert_eq!(modules[0].own.luts, 1);
-    let total = Resources { luts: 5, flip_flops: 2, multipliers: 2, block_rams: 0 };
-    assert_eq!(modules[0].total, total);
-    // A block with registers counts with all copies of its module.
-    let registers: Value = ["REG_INPUTA_CLK", "REG_INPUTB_CLK", "REG_OUTPUT_CLK"]
-        .into_iter()
-        .map(|name| (name.to_owned(), json!("CLK0")))
-        .collect();
-    assert_eq!(registered_multipliers(&netlist, &modules), 0);
-    let mut netlist = netlist;
-    netlist["modules"]["card"]["cells"]["m"]["parameters"] = registers;
-    assert_eq!(registered_multipliers(&netlist, &modules), 2);
-}
-
-#[test]
 fn progress_is_read_from_what_the_tools_say() {
     let mut passes = Passes::default();
     assert_eq!(passes.take("40. Executing Verilog-2005 frontend: mac_cell.sv"), None);

@@ -28,9 +28,13 @@ const CONFIG: &str = "board.config";
 const PINS: &str = "board.lpf";
 
 /// Functions of more than four inputs are not made of tables and the multiplexers behind them: that would be faster,
-/// but took 1.3 times the tables of a whole card.
+/// but took 1.3 times the tables of a whole card. The last part of the synthesis is given here without the pass that names
+/// cells after signals: on a whole card in one module it takes longer than all others together, and signals have their names as it is.
 fn synthesis() -> String {
-    format!("synth_ecp5 -noflatten -nowidelut -top {TOP} -json mapped.json\n")
+    format!(
+        "synth_ecp5 -nowidelut -run begin:check -top {TOP}\n\
+         hierarchy -check\nstat\nblackbox =A:whitebox\nwrite_json mapped.json\n"
+    )
 }
 
 fn router(goal: &Goal) -> Router {

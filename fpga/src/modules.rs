@@ -1,0 +1,279 @@
+//! What each module takes, counted in the netlist.
+//!
+//! With its hierarchy a netlist says itself which cell stands where. Synthesis of a whole design at once is smaller
+//! and faster, but leaves one module; then
+//! - a flip-flop or carry chain is known by the source file that it came from, since each module has its own;
+//! - memories, multipliers and whatever else has an instance's name are known by it;
+//! - a look-up table, which has neither, counts for the module of what it leads to.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use serde_json::{Map, Value};
+
+use crate::boards::TOP;
+use crate::netlist;
+use crate::report::ModuleUse;
+use crate::resources::Resources;
+
+/// The kind of cell that yosys leaves for each instance when it dissolves the hierarchy.
+const SCOPE: &str = "$scopeinfo";
+
+type Counts = BTreeMap<String, u64>;
+
+/// A module: what it has itself, which others and how often.
+#[derive(Default)]
+struct Module {
+    copies: u64,
+    own: Counts,
+    children: BTreeMap<String, u64>,
+}
+
+/// What each module takes, the top first, then by what all its copies take.
+pub fn module_use(netlist: &Value) -> Vec<ModuleUse> {
+    let empty = Map::new();
+    let modules = netlist.get("modules").and_then(Value::as_object).unwrap_or(&empty);
+    let top = modules.get(TOP).and_then(|top| top.get("cells")).and_then(Value::as_object);
+    let is_flat = top.is_some_and(|cells| cells.values().any(|cell| kind(cell) == SCOPE));
+    let found = if is_flat { of_flat(&modules[TOP]) } else { of_hierarchy(modules) };
+    let mut all: Vec<ModuleUse> = (found.iter())
+        .map(|(name, module)| ModuleUse {
+            name: name.clone(),
+            copies: module.copies,
+            own: Resources::of_cells(&module.own),
+            total: total(name, &found),
+        })
+        .collect();
+    all.sort_by_key(|module| {
+        (module.name != TOP, std::cmp::Reverse(module.copies * module.total.luts))
+    });
+    all
+}
+
+/// A module with all that is in it.
+fn total(name: &str, all: &BTreeMap<String, Module>) -> Resources {
+    let Some(module) = all.get(name) else { return Resources::default() };
+    let mut sum = Resources::of_cells(&module.own);
+    for (child, count) in &module.children {
+        sum.add(&total(child, all), *count);
+    }
+    sum
+}
+
+fn kind(cell: &Value) -> &str {
+    cell.get("type").and_then(Value::as_str).unwrap_or_default()
+}
+
+fn cells_of(module: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    module.get("cells").and_then(Value::as_object).into_iter().flatten()
+}
+
+fn of_hierarchy(modules: &Map<String, Value>) -> BTreeMap<String, Module> {
+    // Library cells are modules too, but marked.
+    let is_design = |name: &str| {
+        modules.get(name).is_some_and(|module| {
+            let marked =
+                |mark: &str| module.get("attributes").and_then(|all| all.get(mark)).is_some();
+            !marked("blackbox") && !marked("whitebox")
+        })
+    };
+    let mut found: BTreeMap<String, Module> = BTreeMap::new();
+    let mut waiting = VecDeque::from([(TOP.to_owned(), 1)]);
+    while let Some((name, copies)) = waiting.pop_front() {
+        let mut module = Module::default();
+        for (_, cell) in modules.get(&name).into_iter().flat_map(cells_of) {
+            let kind = kind(cell);
+            let counts = if is_design(kind) { &mut module.children } else { &mut module.own };
+            *counts.entry(kind.to_owned()).or_default() += 1;
+        }
+        waiting
+            .extend(module.children.iter().map(|(child, count)| (child.clone(), count * copies)));
+        module.copies = copies + found.get(&name).map_or(0, |module| module.copies);
+        found.insert(name, module);
+    }
+    found
+}
+
+fn of_flat(top: &Value) -> BTreeMap<String, Module> {
+    // Instances by their paths.
+    let mut scopes: BTreeMap<&str, &str> = BTreeMap::new();
+    for (path, cell) in cells_of(top).filter(|(_, cell)| kind(cell) == SCOPE) {
+        let module = cell.get("attributes").and_then(|all| all.get("module"));
+        scopes.insert(path, module.and_then(Value::as_str).unwrap_or(path));
+    }
+    let copies = |name: &str| scopes.values().filter(|module| **module == name).count() as u64;
+    let mut found: BTreeMap<String, Module> = BTreeMap::new();
+    found.insert(TOP.to_owned(), Module { copies: 1, ..Module::default() });
+    for (path, module) in &scopes {
+        found.entry((*module).to_owned()).or_default().copies = copies(module);
+        let parent = path.rsplit_once('.').and_then(|(parent, _)| scopes.get(parent));
+        let parent = found.entry(parent.map_or(TOP, |name| name).to_owned()).or_default();
+        *parent.children.entry((*module).to_owned()).or_default() += 1;
+    }
+    // A module's children were counted once for each of its copies.
+    for module in found.values_mut() {
+        let copies = module.copies.max(1);
+        module.children.values_mut().for_each(|count| *count = count.div_ceil(copies));
+    }
+
+    let owners = owners(top, &scopes);
+    let mut counts: BTreeMap<&str, Counts> = BTreeMap::new();
+    for (name, cell) in cells_of(top).filter(|(_, cell)| kind(cell) != SCOPE) {
+        let owner = owners.get(name.as_str()).copied().unwrap_or(TOP);
+        *counts.entry(owner).or_default().entry(kind(cell).to_owned()).or_default() += 1;
+    }
+    // What all copies have together, shared among them; the top keeps what does not come out even.
+    let mut rest = Counts::new();
+    for (name, counts) in counts {
+        let Some(module) = found.get_mut(name) else { continue };
+        for (kind, count) in counts {
+            *rest.entry(kind.clone()).or_default() += count % module.copies.max(1);
+            module.own.insert(kind, count / module.copies.max(1));
+        }
+    }
+    if let Some(top) = found.get_mut(TOP) {
+        for (kind, count) in rest {
+            *top.own.entry(kind).or_default() += count;
+        }
+    }
+    found
+}
+
+/// The module of each cell of a flat netlist.
+fn owners<'a>(top: &'a Value, scopes: &BTreeMap<&'a str, &'a str>) -> HashMap<&'a str, &'a str> {
+    let names: HashMap<&str, &str> = scopes.values().map(|name| (*name, *name)).collect();
+    let mut owners: HashMap<&str, &str> = HashMap::new();
+    let mut drivers: HashMap<u64, &str> = HashMap::new();
+    let mut waiting = VecDeque::new();
+    for (name, cell) in cells_of(top) {
+        for net in netlist::nets(cell, "output") {
+            drivers.insert(net, name);
+        }
+        let owner = of_source(cell, &names).or_else(|| of_path(name, scopes));
+        if let Some(owner) = owner {
+            owners.insert(name, owner);
+            waiting.push_back(name.as_str());
+        }
+    }
+    // Backwards from what is known, nearest first.
+    let cells = top.get("cells").and_then(Value::as_object);
+    while let Some(name) = waiting.pop_front() {
+        let owner = owners[name];
+        let inputs =
+            cells.and_then(|cells| cells.get(name)).map(|cell| netlist::nets(cell, "input"));
+        for driver in inputs.into_iter().flatten().filter_map(|net| drivers.get(&net)) {
+            if !owners.contains_key(driver) {
+                owners.insert(driver, owner);
+                waiting.push_back(driver);
+            }
+        }
+    }
+    owners
+}
+
+/// The module in whose file a cell began; tables have only the file that mapped them.
+fn of_source<'a>(cell: &Value, names: &HashMap<&'a str, &'a str>) -> Option<&'a str> {
+    let source = cell.get("attributes")?.get("src")?.as_str()?;
+    source.split('|').find_map(|place| names.get(place.split_once(".sv:")?.0).copied())
+}
+
+/// The module of the innermost instance in which a name lies.
+fn of_path<'a>(name: &str, scopes: &BTreeMap<&'a str, &'a str>) -> Option<&'a str> {
+    let mut path = name;
+    while let Some((outer, _)) = path.rsplit_once('.') {
+        if let Some(module) = scopes.get(outer) {
+            return Some(module);
+        }
+        path = outer;
+    }
+    None
+}
+
+/// Multipliers whose registers are the block's, with all copies of the modules that they stand in.
+pub fn registered_multipliers(netlist: &Value, modules: &[ModuleUse]) -> u64 {
+    let of = |module: &ModuleUse| {
+        let cells = netlist["modules"][&module.name]["cells"].as_object();
+        cells
+            .into_iter()
+            .flat_map(|all| all.values())
+            .filter(|cell| netlist::is_registered(cell))
+            .count()
+    };
+    modules.iter().map(|module| module.copies * of(module) as u64).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn modules_are_counted_with_what_is_in_them() {
+        let cell = |kind: &str| json!({ "type": kind });
+        let netlist = json!({ "modules": {
+            TOP: { "cells": { "a": cell("card"), "b": cell("card"), "l": cell("LUT4") } },
+            "card": { "cells": { "m": cell("MULT18X18D"), "c": cell("CCU2C"), "f": cell("TRELLIS_FF") } },
+            "LUT4": { "attributes": { "blackbox": "1" }, "cells": {} },
+        } });
+        let modules = module_use(&netlist);
+        let names: Vec<_> =
+            modules.iter().map(|module| (module.name.as_str(), module.copies)).collect();
+        assert_eq!(names, [(TOP, 1), ("card", 2)]);
+        assert_eq!(modules[0].own.luts, 1);
+        let total = Resources { luts: 5, flip_flops: 2, multipliers: 2, block_rams: 0 };
+        assert_eq!(modules[0].total, total);
+        // A block with registers counts with all copies of its module.
+        let registers: Value = ["REG_INPUTA_CLK", "REG_INPUTB_CLK", "REG_OUTPUT_CLK"]
+            .into_iter()
+            .map(|name| (name.to_owned(), json!("CLK0")))
+            .collect();
+        assert_eq!(registered_multipliers(&netlist, &modules), 0);
+        let mut netlist = netlist;
+        netlist["modules"]["card"]["cells"]["m"]["parameters"] = registers;
+        assert_eq!(registered_multipliers(&netlist, &modules), 2);
+    }
+
+    #[test]
+    fn cells_of_a_flat_netlist_are_found_again() {
+        let scope = |module: &str| json!({ "type": SCOPE, "attributes": { "module": module } });
+        let flip_flop = |file: &str, from: u64, to: u64| {
+            json!({
+                "type": "TRELLIS_FF",
+                "attributes": { "src": format!("{file}.sv:3.1|cells_map.v:16.1") },
+                "port_directions": { "DI": "input", "Q": "output" },
+                "connections": { "DI": [from], "Q": [to] } })
+        };
+        let table = |from: u64, to: u64| {
+            json!({
+                "type": "LUT4", "attributes": { "src": "cells_map.v:1.1" },
+                "port_directions": { "A": "input", "Z": "output" },
+                "connections": { "A": [from], "Z": [to] } })
+        };
+        let netlist = json!({ "modules": { TOP: { "cells": {
+            "card": scope("card"),
+            "card.left": scope("queue"),
+            "card.right": scope("queue"),
+            "card.left.words.0": { "type": "DP16KD" },
+            "card.right.words.0": { "type": "DP16KD" },
+            "$slice$1": flip_flop("queue", 11, 12),
+            "$slice$2": flip_flop("queue", 21, 22),
+            "$slice$3": flip_flop("card", 31, 32),
+            // Two tables in a row before a register of a queue, one before the other's, one before nothing.
+            "$lut$1": table(5, 10),
+            "$lut$2": table(10, 11),
+            "$lut$3": table(5, 21),
+            "$lut$4": table(32, 40),
+        } } } });
+        let modules = module_use(&netlist);
+        let find = |name: &str| modules.iter().find(|module| module.name == name).unwrap();
+        let of = |luts, flip_flops, block_rams| Resources {
+            luts,
+            flip_flops,
+            multipliers: 0,
+            block_rams,
+        };
+        // Three tables of two queues: one each, and what does not come out even is the top's.
+        assert_eq!((find("queue").copies, find("queue").own), (2, of(1, 1, 1)));
+        assert_eq!((find("card").own, find("card").total), (of(0, 1, 0), of(2, 3, 2)));
+        assert_eq!((find(TOP).own, find(TOP).total), (of(2, 0, 0), of(4, 3, 2)));
+    }
+}
