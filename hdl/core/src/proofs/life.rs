@@ -154,9 +154,13 @@ impl Component for Life {
             "a_commit_waits_for_running_events_only",
             switch.swaps.eq(state.pending & none_runs),
         );
+        // In the cycle after a swap the slot of the event that waits is looked up again.
+        let settles = reg("settles", boolean(), false);
+        settles.next(state.pending);
+        let stops = state.pending | settles.value();
         formal::assert(
             "an_idle_card_takes_events",
-            !busy.is_zero() | io.hold | state.pending | Bool::reset() | io.event.ready(),
+            !busy.is_zero() | io.hold | stops | Bool::reset() | io.event.ready(),
         );
         formal::cover("a_swap_between_two_events", sent & its_bank & any(&[io.commit.value()]));
     }
