@@ -106,8 +106,8 @@ impl Component for Core {
         dispatcher.choice.set(intake.choice);
         bank_switch.commit.set(host.commit);
         bank_switch.hold.set(host.hold);
-        bank_switch.running.set(dispatcher.running);
-        dispatcher.stop.set(bank_switch.stop);
+        bank_switch.running.set(dispatcher.running | intake.waits);
+        intake.stop.set(bank_switch.stop);
         host.banks.set(bank_switch.state);
         host.swaps.set(bank_switch.swaps);
         dispatcher.ended.set(retire.ended);
@@ -188,6 +188,7 @@ impl Component for Core {
         connect(&engine.lanes_out, &context.lanes_out);
 
         // Events end.
+        retire.arrives.set(intake.enters);
         retire.accept.set(accept);
         retire.tag.set(event.bits(32..64));
         retire.ends[0].set(dispatcher.refuse);

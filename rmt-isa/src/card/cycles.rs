@@ -17,8 +17,8 @@ use crate::operand::{MapId, Operand, Role, Scalar, WindowId};
 use crate::program::{ForestMode, MapKind, Program, TreeNode};
 
 /// Cycles from taking an event, or from a tail call, to the first instruction in execution:
-/// look-up (2), match and choice (2), fetch and decode (2).
-pub const LOOK_UP_CYCLES: u64 = 6;
+/// slot or register (1), look-up (2), match and choice (2), fetch and decode (2).
+pub const LOOK_UP_CYCLES: u64 = 7;
 /// Cycles from the instruction that ends an event to its decision at the output.
 pub const EXIT_CYCLES: u64 = 1;
 /// Cycles from the completion of an instruction to the next one of its thread.
@@ -82,7 +82,7 @@ impl Timing {
         match instruction.info().class {
             Class::Control => match instruction {
                 I::Jump { .. } => Self::Direct(JUMP_CYCLES),
-                I::TailCall { .. } => Self::Direct(1 + LOOK_UP_CYCLES),
+                I::TailCall { .. } => Self::Direct(LOOK_UP_CYCLES),
                 I::Call { helper, .. } => Self::Direct(helper_cycles(helper, facts) + WAKE_CYCLES),
                 _ => Self::Direct(1),
             },

@@ -3,8 +3,7 @@
 use rtl_builder::prelude::*;
 
 /// Lets a commit happen between two events. The host asks for it; from the next cycle on no
-/// event is taken; when none runs any more, the banks change their roles; a cycle later, when the
-/// program slot of the event that waits has been looked up in the new bank, events go on.
+/// event is taken; when none runs any more, the banks change their roles; then events go on.
 ///
 /// Events that run end by themselves or by the watchdog, so that a commit takes no longer
 /// than its limit. With one bank there is nothing to swap: what remains is the wait.
@@ -37,7 +36,7 @@ pub struct BankSwitchIo {
     pub commit: Input<Bool>,
     /// No event is to be taken, commit or not
     pub hold: Input<Bool>,
-    /// An event was taken and has not ended
+    /// An event has come into the core and has not ended
     pub running: Input<Bool>,
     /// No event may be taken in this cycle
     pub stop: Output<Bool>,
@@ -80,11 +79,7 @@ impl Component for BankSwitch {
         } else {
             (Bool::lit(false), Bool::lit(false))
         };
-        let stop = pending.value() | io.hold;
-        let stopped = reg("stopped", boolean(), false)
-            .doc("What is known of an event that waits is out of date");
-        stopped.next(stop);
-        io.stop.set(stop | stopped.value());
+        io.stop.set(pending.value() | io.hold);
         io.swaps.set(swaps);
         io.state.set(BankState { active, pending: pending.value(), running: io.running.value() });
     }
@@ -110,16 +105,8 @@ mod tests {
         sim.poke("running", 0);
         assert_eq!(["stop", "swaps"].map(|port| sim.peek(port)), [1, 1]);
         sim.step();
-        let now = |sim: &mut Simulator| {
-            ["stop", "swaps", "state_pending", "state_active"].map(|port| sim.peek(port))
-        };
-        assert_eq!(
-            now(&mut sim),
-            [1, 0, 0, 1],
-            "the slot of an event that waits is looked up again"
-        );
-        sim.step();
-        assert_eq!(now(&mut sim), [0, 0, 0, 1]);
+        let seen = ["stop", "swaps", "state_pending", "state_active"].map(|port| sim.peek(port));
+        assert_eq!(seen, [0, 0, 0, 1]);
     }
 
     #[test]
@@ -131,8 +118,6 @@ mod tests {
         sim.step();
         sim.poke("commit", 0);
         sim.poke("hold", 0);
-        assert_eq!(["stop", "swaps"].map(|port| sim.peek(port)), [1, 0]);
-        sim.step();
         assert_eq!(["stop", "swaps"].map(|port| sim.peek(port)), [1, 0]);
         sim.step();
         assert_eq!(["stop", "state_active"].map(|port| sim.peek(port)), [0, 0]);

@@ -31,8 +31,6 @@ pub struct DispatcherIo {
     pub event: StreamIn<UInt>,
     /// What the event's program slot says
     pub choice: Input<SlotChoice>,
-    /// No event may be taken: a commit waits, or the host holds events
-    pub stop: Input<Bool>,
     /// The match unit is taken by a tail call in this cycle
     pub hold: Input<Bool>,
     /// An event is taken for this thread
@@ -68,7 +66,6 @@ impl Component for Dispatcher {
         DispatcherIo {
             event: stream_in(uint(512)),
             choice: input(SlotChoice::shape(&self.widths)),
-            stop: input(boolean()),
             hold: input(boolean()),
             accept: output(ThreadPulse::shape(&self.widths)),
             refuse: output(End::shape(&self.widths)),
@@ -128,7 +125,7 @@ impl Component for Dispatcher {
         );
         let blocked = choice.served & in_order;
         let some_free = any(&free);
-        let ready = some_free & !blocked & !io.hold.value() & !io.stop.value() & !Bool::reset();
+        let ready = some_free & !blocked & !io.hold.value() & !Bool::reset();
         io.event.accept(ready);
         thread.set(self.choose(&free, &busy_flags));
         accepts.set(ready & io.event.valid());
@@ -289,15 +286,6 @@ mod tests {
         assert_eq!(bench.offer(1), None);
         bench.sim.poke("choice_served", 0);
         assert_eq!(bench.offer(1), Some(2), "an event for nobody ends whatever runs");
-    }
-
-    #[test]
-    fn nothing_is_taken_while_a_commit_waits() {
-        let mut bench = Bench::new(0);
-        bench.sim.poke("stop", 1);
-        assert_eq!(bench.offer(1), None);
-        bench.sim.poke("stop", 0);
-        assert_eq!(bench.offer(1), Some(0));
     }
 
     #[test]

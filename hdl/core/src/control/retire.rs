@@ -39,6 +39,8 @@ impl OutputWrite {
 /// Ports of [`Retire`].
 #[derive(Clone, Ports)]
 pub struct RetireIo {
+    /// An event comes into the core; it is taken for a thread before the next one comes
+    pub arrives: Input<Bool>,
     /// An event is taken for a thread
     pub accept: Input<ThreadPulse>,
     /// Its tag
@@ -81,6 +83,7 @@ impl Component for Retire {
         let widths = &self.widths;
         let per_stage = || 0..widths.stages;
         RetireIo {
+            arrives: input(boolean()),
             accept: input(ThreadPulse::shape(widths)),
             tag: input(uint(32)),
             outputs: per_stage().map(|_| input(OutputWrite::shape(&self.stage_widths()))).collect(),
@@ -107,6 +110,11 @@ impl Component for Retire {
         let starts: AsyncMem<UInt> = AsyncMem::new("starts", uint(32), threads.into());
         tags.write(accept.valid, accept.thread, io.tag);
         starts.write(accept.valid, accept.thread, now);
+        // An event's cycles begin when it comes, its time for the watchdog when it has a thread.
+        let arrival = reg_uninit("arrival", uint(32));
+        when(io.arrives, || arrival.next(now));
+        let arrivals: AsyncMem<UInt> = AsyncMem::new("arrivals", uint(32), threads.into());
+        arrivals.write(accept.valid, accept.thread, arrival);
 
         // Which event leaves: one that waits, or the one that exits now.
         let sends = wire("sends", boolean());
@@ -177,8 +185,11 @@ impl Component for Retire {
                 mux(written_now.bit(word), value, UInt::lit(0, 64))
             })
             .collect();
-        let elapsed =
-            now.wrapping_add(1).wrapping_sub(starts.read(sender.value())).sat(16).named("elapsed");
+        let elapsed = now
+            .wrapping_add(1)
+            .wrapping_sub(arrivals.read(sender.value()))
+            .sat(16)
+            .named("elapsed");
         io.spent.set(elapsed);
         let fields = [
             (decision_layout::TAG, tags.read(sender.value())),

@@ -11,11 +11,12 @@ use crate::bits::any;
 use crate::config::Widths;
 use crate::control::commit::BankSwitch;
 use crate::control::dispatch::Dispatcher;
+use crate::control::intake::Intake;
 use crate::control::retire::{OutputWrite, Retire};
 use crate::control::slots::SlotChoice;
 use crate::signals::End;
 
-/// Dispatcher, bank switch and retire unit, joined as in the core, and one thread that is watched. What runs between
+/// Intake, dispatcher, bank switch and retire unit, joined as in the core, and one thread that is watched. What runs between
 /// them is free to end any thread that runs, in any order and at any time.
 struct Life {
     widths: Widths,
@@ -65,18 +66,22 @@ impl Component for Life {
         let dispatcher = instance("dispatcher", Dispatcher { widths: self.widths });
         let switch = instance("bank_switch", BankSwitch { banks: 2 });
         let retire = instance("retire", Retire { widths: self.widths });
-        connect(&io.event, &dispatcher.event);
-        dispatcher.choice.set(io.choice.value());
-        dispatcher.stop.set(switch.stop);
+        let intake = instance("intake", Intake { widths: self.widths });
+        connect(&io.event, &intake.event);
+        connect(&intake.taken, &dispatcher.event);
+        intake.looked_up.set(io.choice.value());
+        intake.stop.set(switch.stop);
+        dispatcher.choice.set(intake.choice);
         dispatcher.hold.set(io.hold);
         dispatcher.ended.set(retire.ended);
         dispatcher.free.set(retire.free.value());
         switch.commit.set(io.commit);
         switch.hold.set(Bool::lit(false));
-        switch.running.set(dispatcher.running);
+        switch.running.set(dispatcher.running | intake.waits);
         let accept = dispatcher.accept.value();
+        retire.arrives.set(intake.enters);
         retire.accept.set(accept);
-        let event = io.event.payload();
+        let event = intake.taken.payload();
         let tag = event.bits(8 * TAG.offset as u32..8 * (TAG.offset + TAG.bytes) as u32);
         retire.tag.set(tag);
         retire.ends[0].set(dispatcher.refuse.value());
@@ -92,7 +97,13 @@ impl Component for Life {
         retire.limit.set(UInt::lit(u64::from(u32::MAX), 32));
         retire.busy.set(dispatcher.busy);
         connect(&retire.decision, &io.decision);
-        let _ = (retire.doomed, dispatcher.waits_for_thread, dispatcher.waits_for_lock);
+        let _ = (
+            intake.hook,
+            intake.hash,
+            retire.doomed,
+            dispatcher.waits_for_thread,
+            dispatcher.waits_for_lock,
+        );
 
         // What runs between the two ends threads that run, each once.
         let (busy, ended) = (dispatcher.busy.value(), retire.ended.value());
@@ -116,11 +127,14 @@ impl Component for Life {
         let inside = reg("inside", boolean(), false);
         let its_tag = reg("its_tag", uint(32), 0);
         let its_bank = reg("its_bank", boolean(), false);
+        // The bank in which its slot was looked up, when it came in.
+        let bank_then = reg("bank_then", boolean(), false);
+        when(intake.enters, || bank_then.next(state.active));
         when(freed, || inside.next(false));
         when(taken, || {
             inside.next(true);
             its_tag.next(tag);
-            its_bank.next(state.active);
+            its_bank.next(bank_then);
         });
         let has_ended = ended.bit_at(watched);
         formal::assert("a_busy_thread_takes_no_event", !(taken & inside));
@@ -149,18 +163,14 @@ impl Component for Life {
             .elsewhen(io.decision.ready(), || turns.next(turns.wrapping_add(1)));
         formal::assert("an_ended_event_leaves_in_turn", turns.lt(u64::from(threads)));
 
-        let none_runs = (busy & !ended).is_zero();
+        let none_runs = (busy & !ended).is_zero() & !intake.waits;
         formal::assert(
             "a_commit_waits_for_running_events_only",
             switch.swaps.eq(state.pending & none_runs),
         );
-        // In the cycle after a swap the slot of the event that waits is looked up again.
-        let settles = reg("settles", boolean(), false);
-        settles.next(state.pending);
-        let stops = state.pending | settles.value();
         formal::assert(
             "an_idle_card_takes_events",
-            !busy.is_zero() | io.hold | stops | Bool::reset() | io.event.ready(),
+            !busy.is_zero() | io.hold | state.pending | Bool::reset() | io.event.ready(),
         );
         formal::cover("a_swap_between_two_events", sent & its_bank & any(&[io.commit.value()]));
     }
