@@ -2,6 +2,7 @@
 
 use rmt_core::CoreConfig;
 use rmt_isa::card::CardShape;
+use rmt_isa::card::engine::EngineShape;
 use serde::Serialize;
 
 use crate::error::FpgaError;
@@ -151,7 +152,7 @@ pub const BOARDS: &[Board] = &[
             resources: ECP5_85,
         },
         input_mhz: 100.0,
-        card_mhz: 50.0,
+        card_mhz: 25.0,
         link: Link::Serial { baud: 1_000_000 },
         lights_low: true,
         flow: Flow::Trellis,
@@ -172,7 +173,7 @@ pub const BOARDS: &[Board] = &[
             resources: ECP5_85,
         },
         input_mhz: 25.0,
-        card_mhz: 50.0,
+        card_mhz: 20.0,
         link: Link::Serial { baud: 1_000_000 },
         lights_low: false,
         flow: Flow::Trellis,
@@ -273,10 +274,20 @@ impl Board {
     }
 }
 
-/// The card of the ECP5 boards: the smallest, with few slots that compare in registers. It takes three quarters of the
-/// tables of an 85F; two stages and an 8 × 8 array would take all (`rmt gen --estimate`).
+/// The smallest card that runs both programs of `firmware/`: one queue pair, one lane of the requantiser, no slots that
+/// compare in registers. It is the card of the boards whose tools run here: a card is hard to route where it takes
+/// more than three quarters of the tables of a part.
 pub fn smallest_card() -> CoreConfig {
-    CoreConfig::new(CardShape { ternary_slots: 4, range_slots: 0, ..CardShape::tiny() })
+    let tiny = CardShape::tiny();
+    let engine = EngineShape { requantise_lanes: 1, ..tiny.engine.clone() };
+    CoreConfig::new(CardShape {
+        queues: 1,
+        ternary_slots: 0,
+        range_slots: 0,
+        context_words: 8192,
+        engine,
+        ..tiny
+    })
 }
 
 #[cfg(test)]

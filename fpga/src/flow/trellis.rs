@@ -51,6 +51,7 @@ fn router(goal: &Goal) -> Router {
         ("--speed", speed.to_string()),
         ("--freq", mhz.to_string()),
         ("--seed", seed.to_string()),
+        ("--router", "router2".to_owned()),
     ] {
         arguments.extend([name.to_owned(), value]);
     }
