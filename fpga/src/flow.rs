@@ -18,7 +18,6 @@ use crate::netlist;
 use crate::pll::PllKind;
 use crate::process::run;
 use crate::report::{ModuleUse, Report, Timing};
-use crate::resources::Resources;
 use crate::tools::{LOADER, Search, Tool, YOSYS};
 use crate::vivado;
 
