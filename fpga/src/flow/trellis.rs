@@ -52,8 +52,6 @@ fn router(goal: &Goal) -> Router {
         ("--freq", mhz.to_string()),
         ("--seed", seed.to_string()),
         ("--router", "router2".to_owned()),
-        // A whole card takes two thirds of the part: spread out, it leaves the router room everywhere.
-        ("--placer-heap-beta", "0.75".to_owned()),
     ] {
         arguments.extend([name.to_owned(), value]);
     }
