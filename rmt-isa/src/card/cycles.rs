@@ -386,27 +386,28 @@ mod tests {
     #[test]
     fn scalars_add_up() {
         let facts = Facts { dividend_bits: 64, ..Facts::default() };
-        assert_eq!(run("exit decided", facts), 6);
-        assert_eq!(run("movi r1, 1\nmuli r1, r1, 3\nexit decided", facts), 6 + 1 + 4);
-        assert_eq!(run("divi r1, r1, 3\nexit decided", facts), 6 + 37);
-        assert_eq!(run("CALL r1, ratio, r1, r2\nexit decided", facts), 6 + 5 + 40);
+        assert_eq!(run("exit decided", facts), 8);
+        assert_eq!(run("movi r1, 1\nmuli r1, r1, 3\nexit decided", facts), 8 + 1 + 4);
+        assert_eq!(run("divi r1, r1, 3\nexit decided", facts), 8 + 37);
+        assert_eq!(run("CALL r1, ratio, r1, r2\nexit decided", facts), 8 + 5 + 40);
     }
 
     #[test]
     fn a_thread_goes_on_while_its_vector_operation_runs() {
         let fill = "RMT_VECTOR_FILL v0, x256, i16, 1\n";
         let alone = run(&format!("{fill}exit decided"), Facts::default());
-        assert_eq!(alone, 6 + 4);
-        // Sixteen words, and two cycles until the last one is written: the second operation waits
-        // for the first.
-        assert_eq!(run(&format!("{fill}{fill}exit decided"), Facts::default()), 6 + 4 + 16 + 2);
+        assert_eq!(alone, 8 + 5);
+        // Sixteen words, two cycles until the last one is written, and one for the choice: the second
+        // operation waits for the first.
+        let both = run(&format!("{fill}{fill}exit decided"), Facts::default());
+        assert_eq!(both, 8 + 5 + 16 + 2 + 1);
     }
 
     #[test]
-    fn a_push_keeps_the_context_unit_for_a_cycle() {
+    fn a_push_keeps_the_context_unit_for_two_cycles() {
         let push = "RMT_PUSH_CTXT ctxt0.1, r1\n";
-        assert_eq!(run(&format!("{push}exit decided"), Facts::default()), 6 + 1);
-        assert_eq!(run(&format!("{push}{push}exit decided"), Facts::default()), 6 + 1 + 2);
+        assert_eq!(run(&format!("{push}exit decided"), Facts::default()), 8 + 1);
+        assert_eq!(run(&format!("{push}{push}exit decided"), Facts::default()), 8 + 1 + 3);
     }
 
     #[test]

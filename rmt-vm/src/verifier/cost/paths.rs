@@ -157,7 +157,7 @@ mod tests {
         assert_eq!(report.actions[1].cost.unwrap().instructions, 2);
         assert_eq!(report.event.instructions, 5);
         // Two look-ups, four instructions of one cycle, the decision.
-        assert_eq!(report.event.card_cycles, 2 * 5 + 4);
+        assert_eq!(report.event.card_cycles, 2 * 7 + 4);
     }
 
     #[test]
