@@ -275,8 +275,8 @@ impl Board {
 }
 
 /// The smallest card that runs both programs of `firmware/`: one queue pair, one lane of the requantiser, no slots that
-/// compare in registers. It is the card of the boards whose tools run here: a card is hard to route where it takes
-/// more than three quarters of the tables of a part.
+/// compare in registers. It is the card of the boards whose tools run here: it takes two thirds of the tables of an
+/// ECP5-85F, and nextpnr does not route it yet (docs/fpga.md).
 pub fn smallest_card() -> CoreConfig {
     let tiny = CardShape::tiny();
     let engine = EngineShape { requantise_lanes: 1, ..tiny.engine.clone() };

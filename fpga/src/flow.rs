@@ -128,6 +128,10 @@ struct Router {
 /// Files that synthesis and place and route leave.
 const NETLIST: &str = "netlist.json";
 const TIMING: &str = "timing.json";
+/// What the last tool writes.
+const BITSTREAM: &str = "board.bit";
+/// How long it may run: it takes seconds.
+const BITSTREAM_LIMIT: Duration = Duration::from_secs(600);
 
 /// A file of the design: name and text.
 pub type File = (String, String);
@@ -351,6 +355,30 @@ impl Builder<'_> {
         self.tell("place and route", 1.0, if hit { "was there already" } else { "done" });
         let timing = Timing::of_nextpnr(&read_json(&folder.join(TIMING))?)?;
         Ok((folder, timing))
+    }
+}
+
+impl Builder<'_> {
+    /// Runs the last tool, which makes the bitstream of one file.
+    fn bitstream(
+        &mut self,
+        tool: Tool,
+        key: Key,
+        (name, content): (&str, &[u8]),
+        arguments: &[String],
+    ) -> Result<PathBuf, FpgaError> {
+        let program = self.search.find(tool)?;
+        self.tell("bitstream", 0.5, "");
+        let (folder, _) = self.cache.step("bitstream", key, |folder| {
+            let path = folder.join(name);
+            std::fs::write(&path, content).map_err(FpgaError::file("write", &path))?;
+            let mut command = Command::new(&program);
+            command.current_dir(folder).args(arguments);
+            let log = folder.join(format!("{}.log", tool.name));
+            run(tool.name, &mut command, &log, BITSTREAM_LIMIT, &mut |_| {})
+        })?;
+        self.tell("bitstream", 1.0, "done");
+        Ok(folder.join(BITSTREAM))
     }
 }
 

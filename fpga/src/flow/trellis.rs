@@ -2,15 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::Duration;
 
-use super::{Builder, Family, Goal, NETLIST, Router, TIMING};
+use super::{BITSTREAM, Builder, Family, Goal, NETLIST, Router, TIMING};
 use crate::boards::{Board, TOP};
 use crate::cache::Key;
 use crate::error::FpgaError;
 use crate::pll::EHXPLLL;
-use crate::process::run;
 use crate::tools::{ECPPACK, NEXTPNR_ECP5};
 
 pub(super) const FAMILY: Family = Family {
@@ -68,16 +65,6 @@ fn pack(
     let config = routed.join(CONFIG);
     let text = std::fs::read(&config).map_err(FpgaError::file("read", &config))?;
     let key = Key::default().with("pack 1").with(&versions[ECPPACK.name]).with(&text);
-    let ecppack = builder.search.find(ECPPACK)?;
-    builder.tell("bitstream", 0.0, "");
-    let (folder, _) = builder.cache.step("bitstream", key, |folder| {
-        let path = folder.join(CONFIG);
-        std::fs::write(&path, &text).map_err(FpgaError::file("write", &path))?;
-        let mut command = Command::new(&ecppack);
-        command.current_dir(folder).args(["--compress", CONFIG, "board.bit"]);
-        let limit = Duration::from_secs(600);
-        run(ECPPACK.name, &mut command, &folder.join("ecppack.log"), limit, &mut |_| {})
-    })?;
-    builder.tell("bitstream", 1.0, "done");
-    Ok(folder.join("board.bit"))
+    let arguments = ["--compress", CONFIG, BITSTREAM].map(str::to_owned);
+    builder.bitstream(ECPPACK, key, (CONFIG, &text), &arguments)
 }

@@ -2,15 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::Duration;
 
-use super::{Builder, Family, Goal, NETLIST, Router, TIMING, read_json};
+use super::{BITSTREAM, Builder, Family, Goal, NETLIST, Router, TIMING, read_json};
 use crate::boards::{Board, Part, TOP};
 use crate::cache::Key;
 use crate::error::FpgaError;
 use crate::pll::PLLE2;
-use crate::process::run;
 use crate::report::Timing;
 use crate::tools::{NEXTPNR_XILINX, Search, XC7FRAMES2BIT, XRAY_DATABASE};
 use crate::xc7::{self, Database, multiplier_path};
@@ -111,22 +108,11 @@ fn pack(
         .with(&versions[XC7FRAMES2BIT.name])
         .with(part)
         .with(&frames);
-    let program = builder.search.find(XC7FRAMES2BIT)?;
-    builder.tell("bitstream", 0.5, "");
-    let (folder, _) = builder.cache.step("bitstream", key, |folder| {
-        let path = folder.join(FRAMES);
-        std::fs::write(&path, &frames).map_err(FpgaError::file("write", &path))?;
-        let mut command = Command::new(&program);
-        command.current_dir(folder).args([
-            format!("--part_file={}", database.part_file().display()),
-            format!("--part_name={part}"),
-            format!("--frm_file={FRAMES}"),
-            "--output_file=board.bit".to_owned(),
-        ]);
-        let limit = Duration::from_secs(600);
-        let log = folder.join("xc7frames2bit.log");
-        run(XC7FRAMES2BIT.name, &mut command, &log, limit, &mut |_| {})
-    })?;
-    builder.tell("bitstream", 1.0, "done");
-    Ok(folder.join("board.bit"))
+    let arguments = [
+        format!("--part_file={}", database.part_file().display()),
+        format!("--part_name={part}"),
+        format!("--frm_file={FRAMES}"),
+        format!("--output_file={BITSTREAM}"),
+    ];
+    builder.bitstream(XC7FRAMES2BIT, key, (FRAMES, frames.as_bytes()), &arguments)
 }

@@ -185,13 +185,10 @@ impl Component for ContextUnit {
         let first = step.is(Step::First);
         let completed = wire("completed", boolean());
 
-        // Opening a record. Memories give late in a cycle what they read: keys are compared in the same one, and what
-        // follows from it is done in the next.
-        let hits = sets::hits(memories.set.state, &memories.set.keys, access.request.value);
-        let hits: Vec<Bool> = (hits.into_iter().enumerate())
-            .map(|(way, hit)| delayed(format!("hit_{way}"), hit))
-            .collect();
-        let set = sets::look_up(delayed("set_state", memories.set.state), &hits);
+        // Opening a record.
+        let (state, hits) =
+            sets::compared(memories.set.state, &memories.set.keys, access.request.value);
+        let set = sets::look_up(state, &hits);
         let opens = first & (is(Match) | is(Find));
         let matches = first & is(Match);
         let creates = matches & !set.found;

@@ -20,9 +20,18 @@ pub struct SetLookUp {
 }
 
 /// Which ways of a set have a key. `state` has the fields of `context_set`.
-pub fn hits(state: UInt, keys: &[UInt], key: UInt) -> Vec<Bool> {
+fn hits(state: UInt, keys: &[UInt], key: UInt) -> Vec<Bool> {
     let occupied = field(state, context_set::OCCUPIED).to_bools();
     keys.iter().zip(occupied).map(|(stored, occupied)| occupied & stored.eq(key)).collect()
+}
+
+/// The state of a set that was read in the last cycle, and which of its ways have the key: a memory gives late in a
+/// cycle what it reads, so keys are compared in that cycle, and what follows from it is done in the next.
+#[track_caller]
+pub fn compared(state: UInt, keys: &[UInt], key: UInt) -> (UInt, Vec<Bool>) {
+    let hits = hits(state, keys, key).into_iter().enumerate();
+    let hits = hits.map(|(way, hit)| delayed(format!("hit_{way}"), hit)).collect();
+    (delayed("set_state", state), hits)
 }
 
 /// What becomes of a set in which these ways have the key.

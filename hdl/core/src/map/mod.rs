@@ -152,12 +152,7 @@ impl Component for MapUnit {
         let first = step.is(Step::First);
 
         // Keys and values are there: which way, and is the key in it?
-        let hits: Vec<Bool> = (sets::hits(memories.state, &memories.keys, access.request.key)
-            .into_iter())
-        .enumerate()
-        .map(|(way, hit)| delayed(format!("hit_{way}"), hit))
-        .collect();
-        let state = delayed("set_state", memories.state);
+        let (state, hits) = sets::compared(memories.state, &memories.keys, access.request.key);
         let values: Vec<UInt> = (memories.values.iter().enumerate())
             .map(|(way, value)| delayed(format!("value_{way}"), *value))
             .collect();
