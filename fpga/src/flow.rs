@@ -20,6 +20,7 @@ use crate::process::run;
 use crate::report::{ModuleUse, Report, Timing};
 use crate::tools::{LOADER, Search, Tool, YOSYS};
 use crate::vivado;
+use crate::wiring::spare_wires;
 
 mod progress;
 mod trellis;
@@ -123,6 +124,8 @@ struct Router {
     arguments: Vec<String>,
     /// The name under which it finds the board's pins.
     constraints: &'static str,
+    /// Networks of clocks that resets and enables may take; 0 leaves the netlist as synthesis left it.
+    networks: usize,
 }
 
 /// Files that synthesis and place and route leave.
@@ -326,8 +329,13 @@ impl Builder<'_> {
         netlist: &Path,
         limit: Duration,
     ) -> Result<(PathBuf, Timing), FpgaError> {
-        let Router { tool, arguments, constraints } = router;
-        let text = std::fs::read(netlist).map_err(FpgaError::file("read", netlist))?;
+        let Router { tool, arguments, constraints, networks } = router;
+        let mut text = std::fs::read(netlist).map_err(FpgaError::file("read", netlist))?;
+        if *networks > 0 {
+            let mut spared = read_json(netlist)?;
+            spare_wires(&mut spared, *networks)?;
+            text = spared.to_string().into_bytes();
+        }
         let key = Key::default()
             .with("route 1")
             .with(&versions[tool.name])

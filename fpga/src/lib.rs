@@ -12,6 +12,7 @@
 //! - [`flow`]: the steps, each cached by the content of what it depends on ([`cache`]).
 //! - [`xc7`]: the assembler of the 7-series, from nextpnr's features to frames.
 //! - [`netlist`]: what yosys leaves undone: registers move into the multipliers of the ECP5.
+//!   [`wiring`]: connections that need no wires there.
 //! - [`resources`]: what a netlist needs and a part has; [`modules`]: the same by module; [`report`]: clocks, paths.
 //! - [`estimate`]: what a card takes, without synthesis, from builds that were made.
 //! - [`vivado`]: the project for boards whose tool does not run here.
@@ -29,6 +30,7 @@ pub mod report;
 pub mod resources;
 pub mod tools;
 pub mod vivado;
+pub mod wiring;
 pub mod xc7;
 
 pub use boards::Board;

@@ -23,6 +23,8 @@ pub(super) const FAMILY: Family = Family {
 /// What place and route leaves for the bitstream.
 const CONFIG: &str = "board.config";
 const PINS: &str = "board.lpf";
+/// Of the part's 16 networks 8 reach the controls of flip-flops; one is the clock's, which also enters memory blocks.
+const NETWORKS: usize = 7;
 
 /// Functions of more than four inputs are not made of tables and the multiplexers behind them: that would be faster,
 /// but took 1.3 times the tables of a whole card. The last part of the synthesis is given here without the pass that names
@@ -35,7 +37,7 @@ fn synthesis() -> String {
 }
 
 fn router(goal: &Goal) -> Router {
-    let Goal { part, speed, mhz, seed, whole: _ } = *goal;
+    let Goal { part, speed, mhz, seed, whole } = *goal;
     // Parts of the 5G series have one speed grade; what they would be at another one is that of their sisters.
     let device = if speed == part.speed { part.tool_name } else { "--85k" };
     let mut arguments = vec![device.to_owned()];
@@ -53,7 +55,8 @@ fn router(goal: &Goal) -> Router {
         arguments.extend([name.to_owned(), value]);
     }
     arguments.extend(["--lpf-allow-unconstrained", "--timing-allow-fail"].map(str::to_owned));
-    Router { tool: NEXTPNR_ECP5, arguments, constraints: PINS }
+    let networks = if whole { NETWORKS } else { 0 };
+    Router { tool: NEXTPNR_ECP5, arguments, constraints: PINS, networks }
 }
 
 fn pack(
