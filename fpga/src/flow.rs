@@ -331,21 +331,22 @@ impl Builder<'_> {
     ) -> Result<(PathBuf, Timing), FpgaError> {
         let Router { tool, arguments, constraints, networks } = router;
         let mut text = std::fs::read(netlist).map_err(FpgaError::file("read", netlist))?;
-        if *networks > 0 {
-            let mut spared = read_json(netlist)?;
-            spare_wires(&mut spared, *networks)?;
-            text = spared.to_string().into_bytes();
-        }
         let key = Key::default()
-            .with("route 1")
+            .with("route 2")
             .with(&versions[tool.name])
             .with(&text)
             .with(pins)
-            .with(arguments.join(" "));
+            .with(arguments.join(" "))
+            .with(networks.to_string());
         let nextpnr = self.search.find(*tool)?;
         self.tell("place and route", 0.0, "");
         let cache = self.cache.clone();
         let (folder, hit) = cache.step("route", key, |folder| {
+            if *networks > 0 {
+                let mut spared = read_json(netlist)?;
+                spare_wires(&mut spared, *networks)?;
+                text = spared.to_string().into_bytes();
+            }
             for (name, content) in [(NETLIST, &text[..]), (*constraints, pins.as_bytes())] {
                 let path = folder.join(name);
                 std::fs::write(&path, content).map_err(FpgaError::file("write", &path))?;

@@ -18,7 +18,7 @@ use crate::error::FpgaError;
 const MULTIPLIER: &str = "MULT18X18D";
 /// That of the 7-series, in which yosys has put what registers it could.
 const DSP48E1: &str = "DSP48E1";
-const FLIP_FLOP: &str = "TRELLIS_FF";
+pub(crate) const FLIP_FLOP: &str = "TRELLIS_FF";
 const INPUT_BITS: u32 = 18;
 const OUTPUT_BITS: u32 = 36;
 
@@ -60,8 +60,7 @@ struct Control {
 /// # Errors
 /// [`FpgaError::BadOutput`] when this is no such netlist.
 pub fn pack_registers(netlist: &mut Value) -> Result<Packed, FpgaError> {
-    let bad = || FpgaError::BadOutput { what: "the netlist", problem: "it has no modules".into() };
-    let modules = netlist.get_mut("modules").and_then(Value::as_object_mut).ok_or_else(bad)?;
+    let modules = modules_of(netlist)?;
     let mut packed = Packed::default();
     for module in modules.values_mut() {
         packed.add(pack_module(module));
@@ -69,7 +68,13 @@ pub fn pack_registers(netlist: &mut Value) -> Result<Packed, FpgaError> {
     Ok(packed)
 }
 
-fn net(bit: &Value) -> Option<Net> {
+/// The modules of a netlist.
+pub(crate) fn modules_of(netlist: &mut Value) -> Result<&mut Map<String, Value>, FpgaError> {
+    let bad = || FpgaError::BadOutput { what: "the netlist", problem: "it has no modules".into() };
+    netlist.get_mut("modules").and_then(Value::as_object_mut).ok_or_else(bad)
+}
+
+pub(crate) fn net(bit: &Value) -> Option<Net> {
     bit.as_u64()
 }
 
@@ -82,7 +87,7 @@ pub(crate) fn nets<'a>(cell: &'a Value, direction: &'a str) -> impl Iterator<Ite
 }
 
 /// The only bit of a cell's port.
-fn bit<'a>(cell: &'a Value, port: &str) -> Option<&'a Value> {
+pub(crate) fn bit<'a>(cell: &'a Value, port: &str) -> Option<&'a Value> {
     cell.get("connections")?.get(port)?.as_array()?.first()
 }
 
@@ -189,7 +194,7 @@ fn pack_module(module: &mut Value) -> Packed {
     packed
 }
 
-fn cells(module: &mut Value) -> Option<&mut Map<String, Value>> {
+pub(crate) fn cells(module: &mut Value) -> Option<&mut Map<String, Value>> {
     module.get_mut("cells")?.as_object_mut()
 }
 

@@ -16,9 +16,9 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use crate::error::FpgaError;
+use crate::netlist::{FLIP_FLOP, bit, cells, modules_of, net};
 
 const MEMORY: &str = "TRELLIS_DPR16X4";
-const FLIP_FLOP: &str = "TRELLIS_FF";
 /// The buffer onto a network of the clocks.
 const BUFFER: &str = "DCCA";
 /// Fewer flip-flops than these are near each other, and a network's detour over the middle of the part not worth it.
@@ -41,12 +41,11 @@ pub struct Spared {
 /// # Errors
 /// [`FpgaError::BadOutput`] when this is no such netlist.
 pub fn spare_wires(netlist: &mut Value, networks: usize) -> Result<Spared, FpgaError> {
-    let bad = || FpgaError::BadOutput { what: "the netlist", problem: "it has no modules".into() };
-    let modules = netlist.get_mut("modules").and_then(Value::as_object_mut).ok_or_else(bad)?;
+    let modules = modules_of(netlist)?;
     let mut spared = Spared::default();
     for module in modules.values_mut() {
-        let Some(cells) = module.get_mut("cells").and_then(Value::as_object_mut) else { continue };
-        spared.address_bits += cells.values_mut().map(open_addresses).sum::<u64>();
+        let opened = cells(module).into_iter().flat_map(Map::values_mut).map(open_addresses);
+        spared.address_bits += opened.sum::<u64>();
     }
     let top = modules.values_mut().find(|module| module["attributes"].get("top").is_some());
     if let Some(top) = top {
@@ -69,14 +68,12 @@ fn open_addresses(cell: &mut Value) -> u64 {
     let Some(connections) = cell.get_mut("connections").and_then(Value::as_object_mut) else {
         return 0;
     };
-    let bit_of = |connections: &Map<String, Value>, port: &str, index: usize| {
-        connections.get(port).and_then(|bits| bits.get(index)).cloned()
-    };
     let mut opened = 0;
     for index in 0..4 {
-        let zero = Some(json!("0"));
-        let both = ["RAD", "WAD"].map(|port| bit_of(connections, port, index) == zero);
-        if both == [true, true] {
+        let zero = |port: &str| {
+            connections.get(port).and_then(|bits| bits.get(index)).is_some_and(|bit| bit == "0")
+        };
+        if zero("RAD") && zero("WAD") {
             connections["RAD"][index] = json!("x");
             connections["WAD"][index] = json!("1");
             opened += 1;
@@ -95,20 +92,18 @@ fn highest_signal(module: &Value) -> u64 {
     let named = ["ports", "netnames"].into_iter().flat_map(members);
     let lists =
         of_cells.flat_map(Map::values).chain(named.filter_map(|(_, named)| named.get("bits")));
-    lists.filter_map(Value::as_array).flatten().filter_map(Value::as_u64).max().unwrap_or(0)
+    lists.filter_map(Value::as_array).flatten().filter_map(net).max().unwrap_or(0)
 }
 
 /// Puts the signals that control the most flip-flops onto networks; how many signals and pins.
 fn move_controls(module: &mut Value, networks: usize) -> (u64, u64) {
-    let Some(cells) = module.get("cells").and_then(Value::as_object) else { return (0, 0) };
     let mut controls: BTreeMap<(&'static str, u64), Pins> = BTreeMap::new();
-    for (name, cell) in cells {
+    for (name, cell) in module.get("cells").and_then(Value::as_object).into_iter().flatten() {
         if cell.get("type").is_none_or(|kind| kind != FLIP_FLOP) {
             continue;
         }
         for port in ["LSR", "CE"] {
-            let signal = cell.get("connections").and_then(|all| all.get(port)?.get(0)?.as_u64());
-            if let Some(signal) = signal {
+            if let Some(signal) = bit(cell, port).and_then(net) {
                 controls.entry((port, signal)).or_default().push((name.clone(), port));
             }
         }
@@ -126,7 +121,7 @@ fn move_controls(module: &mut Value, networks: usize) -> (u64, u64) {
             names.insert(format!("network_{index}"), name);
         }
     }
-    let Some(cells) = module.get_mut("cells").and_then(Value::as_object_mut) else { return (0, 0) };
+    let Some(cells) = cells(module) else { return (0, 0) };
     for (index, ((_, signal), pins)) in most.into_iter().enumerate() {
         let output = first + index as u64;
         pins_moved += pins.len() as u64;

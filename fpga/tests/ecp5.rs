@@ -2,18 +2,15 @@
 //! wires were spared, and the bitstream says what stands in their place.
 #![allow(missing_docs)]
 
-use std::path::Path;
-use std::process::Command;
-use std::time::Duration;
+mod common;
 
 use rmt_fpga::Board;
 use rmt_fpga::boards::TOP;
-use rmt_fpga::process::run;
 use rmt_fpga::report::Timing;
 use rmt_fpga::tools::{ECPPACK, NEXTPNR_ECP5, Search, Tool, YOSYS};
 use rmt_fpga::wiring::{Spared, spare_wires};
 
-const LIMIT: Duration = Duration::from_secs(1200);
+use common::{call, have};
 
 /// Reads bitstreams; comes with what writes them.
 const ECPUNPACK: Tool =
@@ -38,27 +35,12 @@ module rmt_serial_card (
 endmodule
 ";
 
-fn call(search: &Search, tool: Tool, folder: &Path, arguments: &[&str]) -> String {
-    let mut command = Command::new(search.find(tool).unwrap());
-    command.current_dir(folder).args(arguments);
-    let log = folder.join(format!("{}.log", tool.name));
-    let done = run(tool.name, &mut command, &log, LIMIT, &mut |_| {});
-    let said = std::fs::read_to_string(log).unwrap_or_default();
-    if let Err(error) = done {
-        panic!("{error}\n{said}");
-    }
-    said
-}
-
 #[test]
-#[ignore = "place and route: `./x test --all` runs it"]
+#[ignore = "place and route: `./x test --fpga` runs it"]
 fn a_netlist_with_spared_wires_becomes_a_bitstream() {
     let search = Search::from_environment();
-    for tool in [YOSYS, NEXTPNR_ECP5, ECPPACK, ECPUNPACK] {
-        if let Err(error) = search.find(tool) {
-            eprintln!("skipped: {error}");
-            return;
-        }
+    if !have(&search, &[YOSYS, NEXTPNR_ECP5, ECPPACK, ECPUNPACK]) {
+        return;
     }
     let board = Board::find("ecpix5").unwrap();
     let part = board.part;

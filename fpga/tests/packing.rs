@@ -127,7 +127,7 @@ fn compare(design: &Design) -> Option<Packed> {
 }
 
 #[test]
-#[ignore = "synthesis: `./x test --all` runs it"]
+#[ignore = "synthesis: `./x test --fpga` runs it"]
 fn a_packed_cell_of_the_array_does_what_its_source_does() {
     let Some(packed) = compare(&elaborate(MacCell).unwrap()) else { return };
     assert_eq!((packed.multipliers, packed.inputs, packed.outputs), (1, 1, 1), "{packed:?}");

@@ -2,18 +2,17 @@
 //! was assembled, and what was assembled is what place and route said.
 #![allow(missing_docs)]
 
+mod common;
+
 use std::collections::BTreeSet;
-use std::path::Path;
-use std::time::Duration;
 
 use rmt_fpga::Board;
 use rmt_fpga::boards::TOP;
-use rmt_fpga::process::run;
 use rmt_fpga::report::Timing;
 use rmt_fpga::tools::{NEXTPNR_XILINX, Search, Tool, XC7FRAMES2BIT, XRAY_DATABASE, YOSYS};
 use rmt_fpga::xc7::{Database, assemble};
 
-const LIMIT: Duration = Duration::from_secs(1200);
+use common::{call, have};
 
 /// Reads bitstreams; comes with what writes them.
 const BITREAD: Tool = Tool { name: "bitread", programs: &["bitread"], ..XC7FRAMES2BIT };
@@ -75,24 +74,12 @@ fn bits_of_bitread(text: &str) -> BTreeSet<(u32, u32, u32)> {
         .collect()
 }
 
-fn call(search: &Search, tool: Tool, folder: &Path, arguments: &[&str]) {
-    let mut command = std::process::Command::new(search.find(tool).unwrap());
-    command.current_dir(folder).args(arguments);
-    let log = folder.join(format!("{}.log", tool.name));
-    if let Err(error) = run(tool.name, &mut command, &log, LIMIT, &mut |_| {}) {
-        panic!("{error}\n{}", std::fs::read_to_string(log).unwrap_or_default());
-    }
-}
-
 #[test]
-#[ignore = "place and route: `./x test --all` runs it"]
+#[ignore = "place and route: `./x test --fpga` runs it"]
 fn a_bitstream_holds_what_place_and_route_said() {
     let search = Search::from_environment();
-    for tool in [YOSYS, NEXTPNR_XILINX, XC7FRAMES2BIT, BITREAD] {
-        if let Err(error) = search.find(tool) {
-            eprintln!("skipped: {error}");
-            return;
-        }
+    if !have(&search, &[YOSYS, NEXTPNR_XILINX, XC7FRAMES2BIT, BITREAD]) {
+        return;
     }
     let database = match search.data(XRAY_DATABASE) {
         Ok(database) => database,
