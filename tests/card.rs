@@ -107,8 +107,8 @@ fn a_driver_that_is_killed_under_load_leaves_a_card_that_works() {
     // The suite says when a case has ended; the one behind the first runs until it is killed.
     let mut driver = server.test(&["--events", "100000"]).stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
-    let line = lines.find(|line| line.as_ref().is_ok_and(|line| line.starts_with("admin queue")));
-    assert!(line.is_some_and(|line| line.is_ok_and(|line| line.contains("ok"))));
+    let admin = lines.find_map(|line| line.ok().filter(|line| line.starts_with("admin queue")));
+    assert!(admin.as_ref().is_some_and(|line| line.contains("ok")), "{admin:?}");
     // Now it installs a program and sends thousands of events: somewhere in that it ends.
     std::thread::sleep(Duration::from_secs(3));
     // A second owner is told of the first.

@@ -51,10 +51,16 @@ pub enum ServeError {
 /// # Errors
 /// When the socket cannot be made or the simulation failed.
 pub fn serve(socket: &Path, card: VirtualCard) -> Result<Infallible, ServeError> {
-    // A socket that a killed server has left behind.
-    match fs::remove_file(socket) {
+    let socket_error = |source| ServeError::Socket { path: socket.to_owned(), source };
+    // Between its creation and `listen` a socket refuses who connects, and who waits for the card
+    // waits for the file: so it gets its name when it listens. That also replaces the socket that
+    // a killed server has left behind.
+    let mut unready = socket.as_os_str().to_owned();
+    unready.push(".new");
+    let unready = PathBuf::from(unready);
+    match fs::remove_file(&unready) {
         Err(source) if source.kind() != io::ErrorKind::NotFound => {
-            return Err(ServeError::Socket { path: socket.to_owned(), source });
+            return Err(socket_error(source));
         }
         _ => {}
     }
@@ -63,7 +69,8 @@ pub fn serve(socket: &Path, card: VirtualCard) -> Result<Infallible, ServeError>
         reason: error.to_string(),
     };
     let server =
-        Server::new(socket, true, interrupts(card.vectors()), regions()).map_err(protocol)?;
+        Server::new(&unready, true, interrupts(card.vectors()), regions()).map_err(protocol)?;
+    fs::rename(&unready, socket).map_err(socket_error)?;
     let mut backend = Backend { card };
     loop {
         let result = server.run(&mut backend);
