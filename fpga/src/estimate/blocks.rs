@@ -21,7 +21,8 @@ pub struct Storage {
     pub tables: u64,
 }
 
-/// The storage of a memory: blocks where each read has its data a cycle later and blocks cost less.
+/// The storage of a memory: blocks where each read has its data a cycle later and blocks cost less, or where it asks
+/// for them.
 pub fn storage(memory: &MemoryStatistics) -> Storage {
     let (depth, width) = (memory.depth, u64::from(memory.width));
     let reads = (memory.synchronous_reads + memory.asynchronous_reads) as u64;
@@ -32,7 +33,8 @@ pub fn storage(memory: &MemoryStatistics) -> Storage {
     // The choice among the rows: two-way choices for each bit.
     let choices = reads * (rows - 1) * width;
     let (block, cell, two_choices) = COSTS;
-    if later && blocks * block < cells * cell + choices * two_choices / 2 {
+    let cheaper = blocks * block < cells * cell + choices * two_choices / 2;
+    if memory.asks_for_blocks || later && cheaper {
         Storage { blocks, tables: 0 }
     } else {
         Storage { blocks: 0, tables: cells * DISTRIBUTED_TABLES + choices * 2 / 3 }
@@ -61,6 +63,7 @@ mod tests {
             registered_reads: 0,
             writes: 1,
             lanes,
+            asks_for_blocks: false,
         }
     }
 
@@ -76,6 +79,14 @@ mod tests {
             MemoryStatistics { synchronous_reads: 0, asynchronous_reads: 1, ..memory(128, 64, 1) };
         assert_eq!(storage(&at_once), Storage { blocks: 0, tables: 512 + 298 });
         assert_eq!(storage(&MemoryStatistics { registered_reads: 1, ..at_once }).blocks, 2);
+    }
+
+    #[test]
+    fn a_memory_that_asks_for_blocks_has_them() {
+        // 16 events that no block would be taken for.
+        let few = memory(16, 512, 64);
+        assert_eq!(storage(&few).blocks, 0);
+        assert_eq!(storage(&MemoryStatistics { asks_for_blocks: true, ..few }).blocks, 16);
     }
 
     #[test]

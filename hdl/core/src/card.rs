@@ -64,15 +64,19 @@ impl Component for Card {
         let in_reset = reg("in_reset", boolean(), true);
         let receiver = instance("receiver", Receiver { bits });
         let sender = instance("sender", Sender { bits });
-        let completer = instance("completer", Completer);
+        let completer = instance("completer", Completer { bits });
         let function = instance_with_reset(
             "function",
             Function { shape: self.shape.clone() },
             in_reset.value(),
         );
 
-        let asked = sideband.function_reset | !sideband.link_up | function.reset.value();
-        when(asked, || {
+        // The data of a write that is being sent stand in the function: the reset waits until the packet has them.
+        let waits = reg("reset_waits", boolean(), false);
+        let asked = sideband.function_reset | !sideband.link_up | function.reset | waits.value();
+        let begins = (asked & !sender.writes.value()).named("reset_begins");
+        waits.next(asked & !begins);
+        when(begins, || {
             holds.next(RESET_CYCLES);
             in_reset.next(true);
         })
@@ -96,7 +100,10 @@ impl Component for Card {
         completer.data.set(mux(in_reset, UInt::lit(0, 32), function.read_data.value()));
 
         connect(&completer.completion, &sender.completion);
-        let runs = !in_reset.value();
+        completer.beat.set(sender.beat);
+        function.beat.set(sender.beat);
+        // Nothing new begins before a reset that waits.
+        let runs = !in_reset.value() & (!waits | sender.writes);
         sender.posted.offer(function.posted.valid() & runs, function.posted.payload());
         function.posted.accept(sender.posted.ready() & runs);
         sender.order.offer(function.order.valid() & runs, function.order.payload());
@@ -106,7 +113,7 @@ impl Component for Card {
         // A reset ends the generation of every read, so that late completions fit none.
         for slot in 0..READ_SLOTS {
             let generation = reg(format!("generation_{slot}"), uint(2), 0);
-            when(function.next_generation.bit(slot) | (asked & runs), || {
+            when(function.next_generation.bit(slot) | (begins & !in_reset), || {
                 generation.next(generation.wrapping_add(1));
             });
             function.generations[slot as usize].set(generation);

@@ -94,7 +94,7 @@ codes! {
         ReadBlock = 3, "read-block";
         /// Writes `VALUE` to word `CORE_WORD` and gives the word back in `RESULT0`, behind all commands before it.
         Commit = 4, "commit";
-        /// Copies the block `COUNTERS` (64 bytes) to host memory at `HOST_ADDRESS`.
+        /// Copies the block `COUNTERS` (64 bytes) to host memory at `HOST_ADDRESS`. Each counter is whole; they are not all of one cycle.
         ReadCounters = 5, "read-counters";
         /// Stops queue pair `VALUE` and waits until no event of it is inside.
         ResetQueue = 6, "reset-queue";

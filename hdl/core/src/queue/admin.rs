@@ -12,12 +12,14 @@ use super::core_access::{CoreReply, CoreRequest};
 use super::dispatch::PairRecord;
 use super::pair::{PairStrobes, PairView};
 use crate::tlp::request::outcome;
-use crate::tlp::{ADMIN_SLOT, PostedWrite, ReadOrder, join};
+use crate::tlp::{ADMIN_SLOT, PostedWrite, ReadOrder, beat_bits, join};
 
 /// Fetches a command, does it, and writes its completion; then the next.
 pub struct Admin {
     /// Queue pairs for events.
     pub queues: u32,
+    /// Width of the stream to the host, bits.
+    pub bits: u32,
 }
 
 /// Ports of [`Admin`].
@@ -49,13 +51,15 @@ pub struct AdminIo {
     pub reply: Input<CoreReply>,
     /// Writes to host memory
     pub write: StreamOut<PostedWrite>,
+    /// Beat of its data that is wanted
+    pub beat: Input<UInt>,
     /// Completions
     pub record: StreamOut<PairRecord>,
     /// Bit q: queue pair q is stopped
     pub stop: Output<UInt>,
     /// Bit q: events of pair q are inside
     pub busy_pairs: Input<UInt>,
-    /// The counters, as a line
+    /// That beat of the line of counters
     pub counters: Input<UInt>,
     /// Results of a health command
     pub health: Vec<Input<UInt>>,
@@ -93,7 +97,7 @@ impl Component for Admin {
     type Io = AdminIo;
 
     fn name(&self) -> String {
-        format!("admin_queue_q{}", self.queues)
+        format!("admin_queue_q{}_w{}", self.queues, self.bits)
     }
 
     fn doc(&self) -> String {
@@ -114,11 +118,12 @@ impl Component for Admin {
             data: input(uint(512)),
             core: output(CoreRequest::shape()),
             reply: input(CoreReply::shape()),
-            write: stream_out(PostedWrite::shape()),
+            write: stream_out(PostedWrite::shape(self.bits)),
+            beat: input(uint(beat_bits(self.bits))),
             record: stream_out(PairRecord::shape()),
             stop: output(uint(self.queues)),
             busy_pairs: input(uint(self.queues)),
-            counters: input(uint(512)),
+            counters: input(uint(self.bits)),
             health: (0..3).map(|_| input(uint(64))).collect(),
             finished: output(boolean()),
             idle: output(boolean()),
@@ -128,7 +133,10 @@ impl Component for Admin {
     fn build(&self, io: AdminIo) {
         let view = io.view.value();
         let step = fsm("step", Step::Idle);
-        let line = reg_uninit("line", uint(512)).doc("A command, or a line of words");
+        let line_words: Vec<_> =
+            (0..8).map(|word| reg_uninit(format!("line_{word}"), uint(64))).collect();
+        // A command, or a line of words.
+        let line = join(&line_words.iter().map(Reg::value).collect::<Vec<_>>());
         let is_command = reg("is_command", boolean(), false).doc("The read fetches a command");
         let order = reg_uninit("order_out", ReadOrder::shape());
         let status = reg("status", uint(8), 0);
@@ -196,24 +204,31 @@ impl Component for Admin {
             step.go(Step::Order);
         };
 
-        let line_words: Vec<UInt> = (0..8).map(|w| line.bits(64 * w..64 * w + 64)).collect();
-        let pairs: Vec<UInt> = (0..4).map(|p| line_words[2 * p]).collect();
-        let values: Vec<UInt> = (0..4).map(|p| line_words[2 * p + 1]).collect();
+        // Two words of the line: those that go to the core, or into the beat that the host is given. A list has
+        // addresses in even words and values in odd ones.
+        let beat = io.beat.value();
+        let of_beat = match self.bits {
+            64 => beat.bits(0..3),
+            _ => beat.bits(0..2).concat(UInt::lit(0, 1)),
+        };
+        let place = mux(step.is(Step::Write), of_beat, word.value()).named("place");
+        let every_second = |first: usize| {
+            let words: Vec<UInt> =
+                line_words.iter().skip(first).step_by(2).map(Reg::value).collect();
+            select(place.bits(1..3), &words)
+        };
+        let (even, odd) = (every_second(0), every_second(1));
+        let one = mux(place.bit(0), odd, even).named("line_word");
         let list_place = word.bits(1..3);
-        let list_address = select(list_place, &pairs).trunc(ADDRESS_BITS);
-        let write_data = priority_mux(
-            &[(is(AdminOpcode::Commit), value.value()), (is_list, select(list_place, &values))],
-            select(word.value(), &line_words),
-        );
+        let write_data =
+            priority_mux(&[(is(AdminOpcode::Commit), value.value()), (is_list, odd)], one);
         let reads_core = is(AdminOpcode::ReadBlock) | reads_back.value();
         io.core.set(CoreRequest {
             valid: step.is(Step::Access),
             write: !reads_core,
-            address: mux(is_list, list_address, address.value()),
+            address: mux(is_list, even.trunc(ADDRESS_BITS), address.value()),
             data: write_data,
         });
-        let put: Vec<UInt> =
-            (0..8_u64).map(|w| mux(word.eq(w), io.reply.data, line_words[w as usize])).collect();
         let last_word = left.eq(1);
         let line_ends = mux(is_list, list_place.eq(3), word.eq(7)).named("line_ends");
 
@@ -270,7 +285,9 @@ impl Component for Admin {
                 step.go(Step::Take);
             })
             .on(Step::Take, || {
-                line.next(io.data);
+                for (low, word) in (0..512).step_by(64).zip(&line_words) {
+                    word.next(io.data.bits(low..low + 64));
+                }
                 word.next(0);
                 slot_line.next(slot_line.wrapping_add(1));
                 slot_lines.next(slot_lines.wrapping_sub(1));
@@ -325,7 +342,6 @@ impl Component for Admin {
                             when(in_core, || step.go(Step::Access)).otherwise(bad_argument);
                         })
                         .is(AdminOpcode::ReadCounters as u64, || {
-                            line.next(io.counters);
                             word.next(7);
                             left.next(0);
                             when(aligned, || step.go(Step::Write)).otherwise(bad_argument);
@@ -365,7 +381,9 @@ impl Component for Admin {
                             UInt::lit(1, 3),
                         )));
                         when(is(AdminOpcode::ReadBlock), || {
-                            line.next(join(&put));
+                            for (index, place) in (0_u64..).zip(&line_words) {
+                                when(word.eq(index), || place.next(io.reply.data));
+                            }
                             when(last_word | line_ends, || {
                                 word.next(word);
                                 step.go(Step::Write);
@@ -418,12 +436,14 @@ impl Component for Admin {
         io.strobes.set(strobes);
         let stopped = UInt::lit(1, self.queues).shift_left(value.bits(0..4));
         io.stop.set(mux(stop, stopped, UInt::lit(0, self.queues)));
+        let line_beat = if self.bits == 64 { one } else { join(&[even, odd]) };
         io.write.offer(
             step.is(Step::Write),
             PostedWrite {
                 address: host.value(),
                 dws: ((word.value() + 1).concat(UInt::lit(0, 1))).trunc(5),
-                data: line.value(),
+                // Counters go on counting meanwhile: each one is whole, all of one cycle they are not.
+                data: mux(is(AdminOpcode::ReadCounters), io.counters.value(), line_beat),
             },
         );
         let values: Vec<UInt> = results.iter().map(Reg::value).collect();

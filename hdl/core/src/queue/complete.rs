@@ -8,13 +8,15 @@ use rtl_builder::stock::stream::Stream;
 
 use super::dispatch::PairRecord;
 use super::pair::PairView;
-use crate::tlp::PostedWrite;
+use crate::tlp::{PostedWrite, beat_bits, shown};
 
 /// Writes records to the completion rings of their pairs, in order of arrival; those of stopped
 /// pairs are dropped.
 pub struct CompletionWriter {
     /// Queue pairs, without the admin queue.
     pub queues: u32,
+    /// Width of the stream to the host, bits.
+    pub bits: u32,
 }
 
 /// Ports of [`CompletionWriter`].
@@ -26,6 +28,8 @@ pub struct CompletionWriterIo {
     pub views: Vec<Input<PairView>>,
     /// Writes
     pub write: StreamOut<PostedWrite>,
+    /// Beat of its data that is wanted
+    pub beat: Input<UInt>,
     /// Bit p: a record of pair p was written or dropped
     pub written: Output<UInt>,
     /// It was dropped
@@ -38,7 +42,7 @@ impl Component for CompletionWriter {
     type Io = CompletionWriterIo;
 
     fn name(&self) -> String {
-        format!("completion_writer_q{}", self.queues)
+        format!("completion_writer_q{}_w{}", self.queues, self.bits)
     }
 
     fn doc(&self) -> String {
@@ -49,7 +53,8 @@ impl Component for CompletionWriter {
         CompletionWriterIo {
             sources: (0..3).map(|_| stream_in(PairRecord::shape())).collect(),
             views: (0..=self.queues).map(|_| input(PairView::shape())).collect(),
-            write: stream_out(PostedWrite::shape()),
+            write: stream_out(PostedWrite::shape(self.bits)),
+            beat: input(uint(beat_bits(self.bits))),
             written: output(uint(self.queues + 1)),
             dropped: output(boolean()),
             idle: output(boolean()),
@@ -103,7 +108,7 @@ impl Component for CompletionWriter {
                     .bits(24..64)
                     .concat(view.completion_ring.bits(0..24) | offset.zext(24)),
                 dws: UInt::lit(DECISION_BYTES as u64 / 4, 5),
-                data: stamped.zext(512),
+                data: shown(stamped, io.beat.value(), self.bits),
             },
         );
         let one = UInt::lit(1, self.queues + 1).shift_left(held.pair);

@@ -19,7 +19,8 @@ use crate::bits::{any, word_of};
 use crate::tlp::msix::Msix;
 use crate::tlp::request::Requester;
 use crate::tlp::{
-    ADMIN_SLOT, FETCH_SLOTS, LINE_BITS, PostedWrite, READ_SLOTS, ReadOrder, RxLine, Sideband, join,
+    ADMIN_SLOT, FETCH_SLOTS, LINE_BITS, PostedWrite, READ_SLOTS, ReadOrder, RxLine, Sideband,
+    beat_bits, join,
 };
 use crate::top::Core;
 
@@ -74,6 +75,8 @@ pub struct FunctionIo {
     pub read_data: Output<UInt>,
     /// Writes to host memory
     pub posted: StreamOut<PostedWrite>,
+    /// Beat of their data that is wanted
+    pub beat: Input<UInt>,
     /// Reads of host memory
     pub order: StreamOut<ReadOrder>,
     /// Tag of the read that is offered
@@ -109,7 +112,8 @@ impl Component for Function {
             dw: input(uint(LINE_BITS + 4)),
             read_ready: output(boolean()),
             read_data: output(uint(32)),
-            posted: stream_out(PostedWrite::shape()),
+            posted: stream_out(PostedWrite::shape(self.shape.stream_bits)),
+            beat: input(uint(beat_bits(self.shape.stream_bits))),
             order: stream_out(ReadOrder::shape()),
             order_tag: output(uint(8)),
             sideband: input(Sideband::shape()),
@@ -122,7 +126,7 @@ impl Component for Function {
 
     fn build(&self, io: FunctionIo) {
         let shape = &self.shape;
-        let queues = shape.queues;
+        let (queues, bits) = (shape.queues, shape.stream_bits);
         let vectors = pci::msix_vectors(queues);
         let registers = instance(
             "registers",
@@ -133,14 +137,14 @@ impl Component for Function {
         let admin_pair = instance("admin_pair", Pair);
         let inline = instance("inline", InlineBuffer { queues, slots: shape.inline_slots });
         let fetcher = instance("fetcher", Fetcher { queues });
-        let admin = instance("admin", Admin { queues });
+        let admin = instance("admin", Admin { queues, bits });
         // One event a thread, one that waits for a thread, and the decision of one whose thread is free again.
         let in_flight = shape.threads() + 2;
         let dispatch = instance("dispatch", Dispatch { queues, in_flight });
-        let completions = instance("completions", CompletionWriter { queues });
+        let completions = instance("completions", CompletionWriter { queues, bits });
         let access = instance("core_access", CoreAccess);
         let requester = instance("requester", Requester);
-        let msix = instance("msix", Msix { vectors });
+        let msix = instance("msix", Msix { vectors, bits });
         let core = instance("core", Core { shape: shape.clone() });
         let sideband = io.sideband.value();
         let line = io.line.payload();
@@ -168,8 +172,9 @@ impl Component for Function {
             pair.enables.set(line.enables);
             pair.write_config.set(registers.pair_write.bit(index as u32));
             pair.write_page.set(registers.page_write.bit(index as u32));
-            registers.pair_lines[index].set(pair.config);
-            registers.page_lines[index].set(pair.page);
+            pair.read_dw.set(io.dw.bits(0..4));
+            registers.pair_dws[index].set(pair.config);
+            registers.page_dws[index].set(pair.page);
         }
 
         // Reads.
@@ -264,15 +269,20 @@ impl Component for Function {
         access.answer.set(core.host_answer);
 
         // Writes to host memory; an interrupt is raised after the write that it tells of.
-        let writes = instance("writes", StreamMerge::<Main>::new(581, 3));
+        completions.beat.set(io.beat);
+        admin.beat.set(io.beat);
+        registers.beat.set(io.beat);
+        let writes = instance("writes", StreamMerge::<Main>::new(64 + 5 + bits, 3));
         for (source, port) in
             [&completions.write, &admin.write, &msix.message].into_iter().zip(&writes.sources)
         {
             port.offer(source.valid(), pack(source.payload()));
             source.accept(port.ready.value());
         }
-        io.posted
-            .offer(writes.sink.valid.value(), unpack(&PostedWrite::shape(), writes.sink.payload));
+        io.posted.offer(
+            writes.sink.valid.value(),
+            unpack(&PostedWrite::shape(bits), writes.sink.payload),
+        );
         writes.sink.ready.set(io.posted.ready());
         let raised = all_pairs().fold(UInt::lit(0, vectors), |raised, pair| {
             let one = UInt::lit(1, vectors).shift_left(pair.vector.value());

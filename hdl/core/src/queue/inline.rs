@@ -72,8 +72,10 @@ impl Component for InlineBuffer {
         let slot_bits = self.slots.ilog2();
         let rows = u64::from(self.queues.max(2) * self.slots);
         // A slot is written while its event is not whole, and read when it is.
-        let memory: SyncMem<UInt> =
-            SyncMem::new("events", uint(512), rows).doc("Events of all pairs").collisions_unused();
+        let memory: SyncMem<UInt> = SyncMem::new("events", uint(512), rows)
+            .doc("Events of all pairs")
+            .collisions_unused()
+            .in_blocks();
         let window = io.write.value() & io.line.ge(INLINE_OFFSET / LINE_BYTES);
         let enables = io.enables.value();
         let covers: Vec<UInt> =

@@ -14,6 +14,7 @@ use rmt_isa::device::{
 use rtl_builder::prelude::*;
 
 use crate::bits::{field, flag, word_of};
+use crate::tlp::{join, shown};
 
 /// What other units must know of a pair.
 #[derive(Clone, Copy, Debug, Bundle)]
@@ -122,9 +123,11 @@ pub struct PairIo {
     pub strobes: Input<PairStrobes>,
     /// What others must know
     pub view: Output<PairView>,
-    /// The line with rings and rights, read
+    /// DW of a line that is read
+    pub read_dw: Input<UInt>,
+    /// It, in the line with rings and rights
     pub config: Output<UInt>,
-    /// The line with doorbells and state, read
+    /// It, in the line with doorbells and state
     pub page: Output<UInt>,
     /// It has an error
     pub failed: Output<Bool>,
@@ -155,8 +158,9 @@ impl Component for Pair {
             enables: input(uint(64)),
             strobes: input(PairStrobes::shape()),
             view: output(PairView::shape()),
-            config: output(uint(512)),
-            page: output(uint(512)),
+            read_dw: input(uint(4)),
+            config: output(uint(32)),
+            page: output(uint(32)),
             failed: output(boolean()),
             busy: output(boolean()),
             announces: output(boolean()),
@@ -322,7 +326,7 @@ impl Component for Pair {
             ],
             32,
         );
-        io.config.set(line(&[
+        let config_line = line(&[
             (EVENT_RING, event_ring.value()),
             (COMPLETION_RING, completion_ring.value()),
             (RINGS, rings.value()),
@@ -331,7 +335,8 @@ impl Component for Pair {
             (DOMAIN, domain.value()),
             (HOOKS, hooks.value()),
             (PAIR_CONTROL, shown_control),
-        ]));
+        ]);
+        io.config.set(shown(config_line, io.read_dw.value(), 32));
         let status = word_of(
             &[
                 (pair_status::RUNNING, running.as_uint()),
@@ -341,14 +346,15 @@ impl Component for Pair {
             ],
             32,
         );
-        io.page.set(line(&[
+        let page_line = line(&[
             (EVENT_TAIL, event_tail.zext(32)),
             (COMPLETION_HEAD, head.zext(32)),
             (PAIR_STATUS, status),
             (EVENT_HEAD, event_head.zext(32)),
             (COMPLETION_TAIL, tail.zext(32)),
             (OUTSTANDING, outstanding.zext(32)),
-        ]));
+        ]);
+        io.page.set(shown(page_line, io.read_dw.value(), 32));
     }
 }
 
@@ -361,7 +367,7 @@ pub(crate) fn merge(register: Register, old: UInt, data: UInt, enables: UInt) ->
             mux(enables.bit(place), new, old.bits(8 * byte..8 * byte + 8))
         })
         .collect();
-    crate::tlp::join(&bytes)
+    join(&bytes)
 }
 
 /// A line of 64 bytes with registers in it.
@@ -376,6 +382,6 @@ pub(crate) fn line(registers: &[(Register, UInt)]) -> UInt {
         if high > 0 {
             parts.push(UInt::lit(0, high));
         }
-        line | crate::tlp::join(&parts)
+        line | join(&parts)
     })
 }

@@ -16,7 +16,7 @@ use super::core_access::{CoreReply, CoreRequest};
 use super::inline::pair_bits;
 use super::pair::{line as line_of, merge};
 use crate::bits::{flag, word_of};
-use crate::tlp::{LINE_BITS, dws, join};
+use crate::tlp::{LINE_BITS, beat_bits, join, shown};
 
 /// Decodes writes of lines and reads of DWs.
 pub struct Registers {
@@ -57,10 +57,10 @@ pub struct RegistersIo {
     pub in_page: Output<Bool>,
     /// The pair whose page it is
     pub page_pair: Output<UInt>,
-    /// Lines of the pairs, the admin queue last
-    pub pair_lines: Vec<Input<UInt>>,
-    /// Pages' first lines, the admin queue last
-    pub page_lines: Vec<Input<UInt>>,
+    /// The DW of that place in the pairs' lines, the admin queue last
+    pub pair_dws: Vec<Input<UInt>>,
+    /// The same in the first lines of their pages
+    pub page_dws: Vec<Input<UInt>>,
     /// Bit p: pair p has failed; the admin queue is the last one
     pub failed: Input<UInt>,
     /// What the counters count in this cycle, in their order
@@ -77,7 +77,9 @@ pub struct RegistersIo {
     pub read_timeout: Output<UInt>,
     /// The host asks for a reset
     pub reset: Output<Bool>,
-    /// The counters, as a line
+    /// Beat of the line of counters that is wanted
+    pub beat: Input<UInt>,
+    /// The beat
     pub counters: Output<UInt>,
     /// Results of a health command
     pub health: Vec<Output<UInt>>,
@@ -113,8 +115,8 @@ impl Component for Registers {
             page_write: output(uint(all)),
             in_page: output(boolean()),
             page_pair: output(uint(pair_bits(self.queues))),
-            pair_lines: (0..all).map(|_| input(uint(512))).collect(),
-            page_lines: (0..all).map(|_| input(uint(512))).collect(),
+            pair_dws: (0..all).map(|_| input(uint(32))).collect(),
+            page_dws: (0..all).map(|_| input(uint(32))).collect(),
             failed: input(uint(all)),
             events: counters.map(|_| input(boolean())).collect(),
             errors: input(uint(32)),
@@ -123,7 +125,8 @@ impl Component for Registers {
             reply: input(CoreReply::shape()),
             read_timeout: output(uint(32)),
             reset: output(boolean()),
-            counters: output(uint(512)),
+            beat: input(uint(beat_bits(self.stream_bits))),
+            counters: output(uint(self.stream_bits)),
             health: (0..3).map(|_| output(uint(64))).collect(),
             alarm: output(boolean()),
         }
@@ -133,12 +136,26 @@ impl Component for Registers {
         let all = self.queues + 1;
         let (data, enables) = (io.data.value(), io.enables.value());
         let line_number = |block: Block, copy: u32| u64::from(block.at(copy) / LINE_BYTES);
-        // The window takes its words one by one; no line is taken meanwhile.
+        // The window takes the words of a line one by one; the line stays offered until it has them all.
         let window_words = reg("window_words", uint(8), 0).doc("Words of the window to be written");
-        let window_data = reg_uninit("window_data", uint(512));
-        let window_line = reg("window_line", uint(5), 0);
-        let ready = window_words.is_zero();
+        let window_open = reg("window_open", boolean(), false).doc("A line is being written");
+        let window_log2 = (CORE_WINDOW_WORDS * 8 / LINE_BYTES).ilog2();
+        let is_window = |line: UInt| {
+            line.bits(window_log2..LINE_BITS).eq(line_number(CORE_WINDOW, 0) >> window_log2)
+        };
+        let whole: Vec<UInt> = (0..8)
+            .map(|word| enables.bits(8 * word..8 * word + 8).reduce_and().as_uint())
+            .collect();
+        let whole = join(&whole).named("whole_words");
+        let to_window = is_window(io.line.value());
+        let opens = (io.write & to_window & !window_open & !whole.is_zero()).named("opens");
+        let ready = (!to_window | (window_words.is_zero() & !opens)).named("line_ready");
         io.ready.set(ready);
+        when(opens, || {
+            window_open.next(true);
+            window_words.next(whole);
+        });
+        when(window_open & window_words.is_zero(), || window_open.next(false));
         let write = (io.write.value() & ready).named("write_now");
         let hits = |block: Block, copy: u32| write & io.line.eq(line_number(block, copy));
         let of_all = |block: Block, admin: Block| {
@@ -193,7 +210,7 @@ impl Component for Registers {
             counted.push((*register, counter.value()));
         }
         let counters = line_of(&counted);
-        io.counters.set(counters);
+        io.counters.set(shown(counters, io.beat.value(), self.stream_bits));
         let failed_pairs = failed.zext(32);
         let healths =
             [errors.value().concat(io.status.value()), failed_pairs.zext(64), cycles.value()];
@@ -221,33 +238,23 @@ impl Component for Registers {
             (CYCLES, cycles.value()),
         ]);
         let read_line = io.dw.bits(4..LINE_BITS + 4);
+        // The DW of each line is chosen where the line stands: lines are not led anywhere.
+        let read_place = io.dw.bits(0..4);
+        let dw_of = |line: UInt| shown(line, read_place, 32);
         let mut arms = vec![
-            (line_number(IDENTITY, 0), identity),
-            (line_number(FUNCTION, 0), function_line),
-            (line_number(COUNTERS, 0), counters),
+            (line_number(IDENTITY, 0), dw_of(identity)),
+            (line_number(FUNCTION, 0), dw_of(function_line)),
+            (line_number(COUNTERS, 0), dw_of(counters)),
         ];
         for pair in 0..all {
             let (block, page, copy) =
                 if pair == self.queues { (ADMIN_PAIR, ADMIN_PAGE, 0) } else { (PAIR, PAGE, pair) };
-            arms.push((line_number(block, copy), io.pair_lines[pair as usize].value()));
-            arms.push((line_number(page, copy), io.page_lines[pair as usize].value()));
+            arms.push((line_number(block, copy), io.pair_dws[pair as usize].value()));
+            arms.push((line_number(page, copy), io.page_dws[pair as usize].value()));
         }
-        let shown = lookup(read_line, &arms, UInt::lit(0, 512));
-        let register_dw = select(io.dw.bits(0..4), &dws(shown));
+        let register_dw = lookup(read_line, &arms, UInt::lit(0, 32));
 
         // The window onto the core.
-        let window_log2 = (CORE_WINDOW_WORDS * 8 / LINE_BYTES).ilog2();
-        let is_window = |line: UInt| {
-            line.bits(window_log2..LINE_BITS).eq(line_number(CORE_WINDOW, 0) >> window_log2)
-        };
-        let whole: Vec<UInt> = (0..8)
-            .map(|word| enables.bits(8 * word..8 * word + 8).reduce_and().as_uint())
-            .collect();
-        when(write & is_window(io.line.value()), || {
-            window_words.next(join(&whole));
-            window_data.next(data);
-            window_line.next(io.line.bits(0..window_log2));
-        });
         let (waits, word) = lowest_set(window_words.value());
         let window_read = io.reads.value() & is_window(read_line);
         // The high half comes from the read of the low half before it.
@@ -263,9 +270,8 @@ impl Component for Registers {
         let writes_core = (waits & !reads_core).named("writes_core");
         reading.next(reads_core & !io.reply.done);
         let page = core_page.value();
-        let window_words_read: Vec<UInt> =
-            (0..8).map(|w| window_data.bits(64 * w..64 * w + 64)).collect();
-        let place = mux(writes_core, window_line.concat(word), read_word);
+        let window_words_read: Vec<UInt> = (0..8).map(|w| data.bits(64 * w..64 * w + 64)).collect();
+        let place = mux(writes_core, io.line.bits(0..window_log2).concat(word), read_word);
         let address = page.bits(0..ADDRESS_BITS - 8).concat(place);
         io.core.set(CoreRequest {
             valid: writes_core | reads_core,
@@ -285,7 +291,8 @@ impl Component for Registers {
             kept_word.next(read_word);
             kept_valid.next(!io.dw.bit(0));
         });
-        when(write | (window_read & from_kept), || kept_valid.next(false));
+        let begins = opens | (write & !window_open);
+        when(begins | (window_read & from_kept), || kept_valid.next(false));
         let half = mux(io.dw.bit(0), answer.bits(32..64), answer.bits(0..32));
         io.read_ready.set(mux(is_window(read_line), read_done | from_kept, Bool::lit(true)));
         io.read_data.set(mux(

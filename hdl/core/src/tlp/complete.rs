@@ -3,11 +3,14 @@
 use rtl_builder::prelude::*;
 use rtl_builder::stock::stream::Stream;
 
-use super::{LINE_BITS, MAX_PAYLOAD_DWS, ReadRequest, SentCompletion, dws, join};
+use super::{LINE_BITS, MAX_PAYLOAD_DWS, ReadRequest, SentCompletion, beat_bits, join};
 
 /// Reads DW after DW, and answers with one completion for each block of 128 bytes that the
 /// request touches: the read completion boundary of a device, and a payload that every link allows.
-pub struct Completer;
+pub struct Completer {
+    /// Width of the stream, bits: 64 or 128.
+    pub bits: u32,
+}
 
 /// Ports of [`Completer`].
 #[derive(Clone, Ports)]
@@ -16,6 +19,8 @@ pub struct CompleterIo {
     pub request: StreamIn<ReadRequest>,
     /// Completions
     pub completion: StreamOut<SentCompletion>,
+    /// Beat of its data that is wanted
+    pub beat: Input<UInt>,
     /// A DW is wanted; stays until it is there
     pub wants: Output<Bool>,
     /// It is in the BAR with the MSI-X table
@@ -32,7 +37,7 @@ impl Component for Completer {
     type Io = CompleterIo;
 
     fn name(&self) -> String {
-        "tlp_completer".into()
+        format!("tlp_completer_w{}", self.bits)
     }
 
     fn doc(&self) -> String {
@@ -42,7 +47,8 @@ impl Component for Completer {
     fn io(&self) -> CompleterIo {
         CompleterIo {
             request: stream_in(ReadRequest::shape()),
-            completion: stream_out(SentCompletion::shape()),
+            completion: stream_out(SentCompletion::shape(self.bits)),
+            beat: input(uint(beat_bits(self.bits))),
             wants: output(boolean()),
             msix: output(boolean()),
             dw: output(uint(LINE_BITS + 4)),
@@ -61,7 +67,12 @@ impl Component for Completer {
         let sends = reg("sends", boolean(), false).doc("A completion is offered");
         let count = reg("count", uint(6), 0).doc("DWs gathered");
         let offset = reg("offset", uint(7), 0).doc("Address of the first byte gathered, mod 128");
-        let data = reg_uninit("data_reg", uint(32 * MAX_PAYLOAD_DWS));
+        // A memory for each DW of a beat.
+        let lanes = self.bits / 32;
+        let rows = u64::from(MAX_PAYLOAD_DWS / lanes);
+        let data: Vec<AsyncMem<UInt>> = (0..lanes)
+            .map(|lane| AsyncMem::new(format!("dws_{lane}"), uint(32), rows).doc("DWs gathered"))
+            .collect();
 
         // Bytes in front of the first enabled byte and behind the last one.
         let lead = |enables: UInt| {
@@ -100,13 +111,11 @@ impl Component for Completer {
             active.next(!request.unsupported);
             sends.next(request.unsupported);
         });
-        let places: Vec<UInt> = dws(data.value())
-            .into_iter()
-            .enumerate()
-            .map(|(place, old)| mux(count.eq(place), io.data.value(), old))
-            .collect();
+        for (lane, memory) in (0_u64..).zip(&data) {
+            let here = count.bits(0..lanes.ilog2()).eq(lane);
+            memory.write(gathers & here, count.bits(lanes.ilog2()..5), io.data);
+        }
         when(gathers, || {
-            data.next(join(&places));
             count.next(count.wrapping_add(1));
             left.next(left.wrapping_sub(1));
             dw.next(dw.wrapping_add(1));
@@ -140,7 +149,7 @@ impl Component for Completer {
                 tag: request.tag,
                 class: request.class,
                 attributes: request.attributes,
-                data: data.value(),
+                data: join(&data.iter().map(|memory| memory.read(io.beat)).collect::<Vec<_>>()),
             },
         );
     }

@@ -229,20 +229,23 @@ impl ReadRequest {
 }
 
 /// A write of the card to host memory, which does not cross a line of 64 bytes.
+///
+/// Its data are read beat by beat: the sender says which beat of the stream's width it wants
+/// ([`shown`]), and takes the write with the last one.
 #[derive(Clone, Copy, Debug, Bundle)]
 pub struct PostedWrite {
     /// Bus address, a multiple of 4
     pub address: UInt,
     /// DWs, 1 to 16
     pub dws: UInt,
-    /// The data, byte i in bits 8i+7..8i
+    /// The beat of the data that is asked for, byte i in bits 8i+7..8i
     pub data: UInt,
 }
 
 impl PostedWrite {
-    /// The shape.
-    pub fn shape() -> Self {
-        Self { address: uint(64), dws: uint(5), data: uint(512) }
+    /// The shape for a stream of `bits` bits.
+    pub fn shape(bits: u32) -> Self {
+        Self { address: uint(64), dws: uint(5), data: uint(bits) }
     }
 }
 
@@ -264,7 +267,7 @@ impl ReadOrder {
     }
 }
 
-/// A completion that the card sends.
+/// A completion that the card sends. Its data are read beat by beat as those of a [`PostedWrite`].
 #[derive(Clone, Copy, Debug, Bundle)]
 pub struct SentCompletion {
     /// The request is not supported; no data
@@ -283,13 +286,13 @@ pub struct SentCompletion {
     pub class: UInt,
     /// Attributes of the request
     pub attributes: UInt,
-    /// The data, byte i in bits 8i+7..8i
+    /// The beat of the data that is asked for, byte i in bits 8i+7..8i
     pub data: UInt,
 }
 
 impl SentCompletion {
-    /// The shape.
-    pub fn shape() -> Self {
+    /// The shape for a stream of `bits` bits.
+    pub fn shape(bits: u32) -> Self {
         Self {
             unsupported: boolean(),
             dws: uint(6),
@@ -299,9 +302,21 @@ impl SentCompletion {
             tag: uint(8),
             class: uint(3),
             attributes: uint(3),
-            data: uint(32 * MAX_PAYLOAD_DWS),
+            data: uint(bits),
         }
     }
+}
+
+/// Bits of the number of a beat, for the longest payload in a stream of `bits` bits.
+pub(crate) fn beat_bits(bits: u32) -> u32 {
+    (32 * MAX_PAYLOAD_DWS / bits).ilog2()
+}
+
+/// The beat of `data` that the sender wants, in a stream of `bits` bits.
+pub(crate) fn shown(data: UInt, beat: UInt, bits: u32) -> UInt {
+    let beats: Vec<UInt> =
+        (0..data.width() / bits).map(|beat| data.bits(bits * beat..bits * (beat + 1))).collect();
+    select(beat.bits(0..(beats.len() as u32).ilog2()), &beats)
 }
 
 /// The bytes of a DW in opposite order: between numbers and payload.

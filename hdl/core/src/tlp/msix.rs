@@ -13,6 +13,8 @@ use super::{LINE_BITS, PostedWrite, Sideband, join};
 pub struct Msix {
     /// Vectors of the table.
     pub vectors: u32,
+    /// Width of the stream to the host, bits.
+    pub bits: u32,
 }
 
 /// Ports of [`Msix`].
@@ -42,7 +44,7 @@ impl Component for Msix {
     type Io = MsixIo;
 
     fn name(&self) -> String {
-        format!("msix_v{}", self.vectors)
+        format!("msix_v{}_w{}", self.vectors, self.bits)
     }
 
     fn doc(&self) -> String {
@@ -59,7 +61,7 @@ impl Component for Msix {
             read_data: output(uint(32)),
             raise: input(uint(self.vectors)),
             sideband: input(Sideband::shape()),
-            message: stream_out(PostedWrite::shape()),
+            message: stream_out(PostedWrite::shape(self.bits)),
         }
     }
 
@@ -67,10 +69,14 @@ impl Component for Msix {
         let per_line = LINE_BYTES / MSIX_ENTRY_BYTES;
         let lines = self.vectors.div_ceil(per_line).next_power_of_two().max(2);
         let line_bits = lines.ilog2();
-        let table: AsyncMem<UInt> = AsyncMem::new("table", uint(512), lines.into());
+        // Of a line no more than there are vectors.
+        let entries_kept = per_line.min(self.vectors);
+        let table: AsyncMem<UInt> = AsyncMem::new("table", uint(128 * entries_kept), lines.into());
         let in_table = io.line.bits(line_bits..LINE_BITS).is_zero();
         let writes = (io.write & in_table).named("writes_table");
-        table.write_lanes(writes, io.line.bits(0..line_bits), io.data, io.enables);
+        let (data, enables) =
+            (io.data.bits(0..128 * entries_kept), io.enables.bits(0..16 * entries_kept));
+        table.write_lanes(writes, io.line.bits(0..line_bits), data, enables);
 
         let mut masks = Vec::new();
         for vector in 0..self.vectors {
@@ -101,7 +107,7 @@ impl Component for Msix {
         });
         when(sending & io.message.ready(), || sending.next(false));
         let entries = |line: UInt| -> Vec<UInt> {
-            (0..per_line).map(|entry| line.bits(128 * entry..128 * (entry + 1))).collect()
+            (0..entries_kept).map(|entry| line.bits(128 * entry..128 * (entry + 1))).collect()
         };
         let index = chosen.zext(8);
         let message_line = table.read(index.bits(2..2 + line_bits));
@@ -113,7 +119,7 @@ impl Component for Msix {
             PostedWrite {
                 address: dw_at(entry, MSIX_ADDRESS.offset, 2),
                 dws: UInt::lit(1, 5),
-                data: dw_at(entry, MSIX_DATA.offset, 1).zext(512),
+                data: dw_at(entry, MSIX_DATA.offset, 1).zext(self.bits),
             },
         );
 
