@@ -275,16 +275,16 @@ impl Board {
 }
 
 /// The smallest card that runs both programs of `firmware/`: one queue pair, one lane of the requantiser, no slots that
-/// compare in registers. It is the card of the boards whose tools run here: it takes two thirds of the tables of an
-/// ECP5-85F, and nextpnr does not route it yet (docs/fpga.md).
+/// compare in registers, no maps, no windows for convolutions. It is the card of the boards whose tools run here.
 pub fn smallest_card() -> CoreConfig {
     let tiny = CardShape::tiny();
-    let engine = EngineShape { requantise_lanes: 1, ..tiny.engine.clone() };
+    let engine = EngineShape { requantise_lanes: 1, windows: 0, ..tiny.engine.clone() };
     CoreConfig::new(CardShape {
         queues: 1,
         ternary_slots: 0,
         range_slots: 0,
         context_words: 8192,
+        maps: 0,
         engine,
         ..tiny
     })

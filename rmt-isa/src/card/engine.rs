@@ -46,7 +46,7 @@ pub struct EngineShape {
     pub scales: u32,
     /// Forest descriptors: 1 to 1024.
     pub forests: u32,
-    /// Window descriptors: 1 to 1024.
+    /// Window descriptors: 1 to 1024, or 0 for an engine without a window unit.
     pub windows: u32,
 }
 
@@ -153,8 +153,9 @@ impl EngineShape {
             ("windows", self.windows, 1024),
         ];
         for (parameter, found, high) in ranges {
-            if !(1..=high).contains(&found) {
-                let rule = format!("from 1 to {high}");
+            let low = u32::from(parameter != "windows");
+            if !(low..=high).contains(&found) {
+                let rule = format!("from {low} to {high}");
                 return Err(EngineShapeError { parameter, found, rule });
             }
         }

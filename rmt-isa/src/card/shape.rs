@@ -120,7 +120,7 @@ card_shape! { {
     context_words;
     /// Heads of history rings, one for each ring and record: 16 to 131072, a power of two.
     ring_heads;
-    /// Maps: 2 to 256, a power of two. Costs 148 bits of distributed RAM each.
+    /// Maps: 2 to 256, a power of two, or 0 for a card without a map unit. Costs 148 bits of distributed RAM each.
     maps;
     /// Words of 64 bits for the values of all maps: 64 to 262144, a power of two. A map takes a multiple of four.
     map_words;
@@ -281,7 +281,7 @@ impl CardShape {
                 "stream_bits" => (64, 128),
                 _ => (16, RING_HEADS.words()),
             };
-            let may_be_none = matches!(parameter, "ternary_slots" | "range_slots");
+            let may_be_none = matches!(parameter, "ternary_slots" | "range_slots" | "maps");
             let fits = found.is_power_of_two() && (low..=high).contains(&found);
             if !(fits || may_be_none && found == 0) {
                 let none = if may_be_none { "0, or " } else { "" };
@@ -345,6 +345,7 @@ impl CardShape {
             "CONTEXT_KEYS" | "CONTEXT_WRITTEN" => self.context_sets * WAYS as u32,
             "CONTEXT_SETS" => self.context_sets,
             "RING_HEADS" => self.ring_heads,
+            "MAPS" | "MAP_VALUES" | "MAP_KEYS" | "MAP_SETS" | "MAP_RINGS" if self.maps == 0 => 0,
             "MAPS" => self.maps,
             "MAP_VALUES" => self.map_words,
             "MAP_KEYS" => self.map_sets * WAYS as u32,

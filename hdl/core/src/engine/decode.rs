@@ -108,8 +108,11 @@ struct Outcome {
 impl Decoder {
     /// The descriptor number `index` of a table; 0, which is not valid, beyond its end.
     fn descriptor(&self, io: &DecoderIo, name: &str, region: EngineRegion, index: UInt) -> UInt {
-        let memory = HostMemory::part(name, region, 0, &self.shape, io.host.value());
         let count = self.shape.extent(region).words;
+        if count == 0 {
+            return UInt::lit(0, 64);
+        }
+        let memory = HostMemory::part(name, region, 0, &self.shape, io.host.value());
         let inside = delayed(format!("{name}_inside"), index.lt(u64::from(count)));
         let word = memory.read(io.valid.value(), index.resize(memory.address_width()));
         mux(inside, word, UInt::lit(0, 64)).named(name.trim_end_matches('s'))

@@ -120,6 +120,19 @@ struct Held {
 }
 
 impl WindowUnit {
+    /// The outputs of a unit that does nothing: a card without windows takes no operation of it.
+    fn leave_out(&self, io: &WindowUnitIo) {
+        let shape = &self.shape;
+        for never in [&io.ready, &io.holds_array, &io.announce] {
+            never.set(false);
+        }
+        io.step.set(zero(&WindowStep::shape(shape)));
+        io.write.set(zero(&WordTag::shape(shape)));
+        for lanes in [&io.activations, &io.data, &io.mask, &io.carry] {
+            lanes.set(UInt::lit(0, lanes.width()));
+        }
+    }
+
     /// The lanes of a segment, in order, and which of them are inside the input's row.
     fn lanes(&self, io: &WindowUnitIo, read: &Segment, row_lanes: UInt) -> (UInt, UInt) {
         let shape = &self.shape;
@@ -217,6 +230,10 @@ impl Component for WindowUnit {
 
     fn build(&self, io: WindowUnitIo) {
         let shape = &self.shape;
+        if shape.windows == 0 {
+            self.leave_out(&io);
+            return;
+        }
         let phase = fsm("phase", Phase::Idle);
         let geometry = Geometry::read(
             shape,

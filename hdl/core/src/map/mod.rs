@@ -127,6 +127,16 @@ impl Component for MapUnit {
     fn build(&self, io: MapUnitIo) {
         use MapFunction::*;
         let widths = Widths::of(&self.shape);
+        if self.shape.maps == 0 {
+            // A card without maps: each request breaks a rule.
+            io.request.accept(Bool::lit(true));
+            io.soon.set(false);
+            io.fault.set(true);
+            io.posted.set(Push.is(io.request.payload().function));
+            io.completion.offer(Bool::lit(false), zero(&Completion::shape(&widths)));
+            io.reply.set(zero(&HostReply::shape()));
+            return;
+        }
         let host = io.host.value();
         let step = fsm("step", Step::Idle);
         let descriptors = Descriptors::new(&self.shape, &host);

@@ -185,3 +185,14 @@ fn a_map_that_is_not_there_is_refused() {
         assert_eq!(unit.ask(MapFunction::Load, map, 0, 0), None, "map {map}");
     }
 }
+
+#[test]
+fn a_card_without_maps_refuses_them_all() {
+    let shape = CardShape { maps: 0, ..CardShape::tiny() };
+    let program = crate::reference::program_of(vec![]);
+    let image = lower(&program, Ordering::Total, &shape).unwrap();
+    let mut unit = Unit::new(&image, &shape);
+    for function in [MapFunction::Load, MapFunction::Push] {
+        assert_eq!(unit.ask(function, 0, 0, 0), None);
+    }
+}

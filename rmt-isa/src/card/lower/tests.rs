@@ -155,11 +155,12 @@ fn maps_stand_side_by_side_and_are_emptied() {
 
 #[test]
 fn what_the_card_lacks_is_named_with_its_remedy() {
-    let error = |change: fn(&mut Program)| {
+    let error_on = |shape: &CardShape, change: fn(&mut Program)| {
         let mut program = program();
         change(&mut program);
-        lower(&program, Ordering::Pure, &CardShape::tiny()).unwrap_err().to_string()
+        lower(&program, Ordering::Pure, shape).unwrap_err().to_string()
     };
+    let error = |change| error_on(&CardShape::tiny(), change);
     assert_eq!(
         error(|p| {
             let table = &mut p.tables[0];
@@ -182,6 +183,11 @@ fn what_the_card_lacks_is_named_with_its_remedy() {
     assert_eq!(
         error(|p| p.maps = vec![map(MapKind::Array, 1); 5]),
         "the maps need 5 descriptors, the card has 4; generate the card with a larger `maps`, or make the program smaller"
+    );
+    let without = CardShape { maps: 0, ..CardShape::tiny() };
+    assert_eq!(
+        error_on(&without, |p| p.maps = vec![map(MapKind::Array, 1)]),
+        "the maps need 1 descriptors, the card has 0; generate the card with a larger `maps`, or make the program smaller"
     );
     assert_eq!(
         error(|p| p.contexts[0].capacity = 1024),
