@@ -126,6 +126,8 @@ struct Router {
     constraints: &'static str,
     /// Networks of clocks that resets and enables may take; 0 leaves the netlist as synthesis left it.
     networks: usize,
+    /// Settings of nextpnr for which its command line has no argument: they go with the netlist.
+    settings: &'static [(&'static str, &'static str)],
 }
 
 /// Files that synthesis and place and route leave.
@@ -329,23 +331,25 @@ impl Builder<'_> {
         netlist: &Path,
         limit: Duration,
     ) -> Result<(PathBuf, Timing), FpgaError> {
-        let Router { tool, arguments, constraints, networks } = router;
+        let Router { tool, arguments, constraints, networks, settings } = router;
         let mut text = std::fs::read(netlist).map_err(FpgaError::file("read", netlist))?;
         let key = Key::default()
-            .with("route 2")
+            .with("route 3")
             .with(&versions[tool.name])
             .with(&text)
             .with(pins)
             .with(arguments.join(" "))
-            .with(networks.to_string());
+            .with(networks.to_string())
+            .with(format!("{settings:?}"));
         let nextpnr = self.search.find(*tool)?;
         self.tell("place and route", 0.0, "");
         let cache = self.cache.clone();
         let (folder, hit) = cache.step("route", key, |folder| {
-            if *networks > 0 {
-                let mut spared = read_json(netlist)?;
-                spare_wires(&mut spared, *networks)?;
-                text = spared.to_string().into_bytes();
+            if *networks > 0 || !settings.is_empty() {
+                let mut changed = read_json(netlist)?;
+                spare_wires(&mut changed, *networks)?;
+                set_settings(&mut changed, settings)?;
+                text = changed.to_string().into_bytes();
             }
             for (name, content) in [(NETLIST, &text[..]), (*constraints, pins.as_bytes())] {
                 let path = folder.join(name);
@@ -365,6 +369,16 @@ impl Builder<'_> {
         let timing = Timing::of_nextpnr(&read_json(&folder.join(TIMING))?)?;
         Ok((folder, timing))
     }
+}
+
+/// Writes settings of nextpnr where its own netlists have them: in the top module.
+fn set_settings(netlist: &mut Value, settings: &[(&str, &str)]) -> Result<(), FpgaError> {
+    let top = netlist::modules_of(netlist)?.get_mut(TOP).and_then(Value::as_object_mut);
+    let values = settings.iter().map(|&(name, value)| (name.to_owned(), value.into())).collect();
+    if let Some(top) = top {
+        top.insert("settings".to_owned(), Value::Object(values));
+    }
+    Ok(())
 }
 
 impl Builder<'_> {

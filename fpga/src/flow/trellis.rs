@@ -25,6 +25,11 @@ const CONFIG: &str = "board.config";
 const PINS: &str = "board.lpf";
 /// Of the part's 16 networks 8 reach the controls of flip-flops; one is the clock's, which also enters memory blocks.
 const NETWORKS: usize = 7;
+/// What a wire costs that several signals want. nextpnr doubles the price with each round: after a dozen rounds nothing else
+/// counts, and signals only push each other to and fro. With a price that grows slowly, what a wire cost in earlier
+/// rounds is heard too, and who has another way takes it.
+const NEGOTIATION: &[(&str, &str)] =
+    &[("router2/initCurrCongWeight", "2.0"), ("router2/currCongWeightMult", "1.1")];
 
 /// Functions of more than four inputs are not made of tables and the multiplexers behind them: that would be faster,
 /// but took 1.3 times the tables of a whole card. The last part of the synthesis is given here without the pass that names
@@ -55,8 +60,12 @@ fn router(goal: &Goal) -> Router {
         arguments.extend([name.to_owned(), value]);
     }
     arguments.extend(["--lpf-allow-unconstrained", "--timing-allow-fail"].map(str::to_owned));
+    if whole {
+        // Wires are short before time is: the placer with the shortest ones, and no detour for the sake of a path.
+        arguments.extend(["--placer", "static", "--no-tmdriv"].map(str::to_owned));
+    }
     let networks = if whole { NETWORKS } else { 0 };
-    Router { tool: NEXTPNR_ECP5, arguments, constraints: PINS, networks }
+    Router { tool: NEXTPNR_ECP5, arguments, constraints: PINS, networks, settings: NEGOTIATION }
 }
 
 fn pack(
