@@ -28,8 +28,14 @@ const NETWORKS: usize = 7;
 /// What a wire costs that several signals want. nextpnr doubles the price with each round: after a dozen rounds nothing else
 /// counts, and signals only push each other to and fro. With a price that grows slowly, what a wire cost in earlier
 /// rounds is heard too, and who has another way takes it.
-const NEGOTIATION: &[(&str, &str)] =
-    &[("router2/initCurrCongWeight", "2.0"), ("router2/currCongWeightMult", "1.1")];
+const NEGOTIATION: &[(&str, &str)] = &[
+    ("router2/initCurrCongWeight", "2.0"),
+    ("router2/currCongWeightMult", "1.15"),
+    ("router2/histCongWeight", "2.0"),
+    // Cells that a way may leave the box of its signal by: 3 keep it inside the place that is full.
+    ("router2/bbMargin/x", "12"),
+    ("router2/bbMargin/y", "12"),
+];
 
 /// Functions of more than four inputs are not made of tables and the multiplexers behind them: that would be faster,
 /// but took 1.3 times the tables of a whole card. The last part of the synthesis is given here without the pass that names
