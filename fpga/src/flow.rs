@@ -124,7 +124,14 @@ struct Router {
     arguments: Vec<String>,
     /// The name under which it finds the board's pins.
     constraints: &'static str,
-    /// Networks of clocks that resets and enables may take; 0 leaves the netlist as synthesis left it.
+    /// What changes in the netlist before; nothing leaves it as synthesis left it.
+    changes: Option<Changes>,
+}
+
+/// What a netlist needs so that a whole card can be routed.
+#[derive(Debug)]
+struct Changes {
+    /// Networks of clocks that resets and enables may take.
     networks: usize,
     /// Settings of nextpnr for which its command line has no argument: they go with the netlist.
     settings: &'static [(&'static str, &'static str)],
@@ -331,7 +338,7 @@ impl Builder<'_> {
         netlist: &Path,
         limit: Duration,
     ) -> Result<(PathBuf, Timing), FpgaError> {
-        let Router { tool, arguments, constraints, networks, settings } = router;
+        let Router { tool, arguments, constraints, changes } = router;
         let mut text = std::fs::read(netlist).map_err(FpgaError::file("read", netlist))?;
         let key = Key::default()
             .with("route 3")
@@ -339,13 +346,12 @@ impl Builder<'_> {
             .with(&text)
             .with(pins)
             .with(arguments.join(" "))
-            .with(networks.to_string())
-            .with(format!("{settings:?}"));
+            .with(format!("{changes:?}"));
         let nextpnr = self.search.find(*tool)?;
         self.tell("place and route", 0.0, "");
         let cache = self.cache.clone();
         let (folder, hit) = cache.step("route", key, |folder| {
-            if *networks > 0 || !settings.is_empty() {
+            if let Some(Changes { networks, settings }) = changes {
                 let mut changed = read_json(netlist)?;
                 spare_wires(&mut changed, *networks)?;
                 set_settings(&mut changed, settings)?;

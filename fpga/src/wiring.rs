@@ -1,6 +1,6 @@
 //! What need not be routed on the ECP5: changes of a netlist after which a whole card asks for fewer wires.
 //!
-//! A card fills two thirds of an 85F, and there wires are short before tables are. Two kinds of connections cost many
+//! A card fills more than half of an 85F, and there wires are short before tables are. Two kinds of connections cost many
 //! of them and need none:
 //!
 //! - **Constant addresses of distributed memories.** A memory of fewer than 16 words leaves bits of its addresses 0,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::{BITSTREAM, Builder, Family, Goal, NETLIST, Router, TIMING};
+use super::{BITSTREAM, Builder, Changes, Family, Goal, NETLIST, Router, TIMING};
 use crate::boards::{Board, TOP};
 use crate::cache::Key;
 use crate::error::FpgaError;
@@ -70,8 +70,8 @@ fn router(goal: &Goal) -> Router {
         // Wires are short before time is: the placer with the shortest ones, and no detour for the sake of a path.
         arguments.extend(["--placer", "static", "--no-tmdriv"].map(str::to_owned));
     }
-    let networks = if whole { NETWORKS } else { 0 };
-    Router { tool: NEXTPNR_ECP5, arguments, constraints: PINS, networks, settings: NEGOTIATION }
+    let changes = whole.then_some(Changes { networks: NETWORKS, settings: NEGOTIATION });
+    Router { tool: NEXTPNR_ECP5, arguments, constraints: PINS, changes }
 }
 
 fn pack(

@@ -318,7 +318,7 @@ mod tests {
                     if sim.peek("tx_payload_last") == 1 {
                         match opened(&std::mem::take(&mut packet)) {
                             (true, payload) => assert_eq!(Some(payload), expected[0].pop_front()),
-                            // A read has no payload, and no completion here is asked for in vain.
+                            // Reads have no payload, and completions of no DWs have none either.
                             (false, payload) if payload.is_empty() => reads += 1,
                             (false, payload) => {
                                 while expected[1].front().is_some_and(Vec::is_empty) {
