@@ -10,7 +10,7 @@ use rmt_fpga::report::Timing;
 use rmt_fpga::tools::{ECPPACK, NEXTPNR_ECP5, Search, Tool, YOSYS};
 use rmt_fpga::wiring::{Spared, spare_wires};
 
-use common::{call, have};
+use common::{Bench, have};
 
 /// Reads bitstreams; comes with what writes them.
 const ECPUNPACK: Tool =
@@ -44,37 +44,33 @@ fn a_netlist_with_spared_wires_becomes_a_bitstream() {
     }
     let board = Board::find("ecpix5").unwrap();
     let part = board.part;
-    let folder = tempfile::tempdir().unwrap();
-    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
-    let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
-    write("card.v", CARD);
-    write("top.v", board.top[0].1);
-    write("board.lpf", board.constraints.1);
+    let bench = Bench::new(search, board, CARD, "board.lpf");
     let script = format!(
         "read_verilog -sv card.v top.v; \
          hierarchy -top {TOP} -chparam PLL_INPUT 4 -chparam PLL_FEEDBACK 1 -chparam PLL_OUTPUT 24; \
          synth_ecp5 -nowidelut -top {TOP} -json mapped.json"
     );
-    call(&search, YOSYS, folder.path(), &["-q", "-p", &script]);
-    let mut netlist = serde_json::from_str(&read("mapped.json")).unwrap();
+    bench.call(YOSYS, &["-q", "-p", &script]);
+    let mut netlist = serde_json::from_str(&bench.read("mapped.json")).unwrap();
     let spared = spare_wires(&mut netlist, 2).unwrap();
     // The reset also clears the counter, whose enable is no signal.
     assert_eq!(spared, Spared { address_bits: 2, networks: 2, pins: 2 * 320 + 8 });
-    write("netlist.json", &netlist.to_string());
+    bench.write("netlist.json", &netlist.to_string());
     let speed = part.speed.to_string();
     let route = [
         &[part.tool_name, "--package", part.package, "--speed", &speed, "--freq", "25"][..],
         &["--json", "netlist.json", "--lpf", "board.lpf", "--lpf-allow-unconstrained"],
         &["--textcfg", "board.config", "--report", "timing.json", "--router", "router2"],
     ];
-    let said = call(&search, NEXTPNR_ECP5, folder.path(), &route.concat());
+    let said = bench.call(NEXTPNR_ECP5, &route.concat());
     assert_eq!(said.matches("routing clock net network_").count(), 2, "{said}");
-    let timing = Timing::of_nextpnr(&serde_json::from_str(&read("timing.json")).unwrap()).unwrap();
+    let timing =
+        Timing::of_nextpnr(&serde_json::from_str(&bench.read("timing.json")).unwrap()).unwrap();
     assert!(timing.clocks.iter().any(|(_, achieved, _)| *achieved > 25.0), "{timing:?}");
 
-    call(&search, ECPPACK, folder.path(), &["board.config", "board.bit"]);
-    call(&search, ECPUNPACK, folder.path(), &["board.bit", "back.config"]);
-    let back = read("back.config");
+    bench.call(ECPPACK, &["board.config", "board.bit"]);
+    bench.call(ECPUNPACK, &["board.bit", "back.config"]);
+    let back = bench.read("back.config");
     let memory = back.split(".tile ").find(|tile| tile.contains("enum: SLICEA.MODE DPRAM"));
     let memory = memory.expect("no distributed memory in the bitstream");
     // It reads with four tables in two slices; what is open in each of them is tied to 1.

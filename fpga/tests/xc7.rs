@@ -12,7 +12,7 @@ use rmt_fpga::report::Timing;
 use rmt_fpga::tools::{NEXTPNR_XILINX, Search, Tool, XC7FRAMES2BIT, XRAY_DATABASE, YOSYS};
 use rmt_fpga::xc7::{Database, assemble};
 
-use common::{call, have};
+use common::{Bench, have};
 
 /// Reads bitstreams; comes with what writes them.
 const BITREAD: Tool = Tool { name: "bitread", programs: &["bitread"], ..XC7FRAMES2BIT };
@@ -90,18 +90,13 @@ fn a_bitstream_holds_what_place_and_route_said() {
     };
     let board = Board::find("acorn-serial").unwrap();
     let part = board.part.tool_name;
-    let folder = tempfile::tempdir().unwrap();
-    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
-    let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
-    write("card.v", CARD);
-    write("top.v", board.top[0].1);
-    write("board.xdc", board.constraints.1);
+    let bench = Bench::new(search, board, CARD, "board.xdc");
     let script = format!(
         "read_verilog -sv card.v top.v; hierarchy -top {TOP} -chparam PLL_FEEDBACK 4 -chparam PLL_OUTPUT 40; \
          synth_xilinx -family xc7 -top {TOP} -json netlist.json"
     );
-    call(&search, YOSYS, folder.path(), &["-q", "-p", &script]);
-    let netlist = read("netlist.json");
+    bench.call(YOSYS, &["-q", "-p", &script]);
+    let netlist = bench.read("netlist.json");
     for kind in ["DSP48E1", "RAMB36E1", "RAM32M", "SRL16E", "CARRY4", "PLLE2_ADV", "IBUFDS"] {
         assert!(netlist.contains(&format!("\"type\": \"{kind}\"")), "no {kind}");
     }
@@ -109,17 +104,18 @@ fn a_bitstream_holds_what_place_and_route_said() {
         &["--device", part, "--json", "netlist.json", "-o", "xdc=board.xdc"][..],
         &["-o", "fasm=board.fasm", "--report", "timing.json", "--freq", "20"],
     ];
-    call(&search, NEXTPNR_XILINX, folder.path(), &route.concat());
-    let timing = Timing::of_nextpnr(&serde_json::from_str(&read("timing.json")).unwrap()).unwrap();
+    bench.call(NEXTPNR_XILINX, &route.concat());
+    let timing =
+        Timing::of_nextpnr(&serde_json::from_str(&bench.read("timing.json")).unwrap()).unwrap();
     // The clock behind the PLL is known as what the dividers make of the board's.
     let (name, achieved, asked) = &timing.clocks[0];
     assert!(name == "clk" && *achieved > 20.0 && (asked - 20.0).abs() < 0.1, "{timing:?}");
     assert!(!timing.paths.is_empty());
 
     let mut database = Database::find(&database, part).unwrap();
-    let frames = assemble(&read("board.fasm"), &mut database).unwrap();
+    let frames = assemble(&bench.read("board.fasm"), &mut database).unwrap();
     let text = frames.text();
-    write("board.frames", &text);
+    bench.write("board.frames", &text);
     let part_file = database.part_file().display().to_string();
     let bitstream = [
         format!("--part_file={part_file}"),
@@ -127,10 +123,10 @@ fn a_bitstream_holds_what_place_and_route_said() {
         "--frm_file=board.frames".to_owned(),
         "--output_file=board.bit".to_owned(),
     ];
-    call(&search, XC7FRAMES2BIT, folder.path(), &bitstream.each_ref().map(String::as_str));
+    bench.call(XC7FRAMES2BIT, &bitstream.each_ref().map(String::as_str));
     let back = ["-part_file", &part_file, "-o", "board.bits", "-z", "-y", "board.bit"];
-    call(&search, BITREAD, folder.path(), &back);
-    let (assembled, held) = (bits_of_frames(&text), bits_of_bitread(&read("board.bits")));
+    bench.call(BITREAD, &back);
+    let (assembled, held) = (bits_of_frames(&text), bits_of_bitread(&bench.read("board.bits")));
     assert!(assembled.len() > 2000, "{}", assembled.len());
     assert_eq!(assembled.len() as u64, frames.ones());
     assert!(assembled == held, "{} bits assembled, {} held", assembled.len(), held.len());

@@ -1,12 +1,14 @@
-//! What the tests of both open flows share: calling the tools in a folder.
+//! What the tests of both open flows share: a folder in which they call the tools.
 #![allow(missing_docs)]
 
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use rmt_fpga::Board;
 use rmt_fpga::process::run;
 use rmt_fpga::tools::{Search, Tool};
+use tempfile::TempDir;
 
 const LIMIT: Duration = Duration::from_secs(1200);
 
@@ -21,15 +23,46 @@ pub fn have(search: &Search, tools: &[Tool]) -> bool {
     })
 }
 
-/// Runs a tool in a folder; what it said.
-pub fn call(search: &Search, tool: Tool, folder: &Path, arguments: &[&str]) -> String {
-    let mut command = Command::new(search.find(tool).unwrap());
-    command.current_dir(folder).args(arguments);
-    let log = folder.join(format!("{}.log", tool.name));
-    let done = run(tool.name, &mut command, &log, LIMIT, &mut |_| {});
-    let said = std::fs::read_to_string(log).unwrap_or_default();
-    if let Err(error) = done {
-        panic!("{error}\n{said}");
+/// A folder in which tools work.
+pub struct Bench {
+    search: Search,
+    folder: TempDir,
+}
+
+impl Bench {
+    /// With the card, the board's top above it, and its pins under this name.
+    pub fn new(search: Search, board: &Board, card: &str, pins: &str) -> Self {
+        let bench = Self { search, folder: tempfile::tempdir().unwrap() };
+        for (name, text) in
+            [("card.v", card), ("top.v", board.top[0].1), (pins, board.constraints.1)]
+        {
+            bench.write(name, text);
+        }
+        bench
     }
-    said
+
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.path().join(name), text).unwrap();
+    }
+
+    pub fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path().join(name)).unwrap()
+    }
+
+    /// Runs a tool; what it said.
+    pub fn call(&self, tool: Tool, arguments: &[&str]) -> String {
+        let mut command = Command::new(self.search.find(tool).unwrap());
+        command.current_dir(self.path()).args(arguments);
+        let log = self.path().join(format!("{}.log", tool.name));
+        let done = run(tool.name, &mut command, &log, LIMIT, &mut |_| {});
+        let said = std::fs::read_to_string(log).unwrap_or_default();
+        if let Err(error) = done {
+            panic!("{error}\n{said}");
+        }
+        said
+    }
 }
