@@ -88,9 +88,9 @@ impl Component for Card {
         sender.sideband.set(sideband);
         function.sideband.set(sideband);
 
-        // Lines that come during the reset are taken and forgotten.
-        function.line.offer(receiver.line.valid() & !in_reset, receiver.line.payload());
-        receiver.line.accept(in_reset | function.line.ready());
+        // Words that come during the reset are taken and forgotten.
+        function.word.offer(receiver.word.valid() & !in_reset, receiver.word.payload());
+        receiver.word.accept(in_reset | function.word.ready());
         let reads = fifo("waiting_reads", &receiver.read, WAITING_READS);
         connect(&reads.pop, &completer.request);
         function.reads.set(completer.wants & !in_reset);

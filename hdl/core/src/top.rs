@@ -154,7 +154,8 @@ impl Component for Core {
         let next = TableVisit { valid: again, thread, table, event: kept, arguments };
         let visit = mux(again, next, first);
         matching.visit.set(visit);
-        engine.start.set(Start { valid: visit.valid, thread: visit.thread, event: visit.event });
+        let takes = accept.valid;
+        engine.start.set(Start { valid: visit.valid, thread: visit.thread, takes, event });
         let start = matching.start.value();
         context.begins.set(ThreadPulse { valid: start.valid, thread: start.thread });
 

@@ -19,7 +19,7 @@ pub struct EventCopy {
 /// Ports of [`EventCopy`].
 #[derive(Clone, Ports)]
 pub struct EventCopyIo {
-    /// A thread begins an event
+    /// A thread begins an action
     pub start: Input<Start>,
     /// Thread whose event is read
     pub thread: Input<UInt>,
@@ -54,7 +54,7 @@ impl Component for EventCopy {
 
     fn build(&self, io: EventCopyIo) {
         let events = AsyncMem::new("events", uint(EVENT_BITS), self.shape.threads.into());
-        events.write(io.start.valid, io.start.thread, io.start.event);
+        events.write(io.start.takes, io.start.thread, io.start.event);
         let event = events.read(io.thread);
         let widest = 32 * self.shape.array;
         let aligned =

@@ -49,13 +49,15 @@ impl Response {
     }
 }
 
-/// A thread begins an event: its vector registers become undefined.
+/// A thread begins an action: its vector registers become undefined.
 #[derive(Clone, Copy, Debug, Bundle)]
 pub struct Start {
     /// A thread begins in this cycle
     pub valid: Bool,
     /// The thread
     pub thread: UInt,
+    /// It is the first one of this event, of which the thread's copy is made
+    pub takes: Bool,
     /// The event, byte i in bits 8i+7..8i
     pub event: UInt,
 }
@@ -63,7 +65,12 @@ pub struct Start {
 impl Start {
     /// The shape for an engine.
     pub fn shape(shape: &EngineShape) -> Self {
-        Self { valid: boolean(), thread: uint(thread_bits(shape)), event: uint(512) }
+        Self {
+            valid: boolean(),
+            thread: uint(thread_bits(shape)),
+            takes: boolean(),
+            event: uint(512),
+        }
     }
 }
 

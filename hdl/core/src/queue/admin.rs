@@ -11,8 +11,8 @@ use rtl_builder::stock::stream::Stream;
 use super::core_access::{CoreReply, CoreRequest};
 use super::dispatch::PairRecord;
 use super::pair::{PairStrobes, PairView};
-use crate::tlp::request::outcome;
-use crate::tlp::{ADMIN_SLOT, PostedWrite, ReadOrder, beat_bits, join};
+use crate::tlp::request::{ROW_BITS, outcome};
+use crate::tlp::{ADMIN_SLOT, LINE_WIDTH, PostedWrite, ReadOrder, beat_bits, join};
 
 /// Fetches a command, does it, and writes its completion; then the next.
 pub struct Admin {
@@ -41,8 +41,8 @@ pub struct AdminIo {
     pub release: Output<Bool>,
     /// Reads a line of the slot: in the next cycle it is in `data`
     pub read: Output<Bool>,
-    /// Line of the slot
-    pub read_line: Output<UInt>,
+    /// Slot and line
+    pub read_row: Output<UInt>,
     /// The line
     pub data: Input<UInt>,
     /// Access to the core
@@ -114,8 +114,8 @@ impl Component for Admin {
             outcome: input(uint(2)),
             release: output(boolean()),
             read: output(boolean()),
-            read_line: output(uint(6)),
-            data: input(uint(512)),
+            read_row: output(uint(ROW_BITS)),
+            data: input(uint(LINE_WIDTH)),
             core: output(CoreRequest::shape()),
             reply: input(CoreReply::shape()),
             write: stream_out(PostedWrite::shape(self.bits)),
@@ -432,7 +432,7 @@ impl Component for Admin {
         io.order.offer(step.is(Step::Order), order.value());
         io.release.set(release);
         io.read.set(reads);
-        io.read_line.set(UInt::lit(ADMIN_SLOT.into(), 3).concat(slot_line));
+        io.read_row.set(UInt::lit(ADMIN_SLOT.into(), 3).concat(slot_line));
         io.strobes.set(strobes);
         let stopped = UInt::lit(1, self.queues).shift_left(value.bits(0..4));
         io.stop.set(mux(stop, stopped, UInt::lit(0, self.queues)));

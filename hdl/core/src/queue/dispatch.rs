@@ -4,25 +4,25 @@ use rmt_isa::Status;
 use rmt_isa::event::{decision_layout, event_layout};
 use rtl_builder::prelude::*;
 use rtl_builder::stock::stream::Stream;
-use rtl_builder::stock::{StreamMerge, lowest_set};
+use rtl_builder::stock::{RoundRobinArbiter, lowest_set};
 
 use super::pair::PairView;
 use crate::bits::any;
-use crate::tlp::join;
+use crate::tlp::{LINE_WIDTH, join};
 
-/// An event and the pair that it came from.
+/// Where an event waits, and the pair that it came from.
 #[derive(Clone, Copy, Debug, Bundle)]
-pub struct PairEvent {
+pub struct PairLine {
     /// The pair
     pub pair: UInt,
-    /// The event, byte i in bits 8i+7..8i
-    pub event: UInt,
+    /// Row of [`super::lines::Lines`]
+    pub row: UInt,
 }
 
-impl PairEvent {
-    /// The shape.
-    pub fn shape() -> Self {
-        Self { pair: uint(4), event: uint(512) }
+impl PairLine {
+    /// The shape for rows of `bits` bits.
+    pub fn shape(bits: u32) -> Self {
+        Self { pair: uint(4), row: uint(bits) }
     }
 }
 
@@ -42,6 +42,9 @@ impl PairRecord {
     }
 }
 
+/// Sources of events: inline ones, and rings.
+const SOURCES: u32 = 2;
+
 /// Takes inline events and events of rings in turn, checks their hooks, and remembers which pair
 /// each event in the core belongs to.
 ///
@@ -52,15 +55,27 @@ pub struct Dispatch {
     pub queues: u32,
     /// Events that can be in the core at once.
     pub in_flight: u32,
+    /// Bits of a line's row.
+    pub row_bits: u32,
 }
 
 /// Ports of [`Dispatch`].
 #[derive(Clone, Ports)]
 pub struct DispatchIo {
-    /// Inline events
-    pub inline: StreamIn<PairEvent>,
-    /// Events of rings
-    pub ring: StreamIn<PairEvent>,
+    /// Events wait: inline ones, and ones of rings
+    pub waits: Vec<Input<Bool>>,
+    /// The next one of each
+    pub next: Vec<Input<PairLine>>,
+    /// It is taken
+    pub takes: Vec<Output<Bool>>,
+    /// Reads a line: in the next cycle it is in `data`
+    pub read: Output<Bool>,
+    /// Its row
+    pub row: Output<UInt>,
+    /// The line: the event, byte i in bits 8i+7..8i
+    pub data: Input<UInt>,
+    /// Lines are read by somebody else in this cycle
+    pub read_busy: Input<Bool>,
     /// All pairs
     pub views: Vec<Input<PairView>>,
     /// Events to the core
@@ -81,7 +96,7 @@ impl Component for Dispatch {
     type Io = DispatchIo;
 
     fn name(&self) -> String {
-        format!("event_dispatch_q{}_n{}", self.queues, self.in_flight)
+        format!("event_dispatch_q{}_n{}_r{}", self.queues, self.in_flight, self.row_bits)
     }
 
     fn doc(&self) -> String {
@@ -90,10 +105,15 @@ impl Component for Dispatch {
 
     fn io(&self) -> DispatchIo {
         DispatchIo {
-            inline: stream_in(PairEvent::shape()),
-            ring: stream_in(PairEvent::shape()),
+            waits: (0..SOURCES).map(|_| input(boolean())).collect(),
+            next: (0..SOURCES).map(|_| input(PairLine::shape(self.row_bits))).collect(),
+            takes: (0..SOURCES).map(|_| output(boolean())).collect(),
+            read: output(boolean()),
+            row: output(uint(self.row_bits)),
+            data: input(uint(LINE_WIDTH)),
+            read_busy: input(boolean()),
             views: (0..self.queues).map(|_| input(PairView::shape())).collect(),
-            event: stream_out(uint(512)),
+            event: stream_out(uint(LINE_WIDTH)),
             decision: stream_in(uint(256)),
             decided: stream_out(PairRecord::shape()),
             refused: stream_out(PairRecord::shape()),
@@ -103,29 +123,40 @@ impl Component for Dispatch {
     }
 
     fn build(&self, io: DispatchIo) {
-        let merge = instance("merge", StreamMerge::<Main>::new(516, 2));
-        for (source, port) in [&io.inline, &io.ring].into_iter().zip(&merge.sources) {
-            port.offer(source.valid(), pack(source.payload()));
-            source.accept(port.ready.value());
-        }
+        // An event is chosen, in the next cycle its line is there, then it is held. That is one in three cycles,
+        // and a stream of 128 bits brings one in four: so nothing that the core decides lies before the choice.
+        let arbiter = instance("arbiter", RoundRobinArbiter::<Main>::new(SOURCES));
+        let reading = reg("reading", boolean(), false);
         let valid = reg("valid", boolean(), false);
-        let held = reg_uninit("held", PairEvent::shape());
-        // An event comes at most every other cycle, a stream of 128 bits brings one in four: so nothing that the
-        // core decides lies before what the sources see.
+        let held = reg_uninit("held", uint(LINE_WIDTH));
+        let held_pair = reg_uninit("held_pair", uint(4));
         let moves = wire("moves", boolean());
-        merge.sink.ready.set(!valid);
-        when(!valid, || {
-            valid.next(merge.sink.valid);
-            held.next(unpack(&PairEvent::shape(), merge.sink.payload));
+        let free = !valid & !reading & !io.read_busy;
+        let waits: Vec<UInt> = io.waits.iter().map(|waits| waits.value().as_uint()).collect();
+        arbiter.request.set(join(&waits));
+        arbiter.accept.set(free);
+        let chooses = (free & arbiter.valid).named("chooses");
+        let next: Vec<PairLine> = io.next.iter().map(Input::value).collect();
+        let chosen = select(arbiter.index.value(), &next);
+        for (source, takes) in (0..).zip(&io.takes) {
+            takes.set(chooses & arbiter.grant.bit(source));
+        }
+        io.read.set(chooses);
+        io.row.set(chosen.row);
+        reading.next(chooses);
+        when(chooses, || held_pair.next(chosen.pair));
+        when(reading, || {
+            valid.next(true);
+            held.next(io.data);
         });
         when(moves, || valid.next(false));
 
-        let event = held.event;
+        let event = held.value();
         let part = |field: rmt_isa::event::WireField| {
             event.bits(8 * field.offset as u32..8 * (field.offset + field.bytes) as u32)
         };
         let views: Vec<PairView> = io.views.iter().map(Input::value).collect();
-        let view = select(held.pair, &views);
+        let view = select(held_pair.value(), &views);
         let hook = part(event_layout::HOOK);
         let allowed: Vec<Bool> = (0..4_u32)
             .map(|place| {
@@ -156,11 +187,11 @@ impl Component for Dispatch {
                 when(enters.value() & entry.eq(index), || {
                     busy.next(true);
                     own_tag.next(tag);
-                    owner.next(held.pair);
+                    owner.next(held_pair);
                 });
                 when(leaves.value() & exit.eq(index), || busy.next(false));
                 used.push(busy.as_uint());
-                clashes.push(busy & own_tag.value().eq(tag) & owner.value().ne(held.pair));
+                clashes.push(busy & own_tag.value().eq(tag) & owner.value().ne(held_pair.value()));
                 matches.push((busy & own_tag.value().eq(decided_tag)).as_uint());
                 owners.push(owner.value());
             });
@@ -180,7 +211,7 @@ impl Component for Dispatch {
             (decision_layout::STATUS, UInt::lit(Status::HookRefused as u64, 8)),
         ];
         let record = join(&[fields[0].1, fields[1].1]).zext(256);
-        io.refused.offer(refuses, PairRecord { pair: held.pair.zext(5), record });
+        io.refused.offer(refuses, PairRecord { pair: held_pair.zext(5), record });
         let entered = goes & io.event.ready();
         let refused = refuses & io.refused.ready();
         enters.set(entered);
@@ -191,7 +222,6 @@ impl Component for Dispatch {
         io.decided.offer(io.decision.valid(), PairRecord { pair: pair.zext(5), record: decision });
         io.decision.accept(io.decided.ready());
         leaves.set(io.decision.valid() & io.decided.ready());
-        io.idle.set(!valid & used.is_zero());
-        let _ = merge.chosen;
+        io.idle.set(!valid & !reading & used.is_zero());
     }
 }

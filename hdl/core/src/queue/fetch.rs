@@ -5,8 +5,9 @@ use rtl_builder::prelude::*;
 use rtl_builder::stock::RoundRobinArbiter;
 use rtl_builder::stock::stream::Stream;
 
-use super::dispatch::PairEvent;
+use super::dispatch::PairLine;
 use super::inline::pair_bits;
+use super::lines;
 use super::pair::{PairStrobes, PairView};
 use crate::tlp::request::outcome;
 use crate::tlp::{FETCH_SLOTS, ReadOrder, join};
@@ -20,6 +21,8 @@ use crate::tlp::{FETCH_SLOTS, ReadOrder, join};
 pub struct Fetcher {
     /// Queue pairs.
     pub queues: u32,
+    /// Bits of a line's row.
+    pub row_bits: u32,
 }
 
 /// Ports of [`Fetcher`].
@@ -39,16 +42,12 @@ pub struct FetcherIo {
     pub outcomes: Vec<Input<UInt>>,
     /// Bit s: slot s is free again
     pub release: Output<UInt>,
-    /// Reads a line of a slot: in the next cycle it is in `data`
-    pub read: Output<Bool>,
-    /// Slot and line
-    pub read_line: Output<UInt>,
-    /// The line
-    pub data: Input<UInt>,
-    /// The read port is used by somebody else in this cycle
-    pub read_busy: Input<Bool>,
-    /// Events
-    pub event: StreamOut<PairEvent>,
+    /// An event is here
+    pub waits: Output<Bool>,
+    /// It
+    pub event: Output<PairLine>,
+    /// It is taken
+    pub takes: Input<Bool>,
     /// Nothing is under way
     pub idle: Output<Bool>,
 }
@@ -62,7 +61,6 @@ enum Step {
 #[derive(Clone, Copy, Debug, State)]
 enum Drain {
     Wait,
-    Read,
     Offer,
 }
 
@@ -70,7 +68,7 @@ impl Component for Fetcher {
     type Io = FetcherIo;
 
     fn name(&self) -> String {
-        format!("event_fetcher_q{}", self.queues)
+        format!("event_fetcher_q{}_r{}", self.queues, self.row_bits)
     }
 
     fn doc(&self) -> String {
@@ -87,11 +85,9 @@ impl Component for Fetcher {
             ended: input(uint(FETCH_SLOTS)),
             outcomes: (0..FETCH_SLOTS).map(|_| input(uint(2))).collect(),
             release: output(uint(FETCH_SLOTS)),
-            read: output(boolean()),
-            read_line: output(uint(6)),
-            data: input(uint(512)),
-            read_busy: input(boolean()),
-            event: stream_out(PairEvent::shape()),
+            waits: output(boolean()),
+            event: output(PairLine::shape(self.row_bits)),
+            takes: input(boolean()),
             idle: output(boolean()),
         }
     }
@@ -188,11 +184,9 @@ impl Component for Fetcher {
         let bad = !how.eq(outcome::DONE);
         let accepted = wire("accepted", boolean());
         let gives_up = wire("gives_up", boolean());
-        let reads = wire("reads", boolean());
         accepted.set(false);
         gives_up.set(false);
         drained.set(false);
-        reads.set(false);
         drain
             .switch()
             .on(Drain::Wait, || {
@@ -202,20 +196,13 @@ impl Component for Fetcher {
                         gives_up.set(true);
                         drained.set(true);
                     })
-                    .otherwise(|| drain.go(Drain::Read));
-                });
-            })
-            .on(Drain::Read, || {
-                when(!io.read_busy.value(), || {
-                    reads.set(true);
-                    drain.go(Drain::Offer);
+                    .otherwise(|| drain.go(Drain::Offer));
                 });
             })
             .on(Drain::Offer, || {
-                when(io.event.ready(), || {
+                when(io.takes, || {
                     accepted.set(true);
                     place.next(place.wrapping_add(1));
-                    drain.go(Drain::Read);
                     when((place + 1).trunc(4).eq(batch), || {
                         drained.set(true);
                         drain.go(Drain::Wait);
@@ -230,16 +217,9 @@ impl Component for Fetcher {
                 });
             });
         when(drained, || drain_slot.next(drain_slot.wrapping_add(1)));
-        let data = io.data.value();
-        let fresh = delayed("read_last", reads.value());
-        let kept = reg_uninit("kept", uint(512));
-        when(fresh, || kept.next(data));
-        io.event.offer(
-            drain.is(Drain::Offer),
-            PairEvent { pair: pair.zext(4), event: mux(fresh, data, kept.value()) },
-        );
-        io.read.set(reads);
-        io.read_line.set(cat(&[UInt::lit(0, 3 - slot_bits), drain_slot.value(), place.bits(0..3)]));
+        io.waits.set(drain.is(Drain::Offer));
+        let row = cat(&[UInt::lit(0, 3 - slot_bits), drain_slot.value(), place.bits(0..3)]);
+        io.event.set(PairLine { pair: pair.zext(4), row: lines::read_row(row, self.row_bits) });
         let released = UInt::lit(1, FETCH_SLOTS).shift_left(drain_slot.value());
         io.release.set(mux(drained, released, UInt::lit(0, FETCH_SLOTS)));
         io.idle.set(used.is_zero() & step.is(Step::Choose));

@@ -13,13 +13,14 @@ use super::core_access::CoreAccess;
 use super::dispatch::Dispatch;
 use super::fetch::Fetcher;
 use super::inline::InlineBuffer;
+use super::lines::{self, Lines};
 use super::pair::{Pair, PairStrobes, PairView};
 use super::registers::Registers;
 use crate::bits::{any, word_of};
 use crate::tlp::msix::Msix;
 use crate::tlp::request::Requester;
 use crate::tlp::{
-    ADMIN_SLOT, FETCH_SLOTS, LINE_BITS, PostedWrite, READ_SLOTS, ReadOrder, RxLine, Sideband,
+    ADMIN_SLOT, FETCH_SLOTS, LINE_BITS, PostedWrite, READ_SLOTS, ReadOrder, RxWord, Sideband,
     beat_bits, join,
 };
 use crate::top::Core;
@@ -61,8 +62,8 @@ pub struct Function {
 /// Ports of [`Function`].
 #[derive(Clone, Ports)]
 pub struct FunctionIo {
-    /// Lines of writes and completions
-    pub line: StreamIn<RxLine>,
+    /// Words of writes and completions
+    pub word: StreamIn<RxWord>,
     /// A DW of a BAR is wanted
     pub reads: Input<Bool>,
     /// It is in the BAR of the MSI-X table
@@ -106,7 +107,7 @@ impl Component for Function {
 
     fn io(&self) -> FunctionIo {
         FunctionIo {
-            line: stream_in(RxLine::shape()),
+            word: stream_in(RxWord::shape(self.shape.stream_bits)),
             reads: input(boolean()),
             reads_msix: input(boolean()),
             dw: input(uint(LINE_BITS + 4)),
@@ -130,46 +131,45 @@ impl Component for Function {
         let vectors = pci::msix_vectors(queues);
         let registers = instance(
             "registers",
-            Registers { queues, inline_slots: shape.inline_slots, stream_bits: shape.stream_bits },
+            Registers { queues, inline_slots: shape.inline_slots, stream_bits: bits },
         );
         let pairs: Vec<_> =
-            (0..queues).map(|pair| instance(format!("pair_{pair}"), Pair)).collect();
-        let admin_pair = instance("admin_pair", Pair);
-        let inline = instance("inline", InlineBuffer { queues, slots: shape.inline_slots });
-        let fetcher = instance("fetcher", Fetcher { queues });
+            (0..queues).map(|pair| instance(format!("pair_{pair}"), Pair { bits })).collect();
+        let admin_pair = instance("admin_pair", Pair { bits });
+        let inline_slots = shape.inline_slots;
+        let row_bits = lines::row_bits(queues, inline_slots);
+        let inline = instance("inline", InlineBuffer { queues, slots: inline_slots, bits });
+        let fetcher = instance("fetcher", Fetcher { queues, row_bits });
+        let lines = instance("lines", Lines { queues, inline_slots, bits });
         let admin = instance("admin", Admin { queues, bits });
         // One event a thread, one that waits for a thread, and the decision of one whose thread is free again.
         let in_flight = shape.threads() + 2;
-        let dispatch = instance("dispatch", Dispatch { queues, in_flight });
+        let dispatch = instance("dispatch", Dispatch { queues, in_flight, row_bits });
         let completions = instance("completions", CompletionWriter { queues, bits });
         let access = instance("core_access", CoreAccess);
-        let requester = instance("requester", Requester);
+        let requester = instance("requester", Requester { bits });
         let msix = instance("msix", Msix { vectors, bits });
         let core = instance("core", Core { shape: shape.clone() });
         let sideband = io.sideband.value();
-        let line = io.line.payload();
+        let word = io.word.payload();
 
         // Writes: to the MSI-X table, or to registers and inline windows.
-        let is_write = io.line.valid() & !line.completion;
-        io.line.accept(line.completion | line.msix | registers.ready.value());
-        msix.write.set(is_write & line.msix);
-        registers.write.set(is_write & !line.msix);
+        let is_write = io.word.valid() & !word.completion;
+        io.word.accept(word.completion | word.msix | registers.ready.value());
+        msix.write.set(is_write & word.msix);
+        registers.write.set(is_write & !word.msix);
         inline.write.set(registers.in_page);
         inline.pair.set(registers.page_pair);
-        inline.line.set(line.line.bits(0..6));
-        for (port, value) in [(&msix.line, line.line), (&registers.line, line.line)] {
-            port.set(value);
+        inline.line.set(word.line.bits(0..6));
+        for port in [&msix.line, &registers.line] {
+            port.set(word.line);
+        }
+        for port in [&msix.bytes, &registers.bytes, &inline.bytes, &lines.bytes] {
+            port.set(word.bytes);
         }
         let all_pairs = || pairs.iter().chain([&admin_pair]);
-        for port in [&msix.data, &registers.data, &inline.data] {
-            port.set(line.data);
-        }
-        for port in [&msix.enables, &registers.enables, &inline.enables] {
-            port.set(line.enables);
-        }
         for (index, pair) in all_pairs().enumerate() {
-            pair.data.set(line.data);
-            pair.enables.set(line.enables);
+            pair.bytes.set(word.bytes);
             pair.write_config.set(registers.pair_write.bit(index as u32));
             pair.write_page.set(registers.page_write.bit(index as u32));
             pair.read_dw.set(io.dw.bits(0..4));
@@ -212,8 +212,8 @@ impl Component for Function {
         }
 
         // Reads of host memory.
-        requester.line.set(line);
-        requester.line_valid.set(io.line.valid());
+        requester.word.set(word);
+        requester.word_valid.set(io.word.valid());
         requester.completer_id.set(sideband.completer_id);
         requester.timeout.set(registers.read_timeout);
         for (port, generation) in requester.generations.iter().zip(&io.generations) {
@@ -239,21 +239,31 @@ impl Component for Function {
         admin.ended.set(ended.bit(ADMIN_SLOT));
         admin.outcome.set(requester.outcomes[ADMIN_SLOT as usize]);
         requester.release.set(join(&[fetcher.release.value(), admin.release.as_uint()]));
-        requester.read.set(admin.read | fetcher.read);
-        requester.read_line.set(mux(
-            admin.read,
-            admin.read_line.value(),
-            fetcher.read_line.value(),
-        ));
-        fetcher.read_busy.set(admin.read);
-        fetcher.data.set(requester.data);
-        admin.data.set(requester.data);
         fetcher.max_read_request.set(sideband.max_read_request);
         admin.max_read_request.set(sideband.max_read_request);
 
+        // Lines that have come: the admin queue reads them before the dispatcher.
+        lines.stores_read.set(requester.stores);
+        lines.read_row.set(requester.row);
+        lines.stores_inline.set(inline.stores);
+        lines.inline_row.set(inline.row);
+        lines.read.set(admin.read | dispatch.read.value());
+        let admin_row = lines::read_row(admin.read_row.value(), row_bits);
+        lines.row.set(mux(admin.read, admin_row, dispatch.row.value()));
+        dispatch.read_busy.set(admin.read);
+        admin.data.set(lines.data);
+        dispatch.data.set(lines.data);
+
         // Events, decisions, completions.
-        connect(&inline.event, &dispatch.inline);
-        connect(&fetcher.event, &dispatch.ring);
+        let sources = [
+            (&inline.waits, &inline.event, &inline.takes),
+            (&fetcher.waits, &fetcher.event, &fetcher.takes),
+        ];
+        for (index, (waits, event, takes)) in sources.into_iter().enumerate() {
+            dispatch.waits[index].set(waits.value());
+            dispatch.next[index].set(event.value());
+            takes.set(dispatch.takes[index].value());
+        }
         connect(&dispatch.event, &core.event);
         connect(&core.decision, &dispatch.decision);
         connect(&dispatch.decided, &completions.sources[0]);

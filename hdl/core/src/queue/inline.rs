@@ -1,43 +1,51 @@
-//! Inline events: from the write into the window to the core.
+//! Inline events: from the writes into the window to the core.
 
 use rmt_isa::device::QueueError;
 use rmt_isa::device::registers::{INLINE_LINES, INLINE_OFFSET, LINE_BYTES};
 use rtl_builder::prelude::*;
 use rtl_builder::stock::RoundRobinArbiter;
-use rtl_builder::stock::stream::Stream;
 
-use super::dispatch::PairEvent;
+use super::dispatch::PairLine;
+use super::lines;
 use super::pair::{PairStrobes, PairView};
-use crate::tlp::join;
+use crate::tlp::{LineBytes, join};
 
-/// Keeps up to `slots` events of each pair. Bytes of an event may come in several writes; the
-/// one with its last four bytes completes it.
+/// Keeps account of up to `slots` events of each pair, which stand in [`lines::Lines`]. Bytes of an
+/// event may come in several writes; the one with its last four bytes completes it.
 pub struct InlineBuffer {
     /// Queue pairs.
     pub queues: u32,
     /// Events of each pair.
     pub slots: u32,
+    /// Width of a word, bits.
+    pub bits: u32,
 }
 
 /// Ports of [`InlineBuffer`].
 #[derive(Clone, Ports)]
 pub struct InlineBufferIo {
-    /// A line of a pair's page is written
+    /// Bytes in a pair's page are written
     pub write: Input<Bool>,
     /// The pair
     pub pair: Input<UInt>,
-    /// Number of the line in the page
+    /// Number of their line in the page
     pub line: Input<UInt>,
-    /// The line's bytes
-    pub data: Input<UInt>,
-    /// Which of them are written
-    pub enables: Input<UInt>,
+    /// The bytes
+    pub bytes: Input<LineBytes>,
+    /// They are of an event, to be kept
+    pub stores: Output<Bool>,
+    /// Pair and slot of it
+    pub row: Output<UInt>,
     /// All pairs
     pub views: Vec<Input<PairView>>,
     /// Of the strobes, those of inline events: taken, seen, line, error
     pub strobes: Vec<Output<PairStrobes>>,
-    /// Events
-    pub event: StreamOut<PairEvent>,
+    /// An event is here
+    pub waits: Output<Bool>,
+    /// It; until it is taken, another pair's may come in its place
+    pub event: Output<PairLine>,
+    /// It is taken
+    pub takes: Input<Bool>,
     /// No event is here
     pub idle: Output<Bool>,
 }
@@ -46,7 +54,7 @@ impl Component for InlineBuffer {
     type Io = InlineBufferIo;
 
     fn name(&self) -> String {
-        format!("inline_buffer_q{}_s{}", self.queues, self.slots)
+        format!("inline_buffer_q{}_s{}_w{}", self.queues, self.slots, self.bits)
     }
 
     fn doc(&self) -> String {
@@ -59,25 +67,22 @@ impl Component for InlineBuffer {
             write: input(boolean()),
             pair: input(uint(pair_bits(self.queues))),
             line: input(uint(6)),
-            data: input(uint(512)),
-            enables: input(uint(64)),
+            bytes: input(LineBytes::shape(self.bits)),
+            stores: output(boolean()),
+            row: output(uint(row_bits(self.queues, self.slots))),
             views: pairs.clone().map(|_| input(PairView::shape())).collect(),
             strobes: pairs.map(|_| output(PairStrobes::shape())).collect(),
-            event: stream_out(PairEvent::shape()),
+            waits: output(boolean()),
+            event: output(PairLine::shape(lines::row_bits(self.queues, self.slots))),
+            takes: input(boolean()),
             idle: output(boolean()),
         }
     }
 
     fn build(&self, io: InlineBufferIo) {
         let slot_bits = self.slots.ilog2();
-        let rows = u64::from(self.queues.max(2) * self.slots);
-        // A slot is written while its event is not whole, and read when it is.
-        let memory: SyncMem<UInt> = SyncMem::new("events", uint(512), rows)
-            .doc("Events of all pairs")
-            .collisions_unused()
-            .in_blocks();
         let window = io.write.value() & io.line.ge(INLINE_OFFSET / LINE_BYTES);
-        let enables = io.enables.value();
+        let enables = io.bytes.value().line_enables();
         let covers: Vec<UInt> =
             (0..16).map(|dw| enables.bits(4 * dw..4 * dw + 4).reduce_and().as_uint()).collect();
         let covers = join(&covers).named("covers");
@@ -87,7 +92,6 @@ impl Component for InlineBuffer {
         let mut writes = Vec::new();
         let mut reads = Vec::new();
         let mut requests = Vec::new();
-        let pops = wire("pops", boolean());
         let popped = wire("popped", uint(pair_bits(self.queues)));
         let pair = io.pair.value();
         for index in 0..self.queues {
@@ -106,7 +110,7 @@ impl Component for InlineBuffer {
                 when(here, || covered.next(covered.value() | covers));
                 when(ends | !view.enabled, || covered.next(0));
                 when(takes, || next_write.next(next_write.wrapping_add(1)));
-                let leaves = pops.value() & popped.eq(index);
+                let leaves = io.takes.value() & popped.eq(index);
                 when(leaves, || next_read.next(next_read.wrapping_add(1)));
                 when(takes & !leaves, || count.next(count.wrapping_add(1)))
                     .elsewhen(leaves & !takes, || count.next(count.wrapping_sub(1)));
@@ -134,25 +138,27 @@ impl Component for InlineBuffer {
             // One pair alone still has an address of one bit for it.
             pair.trunc(pair_bits(self.queues)).concat(slot)
         };
-        let stores = window & !select(pair, &full).as_bool();
-        memory.write_lanes(stores, row(pair, select(pair, &writes)), io.data, enables);
+        io.stores.set(window & !select(pair, &full).as_bool());
+        io.row.set(row(pair, select(pair, &writes)));
 
-        // One event at the output, read one cycle before.
         let arbiter = instance("arbiter", RoundRobinArbiter::<Main>::new(self.queues));
         arbiter.request.set(join(&requests));
-        let valid = reg("valid", boolean(), false);
-        let owner = reg("owner", uint(pair_bits(self.queues)), 0);
-        let free = !valid | io.event.ready();
-        pops.set(free & arbiter.valid);
+        arbiter.accept.set(io.takes);
         popped.set(arbiter.index);
-        arbiter.accept.set(free);
-        let data = memory.read(pops, row(popped.value(), select(popped, &reads)));
-        when(free, || valid.next(arbiter.valid));
-        when(pops, || owner.next(popped));
-        io.event.offer(valid.value(), PairEvent { pair: owner.zext(4), event: data });
-        io.idle.set(!valid & !arbiter.valid);
+        let leaving = row(popped.value(), select(popped, &reads));
+        io.waits.set(arbiter.valid);
+        io.event.set(PairLine {
+            pair: popped.zext(4),
+            row: lines::inline_row(leaving, lines::row_bits(self.queues, self.slots)),
+        });
+        io.idle.set(!arbiter.valid.value());
         let _ = arbiter.grant;
     }
+}
+
+/// Bits of the number of an event's place: pair, and slot of it.
+pub(crate) fn row_bits(queues: u32, slots: u32) -> u32 {
+    pair_bits(queues) + slots.ilog2()
 }
 
 /// Bits of a pair's number, at least 1.

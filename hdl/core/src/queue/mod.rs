@@ -1,16 +1,18 @@
 //! The function behind the endpoint: queue pairs, admin queue, registers.
 //!
 //! ```text
-//!  lines ─► registers ─► pairs (state of each)          ┌► refused ──────────┐
-//!    │                    ▲  │                          │                    ▼
-//!    ├─ inline events ─► inline buffer ─┐          hook check ─► core ─► completions ─► posted
-//!    └─ completions ─► requester ─► fetcher ─► events ──┘        ▲ │          ▲
-//!                          └──────► admin ────► core words ──────┘ │          │
-//!                                     └────────────────────────────┴──────────┘
+//!  words ─► registers ─► pairs (state of each)           ┌► refused ──────────┐
+//!    │ │                  ▲  │                            │                    ▼
+//!    │ ├─ inline events ─► inline buffer ─┐          hook check ─► core ─► completions ─► posted
+//!    │ └─ completions ─► requester ─► fetcher ─► which line ▲      ▲ │          ▲
+//!    └───► lines ──────────────┼───────────────────► event ─┘      │ │          │
+//!            └───────────────► admin ─────────► core words ────────┘ │          │
+//!                                └───────────────────────────────────┴──────────┘
 //! ```
 //!
 //! - [`pair`]: indices, errors, moderation of one queue pair.
-//! - [`inline`]: inline events wait here. [`fetch`]: events of rings are fetched in batches.
+//! - [`inline`]: inline events wait. [`fetch`]: events of rings are fetched in batches.
+//! - [`lines`]: the one memory in which both stand, and what admin commands read.
 //! - [`dispatch`]: which event goes to the core next; the check of its hook; whose decision it is.
 //! - [`complete`]: decisions become writes into completion rings.
 //! - [`admin`]: admin commands. [`core_access`]: who talks to the core's host port.
@@ -26,5 +28,6 @@ pub mod dispatch;
 pub mod fetch;
 pub mod function;
 pub mod inline;
+pub mod lines;
 pub mod pair;
 pub mod registers;

@@ -14,7 +14,7 @@ use rmt_isa::device::{
 use rtl_builder::prelude::*;
 
 use crate::bits::{field, flag, word_of};
-use crate::tlp::{join, shown};
+use crate::tlp::{LineBytes, join, shown};
 
 /// What other units must know of a pair.
 #[derive(Clone, Copy, Debug, Bundle)]
@@ -106,19 +106,20 @@ impl PairStrobes {
 }
 
 /// One queue pair, or the rings of the admin queue.
-pub struct Pair;
+pub struct Pair {
+    /// Width of a word that is written, bits.
+    pub bits: u32,
+}
 
 /// Ports of [`Pair`].
 #[derive(Clone, Ports)]
 pub struct PairIo {
-    /// The line with the pair's rings and rights is written
+    /// Bytes in the line with the pair's rings and rights are written
     pub write_config: Input<Bool>,
-    /// The line with its doorbells is written
+    /// Bytes in the line with its doorbells are written
     pub write_page: Input<Bool>,
-    /// The line's bytes
-    pub data: Input<UInt>,
-    /// Which of them are written
-    pub enables: Input<UInt>,
+    /// The bytes
+    pub bytes: Input<LineBytes>,
     /// What happens
     pub strobes: Input<PairStrobes>,
     /// What others must know
@@ -143,7 +144,7 @@ impl Component for Pair {
     type Io = PairIo;
 
     fn name(&self) -> String {
-        "queue_pair".into()
+        format!("queue_pair_w{}", self.bits)
     }
 
     fn doc(&self) -> String {
@@ -154,8 +155,7 @@ impl Component for Pair {
         PairIo {
             write_config: input(boolean()),
             write_page: input(boolean()),
-            data: input(uint(512)),
-            enables: input(uint(64)),
+            bytes: input(LineBytes::shape(self.bits)),
             strobes: input(PairStrobes::shape()),
             view: output(PairView::shape()),
             read_dw: input(uint(4)),
@@ -169,7 +169,8 @@ impl Component for Pair {
     }
 
     fn build(&self, io: PairIo) {
-        let (data, enables) = (io.data.value(), io.enables.value());
+        let bytes = io.bytes.value();
+        let (data, enables) = (bytes.line(), bytes.line_enables());
         // A register that the host writes; writes may cover any of its bytes.
         let writable = |register: Register, write: Bool| {
             let bits = 8 * register.bytes;

@@ -16,9 +16,9 @@ use super::core_access::{CoreReply, CoreRequest};
 use super::inline::pair_bits;
 use super::pair::{line as line_of, merge};
 use crate::bits::{flag, word_of};
-use crate::tlp::{LINE_BITS, beat_bits, join, shown};
+use crate::tlp::{LINE_BITS, LineBytes, beat_bits, join, place_bits, shown};
 
-/// Decodes writes of lines and reads of DWs.
+/// Decodes writes of words and reads of DWs.
 pub struct Registers {
     /// Queue pairs.
     pub queues: u32,
@@ -31,16 +31,14 @@ pub struct Registers {
 /// Ports of [`Registers`].
 #[derive(Clone, Ports)]
 pub struct RegistersIo {
-    /// A line of the register BAR is written
+    /// Bytes of the register BAR are written
     pub write: Input<Bool>,
-    /// The line is taken in this cycle
+    /// They are taken in this cycle
     pub ready: Output<Bool>,
-    /// Its number
+    /// Number of their line
     pub line: Input<UInt>,
-    /// Its bytes
-    pub data: Input<UInt>,
-    /// Which of them are written
-    pub enables: Input<UInt>,
+    /// The bytes
+    pub bytes: Input<LineBytes>,
     /// A DW is wanted
     pub reads: Input<Bool>,
     /// Its number
@@ -105,8 +103,7 @@ impl Component for Registers {
             write: input(boolean()),
             ready: output(boolean()),
             line: input(uint(LINE_BITS)),
-            data: input(uint(512)),
-            enables: input(uint(64)),
+            bytes: input(LineBytes::shape(self.stream_bits)),
             reads: input(boolean()),
             dw: input(uint(LINE_BITS + 4)),
             read_ready: output(boolean()),
@@ -134,17 +131,20 @@ impl Component for Registers {
 
     fn build(&self, io: RegistersIo) {
         let all = self.queues + 1;
-        let (data, enables) = (io.data.value(), io.enables.value());
+        let bytes = io.bytes.value();
+        let (data, enables) = (bytes.line(), bytes.line_enables());
         let line_number = |block: Block, copy: u32| u64::from(block.at(copy) / LINE_BYTES);
-        // The window takes the words of a line one by one; the line stays offered until it has them all.
-        let window_words = reg("window_words", uint(8), 0).doc("Words of the window to be written");
-        let window_open = reg("window_open", boolean(), false).doc("A line is being written");
+        // The window takes the core's words of 64 bits one by one; the bytes stay offered until it has them all.
+        let words = self.stream_bits / 64;
+        let window_words =
+            reg("window_words", uint(words), 0).doc("Words of the window to be written");
+        let window_open = reg("window_open", boolean(), false).doc("They are being written");
         let window_log2 = (CORE_WINDOW_WORDS * 8 / LINE_BYTES).ilog2();
         let is_window = |line: UInt| {
             line.bits(window_log2..LINE_BITS).eq(line_number(CORE_WINDOW, 0) >> window_log2)
         };
-        let whole: Vec<UInt> = (0..8)
-            .map(|word| enables.bits(8 * word..8 * word + 8).reduce_and().as_uint())
+        let whole: Vec<UInt> = (0..words)
+            .map(|word| bytes.enables.bits(8 * word..8 * word + 8).reduce_and().as_uint())
             .collect();
         let whole = join(&whole).named("whole_words");
         let to_window = is_window(io.line.value());
@@ -270,18 +270,22 @@ impl Component for Registers {
         let writes_core = (waits & !reads_core).named("writes_core");
         reading.next(reads_core & !io.reply.done);
         let page = core_page.value();
-        let window_words_read: Vec<UInt> = (0..8).map(|w| data.bits(64 * w..64 * w + 64)).collect();
-        let place = mux(writes_core, io.line.bits(0..window_log2).concat(word), read_word);
+        let window_data: Vec<UInt> =
+            (0..words).map(|word| bytes.word.bits(64 * word..64 * word + 64)).collect();
+        // The place in the line in words of 64 bits, of the stream's and in them.
+        let in_line = bytes.place.concat(word);
+        let in_line = in_line.bits(in_line.width() - place_bits(64)..in_line.width());
+        let place = mux(writes_core, io.line.bits(0..window_log2).concat(in_line), read_word);
         let address = page.bits(0..ADDRESS_BITS - 8).concat(place);
         io.core.set(CoreRequest {
             valid: writes_core | reads_core,
             write: writes_core,
             address,
-            data: select(word, &window_words_read),
+            data: select(word, &window_data),
         });
         let done = io.reply.done;
         when(done & writes_core, || {
-            let bit = UInt::lit(1, 8).shift_left(word);
+            let bit = UInt::lit(1, words).shift_left(word);
             window_words.next(window_words.value() & !bit);
         });
         let read_done = done & reads_core;

@@ -1,13 +1,13 @@
 //! The PCIe endpoint: transactions in, transactions out, nothing of what they mean.
 //!
 //! ```text
-//!  rx ─► receiver ─┬─ lines ───► function: writes to BARs, data of completions
+//!  rx ─► receiver ─┬─ words ───► function: writes to BARs, data of completions
 //!                  └─ reads ───► completer ◄─► function: registers
 //!                                    │ completions
 //!  tx ◄─ sender ◄────────────────────┴──── posted writes, read requests ◄─ function
 //! ```
 //!
-//! - [`receive`]: packets become lines of 64 bytes, and reads of BARs.
+//! - [`receive`]: packets become words of the stream's width, and reads of BARs.
 //! - [`complete`]: reads of BARs become completions, cut where the rules say.
 //! - [`send`]: headers and the order of packets.
 //! - [`request`]: the card's own reads: tags, completions in any order and size, time-outs.
@@ -36,6 +36,8 @@ pub const ADMIN_SLOT: u32 = FETCH_SLOTS;
 pub const READ_SLOTS: u32 = FETCH_SLOTS + 1;
 /// Lines of 64 bytes that one slot holds.
 pub const SLOT_LINES: u32 = 8;
+/// Bits of a line.
+pub const LINE_WIDTH: u32 = 512;
 /// Bits of a line's number in the largest BAR.
 pub const LINE_BITS: u32 = 11;
 
@@ -114,23 +116,21 @@ impl Sideband {
     }
 }
 
-/// Some bytes of a line of 64.
+/// Some bytes of an aligned word of the stream's width, wherever in the packet they came.
 #[derive(Clone, Copy, Debug, Bundle)]
-pub struct RxLine {
+pub struct RxWord {
     /// Data of a completion; else a write to a BAR
     pub completion: Bool,
-    /// The first line of its packet
+    /// The first word of its packet
     pub first: Bool,
-    /// The last line of its packet
+    /// The last word of its packet
     pub last: Bool,
     /// Writes: the BAR with the MSI-X table, else the registers
     pub msix: Bool,
     /// Writes: number of the line in the BAR
     pub line: UInt,
-    /// Byte i in bits 8i+7..8i
-    pub data: UInt,
-    /// Bytes that are there
-    pub enables: UInt,
+    /// The bytes, and where in the line
+    pub bytes: LineBytes,
     /// Completions: what the packet's header says
     pub header: CompletionHeader,
 }
@@ -154,19 +154,51 @@ pub struct CompletionHeader {
     pub dws: UInt,
 }
 
-impl RxLine {
-    /// The shape.
-    pub fn shape() -> Self {
+impl RxWord {
+    /// The shape for a stream of `bits` bits.
+    pub fn shape(bits: u32) -> Self {
         Self {
             completion: boolean(),
             first: boolean(),
             last: boolean(),
             msix: boolean(),
             line: uint(LINE_BITS),
-            data: uint(512),
-            enables: uint(64),
+            bytes: LineBytes::shape(bits),
             header: CompletionHeader::shape(),
         }
+    }
+}
+
+/// Some bytes of one word of a line of 64 bytes.
+///
+/// The line itself is nowhere: what keeps a part of it takes that part's bytes from [`Self::line`],
+/// which are wires, when [`Self::line_enables`] says so.
+#[derive(Clone, Copy, Debug, Bundle)]
+pub struct LineBytes {
+    /// Number of the word in the line
+    pub place: UInt,
+    /// Byte i of the word in bits 8i+7..8i
+    pub word: UInt,
+    /// Bytes that are there
+    pub enables: UInt,
+}
+
+impl LineBytes {
+    /// The shape for words of `bits` bits.
+    pub fn shape(bits: u32) -> Self {
+        Self { place: uint(place_bits(bits)), word: uint(bits), enables: uint(bits / 8) }
+    }
+
+    /// The line: byte i in bits 8i+7..8i. Bytes that are not there have any value.
+    pub(crate) fn line(&self) -> UInt {
+        join(&vec![self.word; (LINE_WIDTH / self.word.width()) as usize])
+    }
+
+    /// Bytes of the line that are there.
+    pub(crate) fn line_enables(&self) -> UInt {
+        let none = UInt::lit(0, self.enables.width());
+        let words = 0..LINE_WIDTH / self.word.width();
+        join(&words.map(|word| mux(self.place.eq(word), self.enables, none)).collect::<Vec<_>>())
     }
 }
 
@@ -305,6 +337,11 @@ impl SentCompletion {
             data: uint(bits),
         }
     }
+}
+
+/// Bits of the number of a word of `bits` bits in a line.
+pub(crate) fn place_bits(bits: u32) -> u32 {
+    (LINE_WIDTH / bits).ilog2()
 }
 
 /// Bits of the number of a beat, for the longest payload in a stream of `bits` bits.

@@ -7,7 +7,7 @@ use rtl_builder::prelude::*;
 use rtl_builder::stock::lowest_set;
 use rtl_builder::stock::stream::Stream;
 
-use super::{LINE_BITS, PostedWrite, Sideband, join};
+use super::{LINE_BITS, LineBytes, PostedWrite, Sideband, join};
 
 /// Keeps the table, and sends the message of each vector that is raised and not masked.
 pub struct Msix {
@@ -20,14 +20,12 @@ pub struct Msix {
 /// Ports of [`Msix`].
 #[derive(Clone, Ports)]
 pub struct MsixIo {
-    /// A line of the BAR is written
+    /// Bytes of the BAR are written
     pub write: Input<Bool>,
-    /// Number of the line
+    /// Number of their line
     pub line: Input<UInt>,
-    /// Its bytes
-    pub data: Input<UInt>,
-    /// Which of them are written
-    pub enables: Input<UInt>,
+    /// The bytes
+    pub bytes: Input<LineBytes>,
     /// DW of the BAR that is read
     pub read_dw: Input<UInt>,
     /// The DW
@@ -55,8 +53,7 @@ impl Component for Msix {
         MsixIo {
             write: input(boolean()),
             line: input(uint(LINE_BITS)),
-            data: input(uint(512)),
-            enables: input(uint(64)),
+            bytes: input(LineBytes::shape(self.bits)),
             read_dw: input(uint(LINE_BITS + 4)),
             read_data: output(uint(32)),
             raise: input(uint(self.vectors)),
@@ -74,17 +71,21 @@ impl Component for Msix {
         let table: AsyncMem<UInt> = AsyncMem::new("table", uint(128 * entries_kept), lines.into());
         let in_table = io.line.bits(line_bits..LINE_BITS).is_zero();
         let writes = (io.write & in_table).named("writes_table");
-        let (data, enables) =
-            (io.data.bits(0..128 * entries_kept), io.enables.bits(0..16 * entries_kept));
-        table.write_lanes(writes, io.line.bits(0..line_bits), data, enables);
+        let (data, enables) = (io.bytes.value().line(), io.bytes.value().line_enables());
+        table.write_lanes(
+            writes,
+            io.line.bits(0..line_bits),
+            data.bits(0..128 * entries_kept),
+            enables.bits(0..16 * entries_kept),
+        );
 
         let mut masks = Vec::new();
         for vector in 0..self.vectors {
             let mask = reg(format!("mask_{vector}"), boolean(), true);
             let byte = (vector % per_line) * MSIX_ENTRY_BYTES + MSIX_CONTROL.offset;
             let bit = 8 * byte + msix_control::MASK.low;
-            let here = writes & io.line.eq(vector / per_line) & io.enables.bit(byte);
-            when(here, || mask.next(io.data.bit(bit)));
+            let here = writes & io.line.eq(vector / per_line) & enables.bit(byte);
+            when(here, || mask.next(data.bit(bit)));
             masks.push(mask.as_uint());
         }
         let masks = join(&masks).named("masks");

@@ -1,14 +1,17 @@
-//! Packets of the host become lines of 64 bytes and reads.
+//! Packets of the host become words and reads.
 
 use rtl_builder::prelude::*;
 use rtl_builder::stock::skid;
 use rtl_builder::stock::stream::Stream;
 
-use super::{CompletionHeader, LINE_BITS, ReadRequest, RxBeat, RxLine, dws, join, swap};
+use super::{
+    CompletionHeader, LINE_BITS, LineBytes, ReadRequest, RxBeat, RxWord, dws, join, place_bits,
+    swap,
+};
 
-/// Takes packets apart. Writes and completions leave as lines, so that whatever the packet's
-/// length and alignment is, what follows sees whole lines; a write of one aligned line takes one
-/// line. Requests that want an answer leave as reads. The rest is dropped and counted.
+/// Takes packets apart. Writes and completions leave as words of the stream's width at multiples of
+/// it, so that whatever the packet's length and alignment is, what follows sees words of a line.
+/// Requests that want an answer leave as reads. The rest is dropped and counted.
 pub struct Receiver {
     /// Width of the stream, bits: 64 or 128.
     pub bits: u32,
@@ -19,8 +22,8 @@ pub struct Receiver {
 pub struct ReceiverIo {
     /// Packets
     pub rx: StreamIn<RxBeat>,
-    /// Lines of writes and completions
-    pub line: StreamOut<RxLine>,
+    /// Words of writes and completions
+    pub word: StreamOut<RxWord>,
     /// Requests that want an answer
     pub read: StreamOut<ReadRequest>,
     /// A packet came
@@ -41,13 +44,13 @@ impl Component for Receiver {
     }
 
     fn doc(&self) -> String {
-        "Packets of the host become lines of 64 bytes and reads".into()
+        "Packets of the host become words and reads".into()
     }
 
     fn io(&self) -> ReceiverIo {
         ReceiverIo {
             rx: stream_in(RxBeat::shape(self.bits)),
-            line: stream_out(RxLine::shape()),
+            word: stream_out(RxWord::shape(self.bits)),
             read: stream_out(ReadRequest::shape()),
             packet: output(boolean()),
             unsupported: output(boolean()),
@@ -128,7 +131,7 @@ impl Component for Receiver {
         let body = header_beat | in_payload;
         let kept_left = reg("left", uint(11), 0).doc("DWs of the packet that are still to come");
         let kept_cursor = reg("cursor", uint(LINE_BITS + 4), 0).doc("Where the next DW goes");
-        let kept_first = reg("no_line_yet", boolean(), true);
+        let kept_first = reg("no_word_yet", boolean(), true);
         let started = in_payload;
         let start = mux(
             is_completion,
@@ -138,15 +141,16 @@ impl Component for Receiver {
         let data_dws = mux(has_data, length, UInt::lit(0, 11)).named("data_dws");
         let left = mux(started, kept_left.value(), data_dws).named("left_now");
         let cursor = mux(started, kept_cursor.value(), start).named("cursor_now");
-        let first_line = mux(started, kept_first.value(), Bool::lit(true)).named("first_line");
+        let first_word = mux(started, kept_first.value(), Bool::lit(true)).named("first_word");
         let room = UInt::lit(lanes.into(), 3).wrapping_sub(skip).trunc(3);
         let count = mux(left.lt(room), left.trunc(3), room).named("count");
         let left_after = left.wrapping_sub(count).named("left_after");
         let done = left_after.is_zero().named("done");
-        let slot = cursor.bits(0..4);
-        let slot_after = (slot.zext(5) + count).trunc(5).named("slot_after");
-        let fills = slot_after.bit(4);
-        let spills = (slot_after.gt(16) & done).named("spills");
+        let lane_bits = lanes.ilog2();
+        let slot = cursor.bits(0..lane_bits);
+        let slot_after = (slot.zext(3) + count).trunc(3).named("slot_after");
+        let fills = slot_after.ge(lanes);
+        let spills = (slot_after.gt(lanes) & done).named("spills");
 
         // Byte enables of each DW of this beat.
         let only = length.eq(1);
@@ -163,15 +167,15 @@ impl Component for Receiver {
             })
             .collect();
 
-        // The line that is being filled.
-        let held = reg_uninit("held", uint(512));
-        let held_enables = reg("held_enables", uint(64), UInt::lit(0, 64));
+        // The word that is being filled.
+        let (no_bytes, nothing) = (UInt::lit(0, self.bits / 8), uint(self.bits));
+        let held = reg_uninit("held", nothing);
+        let held_enables = reg("held_enables", uint(self.bits / 8), no_bytes);
         let (held_dws, mut merged, mut merged_enables) = (dws(held.value()), vec![], vec![]);
         let (mut next, mut next_enables) = (vec![], vec![]);
-        for place in 0..16_u32 {
-            let distance = UInt::lit(place.into(), 4).wrapping_sub(slot);
-            let here = distance.lt(count);
-            let lane = distance.trunc(if lanes == 4 { 2 } else { 1 });
+        for place in 0..lanes {
+            let lane = UInt::lit(place.into(), lane_bits).wrapping_sub(slot);
+            let here = lane.lt(count);
             let (data, enable) = (select(lane, &payload), select(lane, &enables));
             let this = here & slot.le(u64::from(place));
             let low = 4 * place;
@@ -185,22 +189,22 @@ impl Component for Receiver {
         let (next, next_enables) = (join(&next), join(&next_enables));
 
         let out_valid = reg("out_valid", boolean(), false);
-        let out = reg_uninit("out", RxLine::shape());
-        let rest = reg("rest", boolean(), false).doc("The packet's last line is still held");
+        let out = reg_uninit("out", RxWord::shape(self.bits));
+        let rest = reg("rest", boolean(), false).doc("The packet's last word is still held");
         let read_valid = reg("read_waits", boolean(), false);
         let read = reg_uninit("read_out", ReadRequest::shape());
-        let out_free = !out_valid | io.line.ready();
+        let out_free = !out_valid | io.word.ready();
         let read_free = !read_valid | io.read.ready();
         rx.accept(out_free & read_free & !rest);
         let fire = rx.fire();
-        io.line.offer(out_valid.value(), out.value());
+        io.word.offer(out_valid.value(), out.value());
         io.read.offer(read_valid.value(), read.value());
 
-        when(io.line.ready(), || out_valid.next(false));
+        when(io.word.ready(), || out_valid.next(false));
         when(io.read.ready(), || read_valid.next(false));
         let empty_completion = is_completion & header_beat & data_dws.is_zero();
         let payload_beat = body & (!count.is_zero() | empty_completion) & emits;
-        let complete_line = (fire & payload_beat & (fills | done)).named("complete_line");
+        let complete_word = (fire & payload_beat & (fills | done)).named("complete_word");
         let header_out = CompletionHeader {
             requester: header[2].bits(16..32),
             tag: header[2].bits(8..16),
@@ -214,16 +218,21 @@ impl Component for Receiver {
             held.next(merged);
             held_enables.next(merged_enables);
         });
-        when(complete_line, || {
+        let word = cursor.bits(lane_bits..LINE_BITS + 4).named("word_number");
+        let in_line = place_bits(self.bits);
+        when(complete_word, || {
             out_valid.next(true);
-            out.next(RxLine {
+            out.next(RxWord {
                 completion: is_completion,
-                first: first_line,
+                first: first_word,
                 last: done & !spills,
                 msix: beat.bar_hit.bit(2),
-                line: cursor.bits(4..LINE_BITS + 4),
-                data: merged,
-                enables: merged_enables,
+                line: word.bits(in_line..word.width()),
+                bytes: LineBytes {
+                    place: word.bits(0..in_line),
+                    word: merged,
+                    enables: merged_enables,
+                },
                 header: header_out,
             });
             held.next(next);
@@ -232,18 +241,22 @@ impl Component for Receiver {
         });
         when(rest & out_free, || {
             out_valid.next(true);
-            out.field(|line| line.first).next(false);
-            out.field(|line| line.last).next(true);
-            out.field(|line| line.line).next(out.line.wrapping_add(1));
-            out.field(|line| line.data).next(held);
-            out.field(|line| line.enables).next(held_enables);
-            held_enables.next(UInt::lit(0, 64));
+            out.field(|word| word.first).next(false);
+            out.field(|word| word.last).next(true);
+            let next = out.line.concat(out.bytes.place).wrapping_add(1);
+            out.field(|word| word.line).next(next.bits(in_line..next.width()));
+            out.field(|word| word.bytes).next(LineBytes {
+                place: next.bits(0..in_line),
+                word: held.value(),
+                enables: held_enables.value(),
+            });
+            held_enables.next(no_bytes);
             rest.next(false);
         });
         when(fire & body, || {
             kept_left.next(left_after);
             kept_cursor.next(cursor.wrapping_add(count));
-            kept_first.next(first_line & !complete_line);
+            kept_first.next(first_word & !complete_word);
         });
         let step = UInt::lit(lanes.into(), 3);
         when(fire, || {
@@ -251,7 +264,7 @@ impl Component for Receiver {
             // A write that ends early leaves nothing behind.
             when(beat.last, || {
                 position.next(0);
-                when(!spills | !complete_line, || held_enables.next(UInt::lit(0, 64)));
+                when(!spills | !complete_word, || held_enables.next(no_bytes));
             });
         });
 

@@ -3,7 +3,7 @@
 use rtl_builder::prelude::*;
 use rtl_builder::stock::stream::Stream;
 
-use super::{READ_SLOTS, ReadOrder, RxLine, SLOT_LINES};
+use super::{READ_SLOTS, ReadOrder, RxWord, SLOT_LINES, place_bits};
 use crate::bits::any;
 
 /// How a read ended, or why not.
@@ -18,12 +18,15 @@ pub mod outcome {
     pub const TIMEOUT: u64 = 3;
 }
 
-/// Follows reads: one for each slot, whose data it gathers in the slot's lines of one memory.
-/// Completions may come in any order and cut at any DW.
+/// Follows reads: one for each slot, and says where in the slot's lines each word of their data
+/// goes. Completions may come in any order and cut at any DW.
 ///
 /// The tag of a read is its slot with a number above it that changes with each read: a
 /// completion that comes after the time-out, or after a reset, fits no read and is dropped.
-pub struct Requester;
+pub struct Requester {
+    /// Width of the stream, bits.
+    pub bits: u32,
+}
 
 /// Ports of [`Requester`].
 #[derive(Clone, Ports)]
@@ -34,10 +37,10 @@ pub struct RequesterIo {
     pub sent: StreamOut<ReadOrder>,
     /// Tag of the read on its way
     pub tag: Output<UInt>,
-    /// Lines of completions; always taken
-    pub line: Input<RxLine>,
-    /// The line is there
-    pub line_valid: Input<Bool>,
+    /// Words of completions; always taken
+    pub word: Input<RxWord>,
+    /// The word is there
+    pub word_valid: Input<Bool>,
     /// The card's own number
     pub completer_id: Input<UInt>,
     /// Cycles that the host may take
@@ -48,12 +51,10 @@ pub struct RequesterIo {
     pub outcomes: Vec<Output<UInt>>,
     /// Bit s: slot s is free again
     pub release: Input<UInt>,
-    /// Reads a line: in the next cycle it is in `data`
-    pub read: Input<Bool>,
-    /// Slot and line in it
-    pub read_line: Input<UInt>,
-    /// The line
-    pub data: Output<UInt>,
+    /// The word is data of a read, to be kept
+    pub stores: Output<Bool>,
+    /// Slot and line of it
+    pub row: Output<UInt>,
     /// No read is under way
     pub idle: Output<Bool>,
     /// A completion fitted no read
@@ -72,7 +73,7 @@ impl Component for Requester {
     type Io = RequesterIo;
 
     fn name(&self) -> String {
-        "tlp_requester".into()
+        format!("tlp_requester_w{}", self.bits)
     }
 
     fn doc(&self) -> String {
@@ -84,16 +85,15 @@ impl Component for Requester {
             order: stream_in(ReadOrder::shape()),
             sent: stream_out(ReadOrder::shape()),
             tag: output(uint(8)),
-            line: input(RxLine::shape()),
-            line_valid: input(boolean()),
+            word: input(RxWord::shape(self.bits)),
+            word_valid: input(boolean()),
             completer_id: input(uint(16)),
             timeout: input(uint(32)),
             ended: output(uint(READ_SLOTS)),
             outcomes: (0..READ_SLOTS).map(|_| output(uint(2))).collect(),
             release: input(uint(READ_SLOTS)),
-            read: input(boolean()),
-            read_line: input(uint(6)),
-            data: output(uint(512)),
+            stores: output(boolean()),
+            row: output(uint(ROW_BITS)),
             idle: output(boolean()),
             unexpected: output(boolean()),
             timed_out: output(boolean()),
@@ -112,17 +112,16 @@ impl Component for Requester {
         io.tag.set(cat(&[UInt::lit(0, 3), generation, order.slot]));
         let leaves = io.order.valid() & io.sent.ready();
 
-        let line = io.line.value();
-        let header = line.header;
-        let arrives = io.line_valid & line.completion;
+        let word = io.word.value();
+        let header = word.header;
+        let arrives = io.word_valid & word.completion;
         let slot = header.tag.bits(0..3);
-        // The first line of a packet decides for all of it.
+        // The first word of a packet decides for all of it.
         let kept_takes = reg("kept_takes", boolean(), false);
-        let row = reg("row", uint(3), 0).doc("Line of the slot that comes next");
-        // A line is read when its slot's read has ended, and until then it is not looked at.
-        let memory: SyncMem<UInt> = SyncMem::new("lines", uint(512), u64::from(8 * SLOT_LINES))
-            .doc("Lines of all slots")
-            .collisions_unused();
+        // Of a word's number in the slot, the line; the place in it comes with the word.
+        let in_line = place_bits(self.bits);
+        let number_bits = SLOT_LINES.ilog2() + in_line;
+        let number = reg("number", uint(number_bits), 0).doc("Word of the slot that comes next");
 
         let mut ended_bits = Vec::new();
         let mut busy_bits = Vec::new();
@@ -132,7 +131,7 @@ impl Component for Requester {
         let mut timeouts = Vec::new();
         let mut news = Vec::new();
         let takes_first = wire("takes_first", boolean());
-        let takes = mux(line.first, takes_first.value(), kept_takes.value()).named("takes");
+        let takes = mux(word.first, takes_first.value(), kept_takes.value()).named("takes");
         let bytes = header.dws.concat(UInt::lit(0, 2)).named("packet_bytes");
         let fails = (!header.status.is_zero() | header.poisoned | header.dws.is_zero())
             .named("packet_fails");
@@ -145,7 +144,7 @@ impl Component for Requester {
                 let remaining = reg("remaining", uint(10), 0).doc("Bytes that have not come");
                 let age = reg("age", uint(32), 0).doc("Cycles since it was sent");
                 let mine = order.slot.eq(index);
-                let of_line = slot.eq(index);
+                let of_word = slot.eq(index);
                 let ends_now = wire("ends_now", boolean());
                 ends_now.set(false);
                 when(busy, || age.next(age.wrapping_add(1)));
@@ -154,7 +153,7 @@ impl Component for Requester {
                     outcome.next(outcome::TIMEOUT);
                     ends_now.set(true);
                 });
-                when(arrives & line.first & takes_first.value() & of_line, || {
+                when(arrives & word.first & takes_first.value() & of_word, || {
                     remaining.next(remaining.wrapping_sub(bytes.trunc(10)));
                     when(fails, || {
                         let refused = UInt::lit(outcome::REFUSED, 2);
@@ -168,9 +167,9 @@ impl Component for Requester {
                     });
                 });
                 let nothing_left =
-                    mux(line.first, remaining.value().eq(bytes.trunc(10)), remaining.is_zero());
-                when(busy & arrives & takes & of_line & line.last & nothing_left & !late, || {
-                    when(!(line.first & fails), || outcome.next(outcome::DONE));
+                    mux(word.first, remaining.value().eq(bytes.trunc(10)), remaining.is_zero());
+                when(busy & arrives & takes & of_word & word.last & nothing_left & !late, || {
+                    when(!(word.first & fails), || outcome.next(outcome::DONE));
                     ends_now.set(true);
                 });
                 when(ends_now, || {
@@ -208,22 +207,23 @@ impl Component for Requester {
             & header.lower_address.bits(0..6).eq(place.bits(0..6)))
             | fails;
         takes_first.set(known & fits);
-        when(arrives & line.first, || kept_takes.next(takes_first.value() & !fails));
-        let row_now = mux(line.first, place.bits(6..9), row.value());
-        when(arrives, || row.next(row_now.wrapping_add(1)));
-        let lanes: Vec<UInt> =
-            (0..16).map(|dw| line.enables.bits(4 * dw..4 * dw + 4).reduce_or().as_uint()).collect();
-        let stores = arrives & takes & !(line.first & fails);
-        memory.write_lanes(stores, slot.concat(row_now), line.data, super::join(&lanes));
-        io.data.set(memory.read(io.read, io.read_line));
+        when(arrives & word.first, || kept_takes.next(takes_first.value() & !fails));
+        let number_now =
+            mux(word.first, place.bits(9 - number_bits..9), number.value()).named("number_now");
+        when(arrives, || number.next(number_now.wrapping_add(1)));
+        io.stores.set(arrives & takes & !(word.first & fails));
+        io.row.set(slot.concat(number_now.bits(in_line..number_bits)));
         io.ended.set(super::join(&ended_bits));
         io.next_generation.set(super::join(&news));
         io.idle.set(!any(&busy_bits));
-        io.unexpected.set(arrives & line.first & !takes_first.value());
+        io.unexpected.set(arrives & word.first & !takes_first.value());
         io.timed_out.set(any(&timeouts));
-        io.refused.set(arrives & line.first & takes_first.value() & fails & !header.poisoned);
+        io.refused.set(arrives & word.first & takes_first.value() & fails & !header.poisoned);
     }
 }
+
+/// Bits of a row: slot, and line in it.
+pub(crate) const ROW_BITS: u32 = (READ_SLOTS * SLOT_LINES).next_power_of_two().ilog2();
 
 /// Bytes of so many lines.
 fn join_lines(lines: UInt) -> UInt {

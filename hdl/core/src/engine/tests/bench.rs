@@ -153,11 +153,13 @@ impl Bench {
 
     pub fn start(&mut self, thread: u64, event: &Event) {
         self.sim.poke("start_valid", 1);
+        self.sim.poke("start_takes", 1);
         self.sim.poke("start_thread", thread);
         let words: Vec<u64> = (0..8).map(|word| event.load(word * 8, 8)).collect();
         self.sim.poke_bits("start_event", &Bits::from_words(512, &words));
         self.sim.step();
         self.sim.poke("start_valid", 0);
+        self.sim.poke("start_takes", 0);
     }
 
     /// Offers a command in this cycle; it is taken, since the engine is always ready.
