@@ -132,20 +132,13 @@ pub struct TailCall {
     pub thread: UInt,
     /// The table
     pub table: UInt,
-    /// The event, byte i in bits 8i+7..8i
-    pub event: UInt,
     /// `r1` to `r4`, `r1` lowest
     pub arguments: UInt,
 }
 
 impl TailCall {
     pub(crate) fn shape(widths: &Widths) -> Self {
-        Self {
-            thread: uint(widths.thread),
-            table: uint(widths.table),
-            event: uint(512),
-            arguments: uint(256),
-        }
+        Self { thread: uint(widths.thread), table: uint(widths.table), arguments: uint(256) }
     }
 }
 

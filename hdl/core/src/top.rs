@@ -150,8 +150,12 @@ impl Component for Core {
             event,
             arguments: UInt::lit(0, 256),
         };
-        let TailCall { thread, table, event: kept, arguments } = tail_call;
-        let next = TableVisit { valid: again, thread, table, event: kept, arguments };
+        let TailCall { thread, table, arguments } = tail_call;
+        let kept: AsyncMem<UInt> =
+            AsyncMem::new("tail_call_events", uint(512), shape.threads().into())
+                .doc("Events of all threads");
+        kept.write(accept.valid, accept.thread, event);
+        let next = TableVisit { valid: again, thread, table, event: kept.read(thread), arguments };
         let visit = mux(again, next, first);
         matching.visit.set(visit);
         let takes = accept.valid;

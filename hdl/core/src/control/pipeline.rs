@@ -339,12 +339,7 @@ impl Pipeline {
             registers.arguments.iter().rev().map(|memory| memory.read(thread)).collect();
         io.tail_call.ask(
             wants(Unit::TailCall) & !no_table,
-            TailCall {
-                thread,
-                table: table.trunc(widths.table),
-                event: registers.events.read(thread),
-                arguments: cat(&arguments),
-            },
+            TailCall { thread, table: table.trunc(widths.table), arguments: cat(&arguments) },
         );
         let verdicts = [
             io.engine.verdict.value(),

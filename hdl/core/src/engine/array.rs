@@ -33,7 +33,7 @@ pub struct MacArrayIo {
     pub load_row: Input<UInt>,
     /// N weights, that of column 0 lowest
     pub weights: Input<UInt>,
-    /// Plane of the wave
+    /// Plane of the next cycle's wave
     pub plane: Input<Bool>,
     /// N activations, that of row 0 lowest
     pub activations: Input<UInt>,

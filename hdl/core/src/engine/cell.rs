@@ -13,7 +13,8 @@ pub const CELL_CYCLES: u32 = 3;
 
 /// A cell: two weights, one multiplier with registered inputs and product, one adder.
 ///
-/// The registers stand where the DSP blocks of FPGAs have theirs (inputs, product, sum).
+/// The registers stand where the DSP blocks of FPGAs have theirs (inputs, product, sum), and the weight is
+/// chosen a cycle before: between a register and a block's input there is nothing but wire.
 #[derive(Clone, Copy, Debug)]
 pub struct MacCell;
 
@@ -26,7 +27,7 @@ pub struct MacCellIo {
     pub load_plane: Input<Bool>,
     /// Weight to load
     pub weight: Input<SInt>,
-    /// The plane whose weight meets `activation`
+    /// The plane whose weight meets the activation of the next cycle
     pub plane: Input<Bool>,
     /// Activation
     pub activation: Input<SInt>,
@@ -65,7 +66,11 @@ impl Component for MacCell {
         when(io.load & !io.load_plane, || weights[0].next(io.weight));
         when(io.load & io.load_plane, || weights[1].next(io.weight));
 
-        let factor = delayed("factor", mux(io.plane, weights[1], weights[0]));
+        // A weight that is being loaded may be chosen.
+        let fresh = io.load & io.load_plane.value().eq(io.plane.value());
+        let stored = mux(io.plane, weights[1], weights[0]);
+        let chosen = delayed("chosen", mux(fresh, io.weight.value(), stored));
+        let factor = delayed("factor", chosen);
         let activation = delayed("activation_q", io.activation);
         let product = delayed("product", activation * factor);
         let sum = delayed("sum_q", io.sum_above.wrapping_add(product));

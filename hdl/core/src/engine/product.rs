@@ -292,7 +292,7 @@ impl Component for ProductUnit {
         let convolves = delayed("convolves_q", delayed("convolves", window_fires));
         let of_product = self.activations(&io, batch_fires, &step);
         array.activations.set(mux(convolves, io.window_activations.value(), of_product));
-        array.plane.set(delayed("wave_plane_q", delayed("wave_plane", loader.plane.value())));
+        array.plane.set(delayed("wave_plane", loader.plane.value()));
         io.wave.set(fires);
         io.load.set(loader.reads);
         io.running.set(batcher.running | step.valid | window_step.valid);

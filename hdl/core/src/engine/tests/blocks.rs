@@ -33,12 +33,14 @@ fn check_array(size: u32, hop_columns: u32) {
     let mut expected: Vec<(u64, Vec<i32>)> = Vec::new();
     let mut loading: Option<(usize, Vec<Vec<i32>>, usize)> = None;
     let mut loaded = 0;
+    let mut activations = vec![0; n];
     for cycle in 0..40 * u64::from(size) {
         let sums = unpack(&sim.peek_bits("sums"), 32);
         if let Some(place) = expected.iter().position(|(at, _)| *at == cycle) {
             assert_eq!(sums, expected.swap_remove(place).1, "cycle {cycle}");
         }
-        // The wave of this cycle sees row r of a plane as it is r cycles from now, so only
+        sim.poke_bits("activations", &pack(&activations, 16));
+        // The wave of the next cycle, whose plane is said now, sees row r of a plane as it is r cycles later, so only
         // planes that are complete or being loaded ahead of the wave are used.
         let next = match loading.take() {
             None => {
@@ -55,10 +57,10 @@ fn check_array(size: u32, hop_columns: u32) {
         sim.poke("load_row", row as u64);
         sim.poke_bits("weights", &pack(&tile[row], 8));
         // A wave right behind the load of its first row is the tightest case.
-        let behind_load = row >= 1 && random.one_in(2);
+        let behind_load = random.one_in(2);
         let used = if behind_load { plane } else { 1 - plane };
         let weights = if behind_load { &tile } else { &planes[1 - plane] };
-        let activations: Vec<i32> = (0..n).map(|_| random.value(16)).collect();
+        activations = (0..n).map(|_| random.value(16)).collect();
         let sums: Vec<i32> = (0..n)
             .map(|column| {
                 (0..n).fold(0_i32, |sum, input| {
@@ -67,9 +69,8 @@ fn check_array(size: u32, hop_columns: u32) {
             })
             .collect();
         sim.poke("plane", used as u64);
-        sim.poke_bits("activations", &pack(&activations, 16));
         if loaded > 2 {
-            expected.push((cycle + latency, sums));
+            expected.push((cycle + 1 + latency, sums));
         }
         loading = if row + 1 < n {
             Some((plane, tile, row + 1))
