@@ -86,9 +86,9 @@ struct Build {
     /// Speed grade to route for, in place of the part's own: to compare, not to load
     #[arg(long)]
     speed: Option<u32>,
-    /// Seed of place and route
-    #[arg(long, default_value_t = 1)]
-    seed: u32,
+    /// Seed of place and route; without it, seeds from 1 on until one can be routed
+    #[arg(long)]
+    seed: Option<u32>,
     /// Stop when it is known what the design takes and that it fits
     #[arg(long)]
     synthesis_only: bool,
@@ -102,6 +102,9 @@ struct Build {
     #[arg(long)]
     json: bool,
 }
+
+/// Seeds that are tried when none is asked for: each takes some ten minutes.
+const TRIES: u32 = 4;
 
 impl FpgaCommand {
     pub fn run(self) -> Result<()> {
@@ -181,7 +184,8 @@ impl Build {
             board,
             config: &config,
             mhz: self.mhz.unwrap_or(board.card_mhz),
-            seed: self.seed,
+            seed: self.seed.unwrap_or(1),
+            tries: if self.seed.is_some() { 1 } else { TRIES },
             speed: self.speed,
             limit: Duration::from_secs(60 * self.limit),
             only_synthesis: self.synthesis_only,

@@ -47,6 +47,20 @@ pub enum FpgaError {
         /// How long it had.
         limit: Duration,
     },
+    /// Signals want the same wires, and the router does not come to fewer.
+    #[error(
+        "{tool} cannot route it with seed {seed}: {left} wires are wanted by more than one net, and no fewer for {rounds} rounds; try another --seed or a smaller configuration"
+    )]
+    Unroutable {
+        /// Its name.
+        tool: &'static str,
+        /// The seed of the placement.
+        seed: u32,
+        /// The fewest wires that were left.
+        left: u64,
+        /// Rounds since then.
+        rounds: u32,
+    },
     /// The configuration is too large.
     #[error("the configuration does not fit the {part} of board `{board}`: {shortage}")]
     TooLarge {

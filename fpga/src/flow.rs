@@ -27,7 +27,7 @@ mod trellis;
 pub mod unit;
 mod xray;
 
-use progress::{Passes, Stage};
+use progress::{Passes, Rounds, Stage};
 
 /// What is built.
 pub struct Request<'a> {
@@ -37,8 +37,10 @@ pub struct Request<'a> {
     pub config: &'a CoreConfig,
     /// Clock of the card, MHz.
     pub mhz: f64,
-    /// Seed of place and route.
+    /// First seed of place and route.
     pub seed: u32,
+    /// Seeds to try, from the first one on, until one can be routed.
+    pub tries: u32,
     /// Speed grade to route for in place of the part's own.
     pub speed: Option<u32>,
     /// How long each tool may run.
@@ -122,6 +124,8 @@ struct Goal {
 struct Router {
     tool: Tool,
     arguments: Vec<String>,
+    /// One of them.
+    seed: u32,
     /// The name under which it finds the board's pins.
     constraints: &'static str,
     /// What changes in the netlist before; nothing leaves it as synthesis left it.
@@ -140,6 +144,8 @@ struct Changes {
 /// Files that synthesis and place and route leave.
 const NETLIST: &str = "netlist.json";
 const TIMING: &str = "timing.json";
+/// What stands in place of a routing that was given up: the wires left, and the rounds since.
+const UNROUTABLE: &str = "unroutable.json";
 /// What the last tool writes.
 const BITSTREAM: &str = "board.bit";
 /// How long it may run: it takes seconds.
@@ -250,17 +256,26 @@ impl Builder<'_> {
             return Ok(Build { report, bitstream: None, netlist });
         }
         let begun = Instant::now();
-        let goal = Goal {
+        let mut goal = Goal {
             part: board.part,
             speed: report.speed,
             mhz: request.mhz,
             seed: request.seed,
             whole: true,
         };
-        let router = (family.router)(&goal);
         let pins = board.constraints.1;
-        let (folder, mut timing) =
-            self.route(&router, pins, &report.tools, &netlist, request.limit)?;
+        let last = request.seed.saturating_add(request.tries.saturating_sub(1));
+        let (folder, mut timing) = loop {
+            let router = (family.router)(&goal);
+            match self.route(&router, pins, &report.tools, &netlist, request.limit) {
+                Err(error @ FpgaError::Unroutable { .. }) if goal.seed < last => {
+                    self.tell("place and route", 0.0, error.to_string());
+                    goal.seed += 1;
+                }
+                routed => break routed?,
+            }
+        };
+        report.seed = goal.seed;
         (family.complete)(&self.search, &board.part, &folder, &mut timing)?;
         report.timing = Some(timing);
         report.route_seconds = Some(begun.elapsed().as_secs_f64());
@@ -307,6 +322,7 @@ impl Builder<'_> {
                 if let Some(done) = passes.take(line) {
                     self.tell("synthesis", done, line.split("Executing").last().unwrap_or(line));
                 }
+                Ok(())
             })?;
             let path = folder.join("mapped.json");
             let mut netlist = read_json(&path)?;
@@ -338,7 +354,7 @@ impl Builder<'_> {
         netlist: &Path,
         limit: Duration,
     ) -> Result<(PathBuf, Timing), FpgaError> {
-        let Router { tool, arguments, constraints, changes } = router;
+        let Router { tool, arguments, seed, constraints, changes } = router;
         let mut text = std::fs::read(netlist).map_err(FpgaError::file("read", netlist))?;
         let key = Key::default()
             .with("route 3")
@@ -363,14 +379,39 @@ impl Builder<'_> {
             }
             let mut command = Command::new(&nextpnr);
             command.current_dir(folder).args(arguments);
-            let mut stage = Stage::default();
+            let (mut stage, mut rounds) = (Stage::default(), Rounds::default());
             let log = folder.join("nextpnr.log");
-            run(tool.name, &mut command, &log, limit, &mut |line| {
+            let result = run(tool.name, &mut command, &log, limit, &mut |line| {
                 if let Some(doing) = stage.take(line) {
                     self.tell("place and route", stage.done, doing);
                 }
-            })
+                let unroutable = |(left, rounds)| FpgaError::Unroutable {
+                    tool: tool.name,
+                    seed: *seed,
+                    left,
+                    rounds,
+                };
+                rounds.stuck(line).map_or(Ok(()), |stuck| Err(unroutable(stuck)))
+            });
+            match result {
+                // It would come to the same again.
+                Err(FpgaError::Unroutable { left, rounds, .. }) => {
+                    let path = folder.join(UNROUTABLE);
+                    let text = serde_json::json!([left, rounds]).to_string();
+                    std::fs::write(&path, text).map_err(FpgaError::file("write", &path))
+                }
+                result => result,
+            }
         })?;
+        let given_up = folder.join(UNROUTABLE);
+        if given_up.is_file() {
+            let bad = |error: serde_json::Error| FpgaError::BadOutput {
+                what: "a kept routing",
+                problem: error.to_string(),
+            };
+            let (left, rounds) = serde_json::from_value(read_json(&given_up)?).map_err(bad)?;
+            return Err(FpgaError::Unroutable { tool: tool.name, seed: *seed, left, rounds });
+        }
         self.tell("place and route", 1.0, if hit { "was there already" } else { "done" });
         let timing = Timing::of_nextpnr(&read_json(&folder.join(TIMING))?)?;
         Ok((folder, timing))
@@ -404,7 +445,7 @@ impl Builder<'_> {
             let mut command = Command::new(&program);
             command.current_dir(folder).args(arguments);
             let log = folder.join(format!("{}.log", tool.name));
-            run(tool.name, &mut command, &log, BITSTREAM_LIMIT, &mut |_| {})
+            run(tool.name, &mut command, &log, BITSTREAM_LIMIT, &mut |_| Ok(()))
         })?;
         self.tell("bitstream", 1.0, "done");
         Ok(folder.join(BITSTREAM))

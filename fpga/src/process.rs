@@ -12,18 +12,18 @@ use crate::error::FpgaError;
 /// How long a tool may go on after its last line.
 const POLL: Duration = Duration::from_millis(100);
 
-/// Runs a command to its end, at most for `limit`. Each line of its output goes to `line` and into the
-/// file `log`.
+/// Runs a command to its end, at most for `limit`. Each line of its output goes to `line`, which may end it by
+/// an error of its own, and into the file `log`.
 ///
 /// # Errors
-/// [`FpgaError::ToolFailed`] with what it said of errors, [`FpgaError::ToolTimeout`], or a file that cannot
-/// be written.
+/// [`FpgaError::ToolFailed`] with what it said of errors, [`FpgaError::ToolTimeout`], that of `line`, or a file that
+/// cannot be written.
 pub fn run(
     tool: &'static str,
     command: &mut Command,
     log: &Path,
     limit: Duration,
-    line: &mut dyn FnMut(&str),
+    line: &mut dyn FnMut(&str) -> Result<(), FpgaError>,
 ) -> Result<(), FpgaError> {
     let program = std::path::PathBuf::from(command.get_program());
     let mut file = File::create(log).map_err(FpgaError::file("write", log))?;
@@ -50,22 +50,27 @@ pub fn run(
     drop(sender);
     let begun = Instant::now();
     let mut said: Vec<String> = Vec::new();
+    let mut stop = |error| {
+        // It may have ended by itself since.
+        let _ = child.kill();
+        let _ = child.wait();
+        Err(error)
+    };
     loop {
         match receiver.recv_timeout(POLL) {
             Ok(text) => {
                 let text = text.trim_end();
                 writeln!(file, "{text}").map_err(FpgaError::file("write", log))?;
-                line(text);
+                if let Err(error) = line(text) {
+                    return stop(error);
+                }
                 said.push(text.to_owned());
             }
             Err(mpsc::RecvTimeoutError::Disconnected) => break,
             Err(mpsc::RecvTimeoutError::Timeout) => {}
         }
         if begun.elapsed() >= limit {
-            // It may have ended by itself since.
-            let _ = child.kill();
-            let _ = child.wait();
-            return Err(FpgaError::ToolTimeout { tool, limit });
+            return stop(FpgaError::ToolTimeout { tool, limit });
         }
     }
     let status = child.wait().map_err(FpgaError::file("wait for", &program))?;
@@ -101,6 +106,7 @@ mod tests {
         let mut command = Command::new("sh");
         let result = run("sh", command.args(["-c", script]), log.path(), limit, &mut |line| {
             lines.push(line.to_owned());
+            Ok(())
         });
         let kept = std::fs::read_to_string(log.path()).unwrap();
         assert_eq!(kept.lines().collect::<Vec<_>>(), lines);

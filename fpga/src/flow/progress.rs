@@ -22,6 +22,39 @@ impl Passes {
     }
 }
 
+/// Rounds of the router without fewer shared wires than ever before, after which it is given up. Of cards that were
+/// routed, one had none for 40.
+const ROUNDS_WITHOUT_GAIN: u32 = 100;
+
+/// The router's rounds: `iter=3 wires=45678 overused=123 overuse=130 archfail=NA`.
+#[derive(Default)]
+pub struct Rounds {
+    /// The fewest shared wires so far.
+    fewest: Option<u64>,
+    /// Rounds since then.
+    since: u32,
+}
+
+impl Rounds {
+    /// The wires that are shared after a round, if a line tells of one.
+    pub fn of_line(line: &str) -> Option<u64> {
+        let (_, rest) = line.split_once("iter=")?.1.split_once(" overused=")?;
+        rest.split_whitespace().next()?.parse().ok()
+    }
+
+    /// The fewest shared wires, and the rounds since, once it does not get better.
+    pub fn stuck(&mut self, line: &str) -> Option<(u64, u32)> {
+        let left = Self::of_line(line)?;
+        if self.fewest.is_none_or(|fewest| left < fewest) {
+            (self.fewest, self.since) = (Some(left), 0);
+        } else {
+            self.since += 1;
+        }
+        let fewest = self.fewest?;
+        (fewest > 0 && self.since >= ROUNDS_WITHOUT_GAIN).then_some((fewest, self.since))
+    }
+}
+
 /// How far nextpnr is.
 #[derive(Default)]
 pub struct Stage {
@@ -49,11 +82,8 @@ impl Stage {
             self.done = *done;
             return Some((*name).to_owned());
         }
-        // The 7-series is routed in rounds: `iter=3 wires=45678 overused=123 overuse=130 archfail=NA`.
-        if let Some((_, rest)) =
-            text.strip_prefix("iter=").and_then(|rest| rest.split_once(" overused="))
-        {
-            let left: f64 = rest.split_whitespace().next()?.parse().ok()?;
+        if let Some(left) = Rounds::of_line(text) {
+            let left = left as f64;
             self.arcs = self.arcs.max(left).max(1.0);
             self.done = 0.38 + 0.6 * (1.0 - left / self.arcs);
             return Some(format!("{left} wires are wanted by more than one net"));

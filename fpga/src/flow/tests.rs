@@ -10,6 +10,7 @@ fn request<'a>(board: &str, config: &'a CoreConfig) -> Request<'a> {
         config,
         mhz: 50.0,
         seed: 1,
+        tries: 2,
         speed: None,
         limit: Duration::from_secs(60),
         only_synthesis: false,
@@ -51,14 +52,23 @@ fn a_missing_tool_is_named_before_anything_runs() {
 
 /// Tools that are shell scripts, and a netlist with so many cells.
 fn with_tools(board: &str, luts: usize) -> Result<Build, FpgaError> {
+    with_router(board, luts, "", &tempfile::tempdir().unwrap())
+}
+
+/// The same, with what the router of the ECP5 does first, in a folder that is kept.
+fn with_router(
+    board: &str,
+    luts: usize,
+    first: &str,
+    folder: &tempfile::TempDir,
+) -> Result<Build, FpgaError> {
     use std::os::unix::fs::PermissionsExt as _;
-    let folder = tempfile::tempdir().unwrap();
     let share = folder.path().join("share");
     std::fs::create_dir_all(share.join("prjxray")).unwrap();
     let database = crate::xc7::tests::small_database().keep();
-    std::fs::rename(database, share.join("prjxray/database")).unwrap();
+    let _ = std::fs::rename(database, share.join("prjxray/database"));
     let bin = folder.path().join("bin");
-    std::fs::create_dir(&bin).unwrap();
+    std::fs::create_dir_all(&bin).unwrap();
     let mut cells: serde_json::Map<String, Value> = (0..luts)
         .map(|n| (format!("lut{n}"), json!({ "type": "LUT4", "connections": {} })))
         .collect();
@@ -74,7 +84,9 @@ fn with_tools(board: &str, luts: usize) -> Result<Build, FpgaError> {
         ("yosys", format!("echo '3.7. Executing FLATTEN pass.'; cp {} .", path.display())),
         (
             "nextpnr-ecp5",
-            format!("echo 'Info: Packing'; echo '{timing}' > timing.json; echo > board.config"),
+            format!(
+                "echo 'Info: Packing'; {first}\necho '{timing}' > timing.json; echo > board.config"
+            ),
         ),
         ("ecppack", "echo bits > board.bit".to_owned()),
         (
@@ -90,10 +102,14 @@ fn with_tools(board: &str, luts: usize) -> Result<Build, FpgaError> {
         ),
     ];
     for (name, script) in scripts {
-        let path = bin.join(name);
+        let path = folder.path().join("script");
         let version = "case \"$1\" in --version) echo tool 1; exit;; esac";
         std::fs::write(&path, format!("#!/bin/sh\n{version}\n{script}\n")).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        // Copied by another program: one that this one has open for writing while another test starts a process
+        // cannot be run.
+        let copied = Command::new("cp").arg(&path).arg(bin.join(name)).status().unwrap();
+        assert!(copied.success());
     }
     let config = smallest_card();
     let mut said = Vec::new();
@@ -131,6 +147,36 @@ fn what_does_not_fit_is_refused_before_place_and_route() {
     let error = with_tools("acorn-serial", 134_601).err().unwrap().to_string();
     assert!(error.contains("134601 look-up tables of 134600"), "{error}");
     assert!(error.contains("XC7A200T"), "{error}");
+}
+
+#[test]
+fn a_routing_that_does_not_end_is_given_up_and_the_next_seed_tried() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("seeds");
+    // Shared wires fall to 7 and stay there, for the seeds that are listed.
+    let never = |seeds: &str| {
+        format!(
+            "echo \"$*\" | sed 's/.*--seed \\([0-9]*\\).*/\\1/' >> {}; \
+             case \"$*\" in {seeds}) n=50; while :; do echo \"Info: iter=1 wires=9 overused=$n overuse=9 archfail=NA\"; \
+             [ $n -gt 7 ] && n=$((n - 1)); done;; esac",
+            log.display()
+        )
+    };
+    let tried = || std::fs::read_to_string(&log).unwrap_or_default().replace('\n', " ");
+    let build = with_router("ecpix5", 10, &never("*'--seed 1 '*"), &folder).unwrap();
+    assert_eq!((build.report.seed, tried()), (2, "1 2 ".to_owned()));
+    // What was given up once is not tried again, what was routed is there.
+    let build = with_router("ecpix5", 10, &never("*'--seed 1 '*"), &folder).unwrap();
+    assert_eq!((build.report.seed, tried()), (2, "1 2 ".to_owned()));
+    let error = with_router("ecpix5", 10, &never("*'--seed '*"), &tempfile::tempdir().unwrap())
+        .err()
+        .unwrap();
+    assert_eq!(
+        error.to_string(),
+        "nextpnr-ecp5 cannot route it with seed 2: 7 wires are wanted by more than one net, and no fewer for \
+         100 rounds; try another --seed or a smaller configuration"
+    );
+    assert_eq!(tried(), "1 2 1 2 ");
 }
 
 #[test]

@@ -71,7 +71,7 @@ fn router(goal: &Goal) -> Router {
         arguments.extend(["--placer", "static", "--no-tmdriv"].map(str::to_owned));
     }
     let changes = whole.then_some(Changes { networks: NETWORKS, settings: NEGOTIATION });
-    Router { tool: NEXTPNR_ECP5, arguments, constraints: PINS, changes }
+    Router { tool: NEXTPNR_ECP5, arguments, seed, constraints: PINS, changes }
 }
 
 fn pack(

@@ -68,7 +68,7 @@ fn router(goal: &Goal) -> Router {
     if goal.whole {
         arguments.extend(["--placer", "static"].map(str::to_owned));
     }
-    Router { tool: NEXTPNR_XILINX, arguments, constraints: PINS, changes: None }
+    Router { tool: NEXTPNR_XILINX, arguments, seed: goal.seed, constraints: PINS, changes: None }
 }
 
 /// nextpnr leaves out paths that begin or end in a multiplier. Boards of this family have one clock.

@@ -69,7 +69,9 @@ impl Component for MacCell {
         // A weight that is being loaded may be chosen.
         let fresh = io.load & io.load_plane.value().eq(io.plane.value());
         let stored = mux(io.plane, weights[1], weights[0]);
-        let chosen = delayed("chosen", mux(fresh, io.weight.value(), stored));
+        // Kept, as a DSP block would take it in as well, and the table before it would lie before the block again.
+        let chosen = reg_uninit("chosen", sint(WEIGHT_BITS)).attribute("keep");
+        chosen.next(mux(fresh, io.weight.value(), stored));
         let factor = delayed("factor", chosen);
         let activation = delayed("activation_q", io.activation);
         let product = delayed("product", activation * factor);
