@@ -160,7 +160,7 @@ pub const BOARDS: &[Board] = &[
         top: ECP5_TOP,
         constraints: file!("constraints/ecpix5.lpf"),
         configuration: smallest_card,
-        state: "simulated; never on a board",
+        state: "simulated, bitstream of a whole card; never on a board",
     },
     Board {
         name: "ulx3s",
@@ -181,7 +181,7 @@ pub const BOARDS: &[Board] = &[
         top: ECP5_TOP,
         constraints: file!("constraints/ulx3s.lpf"),
         configuration: smallest_card,
-        state: "simulated; never on a board",
+        state: "simulated, bitstream of a whole card; never on a board",
     },
     Board {
         name: "acorn-serial",
@@ -196,7 +196,7 @@ pub const BOARDS: &[Board] = &[
         top: XC7_TOP,
         constraints: file!("constraints/acorn_serial.xdc"),
         configuration: smallest_card,
-        state: "synthesised and placed, not routed yet; never on a board",
+        state: "bitstream of a whole card; never on a board",
     },
     Board {
         name: "acorn-cle215",

@@ -118,6 +118,8 @@ struct Goal {
     seed: u32,
     /// A whole card; else one of its units.
     whole: bool,
+    /// Multipliers that it takes.
+    multipliers: u64,
 }
 
 /// How nextpnr is run.
@@ -262,6 +264,7 @@ impl Builder<'_> {
             mhz: request.mhz,
             seed: request.seed,
             whole: true,
+            multipliers: used.multipliers,
         };
         let pins = board.constraints.1;
         let last = request.seed.saturating_add(request.tries.saturating_sub(1));

@@ -17,6 +17,8 @@ pub struct ArrayPoint {
     pub size: u32,
     /// Clock asked for, MHz.
     pub asked_mhz: f64,
+    /// Seed of place and route.
+    pub seed: u32,
     /// Clock that it reaches, MHz.
     pub mhz: f64,
     /// What it takes.

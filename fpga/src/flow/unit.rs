@@ -141,7 +141,8 @@ impl Builder<'_> {
         })?;
         let used = of(design.top_name()).map(|module| module.total).unwrap_or_default();
         let speed = board.part.speed;
-        let goal = Goal { part: board.part, speed, mhz, seed, whole: false };
+        let multipliers = used.multipliers;
+        let goal = Goal { part: board.part, speed, mhz, seed, whole: false, multipliers };
         let router = (family.router)(&goal);
         let (folder, mut timing) =
             self.route(&router, &pins(board.flow), &tools, &netlist, limit)?;

@@ -49,6 +49,9 @@ fn check(search: &Search, board: &Board) -> Result<(), FpgaError> {
     Database::find(&search.data(XRAY_DATABASE)?, board.part.tool_name).map(drop)
 }
 
+/// Multipliers that the usual placer keeps together.
+const HEAP_MULTIPLIERS: u64 = 128;
+
 fn router(goal: &Goal) -> Router {
     let mut arguments = Vec::new();
     for (name, value) in [
@@ -65,7 +68,9 @@ fn router(goal: &Goal) -> Router {
     }
     arguments.push("--timing-allow-fail".to_owned());
     // Of the smallest card the usual placer (heap) moved the same few cells to and fro, and did not end its first round.
-    if goal.whole {
+    // The multipliers of a 16 x 16 array it scatters: wires nine times as long as before each had a place of its own. Of
+    // an 8 x 8 array it makes the faster one.
+    if goal.whole || goal.multipliers > HEAP_MULTIPLIERS {
         arguments.extend(["--placer", "static"].map(str::to_owned));
     }
     Router { tool: NEXTPNR_XILINX, arguments, seed: goal.seed, constraints: PINS, changes: None }

@@ -58,7 +58,7 @@ impl Bench {
         let mut command = Command::new(self.search.find(tool).unwrap());
         command.current_dir(self.path()).args(arguments);
         let log = self.path().join(format!("{}.log", tool.name));
-        let done = run(tool.name, &mut command, &log, LIMIT, &mut |_| {});
+        let done = run(tool.name, &mut command, &log, LIMIT, &mut |_| Ok(()));
         let said = std::fs::read_to_string(log).unwrap_or_default();
         if let Err(error) = done {
             panic!("{error}\n{said}");
