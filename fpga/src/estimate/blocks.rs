@@ -34,7 +34,7 @@ pub fn storage(memory: &MemoryStatistics) -> Storage {
     let choices = reads * (rows - 1) * width;
     let (block, cell, two_choices) = COSTS;
     let cheaper = blocks * block < cells * cell + choices * two_choices / 2;
-    if memory.asks_for_blocks || later && cheaper {
+    if later && cheaper {
         Storage { blocks, tables: 0 }
     } else {
         Storage { blocks: 0, tables: cells * DISTRIBUTED_TABLES + choices * 2 / 3 }
@@ -63,7 +63,6 @@ mod tests {
             registered_reads: 0,
             writes: 1,
             lanes,
-            asks_for_blocks: false,
         }
     }
 
@@ -79,14 +78,6 @@ mod tests {
             MemoryStatistics { synchronous_reads: 0, asynchronous_reads: 1, ..memory(128, 64, 1) };
         assert_eq!(storage(&at_once), Storage { blocks: 0, tables: 512 + 298 });
         assert_eq!(storage(&MemoryStatistics { registered_reads: 1, ..at_once }).blocks, 2);
-    }
-
-    #[test]
-    fn a_memory_that_asks_for_blocks_has_them() {
-        // 16 events that no block would be taken for.
-        let few = memory(16, 512, 64);
-        assert_eq!(storage(&few).blocks, 0);
-        assert_eq!(storage(&MemoryStatistics { asks_for_blocks: true, ..few }).blocks, 16);
     }
 
     #[test]

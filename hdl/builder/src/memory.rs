@@ -136,18 +136,7 @@ macro_rules! memory_common {
 memory_common!(SyncMem);
 memory_common!(AsyncMem);
 
-/// The attribute with which synthesis puts a memory into block RAM.
-pub(crate) const IN_BLOCKS: &str = "ram_style = \"block\"";
-
 impl<T: Bundle, D: Domain> SyncMem<T, D> {
-    /// Puts the memory into block RAM even if it is so short that synthesis would make it of look-up tables: a few wide
-    /// words would be many small memories there, each with its addresses.
-    #[track_caller]
-    #[must_use]
-    pub fn in_blocks(self) -> Self {
-        self.attribute(IN_BLOCKS)
-    }
-
     /// Says that nobody uses what is read of a word in the cycle in which it is written.
     ///
     /// Block RAMs with two ports do not promise the old word then; where somebody uses it, synthesis adds registers,

@@ -81,8 +81,6 @@ pub struct MemoryStatistics {
     pub writes: usize,
     /// Lanes that can be written alone; 1 if words are written whole.
     pub lanes: u32,
-    /// An attribute asks for block RAM, whatever it costs.
-    pub asks_for_blocks: bool,
 }
 
 /// Words and bits of a word that a block RAM of 18 kbit can have, one port for reads and one for writes.
@@ -95,8 +93,7 @@ impl MemoryStatistics {
     /// Block RAMs of 18 kbit that it takes in the 7-series (where two make one of 36 kbit), 0 if it is so short that it
     /// stands in look-up tables: a copy for each read port; lanes are written in bytes of 9 bits.
     pub fn block_rams_18k(&self) -> u64 {
-        let short = self.depth <= LOOK_UP_TABLE_WORDS && !self.asks_for_blocks;
-        if short { 0 } else { self.blocks_18k() }
+        if self.depth <= LOOK_UP_TABLE_WORDS { 0 } else { self.blocks_18k() }
     }
 
     /// Blocks of 18 kbit that it takes wherever it stands in blocks at all, however short it is.
@@ -182,7 +179,6 @@ fn of_module(module: &Module) -> ModuleStatistics {
                 .count(),
             writes: memory.writes.len(),
             lanes: memory.writes.iter().map(lanes).max().unwrap_or(1),
-            asks_for_blocks: memory.attribute.as_deref() == Some(crate::memory::IN_BLOCKS),
         });
     }
     for id in live(module) {
@@ -397,7 +393,6 @@ mod tests {
             registered_reads: 0,
             writes: 1,
             lanes: 1,
-            asks_for_blocks: false,
         };
         assert_eq!(outer.memories, [memory]);
     }
@@ -412,7 +407,6 @@ mod tests {
             registered_reads: 0,
             writes: 1,
             lanes,
-            asks_for_blocks: false,
         };
         assert_eq!(memory(64, 512, 1, 1).block_rams_18k(), 0);
         assert_eq!(memory(512, 36, 1, 1).block_rams_18k(), 1);

@@ -272,7 +272,7 @@ impl Component for Registers {
         let page = core_page.value();
         let window_data: Vec<UInt> =
             (0..words).map(|word| bytes.word.bits(64 * word..64 * word + 64)).collect();
-        // The place in the line in words of 64 bits, of the stream's and in them.
+        // The place in the line in words of 64 bits: of the stream's word, and in it.
         let in_line = bytes.place.concat(word);
         let in_line = in_line.bits(in_line.width() - place_bits(64)..in_line.width());
         let place = mux(writes_core, io.line.bits(0..window_log2).concat(in_line), read_word);

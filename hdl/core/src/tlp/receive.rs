@@ -168,8 +168,8 @@ impl Component for Receiver {
             .collect();
 
         // The word that is being filled.
-        let (no_bytes, nothing) = (UInt::lit(0, self.bits / 8), uint(self.bits));
-        let held = reg_uninit("held", nothing);
+        let no_bytes = UInt::lit(0, self.bits / 8);
+        let held = reg_uninit("held", uint(self.bits));
         let held_enables = reg("held_enables", uint(self.bits / 8), no_bytes);
         let (held_dws, mut merged, mut merged_enables) = (dws(held.value()), vec![], vec![]);
         let (mut next, mut next_enables) = (vec![], vec![]);
