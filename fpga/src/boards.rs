@@ -173,7 +173,7 @@ pub const BOARDS: &[Board] = &[
             resources: ECP5_85,
         },
         input_mhz: 25.0,
-        card_mhz: 20.0,
+        card_mhz: 25.0,
         link: Link::Serial { baud: 1_000_000 },
         lights_low: false,
         flow: Flow::Trellis,
@@ -181,7 +181,7 @@ pub const BOARDS: &[Board] = &[
         top: ECP5_TOP,
         constraints: file!("constraints/ulx3s.lpf"),
         configuration: smallest_card,
-        state: "simulated, bitstream of a whole card; never on a board",
+        state: "simulated; never on a board",
     },
     Board {
         name: "acorn-serial",

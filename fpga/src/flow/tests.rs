@@ -1,7 +1,7 @@
 //! The flow without its tools.
 
 use super::*;
-use crate::boards::smallest_card;
+use crate::boards::{self, smallest_card};
 use serde_json::json;
 
 fn request<'a>(board: &str, config: &'a CoreConfig) -> Request<'a> {
@@ -47,6 +47,17 @@ fn a_missing_tool_is_named_before_anything_runs() {
         let message = missing("acorn-serial", &there);
         assert_eq!(message, format!("{tool} is missing; run ./x setup --fpga-xc7"));
         there.push(tool);
+    }
+}
+
+#[test]
+fn each_board_can_make_its_own_clock() {
+    let config = smallest_card();
+    for board in boards::BOARDS {
+        let Some(family) = family(board.flow) else { continue };
+        let request = Request { mhz: board.card_mhz, ..request(board.name, &config) };
+        let made = parameters(&request, family).map(|dividers| dividers.len());
+        assert_eq!(made.map_err(|error| error.to_string()), Ok(4), "{}", board.name);
     }
 }
 
