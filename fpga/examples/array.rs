@@ -1,7 +1,8 @@
 //! What the clock of the multiplier array alone could be: places and routes arrays between registers.
 //!
 //! `cargo run --release -p rmt-fpga --example array -- ulx3s=100:4,8 acorn-serial=200:4,8/4`: boards, each with the
-//! clock to ask for in MHz, the sizes, and how many seeds to try at most until one reaches it. Prints what `fpga/src/estimate/arrays.json` holds; on standard error the
+//! clock to ask for in MHz, the sizes, and how many seeds to try at most until one reaches it. Prints what
+//! `fpga/src/estimate/arrays.json` holds; on standard error the
 //! longest paths, and arrays that could not be built.
 
 use std::error::Error;

@@ -125,6 +125,11 @@ pub enum FpgaError {
 }
 
 impl FpgaError {
+    /// For `map_err`: JSON that says something else than it should.
+    pub(crate) fn json(what: &'static str) -> impl Fn(serde_json::Error) -> Self {
+        move |error| Self::BadOutput { what, problem: error.to_string() }
+    }
+
     /// For `map_err`: a file that cannot be used.
     pub(crate) fn file(doing: &'static str, path: &std::path::Path) -> impl Fn(io::Error) -> Self {
         move |source| Self::File { doing, path: path.to_owned(), source }

@@ -125,9 +125,9 @@ struct Goal {
 /// How nextpnr is run.
 struct Router {
     tool: Tool,
-    arguments: Vec<String>,
-    /// One of them.
     seed: u32,
+    /// All others.
+    arguments: Vec<String>,
     /// The name under which it finds the board's pins.
     constraints: &'static str,
     /// What changes in the netlist before; nothing leaves it as synthesis left it.
@@ -341,9 +341,8 @@ impl Builder<'_> {
         })?;
         self.tell("synthesis", 1.0, if hit { "was there already" } else { "done" });
         let result = read_json(&folder.join("result.json"))?;
-        let modules = serde_json::from_value(result["modules"].clone()).map_err(|error| {
-            FpgaError::BadOutput { what: "a kept synthesis", problem: error.to_string() }
-        })?;
+        let modules = serde_json::from_value(result["modules"].clone())
+            .map_err(FpgaError::json("a kept synthesis"))?;
         let packed = result["packed_multipliers"].as_u64().unwrap_or(0);
         Ok((folder.join(NETLIST), modules, packed))
     }
@@ -357,16 +356,19 @@ impl Builder<'_> {
         netlist: &Path,
         limit: Duration,
     ) -> Result<(PathBuf, Timing), FpgaError> {
-        let Router { tool, arguments, seed, constraints, changes } = router;
+        let Router { tool, seed, arguments, constraints, changes } = router;
         let mut text = std::fs::read(netlist).map_err(FpgaError::file("read", netlist))?;
         let key = Key::default()
-            .with("route 3")
+            .with("route 4")
             .with(&versions[tool.name])
             .with(&text)
             .with(pins)
+            .with(seed.to_string())
             .with(arguments.join(" "))
             .with(format!("{changes:?}"));
         let nextpnr = self.search.find(*tool)?;
+        let unroutable =
+            |(left, rounds)| FpgaError::Unroutable { tool: tool.name, seed: *seed, left, rounds };
         self.tell("place and route", 0.0, "");
         let cache = self.cache.clone();
         let (folder, hit) = cache.step("route", key, |folder| {
@@ -381,19 +383,13 @@ impl Builder<'_> {
                 std::fs::write(&path, content).map_err(FpgaError::file("write", &path))?;
             }
             let mut command = Command::new(&nextpnr);
-            command.current_dir(folder).args(arguments);
+            command.current_dir(folder).args(["--seed", &seed.to_string()]).args(arguments);
             let (mut stage, mut rounds) = (Stage::default(), Rounds::default());
             let log = folder.join("nextpnr.log");
             let result = run(tool.name, &mut command, &log, limit, &mut |line| {
                 if let Some(doing) = stage.take(line) {
                     self.tell("place and route", stage.done, doing);
                 }
-                let unroutable = |(left, rounds)| FpgaError::Unroutable {
-                    tool: tool.name,
-                    seed: *seed,
-                    left,
-                    rounds,
-                };
                 rounds.stuck(line).map_or(Ok(()), |stuck| Err(unroutable(stuck)))
             });
             match result {
@@ -408,12 +404,9 @@ impl Builder<'_> {
         })?;
         let given_up = folder.join(UNROUTABLE);
         if given_up.is_file() {
-            let bad = |error: serde_json::Error| FpgaError::BadOutput {
-                what: "a kept routing",
-                problem: error.to_string(),
-            };
-            let (left, rounds) = serde_json::from_value(read_json(&given_up)?).map_err(bad)?;
-            return Err(FpgaError::Unroutable { tool: tool.name, seed: *seed, left, rounds });
+            let stuck = serde_json::from_value(read_json(&given_up)?)
+                .map_err(FpgaError::json("a kept routing"))?;
+            return Err(unroutable(stuck));
         }
         self.tell("place and route", 1.0, if hit { "was there already" } else { "done" });
         let timing = Timing::of_nextpnr(&read_json(&folder.join(TIMING))?)?;

@@ -35,10 +35,7 @@ impl ArrayPoint {
     /// # Errors
     /// When their file is none.
     pub fn known() -> Result<Vec<Self>, FpgaError> {
-        serde_json::from_str(ARRAYS).map_err(|error| FpgaError::BadOutput {
-            what: "the kept clocks of arrays",
-            problem: error.to_string(),
-        })
+        serde_json::from_str(ARRAYS).map_err(FpgaError::json("the kept clocks of arrays"))
     }
 }
 

@@ -21,8 +21,7 @@ pub struct Storage {
     pub tables: u64,
 }
 
-/// The storage of a memory: blocks where each read has its data a cycle later and blocks cost less, or where it asks
-/// for them.
+/// The storage of a memory: blocks where each read has its data a cycle later and blocks cost less.
 pub fn storage(memory: &MemoryStatistics) -> Storage {
     let (depth, width) = (memory.depth, u64::from(memory.width));
     let reads = (memory.synchronous_reads + memory.asynchronous_reads) as u64;
@@ -33,8 +32,7 @@ pub fn storage(memory: &MemoryStatistics) -> Storage {
     // The choice among the rows: two-way choices for each bit.
     let choices = reads * (rows - 1) * width;
     let (block, cell, two_choices) = COSTS;
-    let cheaper = blocks * block < cells * cell + choices * two_choices / 2;
-    if later && cheaper {
+    if later && blocks * block < cells * cell + choices * two_choices / 2 {
         Storage { blocks, tables: 0 }
     } else {
         Storage { blocks: 0, tables: cells * DISTRIBUTED_TABLES + choices * 2 / 3 }

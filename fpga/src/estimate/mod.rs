@@ -130,10 +130,7 @@ impl Calibration {
     /// # Errors
     /// When its file is none.
     pub fn ecp5() -> Result<Self, FpgaError> {
-        serde_json::from_str(ECP5).map_err(|error| FpgaError::BadOutput {
-            what: "the kept calibration",
-            problem: error.to_string(),
-        })
+        serde_json::from_str(ECP5).map_err(FpgaError::json("the kept calibration"))
     }
 
     /// Fits the factors to builds, and tells what each build alone would have been taken for by the others.

@@ -60,7 +60,6 @@ fn router(goal: &Goal) -> Router {
         ("--report", TIMING.to_owned()),
         ("--speed", speed.to_string()),
         ("--freq", mhz.to_string()),
-        ("--seed", seed.to_string()),
         ("--router", "router2".to_owned()),
     ] {
         arguments.extend([name.to_owned(), value]);

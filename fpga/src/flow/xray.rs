@@ -62,7 +62,6 @@ fn router(goal: &Goal) -> Router {
         ("--report", TIMING.to_owned()),
         ("--sdf", DELAYS.to_owned()),
         ("--freq", goal.mhz.to_string()),
-        ("--seed", goal.seed.to_string()),
     ] {
         arguments.extend([name.to_owned(), value]);
     }
