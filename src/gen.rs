@@ -21,6 +21,9 @@ pub struct Gen {
     /// The core behind queue pairs and a PCIe endpoint, instead of the core alone
     #[arg(long)]
     card: bool,
+    /// The card in a clock domain of its own, beside that of its PCIe block
+    #[arg(long, requires = "card")]
+    own_clock: bool,
     /// Folder for the Verilog; it is made if it is missing
     #[arg(short, long, default_value = "build/core")]
     output: PathBuf,
@@ -89,10 +92,10 @@ impl Gen {
         if self.estimate {
             return estimate::run(&config, self.svg.as_deref(), self.json);
         }
-        let design = if self.card {
-            rmt_core::elaborate_card(&config)?
-        } else {
-            rmt_core::elaborate(&config)?
+        let design = match (self.card, self.own_clock) {
+            (true, true) => rmt_core::elaborate_pcie_card(&config)?,
+            (true, false) => rmt_core::elaborate_card(&config)?,
+            _ => rmt_core::elaborate(&config)?,
         };
         if self.lint {
             Toolchain::locate()?.lint(&design.files(), design.top_name())?;

@@ -23,11 +23,10 @@ use serde_json::Value;
 const BUILD_PATIENCE: Duration = Duration::from_secs(900);
 
 /// Runs the suite; each case must pass or say why this card cannot show it. Which could not.
-fn suite(preset: &str, events: usize) -> Vec<String> {
+fn suite(preset: &str, events: usize, more: &[&str]) -> Vec<String> {
     let events = events.to_string();
-    let output =
-        rmt(&["card", "test", "--simulated", "--preset", preset, "--events", &events, "--json"])
-            .succeeds();
+    let words = ["card", "test", "--simulated", "--preset", preset, "--events", &events, "--json"];
+    let output = rmt(&[&words[..], more].concat()).succeeds();
     let result: Value = serde_json::from_str(&output).expect("the suite prints JSON");
     let cases = result["cases"].as_array().expect("a list of cases");
     assert_eq!(cases.len(), 18, "{result}");
@@ -42,15 +41,22 @@ fn suite(preset: &str, events: usize) -> Vec<String> {
 
 #[test]
 fn the_driver_passes_its_suite_on_a_simulated_card() {
-    assert_eq!(suite("small", 40), [""; 0]);
+    assert_eq!(suite("small", 40, &[]), [""; 0]);
+}
+
+#[test]
+fn the_driver_passes_its_suite_on_a_card_with_a_slower_or_a_faster_clock_than_its_link() {
+    for ratio in ["2:5", "7:3"] {
+        assert_eq!(suite("tiny", 40, &["--own-clock", ratio]), ["page_prefetch"], "{ratio}");
+    }
 }
 
 #[test]
 #[ignore = "minutes of simulation; ./x test --all runs it"]
 fn the_driver_passes_its_suite_on_cards_of_other_sizes_and_with_thousands_of_events() {
     // The prefetcher's records need more words than the smallest card has.
-    assert_eq!(suite("tiny", 500), ["page_prefetch"]);
-    assert_eq!(suite("small", 10_000), [""; 0]);
+    assert_eq!(suite("tiny", 500, &[]), ["page_prefetch"]);
+    assert_eq!(suite("small", 10_000, &[]), [""; 0]);
 }
 
 /// `rmt card serve` on a socket of its own.

@@ -117,6 +117,7 @@ macro_rules! file {
 
 const XC7_TOP: &[SourceFile] = &[file!("tops/xc7_serial.v")];
 const ECP5_TOP: &[SourceFile] = &[file!("tops/ecp5_serial.v")];
+const ACORN_CLOCKS: SourceFile = file!("tops/acorn_clocks.v");
 
 /// The default card at the width of the PCIe block.
 fn large_card() -> CoreConfig {
@@ -137,6 +138,8 @@ const ACORN_CLE215: Part = Part {
     speed: 2,
     resources: XC7A200T,
 };
+/// The card's clock beside that of the PCIe block: the smallest card reaches it with open tools.
+const PCIE_CARD_MHZ: f64 = 50.0;
 const UNTRIED: &str = "lint and port check only; never built with Vivado, never on a board";
 
 /// All boards.
@@ -203,12 +206,12 @@ pub const BOARDS: &[Board] = &[
         title: "SQRL Acorn CLE-215, NiteFury (CLE-215+: the same with speed grade 3)",
         part: ACORN_CLE215,
         input_mhz: 125.0,
-        card_mhz: 125.0,
+        card_mhz: PCIE_CARD_MHZ,
         link: Link::Pcie { generation: 2, lanes: 4, stream_bits: 128 },
         lights_low: true,
         flow: Flow::Vivado,
         loader: ACORN_LOADER,
-        top: &[file!("tops/acorn_x4.v")],
+        top: &[file!("tops/acorn_x4.v"), ACORN_CLOCKS],
         constraints: file!("constraints/acorn_x4.xdc"),
         configuration: large_card,
         state: UNTRIED,
@@ -224,12 +227,12 @@ pub const BOARDS: &[Board] = &[
             resources: XC7A100T,
         },
         input_mhz: 125.0,
-        card_mhz: 125.0,
+        card_mhz: PCIE_CARD_MHZ,
         link: Link::Pcie { generation: 2, lanes: 4, stream_bits: 128 },
         lights_low: true,
         flow: Flow::Vivado,
         loader: ACORN_LOADER,
-        top: &[file!("tops/acorn_x4.v")],
+        top: &[file!("tops/acorn_x4.v"), ACORN_CLOCKS],
         constraints: file!("constraints/acorn_x4.xdc"),
         configuration: || CoreConfig::new(CardShape { stream_bits: 128, ..CardShape::small() }),
         state: UNTRIED,
@@ -239,12 +242,12 @@ pub const BOARDS: &[Board] = &[
         title: "SQRL Acorn CLE-215 with the open core regymm/pcie_7x",
         part: ACORN_CLE215,
         input_mhz: 125.0,
-        card_mhz: 125.0,
+        card_mhz: PCIE_CARD_MHZ,
         link: Link::Pcie { generation: 2, lanes: 1, stream_bits: 64 },
         lights_low: true,
         flow: Flow::Vivado,
         loader: ACORN_LOADER,
-        top: &[file!("tops/acorn_open_x1.v")],
+        top: &[file!("tops/acorn_open_x1.v"), ACORN_CLOCKS],
         constraints: file!("constraints/acorn_open_x1.xdc"),
         configuration: large_card_64,
         state: UNTRIED,

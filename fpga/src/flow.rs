@@ -167,7 +167,7 @@ pub fn design(board: &Board, config: &CoreConfig, mhz: f64) -> Result<Design, Fp
             let clocks = (mhz * 1e6 / f64::from(baud)).round() as u32;
             rmt_core::elaborate_serial_card(&config, clocks)?
         }
-        Link::Pcie { .. } => rmt_core::elaborate_card(&config)?,
+        Link::Pcie { .. } => rmt_core::elaborate_pcie_card(&config)?,
     })
 }
 
@@ -191,19 +191,14 @@ pub fn sources(request: &Request<'_>) -> Result<Vec<File>, FpgaError> {
     Ok(files)
 }
 
-/// Parameters of the top.
-fn parameters(
+/// Parameters of the top that make the card's clock.
+pub(crate) fn clock_parameters(
     request: &Request<'_>,
-    family: &Family,
+    kind: &PllKind,
 ) -> Result<Vec<(&'static str, u32)>, FpgaError> {
-    let board = request.board;
-    let pll = family.pll.dividers(board.input_mhz, request.mhz)?;
-    Ok(vec![
-        ("PLL_INPUT", pll.input),
-        ("PLL_FEEDBACK", pll.feedback),
-        ("PLL_OUTPUT", pll.output),
-        ("LIGHTS_LOW", board.lights_low.into()),
-    ])
+    let pll = kind.dividers(request.board.input_mhz, request.mhz)?;
+    let dividers = [pll.input, pll.feedback, pll.output];
+    Ok(["PLL_INPUT", "PLL_FEEDBACK", "PLL_OUTPUT"].into_iter().zip(dividers).collect())
 }
 
 impl Builder<'_> {
@@ -227,7 +222,9 @@ impl Builder<'_> {
             (family.check)(&self.search, board)?;
         }
         let files = sources(request)?;
-        let script = script(&(family.synthesis)(), &files, &parameters(request, family)?);
+        let mut parameters = clock_parameters(request, &family.pll)?;
+        parameters.push(("LIGHTS_LOW", board.lights_low.into()));
+        let script = script(&(family.synthesis)(), &files, &parameters);
         let begun = Instant::now();
         let (netlist, modules, packed) =
             self.synthesise(&files, &script, &versions, request.limit)?;

@@ -8,7 +8,8 @@ use rmt_isa::device::pci;
 use crate::boards::{Board, Link, TOP};
 use crate::cache::{Cache, Key};
 use crate::error::FpgaError;
-use crate::flow::{Request, sources};
+use crate::flow::{Request, clock_parameters, sources};
+use crate::pll::PLLE2;
 
 /// Name of the block that the script makes.
 const BLOCK: &str = "pcie_7x_0";
@@ -22,9 +23,10 @@ pub fn write_project(request: &Request<'_>, cache: &Cache) -> Result<PathBuf, Fp
     let mut files = sources(request)?;
     let names: Vec<String> = files.iter().map(|(name, _)| name.clone()).collect();
     let vectors = pci::msix_vectors(request.config.shape().queues);
-    files.push(("build.tcl".to_owned(), script(board, &names, vectors)));
+    let parameters = clock_parameters(request, &PLLE2)?;
+    files.push(("build.tcl".to_owned(), script(board, &names, vectors, &parameters)));
     files.push(("board.xdc".to_owned(), board.constraints.1.to_owned()));
-    let mut key = Key::default().with("vivado 1").with(board.name);
+    let mut key = Key::default().with("vivado 2").with(board.name);
     for (name, text) in &files {
         key = key.with(name).with(text);
     }
@@ -103,8 +105,16 @@ fn settings(lanes: u32, stream_bits: u32, vectors: u32) -> Vec<(String, String)>
     settings
 }
 
-/// The build script: project in memory, block, synthesis, place and route, reports, bitstream.
-pub fn script(board: &Board, names: &[String], vectors: u32) -> String {
+/// Constraints between the clocks of link and card, for the netlist: what crosses is Gray pointers, and words that
+/// stand still when they are read. A period of the faster clock bounds how far the bits of a pointer drift apart.
+const CROSSING: &str = "\nset link_clock [get_clocks -of_objects [get_pins clocks/pll/CLKIN1]]\n\
+     set card_clock [get_clocks -of_objects [get_pins clocks/pll/CLKOUT0]]\n\
+     set_max_delay -datapath_only -from $link_clock -to $card_clock 8.0\n\
+     set_max_delay -datapath_only -from $card_clock -to $link_clock 8.0\n";
+
+/// The build script: project in memory, block, synthesis, place and route, reports, bitstream. `parameters` are
+/// those of the top.
+pub fn script(board: &Board, names: &[String], vectors: u32, parameters: &[(&str, u32)]) -> String {
     let mut text = String::new();
     let part = board.part.tool_name;
     let _ = write!(
@@ -120,6 +130,9 @@ pub fn script(board: &Board, names: &[String], vectors: u32) -> String {
         names.join(" ")
     );
     let mut top = format!("-top {TOP} -part $part");
+    for (name, value) in parameters {
+        let _ = write!(top, " -generic {name}={value}");
+    }
     match board.link {
         Link::Pcie { lanes, stream_bits: stream_bits @ 128, .. } => {
             let _ = write!(
@@ -150,6 +163,7 @@ pub fn script(board: &Board, names: &[String], vectors: u32) -> String {
     let _ = write!(
         text,
         "\nsynth_design {top}\n\
+         {CROSSING}\n\
          opt_design\n\
          place_design\n\
          phys_opt_design\n\
@@ -161,7 +175,7 @@ pub fn script(board: &Board, names: &[String], vectors: u32) -> String {
          write_cfgmem -force -format bin -interface spix4 -size 16 -loadbit \"up 0x0 board.bit\" -file board.bin\n\
          set slack [get_property SLACK [get_timing_paths]]\n\
          puts \"worst slack: $slack ns\"\n\
-         if {{$slack < 0}} {{ error \"timing is not met, see timing.rpt\" }}\n"
+         if {{$slack < 0}} {{ error \"timing is not met, see timing.rpt; a slower card: rmt fpga build --mhz\" }}\n"
     );
     text
 }

@@ -54,6 +54,7 @@ endmodule
 module IBUFDS (output O, input I, IB);
 endmodule
 module BUFG (output O, input I);
+  assign O = I;
 endmodule
 module PLLE2_ADV #(
     parameter CLKIN1_PERIOD = 0.0, DIVCLK_DIVIDE = 1, CLKFBOUT_MULT = 5, CLKOUT0_DIVIDE = 1, COMPENSATION = ""

@@ -61,7 +61,9 @@ fn tops_fit_the_generated_card() {
             Link::Serial { .. } => {
                 (rmt_core::elaborate_serial_card(&config, 50).unwrap(), "rmt_serial_card card (")
             }
-            Link::Pcie { .. } => (rmt_core::elaborate_card(&config).unwrap(), "rmt_card card ("),
+            Link::Pcie { .. } => {
+                (rmt_core::elaborate_pcie_card(&config).unwrap(), "rmt_pcie_card card (")
+            }
         };
         let top = board.top[0].1;
         let instance = &top[top.find(module).unwrap()..];
@@ -105,8 +107,9 @@ fn a_port_that_is_not_there_is_found() {
 fn build_scripts_are_tcl_and_name_their_files() {
     for board in BOARDS.iter().filter(|board| board.flow == Flow::Vivado) {
         let names = ["rmt_card.sv".to_owned(), "top.v".to_owned()];
-        let script = vivado::script(board, &names, 9);
+        let script = vivado::script(board, &names, 9, &[("PLL_OUTPUT", 20)]);
         assert!(script.contains("rmt_card.sv top.v"), "{script}");
+        assert!(script.contains("-generic PLL_OUTPUT=20"), "{script}");
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("build.tcl"), &script).unwrap();
         // The commands of Vivado do nothing here but tell that they were called.
@@ -121,9 +124,14 @@ fn build_scripts_are_tcl_and_name_their_files() {
         command.current_dir(folder.path()).arg("run.tcl");
         let Some((success, said)) = run(&mut command, "Tcl of the build scripts") else { return };
         assert!(success, "{}: {said}", board.name);
-        for called in
-            ["read_verilog", "read_xdc", "synth_design", "route_design", "write_bitstream"]
-        {
+        for called in [
+            "read_verilog",
+            "read_xdc",
+            "synth_design",
+            "set_max_delay",
+            "route_design",
+            "write_bitstream",
+        ] {
             assert!(said.contains(called), "{}: {called} in {said}", board.name);
         }
     }

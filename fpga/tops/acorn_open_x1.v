@@ -3,7 +3,10 @@
 `default_nettype none
 
 module rmt_board #(
-    parameter VECTORS = 9             // of MSI-X: queue pairs and one
+    parameter VECTORS = 9,       // of MSI-X: queue pairs and one
+    parameter PLL_INPUT = 1,     // of the card's clock, see acorn_clocks.v
+    parameter PLL_FEEDBACK = 8,
+    parameter PLL_OUTPUT = 20
 ) (
     input  wire       pcie_clock_p,   // 100 MHz from the slot
     input  wire       pcie_clock_n,
@@ -13,7 +16,7 @@ module rmt_board #(
     input  wire       pcie_rx_n,
     output wire       pcie_tx_p,
     output wire       pcie_tx_n,
-    output wire [3:0] lights          // 0 clock, 1 link, 2 bus mastering, 3 reset; on while low
+    output wire [3:0] lights          // 0 the card's clock, 1 link, 2 bus mastering, 3 reset; on while low
 );
   wire reference;
   wire reset_n;
@@ -21,7 +24,7 @@ module rmt_board #(
   IBUF reset_buffer (.O(reset_n), .I(pcie_reset_n));
   assign pcie_clkreq_n = 1'b0;
 
-  wire         clk;
+  wire         link_clk;
   wire         block_reset;
   wire         link_up;
   wire         rx_valid;
@@ -79,7 +82,7 @@ module rmt_board #(
       .pci_exp_txp(pcie_tx_p),
       .pci_exp_txn(pcie_tx_n),
       .pipe_mmcm_rst_n(1'b1),
-      .user_clk_out(clk),
+      .user_clk_out(link_clk),
       .user_reset_out(block_reset),
       .user_lnk_up(link_up),
       .m_axis_rx_tvalid(rx_valid),
@@ -121,13 +124,27 @@ module rmt_board #(
       .cfg_interrupt_msixfm(msix_mask)
   );
 
-  reg [3:0] reset_line = 4'hf;
-  always @(posedge clk) reset_line <= {reset_line[2:0], block_reset};
-  wire rst = reset_line[3];
+  wire clk;
+  wire rst;
+  wire link_rst;
 
-  rmt_card card (
+  acorn_clocks #(
+      .PLL_INPUT(PLL_INPUT),
+      .PLL_FEEDBACK(PLL_FEEDBACK),
+      .PLL_OUTPUT(PLL_OUTPUT)
+  ) clocks (
+      .link_clk(link_clk),
+      .block_reset(block_reset),
+      .clk(clk),
+      .link_rst(link_rst),
+      .rst(rst)
+  );
+
+  rmt_pcie_card card (
       .clk(clk),
       .rst(rst),
+      .link_clk(link_clk),
+      .link_rst(link_rst),
       .rx_valid(rx_valid),
       .rx_ready(rx_ready),
       .rx_payload_data(rx_data),

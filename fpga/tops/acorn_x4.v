@@ -2,7 +2,11 @@
 // The block (module pcie_7x_0) is made by the build script; its streams are 128 bits wide at 125 MHz.
 `default_nettype none
 
-module rmt_board (
+module rmt_board #(
+    parameter PLL_INPUT = 1,     // of the card's clock, see acorn_clocks.v
+    parameter PLL_FEEDBACK = 8,
+    parameter PLL_OUTPUT = 20
+) (
     input  wire       pcie_clock_p,   // 100 MHz from the slot
     input  wire       pcie_clock_n,
     input  wire       pcie_reset_n,
@@ -11,7 +15,7 @@ module rmt_board (
     input  wire [3:0] pcie_rx_n,
     output wire [3:0] pcie_tx_p,
     output wire [3:0] pcie_tx_n,
-    output wire [3:0] lights          // 0 clock, 1 link, 2 bus mastering, 3 reset; on while low
+    output wire [3:0] lights          // 0 the card's clock, 1 link, 2 bus mastering, 3 reset; on while low
 );
   wire reference;
   wire reset_n;
@@ -19,7 +23,7 @@ module rmt_board (
   IBUF reset_buffer (.O(reset_n), .I(pcie_reset_n));
   assign pcie_clkreq_n = 1'b0;
 
-  wire         clk;
+  wire         link_clk;
   wire         block_reset;
   wire         link_up;
   wire         rx_valid;
@@ -48,7 +52,7 @@ module rmt_board (
       .pci_exp_rxn(pcie_rx_n),
       .pci_exp_txp(pcie_tx_p),
       .pci_exp_txn(pcie_tx_n),
-      .user_clk_out(clk),
+      .user_clk_out(link_clk),
       .user_reset_out(block_reset),
       .user_lnk_up(link_up),
       .m_axis_rx_tvalid(rx_valid),
@@ -88,9 +92,21 @@ module rmt_board (
       .cfg_interrupt_msixfm(msix_mask)
   );
 
-  reg [3:0] reset_line = 4'hf;
-  always @(posedge clk) reset_line <= {reset_line[2:0], block_reset};
-  wire rst = reset_line[3];
+  wire clk;
+  wire rst;
+  wire link_rst;
+
+  acorn_clocks #(
+      .PLL_INPUT(PLL_INPUT),
+      .PLL_FEEDBACK(PLL_FEEDBACK),
+      .PLL_OUTPUT(PLL_OUTPUT)
+  ) clocks (
+      .link_clk(link_clk),
+      .block_reset(block_reset),
+      .clk(clk),
+      .link_rst(link_rst),
+      .rst(rst)
+  );
 
   wire         packet_valid;
   wire         packet_ready;
@@ -100,8 +116,8 @@ module rmt_board (
   wire [6:0]   packet_bar_hit;
 
   tlp_realign realign (
-      .clk(clk),
-      .rst(rst),
+      .clk(link_clk),
+      .rst(link_rst),
       .raw_valid(rx_valid),
       .raw_ready(rx_ready),
       .raw_payload_data(rx_data),
@@ -114,9 +130,11 @@ module rmt_board (
       .rx_payload_bar_hit(packet_bar_hit)
   );
 
-  rmt_card card (
+  rmt_pcie_card card (
       .clk(clk),
       .rst(rst),
+      .link_clk(link_clk),
+      .link_rst(link_rst),
       .rx_valid(packet_valid),
       .rx_ready(packet_ready),
       .rx_payload_data(packet_data),

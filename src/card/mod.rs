@@ -11,7 +11,6 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::{Args, Subcommand, ValueEnum};
 use comfy_table::{Table, presets};
-use rmt_core::CoreConfig;
 use rmt_driver::card::Card;
 use rmt_driver::discovery::{PciBus, PciCard};
 use rmt_driver::serial::SerialDevice;
@@ -21,7 +20,7 @@ use rmt_driver::{Device, binding, vfio::VfioDevice};
 use rmt_isa::card::shape::CAPABILITIES;
 use rmt_isa::device::pci::msix_vectors;
 use rmt_isa::device::serial::DEFAULT_BAUD;
-use rmt_sim::root_complex::Latency;
+use rmt_sim::root_complex::{Latency, OwnClock};
 use rmt_sim::virtual_card::function::VirtualCard;
 use rmt_sim::virtual_card::simulation::Simulation;
 use rmt_sim::virtual_card::{SharedMemory, serve};
@@ -118,7 +117,7 @@ struct Target {
     #[arg(long, conflicts_with = "address")]
     socket: Option<PathBuf>,
     /// The simulated card behind a serial line, instead of PCIe
-    #[arg(long, requires = "simulated")]
+    #[arg(long, requires = "simulated", conflicts_with = "own_clock")]
     over_serial: bool,
     /// The card of a board without PCIe, behind this serial port
     #[arg(long, value_name = "PORT", conflicts_with_all = ["address", "simulated"])]
@@ -147,8 +146,7 @@ impl CardArguments {
     /// The device with a budget for its events, as [`Target`] opens it; none when none was named.
     pub fn open(&self) -> Result<Option<(AnyDevice, Duration)>> {
         if self.simulated {
-            let config = self.simulation.config.load()?;
-            let device = SimulatedDevice::new(&config, self.simulation.latency.latency())?;
+            let device = self.simulation.device()?;
             return Ok(Some((Arc::new(device), Duration::from_millis(8))));
         }
         let Some(address) = &self.address else { return Ok(None) };
@@ -171,6 +169,25 @@ struct SimulationArguments {
     /// How long transactions take on the link
     #[arg(long, value_enum, default_value_t = LatencyPreset::Zero)]
     latency: LatencyPreset,
+    /// Give the card a clock of its own, as boards with PCIe do: so many cycles in so many of the link's (2:5)
+    #[arg(long, value_name = "CARD:LINK", value_parser = own_clock)]
+    own_clock: Option<OwnClock>,
+}
+
+impl SimulationArguments {
+    fn device(&self) -> Result<Arc<SimulatedDevice>> {
+        SimulatedDevice::with_clock(&self.config.load()?, self.latency.latency(), self.own_clock)
+    }
+}
+
+/// Reads a ratio of clocks.
+fn own_clock(text: &str) -> Result<OwnClock, String> {
+    let number = |text: &str| text.parse().ok().filter(|number| (1..=1000).contains(number));
+    let (card, link) = text.split_once(':').unwrap_or((text, ""));
+    match (number(card), number(link)) {
+        (Some(card), Some(link)) => Ok(OwnClock { card, link }),
+        _ => Err(format!("`{text}` is not two numbers from 1 to 1000, as in 2:5")),
+    }
 }
 
 /// Latencies of the link.
@@ -224,11 +241,11 @@ impl CardCommand {
             Action::Test { target, options } => options.run(target.open()?),
             Action::Serve { socket, simulation } => {
                 let config = simulation.config.load()?;
-                let latency = simulation.latency.latency();
+                let (latency, own_clock) = (simulation.latency.latency(), simulation.own_clock);
                 let vectors = msix_vectors(config.shape().queues);
                 let memory = SharedMemory::default();
                 let simulation = Simulation::start(memory.clone(), move |memory| {
-                    simulated::link(&config, latency, memory)
+                    simulated::link(&config, latency, own_clock, memory)
                 });
                 match serve(&socket, VirtualCard::new(simulation, memory, vectors))? {}
             }
@@ -266,8 +283,7 @@ impl Target {
             return Ok(Opened { device, budget: SERIAL_BUDGET, simulated: None });
         }
         if self.simulated {
-            let config: CoreConfig = self.simulation.config.load()?;
-            let device = SimulatedDevice::new(&config, self.simulation.latency.latency())?;
+            let device = self.simulation.device()?;
             let budget = Duration::from_millis(1);
             return Ok(Opened {
                 device: Arc::new(device.clone()),

@@ -12,7 +12,8 @@ use rmt_driver::{Device, DriverError};
 use rmt_isa::device::pci::MSIX_BAR;
 use rmt_isa::device::registers::{LINE_BYTES, MSIX_ADDRESS};
 use rmt_sim::root_complex::{
-    CardBus, ConfigState, DmaFault, HostMemory, Latency, LinkError, LinkedCard, VerilatedLink,
+    CardBus, ConfigState, DmaFault, HostMemory, Latency, LinkError, LinkedCard, OwnClock,
+    VerilatedLink,
 };
 use rmt_sim::verilated::{Toolchain, Trace};
 
@@ -66,19 +67,28 @@ pub struct SimulatedDevice {
     present: AtomicBool,
     relax_cycles: AtomicU64,
     latency: Latency,
+    own_clock: Option<OwnClock>,
 }
 
 /// Builds the Verilated card of a configuration, or takes it from the cache, and links it to a
-/// host's memory.
+/// host's memory. Without a clock of its own, the card has the link's.
 pub fn link<M: HostMemory>(
     config: &CoreConfig,
     latency: Latency,
+    own_clock: Option<OwnClock>,
     memory: M,
 ) -> Result<LinkedCard<VerilatedLink, M>> {
-    let design = rmt_core::elaborate_card(config)?;
+    let design = match own_clock {
+        Some(_) => rmt_core::elaborate_pcie_card(config)?,
+        None => rmt_core::elaborate_card(config)?,
+    };
     let bits = config.shape().stream_bits;
     let model = VerilatedLink::model(&design, bits, Trace::None, &Toolchain::locate()?)?;
-    let mut link = LinkedCard::new(VerilatedLink::new(&model, bits)?, memory)?;
+    let pins = match own_clock {
+        Some(speed) => VerilatedLink::with_own_clock(&model, bits, speed)?,
+        None => VerilatedLink::new(&model, bits)?,
+    };
+    let mut link = LinkedCard::new(pins, memory)?;
     link.set_latency(latency);
     Ok(link)
 }
@@ -86,8 +96,17 @@ pub fn link<M: HostMemory>(
 impl SimulatedDevice {
     /// A card of a configuration behind a link of some latency.
     pub fn new(config: &CoreConfig, latency: Latency) -> Result<Arc<Self>> {
+        Self::with_clock(config, latency, None)
+    }
+
+    /// The same, with a clock of its own if it is to have one.
+    pub fn with_clock(
+        config: &CoreConfig,
+        latency: Latency,
+        own_clock: Option<OwnClock>,
+    ) -> Result<Arc<Self>> {
         let memory = LinkedMemory::default();
-        let mut link = link(config, latency, memory.clone())?;
+        let mut link = link(config, latency, own_clock, memory.clone())?;
         link.set_config(enabled());
         Ok(Arc::new(Self {
             link: Mutex::new(link),
@@ -96,12 +115,19 @@ impl SimulatedDevice {
             present: AtomicBool::new(true),
             relax_cycles: AtomicU64::new(RELAX_CYCLES),
             latency,
+            own_clock,
         }))
     }
 
     /// The latency that the link was made with.
     pub fn latency(&self) -> Latency {
         self.latency
+    }
+
+    /// Cycles of the card that pass in so many of the link.
+    pub fn card_cycles(&self, link_cycles: u64) -> u64 {
+        let speed = self.own_clock.unwrap_or(OwnClock { card: 1, link: 1 });
+        link_cycles * u64::from(speed.card) / u64::from(speed.link)
     }
 
     /// Pulls the card out of its slot, or puts it back, as after power-on.

@@ -54,10 +54,11 @@ fn a_missing_tool_is_named_before_anything_runs() {
 fn each_board_can_make_its_own_clock() {
     let config = smallest_card();
     for board in boards::BOARDS {
-        let Some(family) = family(board.flow) else { continue };
+        // Vivado builds for the 7-series alone.
+        let kind = family(board.flow).map_or(&crate::pll::PLLE2, |family| &family.pll);
         let request = Request { mhz: board.card_mhz, ..request(board.name, &config) };
-        let made = parameters(&request, family).map(|dividers| dividers.len());
-        assert_eq!(made.map_err(|error| error.to_string()), Ok(4), "{}", board.name);
+        let made = clock_parameters(&request, kind).map(|dividers| dividers.len());
+        assert_eq!(made.map_err(|error| error.to_string()), Ok(3), "{}", board.name);
     }
 }
 

@@ -17,7 +17,8 @@
 //! - [`units`]: how stages share a unit.
 //! - [`host`]: the host port, control words, counters. [`top`]: all units joined.
 //! - [`card`]: the core as a PCIe device: [`tlp`] is its endpoint, [`queue`] its queue pairs,
-//!   admin queue and registers. [`serial`] puts it behind a serial line, for boards without PCIe.
+//!   admin queue and registers. [`pcie`] gives it a clock of its own beside the PCIe block's;
+//!   [`serial`] puts it behind a serial line, for boards without PCIe.
 //! - [`signals`], [`bits`]: what passes between units, and small logic that they share.
 //!
 //! The definition of what all of it must compute is the interpreter of `rmt-vm`; the tests
@@ -33,6 +34,7 @@ pub mod host;
 pub mod map;
 pub mod matching;
 mod memory;
+pub mod pcie;
 #[cfg(test)]
 mod proofs;
 pub mod queue;
@@ -107,4 +109,15 @@ pub fn elaborate_serial_card(config: &CoreConfig, clocks_per_bit: u32) -> Result
     config.check()?;
     let shape = config.shape().clone();
     Ok(rtl_builder::prelude::elaborate(serial::card::SerialCard { shape, clocks_per_bit })?)
+}
+
+/// The checked design of a card whose clock is not that of its PCIe block. Its top module is
+/// [`pcie::card::TOP`], with the ports of [`elaborate_card`]'s in the block's clock domain.
+///
+/// # Errors
+/// [`Error::Config`] when the configuration breaks a rule.
+pub fn elaborate_pcie_card(config: &CoreConfig) -> Result<Design, Error> {
+    config.check()?;
+    let shape = config.shape().clone();
+    Ok(rtl_builder::prelude::elaborate(pcie::card::PcieCard { shape })?)
 }

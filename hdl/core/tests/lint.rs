@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use rmt_core::pcie::card::TOP as CARD;
 use rmt_core::top::TOP;
-use rmt_core::{CoreConfig, card, elaborate_card, generate};
+use rmt_core::{CoreConfig, elaborate_pcie_card, generate};
 use rmt_isa::card::CardShape;
 
 /// Verilator as `./x setup` installed it, else from `PATH`.
@@ -68,12 +69,12 @@ fn icarus_parses_it() {
     accepts(command, &write("tiny"));
 }
 
-/// The same for a small card with streams of some width.
+/// The same for a small card with streams of some width, in a clock domain of its own.
 fn write_card(stream_bits: u32) -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("lint_card_{stream_bits}"));
     let _ = std::fs::remove_dir_all(&folder);
     let shape = CardShape { stream_bits, ..CardShape::tiny() };
-    let design = elaborate_card(&CoreConfig::new(shape)).unwrap();
+    let design = elaborate_pcie_card(&CoreConfig::new(shape)).unwrap();
     let names = design.write_to(&folder).unwrap();
     names.into_iter().map(|name| folder.join(name)).collect()
 }
@@ -86,7 +87,7 @@ fn verilator_finds_nothing_to_complain_of_in_a_card() {
     };
     for stream_bits in [64, 128] {
         let mut command = Command::new(&verilator);
-        command.args(["--lint-only", "-Wall", "--top-module", card::TOP]);
+        command.args(["--lint-only", "-Wall", "--top-module", CARD]);
         accepts(command, &write_card(stream_bits));
     }
 }
@@ -98,6 +99,6 @@ fn icarus_parses_a_card() {
         return;
     };
     let mut command = Command::new(icarus);
-    command.args(["-g2012", "-t", "null", "-s", card::TOP]);
+    command.args(["-g2012", "-t", "null", "-s", CARD]);
     accepts(command, &write_card(64));
 }

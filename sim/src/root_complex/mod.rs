@@ -27,5 +27,5 @@ pub use error::LinkError;
 pub use interface::{CardBus, ConfigState, DmaFault, HostMemory};
 pub use linked::{LinkedCard, Traffic};
 pub use memory::PagedMemory;
-pub use pins::{EvaluatedLink, LinkPins, VerilatedLink};
+pub use pins::{EvaluatedLink, LinkPins, OwnClock, VerilatedLink};
 pub use rmt_isa::device::packet;

@@ -1,8 +1,9 @@
 //! The pins of a card at the boundary of its PCIe block, cycle by cycle.
 
-use rmt_core::card::TOP;
+use rmt_core::pcie;
 use rtl_builder::bits::Bits;
 use rtl_builder::design::Design;
+use rtl_builder::domain::Domain;
 use rtl_builder::eval::{Handle, SimError, Simulator};
 
 use super::interface::ConfigState;
@@ -208,19 +209,50 @@ impl LinkPins for EvaluatedLink {
     }
 }
 
+/// The clock of a card that has another than its PCIe block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OwnClock {
+    /// The card's, in any unit; more than 0.
+    pub card: u32,
+    /// The link's, in the same unit; more than 0.
+    pub link: u32,
+}
+
+/// The card's clock beside the link's.
+struct CardClock {
+    clock: Clock,
+    reset: Input,
+    speed: OwnClock,
+    /// Of a cycle of the card, in [`OwnClock::link`]ths: what has passed.
+    passed: u64,
+}
+
+impl CardClock {
+    /// Lets the card run for a cycle of the link.
+    fn follow(&mut self, instance: &mut Instance) -> Result<(), CardError> {
+        self.passed += u64::from(self.speed.card);
+        let cycles = self.passed / u64::from(self.speed.link);
+        self.passed %= u64::from(self.speed.link);
+        Ok(instance.cycles(self.clock, cycles)?)
+    }
+}
+
 /// A Verilated card.
 pub struct VerilatedLink {
     instance: Instance,
+    /// The link's, and the card's if it has no other.
     clock: Clock,
     reset: Input,
     driven: Vec<Input>,
     sampled: Vec<Output>,
     lanes: usize,
+    card_clock: Option<CardClock>,
     last_drive: [[u32; LANES]; DRIVEN],
 }
 
 impl VerilatedLink {
-    /// Builds the model of a card, or takes it from the cache.
+    /// Builds the model of a card from [`rmt_core::elaborate_card`] or [`rmt_core::elaborate_pcie_card`], or takes
+    /// it from the cache.
     ///
     /// # Errors
     /// When Verilator or the compiler is missing or refuses the design.
@@ -234,7 +266,11 @@ impl VerilatedLink {
         ports.extend(pins(stream_bits / 32).into_iter().map(|(name, output, bits)| {
             if output { Port::output(name, bits) } else { Port::input(name, bits) }
         }));
-        let build = VerilatedBuild { trace, ..VerilatedBuild::new(TOP, design.files(), ports) };
+        if design.top_name() == pcie::card::TOP {
+            ports.extend([pcie::Link::CLOCK, pcie::Link::RESET].map(|name| Port::input(name, 1)));
+        }
+        let build = VerilatedBuild::new(design.top_name(), design.files(), ports);
+        let build = VerilatedBuild { trace, ..build };
         Ok(build.build(toolchain, &default_cache_dir())?)
     }
 
@@ -256,8 +292,35 @@ impl VerilatedLink {
                 .map(|(name, ..)| model.output(name))
                 .collect::<Result<_, _>>()?,
             lanes: stream_bits as usize / 32,
+            card_clock: None,
             last_drive: [[u32::MAX; LANES]; DRIVEN],
         })
+    }
+
+    /// A new card of a model from [`rmt_core::elaborate_pcie_card`]. Cycles are those of the link.
+    ///
+    /// # Errors
+    /// As [`VerilatedLink::new`].
+    pub fn with_own_clock(
+        model: &VerilatedModel,
+        stream_bits: u32,
+        speed: OwnClock,
+    ) -> Result<Self, CardError> {
+        let mut link = Self::new(model, stream_bits)?;
+        let card = CardClock { clock: link.clock, reset: link.reset, speed, passed: 0 };
+        (link.clock, link.reset) =
+            (model.clock(pcie::Link::CLOCK)?, model.input(pcie::Link::RESET)?);
+        link.card_clock = Some(card);
+        Ok(link)
+    }
+
+    /// A cycle of the link, and what of the card's own clock passes in it.
+    fn clock_cycle(&mut self) -> Result<(), CardError> {
+        self.instance.cycle(self.clock)?;
+        match &mut self.card_clock {
+            Some(card) => card.follow(&mut self.instance),
+            None => Ok(()),
+        }
     }
 
     /// Starts to write all signals to an FST file.
@@ -275,10 +338,16 @@ impl LinkPins for VerilatedLink {
     }
 
     fn reset(&mut self) -> Result<(), CardError> {
-        self.instance.poke(self.reset, 1)?;
-        self.instance.cycles(self.clock, RESET_CYCLES)?;
-        self.instance.poke(self.reset, 0)?;
-        Ok(())
+        let both = [Some(self.reset), self.card_clock.as_ref().map(|card| card.reset)];
+        let all = || both.into_iter().flatten();
+        all().try_for_each(|reset| self.instance.poke(reset, 1))?;
+        // The slower clock counts.
+        let speed = self.card_clock.as_ref().map(|card| card.speed);
+        let longer = speed.map_or(1, |speed| speed.link.div_ceil(speed.card).max(1));
+        for _ in 0..RESET_CYCLES * u64::from(longer) {
+            self.clock_cycle()?;
+        }
+        Ok(all().try_for_each(|reset| self.instance.poke(reset, 0))?)
     }
 
     fn cycle(&mut self, drive: &Drive) -> Result<Sample, CardError> {
@@ -307,7 +376,7 @@ impl LinkPins for VerilatedLink {
             let keep = self.instance.peek(keep)?;
             sample(rx_ready, true, dws, keep, self.instance.peek(last)? != 0)
         };
-        self.instance.cycle(self.clock)?;
+        self.clock_cycle()?;
         Ok(sample)
     }
 }

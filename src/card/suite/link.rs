@@ -22,7 +22,7 @@ const BUDGET: Duration = Duration::from_micros(200);
 /// What one access of a register, by which the driver asks for the state of its pair, and one
 /// pause between two looks at a ring may add to the budget.
 const ACCESS: Duration = Duration::from_micros(10);
-/// Cycles after which the card gives up on a read: less than the budget.
+/// Cycles of the link after which the card gives up on a read: less than the budget.
 const TIMEOUT_CYCLES: u64 = 10_000;
 /// Events of each case, and how many are inside at a time.
 const EVENTS: usize = 96;
@@ -50,7 +50,8 @@ fn failed_read(bench: &mut Bench, fault: ReadFault, error: QueueError) -> Result
     let Some(simulated) = bench.simulated.clone() else { return Ok(only_simulated()) };
     let loaded = bench.load_some(EVENTS)?;
     bench.card.install(&loaded.image.writes)?;
-    bench.card.device().write(READ_TIMEOUT, 0, TIMEOUT_CYCLES);
+    let timeout = simulated.card_cycles(TIMEOUT_CYCLES);
+    bench.card.device().write(READ_TIMEOUT, 0, timeout);
     let mut decider = decider(bench, &loaded, BUDGET)?;
     let mut machine = Machine::new(&loaded.program)?;
     // A lone event first, for the time that it takes to get its answer.

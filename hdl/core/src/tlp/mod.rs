@@ -43,75 +43,80 @@ pub const LINE_BITS: u32 = 11;
 
 /// A beat of a packet.
 #[derive(Clone, Copy, Debug, Bundle)]
-pub struct RxBeat {
+pub struct RxBeat<D: Domain = Main> {
     /// DWs, the first one in the low bits
-    pub data: UInt,
+    pub data: UInt<D>,
     /// Bytes that are there; whole DWs
-    pub keep: UInt,
+    pub keep: UInt<D>,
     /// The packet's last beat
-    pub last: Bool,
+    pub last: Bool<D>,
     /// BARs that the packet's address hits, by number; the same in all beats
-    pub bar_hit: UInt,
+    pub bar_hit: UInt<D>,
 }
 
-impl RxBeat {
+impl<D: Domain> RxBeat<D> {
     /// The shape for a stream of `bits` bits.
     pub fn shape(bits: u32) -> Self {
-        Self { data: uint(bits), keep: uint(bits / 8), last: boolean(), bar_hit: uint(7) }
+        Self {
+            data: UInt::of(bits),
+            keep: UInt::of(bits / 8),
+            last: Bool::of(),
+            bar_hit: UInt::of(7),
+        }
     }
 }
 
 /// A beat of a packet that the card sends.
 #[derive(Clone, Copy, Debug, Bundle)]
-pub struct TxBeat {
+pub struct TxBeat<D: Domain = Main> {
     /// DWs, the first one in the low bits
-    pub data: UInt,
+    pub data: UInt<D>,
     /// Bytes that are there; whole DWs
-    pub keep: UInt,
+    pub keep: UInt<D>,
     /// The packet's last beat
-    pub last: Bool,
+    pub last: Bool<D>,
 }
 
-impl TxBeat {
+impl<D: Domain> TxBeat<D> {
     /// The shape for a stream of `bits` bits.
     pub fn shape(bits: u32) -> Self {
-        Self { data: uint(bits), keep: uint(bits / 8), last: boolean() }
+        Self { data: UInt::of(bits), keep: UInt::of(bits / 8), last: Bool::of() }
     }
 }
 
 /// Signals of configuration space, from the PCIe block; they change rarely.
 #[derive(Clone, Copy, Debug, Bundle)]
-pub struct Sideband {
+pub struct Sideband<D: Domain = Main> {
     /// Bus, device and function number
-    pub completer_id: UInt,
+    pub completer_id: UInt<D>,
     /// Largest payload: 128 bytes shifted left by this; the card sends 128 at most
-    pub max_payload: UInt,
+    pub max_payload: UInt<D>,
     /// Largest read request: 128 bytes shifted left by this
-    pub max_read_request: UInt,
+    pub max_read_request: UInt<D>,
     /// The card may send memory requests
-    pub bus_master: Bool,
+    pub bus_master: Bool<D>,
     /// MSI-X is enabled
-    pub msix_enable: Bool,
+    pub msix_enable: Bool<D>,
     /// All vectors are masked
-    pub msix_mask: Bool,
+    pub msix_mask: Bool<D>,
     /// The link is up; while it is not, the function is in reset
-    pub link_up: Bool,
+    pub link_up: Bool<D>,
     /// Function-level reset, for at least one cycle
-    pub function_reset: Bool,
+    pub function_reset: Bool<D>,
 }
 
-impl Sideband {
+impl<D: Domain> Sideband<D> {
     /// The shape.
     pub fn shape() -> Self {
         Self {
-            completer_id: uint(16),
-            max_payload: uint(3),
-            max_read_request: uint(3),
-            bus_master: boolean(),
-            msix_enable: boolean(),
-            msix_mask: boolean(),
-            link_up: boolean(),
-            function_reset: boolean(),
+            completer_id: UInt::of(16),
+            max_payload: UInt::of(3),
+            max_read_request: UInt::of(3),
+            bus_master: Bool::of(),
+            msix_enable: Bool::of(),
+            msix_mask: Bool::of(),
+            link_up: Bool::of(),
+            function_reset: Bool::of(),
         }
     }
 }

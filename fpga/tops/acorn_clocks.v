@@ -1,0 +1,60 @@
+// The card's clock and both resets of a board whose PCIe block makes a clock. The flow sets the dividers from the
+// clock asked for (fpga/src/pll.rs).
+`default_nettype none
+
+module acorn_clocks #(
+    parameter PLL_INPUT = 1,
+    parameter PLL_FEEDBACK = 8,
+    parameter PLL_OUTPUT = 20
+) (
+    input  wire link_clk,     // 125 MHz, from the block; steady once block_reset ends
+    input  wire block_reset,  // high while the link is down
+    output wire clk,          // the card's
+    output wire link_rst,     // both resets are held together, the card's for 2 us less three of its cycles
+    output wire rst
+);
+  wire feedback;
+  wire pll_clock;
+  wire locked;
+
+  PLLE2_ADV #(
+      .CLKIN1_PERIOD(8.0),
+      .DIVCLK_DIVIDE(PLL_INPUT),
+      .CLKFBOUT_MULT(PLL_FEEDBACK),
+      .CLKOUT0_DIVIDE(PLL_OUTPUT),
+      .COMPENSATION("INTERNAL")
+  ) pll (
+      .CLKIN1(link_clk),
+      .CLKIN2(1'b0),
+      .CLKINSEL(1'b1),
+      .CLKFBIN(feedback),
+      .CLKFBOUT(feedback),
+      .CLKOUT0(pll_clock),
+      .LOCKED(locked),
+      .RST(block_reset),
+      .PWRDWN(1'b0),
+      .DADDR(7'd0),
+      .DCLK(1'b0),
+      .DEN(1'b0),
+      .DI(16'd0),
+      .DWE(1'b0)
+  );
+
+  BUFG card_clock (
+      .I(pll_clock),
+      .O(clk)
+  );
+
+  (* ASYNC_REG = "TRUE" *) reg [1:0] locked_seen = 2'b00;
+  reg [8:0] held = 9'd0;
+  always @(posedge link_clk) begin
+    locked_seen <= {locked_seen[0], locked};
+    if (block_reset || !locked_seen[1]) held <= 9'd0;
+    else if (!held[8]) held <= held + 9'd1;
+  end
+  assign link_rst = !held[8];
+
+  (* ASYNC_REG = "TRUE" *) reg [2:0] reset_seen = 3'b111;
+  always @(posedge clk) reset_seen <= {reset_seen[1:0], link_rst};
+  assign rst = reset_seen[2];
+endmodule
