@@ -66,7 +66,7 @@ pub fn run(config: &CoreConfig, svg: Option<&Path>, as_json: bool) -> Result<()>
         "clocks are not estimated; after routing the array alone, between registers, reached:"
     );
     for array in &arrays {
-        println!("  {}, {} x {}: {} MHz", array.part, array.size, array.size, array.mhz);
+        println!("  {}, {} x {}: {} MHz", array.series(), array.size, array.size, array.mhz);
     }
     Ok(())
 }
@@ -126,9 +126,10 @@ fn plot_clocks(arrays: &[ArrayPoint]) -> Result<String> {
     let mut series: Vec<(String, Vec<(f64, f64)>)> = Vec::new();
     for array in arrays {
         let point = (f64::from(array.size), array.mhz);
-        match series.iter_mut().find(|(part, _)| *part == array.part) {
+        let name = array.series();
+        match series.iter_mut().find(|(other, _)| *other == name) {
             Some((_, points)) => points.push(point),
-            None => series.push((array.part.clone(), vec![point])),
+            None => series.push((name, vec![point])),
         }
     }
     let marks = series.iter().flat_map(|(_, points)| points.clone()).collect();
@@ -157,7 +158,7 @@ mod tests {
         let arrays = ArrayPoint::known().unwrap();
         let svg = plot_clocks(&arrays).unwrap();
         for array in &arrays {
-            assert!(svg.contains(&array.part), "{}", array.part);
+            assert!(svg.contains(&array.series()), "{}", array.series());
         }
     }
 }

@@ -1,7 +1,8 @@
 //! What the clock of the multiplier array alone could be: places and routes arrays between registers.
 //!
-//! `cargo run --release -p rmt-fpga --example array -- ulx3s=100:4,8 acorn-serial=200:4,8/4`: boards, each with the
-//! clock to ask for in MHz, the sizes, and how many seeds to try at most until one reaches it. Prints what
+//! `cargo run --release -p rmt-fpga --example array -- ulx3s=100:4,8 acorn-serial=200:4,8,16p2/4`: boards, each with the
+//! clock to ask for in MHz, the sizes (`p2`: two products in a multiplier), and how many seeds to try at most until one
+//! reaches it. Prints what
 //! `fpga/src/estimate/arrays.json` holds; on standard error the
 //! longest paths, and arrays that could not be built.
 
@@ -25,10 +26,10 @@ const USAGE: &str = "usage: array BOARD=MHZ:SIZE,SIZE...[/SEEDS] ...";
 fn measure(
     board: &'static Board,
     mhz: f64,
-    size: u32,
+    array: MacArray,
     seed: u32,
 ) -> Result<Measured, Box<dyn Error>> {
-    let design = elaborate(MacArray { size, hop_columns: HOP_COLUMNS.min(size) })?;
+    let design = elaborate(array)?;
     let mut builder = Builder {
         search: Search::from_environment(),
         cache: Cache::shared(),
@@ -47,10 +48,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         let board = Board::find(board)?;
         let asked_mhz: f64 = mhz.parse()?;
         for size in sizes.split(',') {
-            let size: u32 = size.parse()?;
+            let (size, products) = size.split_once('p').unwrap_or((size, "1"));
+            let (size, products): (u32, u32) = (size.parse()?, products.parse()?);
+            let array = MacArray { size, hop_columns: HOP_COLUMNS.min(size), products };
             let mut best: Option<(u32, Measured)> = None;
             for seed in 1..=seeds {
-                let found = match measure(board, asked_mhz, size, seed) {
+                let found = match measure(board, asked_mhz, array.clone(), seed) {
                     Ok(found) => found,
                     Err(error) => {
                         eprintln!("{}, {size} x {size}, seed {seed}: {error}", board.part.name);
@@ -76,6 +79,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             points.push(ArrayPoint {
                 part: board.part.name.to_owned(),
                 size,
+                products,
                 asked_mhz,
                 seed,
                 mhz: (found.mhz() * 10.0).round() / 10.0,

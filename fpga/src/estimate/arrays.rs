@@ -15,6 +15,8 @@ pub struct ArrayPoint {
     pub part: String,
     /// Rows and columns.
     pub size: u32,
+    /// Products of a multiplier at a time.
+    pub products: u32,
     /// Clock asked for, MHz.
     pub asked_mhz: f64,
     /// Seed of place and route.
@@ -30,6 +32,14 @@ pub struct ArrayPoint {
 }
 
 impl ArrayPoint {
+    /// Part and array in words; those that multiply one by one go by their part alone.
+    pub fn series(&self) -> String {
+        match self.products {
+            1 => self.part.clone(),
+            products => format!("{}, {products} products in a multiplier", self.part),
+        }
+    }
+
     /// The points that are part of this crate, smaller arrays of a part first.
     ///
     /// # Errors
@@ -44,13 +54,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_array_has_a_multiplier_for_each_cell_and_all_have_their_registers() {
+    fn an_array_has_a_multiplier_for_each_cell_or_pair_and_all_have_their_registers() {
         let points = ArrayPoint::known().unwrap();
         assert!(!points.is_empty());
         for point in &points {
-            let cells = u64::from(point.size * point.size);
-            assert_eq!(point.used.multipliers, cells, "{point:?}");
-            assert_eq!(point.packed_multipliers, cells, "{point:?}");
+            let multipliers = u64::from(point.size * point.size / point.products);
+            assert_eq!(point.used.multipliers, multipliers, "{point:?}");
+            assert_eq!(point.packed_multipliers, multipliers, "{point:?}");
             assert!(point.mhz > 0.0, "{point:?}");
         }
     }

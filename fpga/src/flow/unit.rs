@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn each_bit_of_a_unit_has_a_register_of_its_own() {
-        let design = elaborate(MacArray { size: 4, hop_columns: 4 }).unwrap();
+        let design = elaborate(MacArray { size: 4, hop_columns: 4, products: 1 }).unwrap();
         let text = harness(&design);
         // load, load_plane, plane; the row's number; weights of 8 bits, activations of 16; sums of 32.
         assert!(
@@ -174,7 +174,7 @@ mod tests {
 
     #[test]
     fn a_board_of_vivado_is_refused() {
-        let design = elaborate(MacArray { size: 4, hop_columns: 4 }).unwrap();
+        let design = elaborate(MacArray { size: 4, hop_columns: 4, products: 1 }).unwrap();
         let mut builder = Builder {
             search: crate::tools::Search { folders: Vec::new() },
             cache: crate::cache::Cache { folder: "/nowhere".into() },

@@ -27,6 +27,11 @@ pub struct EngineShape {
     /// Columns that share one activation register: a power of two, at most `array`. A wave
     /// takes `array / hop_columns - 1` cycles to cross the array; fewer columns, less fan-out.
     pub hop_columns: u32,
+    /// Products that a multiplier of the array makes at a time: 1, or 2 for an array of half as many multipliers, which
+    /// takes activations of 8 bits in place of 16. Two columns then share a multiplier of 25 × 18 bits (a DSP block of
+    /// the 7-series; on others it takes more than one), and their sums are added beside it.
+    #[serde(default = "one_product")]
+    pub multiplier_products: u32,
     /// Lanes of a vector register: a power of two from `array` to 256.
     pub vector_lanes: u32,
     /// Lanes that the requantiser takes each cycle: a power of two, at most `array`. Costs
@@ -50,6 +55,11 @@ pub struct EngineShape {
     pub windows: u32,
 }
 
+/// What a configuration without the parameter means: there were such before it came.
+const fn one_product() -> u32 {
+    1
+}
+
 /// A parameter of [`EngineShape`] that cannot be built.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("engine parameter `{parameter}` is {found}; it must be {rule}")]
@@ -70,6 +80,7 @@ impl EngineShape {
             banks: 1,
             array: 4,
             hop_columns: 4,
+            multiplier_products: 1,
             vector_lanes: 32,
             requantise_lanes: 2,
             weight_tiles: 64,
@@ -90,6 +101,7 @@ impl EngineShape {
             banks: 2,
             array: 8,
             hop_columns: 8,
+            multiplier_products: 1,
             vector_lanes: 64,
             requantise_lanes: 8,
             weight_tiles: 128,
@@ -110,6 +122,7 @@ impl EngineShape {
             banks: 2,
             array: 16,
             hop_columns: 8,
+            multiplier_products: 1,
             vector_lanes: 256,
             requantise_lanes: 16,
             weight_tiles: 256,
@@ -132,7 +145,8 @@ impl EngineShape {
             ("threads", self.threads, 2, 64),
             ("banks", self.banks, 1, 2),
             ("array", self.array, 4, 32),
-            ("hop_columns", self.hop_columns, 1, self.array),
+            ("multiplier_products", self.multiplier_products, 1, 2),
+            ("hop_columns", self.hop_columns, self.multiplier_products, self.array),
             ("vector_lanes", self.vector_lanes, self.array, VECTOR_LANES as u32),
             ("requantise_lanes", self.requantise_lanes, 1, self.array),
         ];
@@ -167,10 +181,16 @@ impl EngineShape {
         if self.threads > self.array { self.threads } else { self.array }
     }
 
-    /// DSP blocks: one for each cell of the array and each lane of the vector unit, four for a lane of
+    /// DSP blocks: one for each cell of the array, or for two, and each lane of the vector unit, four for a lane of
     /// the requantiser, two for addresses in the decoder.
     pub const fn dsp_blocks(&self) -> u32 {
-        self.array * self.array + self.array + 4 * self.requantise_lanes + 2
+        let array = self.array * self.array / self.multiplier_products;
+        array + self.array + 4 * self.requantise_lanes + 2
+    }
+
+    /// Bits of an activation in the array.
+    pub const fn activation_bits(&self) -> u32 {
+        if self.multiplier_products == 1 { 16 } else { 8 }
     }
 
     /// Words of N lanes that one vector register has.
@@ -457,6 +477,10 @@ mod tests {
         assert_eq!(
             error(EngineShape { array: 12, ..EngineShape::tiny() }),
             "engine parameter `array` is 12; it must be a power of two from 4 to 32"
+        );
+        assert_eq!(
+            error(EngineShape { multiplier_products: 2, hop_columns: 1, ..EngineShape::tiny() }),
+            "engine parameter `hop_columns` is 1; it must be a power of two from 2 to 4"
         );
         assert_eq!(
             error(EngineShape { tree_pairs: 0, ..EngineShape::tiny() }),

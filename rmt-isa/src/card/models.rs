@@ -12,6 +12,7 @@ use super::engine::*;
 use super::models_error::ModelLowerError;
 use crate::program::{Forest, ForestMode, Program, Scale, Tensor, TreeNode};
 
+mod activations;
 mod uses;
 mod windows;
 

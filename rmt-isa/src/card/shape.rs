@@ -133,7 +133,7 @@ card_shape! { {
     /// Width of the streams of PCIe transactions: 64 or 128 bits.
     stream_bits;
 } engine: threads, banks, array, hop_columns, vector_lanes, requantise_lanes, weight_tiles,
-        constant_words, scale_words, tree_pairs, tensors, scales, forests, windows,
+        constant_words, scale_words, tree_pairs, tensors, scales, forests, windows, multiplier_products,
 }
 
 /// Why a card of a shape cannot be built, or capability words are none.

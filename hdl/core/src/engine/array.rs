@@ -1,7 +1,8 @@
 //! The N × N array of cells: weights stay, activations move along the rows, sums move down.
 
-use super::cell::{ACTIVATION_BITS, CELL_CYCLES, MacCell, SUM_BITS, WEIGHT_BITS};
+use super::cell::{CELL_CYCLES, MacCell, SUM_BITS, WEIGHT_BITS};
 use super::lanes::{join, split};
+use super::pair::MacPair;
 use rmt_isa::card::engine::EngineShape;
 use rtl_builder::prelude::*;
 
@@ -20,6 +21,8 @@ pub struct MacArray {
     pub size: u32,
     /// Columns that share an activation register.
     pub hop_columns: u32,
+    /// Products of a multiplier at a time, see [`EngineShape::multiplier_products`].
+    pub products: u32,
 }
 
 /// Ports of [`MacArray`].
@@ -44,7 +47,14 @@ pub struct MacArrayIo {
 impl MacArray {
     /// The array of an engine.
     pub fn of(shape: &EngineShape) -> Self {
-        Self { size: shape.array, hop_columns: shape.hop_columns }
+        let (size, hop_columns) = (shape.array, shape.hop_columns);
+        Self { size, hop_columns, products: shape.multiplier_products }
+    }
+
+    /// Bits of an activation.
+    fn activation_bits(&self) -> u32 {
+        let products = self.products;
+        EngineShape { multiplier_products: products, ..EngineShape::tiny() }.activation_bits()
     }
 
     /// Groups of columns.
@@ -72,7 +82,8 @@ impl Component for MacArray {
     type Io = MacArrayIo;
 
     fn name(&self) -> String {
-        format!("mac_array_n{}_h{}", self.size, self.hop_columns)
+        let products = if self.products == 1 { "" } else { "_p2" };
+        format!("mac_array_n{}_h{}{products}", self.size, self.hop_columns)
     }
 
     fn doc(&self) -> String {
@@ -91,7 +102,7 @@ impl Component for MacArray {
             load_row: input(uint(bits_for(n.into()))),
             weights: input(uint(n * WEIGHT_BITS)),
             plane: input(boolean()),
-            activations: input(uint(n * ACTIVATION_BITS)),
+            activations: input(uint(n * self.activation_bits())),
             sums: output(uint(n * SUM_BITS)),
         }
     }
@@ -109,7 +120,7 @@ impl Component for MacArray {
         let zero = SInt::lit(0, SUM_BITS);
         let mut sums = vec![zero; self.size as usize];
         for (row, activation) in
-            split(io.activations.value(), ACTIVATION_BITS).into_iter().enumerate()
+            split(io.activations.value(), self.activation_bits()).into_iter().enumerate()
         {
             let row_number = row as u32;
             let load = io.load & io.load_row.eq(u64::from(row_number));
@@ -117,16 +128,34 @@ impl Component for MacArray {
             // The skew down the rows, then the way along the groups.
             let activation =
                 delay_line(&format!("activation{row}"), activation, row_number + hops - 1);
-            for (column, sum) in sums.iter_mut().enumerate() {
+            for (index, sums) in sums.chunks_mut(self.products as usize).enumerate() {
+                let column = index * self.products as usize;
                 let hop = column / self.hop_columns as usize;
-                let cell = instance(format!("cell_{row}_{column}"), MacCell);
-                cell.load.set(load[hop]);
-                cell.load_plane.set(load_plane[hop]);
-                cell.weight.set(weights[hop][column]);
-                cell.plane.set(planes[row + hop]);
-                cell.activation.set(activation[row + hop]);
-                cell.sum_above.set(*sum);
-                *sum = cell.sum.value();
+                let name = format!("cell_{row}_{column}");
+                match sums {
+                    [left, right] => {
+                        let pair = instance(name, MacPair);
+                        pair.load.set(load[hop]);
+                        pair.load_plane.set(load_plane[hop]);
+                        pair.left_weight.set(weights[hop][column]);
+                        pair.right_weight.set(weights[hop][column + 1]);
+                        pair.plane.set(planes[row + hop]);
+                        pair.activation.set(activation[row + hop]);
+                        pair.left_above.set(*left);
+                        pair.right_above.set(*right);
+                        (*left, *right) = (pair.left_sum.value(), pair.right_sum.value());
+                    }
+                    _ => {
+                        let cell = instance(name, MacCell);
+                        cell.load.set(load[hop]);
+                        cell.load_plane.set(load_plane[hop]);
+                        cell.weight.set(weights[hop][column]);
+                        cell.plane.set(planes[row + hop]);
+                        cell.activation.set(activation[row + hop]);
+                        cell.sum_above.set(sums[0]);
+                        sums[0] = cell.sum.value();
+                    }
+                }
             }
         }
         let in_step: Vec<SInt> = (sums.into_iter().enumerate())

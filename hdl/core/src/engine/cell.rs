@@ -5,7 +5,7 @@ use rtl_builder::prelude::*;
 /// Bits of a weight.
 pub const WEIGHT_BITS: u32 = 8;
 /// Bits of an activation; i8 activations are sign-extended.
-pub const ACTIVATION_BITS: u32 = 16;
+const ACTIVATION_BITS: u32 = 16;
 /// Bits of a partial sum.
 pub const SUM_BITS: u32 = 32;
 /// Cycles from an activation at the cell to the sum that contains it.
@@ -17,6 +17,22 @@ pub const CELL_CYCLES: u32 = 3;
 /// chosen a cycle before: between a register and a block's input there is nothing but wire.
 #[derive(Clone, Copy, Debug)]
 pub struct MacCell;
+
+/// The weight that meets the activation of the next cycle: two registers, one for each plane, and the choice. One that
+/// is being loaded may be chosen.
+pub(super) fn next_weight(
+    name: &str,
+    load: Bool,
+    load_plane: Bool,
+    weight: SInt,
+    plane: Bool,
+) -> SInt {
+    let weights = [0, 1].map(|plane| reg_uninit(format!("{name}{plane}"), sint(WEIGHT_BITS)));
+    when(load & !load_plane, || weights[0].next(weight));
+    when(load & load_plane, || weights[1].next(weight));
+    let fresh = load & load_plane.eq(plane);
+    mux(fresh, weight, mux(plane, weights[1], weights[0]))
+}
 
 /// Ports of [`MacCell`].
 #[derive(Clone, Ports)]
@@ -62,16 +78,11 @@ impl Component for MacCell {
     }
 
     fn build(&self, io: MacCellIo) {
-        let weights = [0, 1].map(|plane| reg_uninit(format!("weight{plane}"), sint(WEIGHT_BITS)));
-        when(io.load & !io.load_plane, || weights[0].next(io.weight));
-        when(io.load & io.load_plane, || weights[1].next(io.weight));
-
-        // A weight that is being loaded may be chosen.
-        let fresh = io.load & io.load_plane.value().eq(io.plane.value());
-        let stored = mux(io.plane, weights[1], weights[0]);
+        let (load, load_plane) = (io.load.value(), io.load_plane.value());
+        let next = next_weight("weight", load, load_plane, io.weight.value(), io.plane.value());
         // Kept, as a DSP block would take it in as well, and the table before it would lie before the block again.
         let chosen = reg_uninit("chosen", sint(WEIGHT_BITS)).attribute("keep");
-        chosen.next(mux(fresh, io.weight.value(), stored));
+        chosen.next(next);
         let factor = delayed("factor", chosen);
         let activation = delayed("activation_q", io.activation);
         let product = delayed("product", activation * factor);

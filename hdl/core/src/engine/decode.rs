@@ -261,12 +261,17 @@ impl Decoder {
         out.lanes.set(c.a.lanes);
 
         let i32_element = UInt::lit(2, 2);
+        // Elements that an activation of the array holds: i8 is 0, i16 is 1.
+        let multiplies = |element: UInt| match self.shape.activation_bits() {
+            8 => element.is_zero(),
+            _ => element.ne(2),
+        };
         let outputs = field(c.tensor, TENSOR_ROWS);
         let weights_fit = flag(c.tensor, TENSOR_VALID)
             & flag(c.tensor, TENSOR_TILED)
             & field(c.tensor, TENSOR_ELEMENT).is_zero()
             & field(c.tensor, TENSOR_COLUMNS).eq(c.a.lanes)
-            & c.a.element.ne(2);
+            & multiplies(c.a.element);
         let weights_fit = weights_fit.named("weights_fit");
         let bias_fits = flag(c.bias, TENSOR_VALID)
             & flag(c.bias, TENSOR_IN_ROWS)
@@ -322,7 +327,7 @@ impl Decoder {
                 window(WindowFunction::Convolve);
                 op.field(|o| o.lane).set(last_output.trunc(8));
                 define(convolved, i32_element);
-                out.fits.set(input_fits & c.a.element.ne(2) & kernel_fits & bias_fits);
+                out.fits.set(input_fits & multiplies(c.a.element) & kernel_fits & bias_fits);
             })
             .is(opcode_of("PoolMax"), || pools(WindowFunction::Max, c.a.element))
             .is(opcode_of("PoolSum"), || pools(WindowFunction::Sum, i32_element))

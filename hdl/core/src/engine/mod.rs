@@ -16,7 +16,7 @@
 //! - [`sequencer`]: reads a register word by word; says who writes when. [`steps`]: its steps, delayed.
 //! - [`registers`], [`event_copy`], [`memory`]: where data stand.
 //! - [`vector_lane`], [`reduce`], [`requantiser`], [`product`] with [`batch`], [`weights`],
-//!   [`array`](mod@array) and [`cell`](mod@cell), [`window`] with [`geometry`], [`walk`], [`pool`] and
+//!   [`array`](mod@array) and [`cell`](mod@cell) or [`pair`], [`window`] with [`geometry`], [`walk`], [`pool`] and
 //!   [`align`], [`tree`]: the units.
 //! - [`lanes_out`]: registers on their way to the context unit.
 //! - [`engine`]: all of it joined.
@@ -39,6 +39,7 @@ pub mod lanes;
 pub mod lanes_out;
 pub mod memory;
 pub mod operation;
+pub mod pair;
 pub mod pool;
 pub mod ports;
 pub mod product;

@@ -3,7 +3,7 @@
 use super::align::Unaligned;
 use super::array::MacArray;
 use super::batch::{BatchStep, Batcher, Job};
-use super::cell::{ACTIVATION_BITS, SUM_BITS};
+use super::cell::SUM_BITS;
 use super::lanes::{join, split};
 use super::operation::{Operation, WordTag, lane_bits, word_bits};
 use super::ports::{HostRequest, thread_bits};
@@ -45,7 +45,7 @@ pub struct ProductUnitIo {
     pub word_thread: Input<UInt>,
     /// Number of the word
     pub word_index: Input<UInt>,
-    /// N lanes of 32 bits, of which the low 16 count
+    /// N lanes of 32 bits, of which as many count as an activation has
     pub word: Input<UInt>,
     /// Reads a word of the bias
     pub bias_enable: Output<Bool>,
@@ -185,12 +185,13 @@ impl ProductUnit {
             1 => thread,
             _ => thread.concat(word),
         };
+        let activation_bits = shape.activation_bits();
         let narrow: Vec<SInt> =
-            split(io.word.value(), 32).iter().map(|lane| lane.trunc(ACTIVATION_BITS)).collect();
+            split(io.word.value(), 32).iter().map(|lane| lane.trunc(activation_bits)).collect();
         let narrow = join(&narrow);
         let vectors = SyncMem::new(
             "vectors",
-            uint(shape.array * ACTIVATION_BITS),
+            uint(shape.array * activation_bits),
             u64::from(shape.threads * words),
         )
         .collisions_unused();
@@ -212,8 +213,13 @@ impl Component for ProductUnit {
     fn name(&self) -> String {
         let s = &self.shape;
         format!(
-            "product_unit_n{}_h{}_l{}_t{}_w{}",
-            s.array, s.hop_columns, s.vector_lanes, s.threads, s.weight_tiles
+            "product_unit_n{}_h{}_l{}_t{}_w{}_a{}",
+            s.array,
+            s.hop_columns,
+            s.vector_lanes,
+            s.threads,
+            s.weight_tiles,
+            s.activation_bits()
         )
     }
 
@@ -244,7 +250,7 @@ impl Component for ProductUnit {
             array_free: output(boolean()),
             window_step: input(WindowStep::shape(shape)),
             window_fires: output(boolean()),
-            window_activations: input(uint(shape.array * ACTIVATION_BITS)),
+            window_activations: input(uint(shape.array * shape.activation_bits())),
             window_sums: output(Unaligned::shape(shape)),
             wave: output(boolean()),
             load: output(boolean()),

@@ -9,7 +9,6 @@
 //! One operation at a time. A convolution has the array for itself until its last result is written.
 
 use super::align::{Aligner, Unaligned};
-use super::cell::ACTIVATION_BITS;
 use super::geometry::Geometry;
 use super::lanes::{join, rotate_down, split, thermometer};
 use super::operation::{Operation, WindowFunction, WordTag, lane_bits, word_bits};
@@ -216,7 +215,7 @@ impl Component for WindowUnit {
             array_free: input(boolean()),
             step: output(WindowStep::shape(shape)),
             fires: input(boolean()),
-            activations: output(uint(n * ACTIVATION_BITS)),
+            activations: output(uint(n * self.shape.activation_bits())),
             sums: input(Unaligned::shape(shape)),
             sums_lanes: input(word),
             products_announce: input(boolean()),
@@ -303,7 +302,8 @@ impl Component for WindowUnit {
                 delayed(format!("under_window{i}"), lane)
             })
             .collect();
-        let narrow: Vec<SInt> = under.iter().map(|lane| lane.trunc(ACTIVATION_BITS)).collect();
+        let activation_bits = self.shape.activation_bits();
+        let narrow: Vec<SInt> = under.iter().map(|lane| lane.trunc(activation_bits)).collect();
         io.activations.set(join(&narrow));
 
         let (valid, now) = pending[4];

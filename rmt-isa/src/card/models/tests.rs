@@ -130,6 +130,47 @@ fn walks_through_pairs_end_at_the_same_leaves_as_walks_through_nodes() {
 }
 
 #[test]
+fn an_array_of_pairs_refuses_products_of_i16_vectors() {
+    let pairs = EngineShape { multiplier_products: 2, ..EngineShape::tiny() };
+    let lowers = |shape: &EngineShape, code: &str| {
+        let tensors =
+            vec![tensor("w", Element::I8, &[4, 4]), tensor("rows", Element::I16, &[2, 4])];
+        let channel = ChannelScale { multiplier: 1 << 30, shift: 30 };
+        let scale = Scale { name: "s".into(), model: 0, channels: vec![channel], zero_point: 0 };
+        let product = "RMT_MAT_MUL v1, v0, tensor0, none\n";
+        let program = program(&(code.to_owned() + product));
+        lower_models(&Program { tensors, scales: vec![scale], ..program }, shape)
+            .map_err(|error| error.to_string())
+    };
+    let fill = "RMT_VECTOR_FILL v0, x4, i16, 1\n";
+    assert_eq!(
+        lowers(&pairs, fill).unwrap_err(),
+        "action `act`, instruction 1: `RMT_MAT_MUL v1, v0, tensor0, none` multiplies a vector of i16, the array takes \
+         activations of 8 bits; requantise it to i8, or use a card with `multiplier_products` = 1"
+    );
+    assert!(lowers(&EngineShape::tiny(), fill).is_ok());
+    // What is i16 behind all this, and what is not.
+    let through = |code: &str| lowers(&pairs, &(fill.to_owned() + code)).is_ok();
+    for wide in [
+        "RMT_VECTOR_RELU v0, v0\n",
+        "RMT_VECTOR_ADD v2, v0, v0\nRMT_VECTOR_MAX v0, v2, v2\n",
+        "RMT_VECTOR_SET v0, lane1, r0\n",
+        "RMT_VECTOR_FILL v0, x4, i8, 1\nRMT_VECTOR_LD v0, r0, tensor1\n",
+        "jeqi r0, 1, +1\nRMT_VECTOR_FILL v3, x4, i8, 1\n",
+    ] {
+        assert!(!through(wide), "{wide}");
+    }
+    for narrow in [
+        "RMT_VECTOR_CVT v0, v0, i8\n",
+        "RMT_VECTOR_MUL v0, v0, v0\nRMT_REQUANT v0, v0, i8, scale0\n",
+        "RMT_VECTOR_FILL v0, x4, i8, 1\n",
+        "jump +1\nexit decided\nRMT_VECTOR_FILL v0, x4, i8, 1\n",
+    ] {
+        assert!(through(narrow), "{narrow}");
+    }
+}
+
+#[test]
 fn what_does_not_fit_is_refused_with_the_parameter_to_raise() {
     let shape = EngineShape::tiny();
     let mut large = program("RMT_MAT_MUL v1, v0, tensor0, none\n");

@@ -2,6 +2,7 @@
 
 use super::super::engine::{EngineShape, OPCODES};
 use super::super::models_error::ModelLowerError;
+use super::activations;
 use crate::instruction::{Class, Instruction};
 use crate::operand::Bias;
 use crate::program::Program;
@@ -38,6 +39,9 @@ impl Uses {
             windows: vec![false; program.windows.len()],
         };
         for action in &program.actions {
+            let wide_product = (shape.activation_bits() < 16)
+                .then(|| activations::wide_product(program, &action.code))
+                .flatten();
             for (index, &instruction) in action.code.iter().enumerate() {
                 uses.add(instruction).map_err(|object| ModelLowerError::NoSuchObject {
                     action: action.name.clone(),
@@ -56,6 +60,15 @@ impl Uses {
                         format!("`{mnemonic}` has no unit on this card"),
                         remedy,
                     ));
+                }
+                if wide_product == Some(index) {
+                    let what = format!(
+                        "`{instruction}` multiplies a vector of i16, the array takes activations of {} bits",
+                        shape.activation_bits()
+                    );
+                    let remedy =
+                        "requantise it to i8, or use a card with `multiplier_products` = 1";
+                    return Err(unsupported(what, remedy.to_owned()));
                 }
                 let lanes = lanes_of(program, instruction);
                 if lanes > shape.vector_lanes as usize {

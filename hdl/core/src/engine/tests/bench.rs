@@ -99,7 +99,11 @@ impl Bench {
         let others: [(&str, u64, u32); 11] = [
             ("constants", extent(EngineRegion::Constants), n * 32),
             ("product.loader.weights", extent(EngineRegion::Weights), n * 8),
-            ("product.vectors", (shape.threads * shape.words_per_register()).into(), n * 16),
+            (
+                "product.vectors",
+                (shape.threads * shape.words_per_register()).into(),
+                n * shape.activation_bits(),
+            ),
             ("product.partial_sums", shape.partial_sums().into(), n * 32),
             ("product.batcher.members", shape.threads.into(), thread_bits + 20 + word_bits),
             ("product.batcher.jobs", shape.threads.into(), 32 + 2 * word_bits),

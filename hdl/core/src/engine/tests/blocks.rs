@@ -2,6 +2,7 @@
 
 use super::bench::Random;
 use crate::engine::array::MacArray;
+use crate::engine::pair::MacPair;
 use crate::engine::reduce::Reducer;
 use crate::engine::requantiser::Requantiser;
 use rmt_isa::arithmetic::requantise;
@@ -22,8 +23,9 @@ fn unpack(word: &Bits, bits: u32) -> Vec<i32> {
 }
 
 /// Loads a tile in each plane in turn while waves of the other one pass.
-fn check_array(size: u32, hop_columns: u32) {
-    let array = MacArray { size, hop_columns };
+fn check_array(size: u32, hop_columns: u32, products: u32) {
+    let array = MacArray { size, hop_columns, products };
+    let bits = if products == 1 { 16 } else { 8 };
     let latency = u64::from(array.latency());
     let mut sim = elaborate(array).unwrap().simulator();
     let random = &mut Random::new(5);
@@ -39,7 +41,7 @@ fn check_array(size: u32, hop_columns: u32) {
         if let Some(place) = expected.iter().position(|(at, _)| *at == cycle) {
             assert_eq!(sums, expected.swap_remove(place).1, "cycle {cycle}");
         }
-        sim.poke_bits("activations", &pack(&activations, 16));
+        sim.poke_bits("activations", &pack(&activations, bits));
         // The wave of the next cycle, whose plane is said now, sees row r of a plane as it is r cycles later, so only
         // planes that are complete or being loaded ahead of the wave are used.
         let next = match loading.take() {
@@ -60,7 +62,7 @@ fn check_array(size: u32, hop_columns: u32) {
         let behind_load = random.one_in(2);
         let used = if behind_load { plane } else { 1 - plane };
         let weights = if behind_load { &tile } else { &planes[1 - plane] };
-        activations = (0..n).map(|_| random.value(16)).collect();
+        activations = (0..n).map(|_| random.value(bits)).collect();
         let sums: Vec<i32> = (0..n)
             .map(|column| {
                 (0..n).fold(0_i32, |sum, input| {
@@ -82,11 +84,57 @@ fn check_array(size: u32, hop_columns: u32) {
     }
 }
 
+/// Every activation with every two weights, one after the other through the registers, and any sums above.
+#[test]
+fn a_pair_of_cells_equals_two_for_all_operands() {
+    const CASES: u32 = 1 << 24;
+    let mut sim = elaborate(MacPair).unwrap().simulator();
+    let [left_weight, right_weight, activation, left_above, right_above, left_sum, right_sum] = [
+        "left_weight",
+        "right_weight",
+        "activation",
+        "left_above",
+        "right_above",
+        "left_sum",
+        "right_sum",
+    ]
+    .map(|port| sim.find(port).unwrap());
+    sim.poke("load", 1);
+    let case = |number: u32| number.to_le_bytes();
+    let above = |number: u32| (number.wrapping_mul(0x9e37_79b1), number.wrapping_mul(0x85eb_ca6b));
+    for cycle in 0..CASES + 4 {
+        // What a case needs comes in its turn: weights, activation, sums above, and out come the sums.
+        let at = |stage: u32| cycle.checked_sub(stage).filter(|number| *number < CASES);
+        let mut set = |port, value: u32| sim.set_u64(port, value.into()).unwrap();
+        if let Some(number) = at(0) {
+            set(left_weight, case(number)[0].into());
+            set(right_weight, case(number)[1].into());
+        }
+        if let Some(number) = at(1) {
+            set(activation, case(number)[2].into());
+        }
+        if let Some(number) = at(3) {
+            set(left_above, above(number).0);
+            set(right_above, above(number).1);
+        }
+        if let Some(number) = at(4) {
+            let [left, right, activation, _] = case(number).map(|byte| i32::from(byte as i8));
+            let sum = |above: u32, weight: i32| above.wrapping_add_signed(weight * activation);
+            let sums = (sum(above(number).0, left), sum(above(number).1, right));
+            let found = (sim.get_u64(left_sum) as u32, sim.get_u64(right_sum) as u32);
+            assert_eq!(found, sums, "{left} and {right} with {activation}");
+        }
+        sim.step();
+    }
+}
+
 #[test]
 fn the_array_multiplies_while_it_loads() {
-    check_array(4, 4);
-    check_array(4, 1);
-    check_array(8, 2);
+    check_array(4, 4, 1);
+    check_array(4, 1, 1);
+    check_array(8, 2, 1);
+    check_array(4, 4, 2);
+    check_array(8, 2, 2);
 }
 
 #[test]
