@@ -66,8 +66,8 @@ fn router(goal: &Goal) -> Router {
     }
     arguments.extend(["--lpf-allow-unconstrained", "--timing-allow-fail"].map(str::to_owned));
     if whole {
-        // Wires are short before time is: the placer with the shortest ones, and no detour for the sake of a path.
-        arguments.extend(["--placer", "static", "--no-tmdriv"].map(str::to_owned));
+        // The placer with the shortest wires.
+        arguments.extend(["--placer", "static"].map(str::to_owned));
     }
     let changes = whole.then_some(Changes { networks: NETWORKS, settings: NEGOTIATION });
     Router { tool: NEXTPNR_ECP5, arguments, seed, constraints: PINS, changes }

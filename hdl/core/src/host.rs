@@ -225,7 +225,7 @@ impl Component for HostPort {
             (access.read & access.in_range(CONTROL.word(0), 1), commit_word),
             (access.read & access.in_range(CONTROL.word(1), 1), limit.zext(64)),
         ];
-        choices.extend(replies.iter().map(|reply| (reply.valid, reply.data)));
+        choices.extend(replies.iter().map(|reply| (reply.read, reply.data)));
         let answer = reg_zero("answer", HostAnswer::shape());
         answer.next(HostAnswer {
             valid: done,

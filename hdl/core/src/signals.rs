@@ -73,13 +73,20 @@ pub(crate) fn in_bank(banks: u32, bank: Bool, address: UInt) -> UInt {
 pub struct HostReply {
     /// The answer is there in this cycle
     pub valid: Bool,
+    /// It is the answer to a read; where a write may have to wait, it is known before `valid` is
+    pub read: Bool,
     /// What was read
     pub data: UInt,
 }
 
 impl HostReply {
     pub(crate) fn shape() -> Self {
-        Self { valid: boolean(), data: uint(64) }
+        Self { valid: boolean(), read: boolean(), data: uint(64) }
+    }
+
+    /// The answer of a unit that answers to reads alone, in this cycle or not.
+    pub(crate) fn of_read(valid: Bool, data: UInt) -> Self {
+        Self { valid, read: valid, data }
     }
 }
 

@@ -231,6 +231,7 @@ impl Memories {
             .collect();
         HostReply {
             valid: there.value() | writes_any,
+            read: there.value(),
             data: priority_mux(&choices, self.data.value),
         }
     }

@@ -142,6 +142,6 @@ impl Component for Fetch {
         io.thread.set(thread);
         io.pc.set(place);
         io.word.set(word);
-        io.reply.set(HostReply { valid: host_there.value(), data: word });
+        io.reply.set(HostReply::of_read(host_there.value(), word));
     }
 }

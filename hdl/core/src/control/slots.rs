@@ -137,9 +137,7 @@ impl Component for Slots {
             lock: io.hash & field(word, control_slot::LOCK_MASK),
             table: field(word, control_slot::FIRST_TABLE).trunc(table_bits),
         });
-        io.reply.set(HostReply {
-            valid: host.read & host.in_range(base, SLOTS),
-            data: select(number, &visible),
-        });
+        let reads = host.read & host.in_range(base, SLOTS);
+        io.reply.set(HostReply::of_read(reads, select(number, &visible)));
     }
 }

@@ -267,14 +267,16 @@ impl Component for Batcher {
         let waiting = Waiting::new(shape);
         let founder_waits = reg("founder_waits", boolean(), false);
         let founder = reg_uninit("founder", uint(thread_bits(shape)));
+        let founder_product = reg_uninit("founder_product", Job::shape(shape));
         let joiner_waits = reg("joiner_waits", boolean(), false);
         let joiner = reg_uninit("joiner", uint(thread_bits(shape)));
+        let joiner_product = reg_uninit("joiner_product", Job::shape(shape));
         let others_wait = reg("others_wait", boolean(), false).doc("Products of other layers wait");
 
         let begins = (!running & !io.hold & (founder_waits | issue)).named("begins");
         let starts_issued = (begins & !founder_waits).named("starts_issued");
         let chosen = mux(running, joiner.value(), founder.value());
-        let waiting_job = jobs.read(chosen);
+        let waiting_job = mux(running, joiner_product.value(), founder_product.value());
         let founder_job = mux(founder_waits, waiting_job, issued);
         let founder_thread = mux(founder_waits, founder.value(), io.thread.value());
 
@@ -383,9 +385,11 @@ impl Component for Batcher {
         let (some_wait, first) = round_robin(&waits, turn.value());
         founder_waits.next(some_wait);
         founder.next(first);
+        founder_product.next(jobs.read(first));
         let (some_join, first) = round_robin(&of_layer, UInt::lit(0, thread_bits(shape)));
         joiner_waits.next(some_join & running & !finishes);
         joiner.next(first);
+        joiner_product.next(jobs.read(first));
         others_wait.next(
             join_bools(
                 &waits

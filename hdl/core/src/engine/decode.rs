@@ -6,7 +6,7 @@
 
 use super::lanes::field;
 use super::memory::HostMemory;
-use super::operation::{Function, Operand, Operation, Unit, WindowFunction};
+use super::operation::{Books, Function, Operand, Operation, Unit, WindowFunction};
 use super::ports::{Command, HostRequest, Start, thread_bits};
 use super::registers::{VectorType, VectorTypes};
 use super::words::{InstructionFields, decodes, opcode_of};
@@ -384,7 +384,7 @@ impl Component for Decoder {
 
     fn build(&self, io: DecoderIo) {
         let shape = &self.shape;
-        // First cycle: the descriptors are read.
+        // First cycle: descriptors and types are read.
         let coming = InstructionFields::of(io.command.instruction);
         let tensor = EngineRegion::TensorDescriptors;
         let context_tensor = self.descriptor(&io, "tensor_descriptors", tensor, coming.object);
@@ -410,16 +410,22 @@ impl Component for Decoder {
         let valid = reg("checks", boolean(), false);
         valid.next(io.valid);
         let command = delayed("checked_command", io.command.value());
+        // The types as well: what could change them has ended before a thread gives a command.
+        let types = VectorTypes::new(shape);
+        let read = |name: &str, register: UInt| {
+            delayed(format!("{name}_type"), types.read(io.command.thread, register))
+        };
+        let (type_a, type_b, type_d) =
+            (read("a", coming.a), read("b", coming.b), read("d", coming.d));
 
         // Second cycle: the check.
-        let types = VectorTypes::new(shape);
         let fields = InstructionFields::of(command.instruction);
         let context = Context {
             scalar_a: command.a,
             scalar_b: command.b,
-            a: types.read(command.thread, fields.a),
-            b: types.read(command.thread, fields.b),
-            d: types.read(command.thread, fields.d),
+            a: type_a,
+            b: type_b,
+            d: type_d,
             tensor: context_tensor,
             bias: context_bias,
             scale: context_scale,
@@ -451,6 +457,7 @@ impl Component for Decoder {
         let lane_bits = super::operation::lane_bits(shape);
         let operation = Operation {
             unit: mux(accepted, checked.unit, UInt::lit(Unit::Refuse as u64, checked.unit.width())),
+            books: Books::of(checked.unit, checked.function),
             last_word: super::registers::word_of_lane(shape, last),
             last_lane: last.trunc(lane_bits),
             early: checked.early | !accepted,

@@ -335,7 +335,8 @@ impl Component for Engine {
         issue.next(issuer.issue);
         let operation = delayed("issue_operation", issuer.issue_operation.value());
         let thread = delayed("issue_thread", issuer.issue_thread.value());
-        let issued = |unit: Unit| issue & operation.unit.eq(unit as u64);
+        let issue_units = delayed("issue_units", issuer.issue_units.value());
+        let issued = |unit: Unit| issue & issue_units.bit(unit as u32);
 
         let units = Units {
             sequencer: instance("sequencer", Sequencer { shape: shape.clone() }),
@@ -346,12 +347,13 @@ impl Component for Engine {
         };
         let (sequencer, product, tree) = (&units.sequencer, &units.product, &units.tree);
         let window = &units.window;
-        let starts = (issue & !issued(Unit::Refuse)).named("operation_starts");
+        let starts = reg("operation_starts", boolean(), false);
+        starts.next(issuer.issue & !issuer.issue_units.bit(Unit::Refuse as u32));
         sequencer.issue.set(starts);
         sequencer.thread.set(thread);
         sequencer.operation.set(operation);
         sequencer.announce.set(product.announce | window.announce);
-        let refused = issuer.issue_operation.unit.eq(Unit::Refuse as u64);
+        let refused = issuer.issue_units.bit(Unit::Refuse as u32);
         busy.set(issuer.issue & !refused, issuer.issue_thread.value(), true);
         let ready = [
             sequencer.vector_ready.value(),

@@ -1,7 +1,7 @@
 //! The issuer: one waiting operation for each thread, and the choice which one goes next.
 
 use super::lanes::join_bools;
-use super::operation::{Operation, UNIT_BITS, Unit};
+use super::operation::{Operation, Unit};
 use super::ports::thread_bits;
 use rmt_isa::card::engine::EngineShape;
 use rtl_builder::prelude::*;
@@ -39,6 +39,8 @@ pub struct IssuerIo {
     pub issue: Output<Bool>,
     /// Its thread
     pub issue_thread: Output<UInt>,
+    /// Its unit, one bit for each; known before the operation is
+    pub issue_units: Output<UInt>,
     /// The operation
     pub issue_operation: Output<Operation>,
     /// An operation waits and none is issued, for counting
@@ -86,6 +88,7 @@ impl Component for Issuer {
             answer_free: input(boolean()),
             issue: output(boolean()),
             issue_thread: output(thread),
+            issue_units: output(uint(UNITS)),
             issue_operation: output(Operation::shape(shape)),
             stalls: output(boolean()),
         }
@@ -100,19 +103,22 @@ impl Component for Issuer {
         let mut waiting = Vec::new();
         let mut can_go = Vec::new();
         let mut products = Vec::new();
+        let mut units = Vec::new();
         for thread in 0..shape.threads {
             scope(format!("thread{thread}"), || {
                 let waits = reg("waits", boolean(), false);
-                let unit = reg_uninit("unit", uint(UNIT_BITS));
+                let unit = reg_uninit("unit", uint(UNITS)).doc("One bit for each unit");
                 let early = reg_uninit("early", boolean());
                 when(io.valid & io.thread.eq(u64::from(thread)), || {
                     waits.next(true);
-                    unit.next(io.operation.unit);
+                    let bits = (0..UNITS).map(|unit| io.operation.unit.eq(u64::from(unit)));
+                    unit.next(join_bools(&bits.collect::<Vec<_>>()));
                     early.next(io.operation.early);
                 });
-                let free = !io.busy.bit(thread) & io.unit_ready.bit_at(unit);
+                let free = !io.busy.bit(thread) & (io.unit_ready & unit.value()).reduce_or();
                 can_go.push((waits & free & (!early | io.answer_free)).named("can_go"));
-                products.push(unit.eq(Unit::Product as u64));
+                units.push(unit.value());
+                products.push(unit.bit(Unit::Product as u32));
                 waiting.push(waits);
             });
         }
@@ -133,6 +139,7 @@ impl Component for Issuer {
         when(issue, || turn.next(chosen.wrapping_add(1)));
         io.issue.set(issue);
         io.issue_thread.set(chosen);
+        io.issue_units.set(select(chosen, &units));
         io.issue_operation.set(slots.read(chosen));
         let waiting: Vec<Bool> = waiting.iter().map(|w| w.value()).collect();
         io.stalls.set(join_bools(&waiting).reduce_or() & !issue);

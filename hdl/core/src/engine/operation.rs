@@ -77,11 +77,44 @@ pub enum Operand {
 /// Bits of an [`Operand`] number.
 pub const OPERAND_BITS: u32 = 2;
 
+/// What the steps of an operation take of the sequencer's calendars; at most one of these. It is known before the
+/// operation is, so that the choice of the next one need not wait for it.
+#[derive(Clone, Copy, Debug, Bundle)]
+pub struct Books {
+    /// Each step of the vector unit writes a word
+    pub word: Bool,
+    /// Each step of the requantiser writes lanes
+    pub lanes: Bool,
+    /// The last step answers with a lane
+    pub lane_answer: Bool,
+    /// The last step answers with a sum or the largest lane
+    pub sum_answer: Bool,
+}
+
+impl Books {
+    fn shape() -> Self {
+        let [word, lanes, lane_answer, sum_answer] = std::array::from_fn(|_| boolean());
+        Self { word, lanes, lane_answer, sum_answer }
+    }
+
+    /// Of an operation that is not refused.
+    pub(super) fn of(unit: UInt, function: UInt) -> Self {
+        let vector = unit.eq(Unit::Vector as u64);
+        let is = |wanted: Function| vector & function.eq(wanted as u64);
+        let (lane_answer, sum_answer) =
+            (is(Function::Lane), is(Function::Sum) | is(Function::ArgMax));
+        let word = vector & !lane_answer & !sum_answer;
+        Self { word, lanes: unit.eq(Unit::Requantise as u64), lane_answer, sum_answer }
+    }
+}
+
 /// A checked command.
 #[derive(Clone, Copy, Debug, Bundle)]
 pub struct Operation {
     /// Number of the unit that executes it
     pub unit: UInt,
+    /// What its steps book, which follows from unit and function
+    pub books: Books,
     /// Vector unit: number of the function; window unit: number of the window function
     pub function: UInt,
     /// Vector unit: where the first operand comes from
@@ -137,6 +170,7 @@ impl Operation {
     pub fn shape(shape: &EngineShape) -> Self {
         Self {
             unit: uint(UNIT_BITS),
+            books: Books::shape(),
             function: uint(FUNCTION_BITS),
             operand: uint(OPERAND_BITS),
             d: uint(3),

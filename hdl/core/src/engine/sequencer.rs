@@ -1,7 +1,7 @@
 //! The sequencer: walks through the words of an operation's vector, and keeps the calendar of
 //! the write port and of the answers.
 
-use super::operation::{Function, Operation, Unit, lane_bits, word_bits};
+use super::operation::{Books, Operation, lane_bits, word_bits};
 use super::ports::thread_bits;
 use super::product::ANNOUNCE_CYCLES;
 use super::registers::word_of_lane;
@@ -167,13 +167,12 @@ impl Component for Sequencer {
 
         let writes = Calendar::new("write", ANNOUNCE_CYCLES);
         let answers = Calendar::new("answer", REDUCE_ANSWER_CYCLES);
-        let is_unit = |unit: Unit| operation.unit.eq(unit as u64);
-        let is_function = |f: Function| is_unit(Unit::Vector) & operation.function.eq(f as u64);
-        let requantises = is_unit(Unit::Requantise).named("requantises");
-        let lane_result = is_function(Function::Lane).named("lane_result");
-        let reduces = (is_function(Function::Sum) | is_function(Function::ArgMax)).named("reduces");
-        let vector_result =
-            (is_unit(Unit::Vector) & !lane_result & !reduces).named("vector_result");
+        let Books {
+            word: vector_result,
+            lanes: requantises,
+            lane_answer: lane_result,
+            sum_answer: reduces,
+        } = operation.books;
 
         // Where the step stands in its vector.
         let groups = shape.array / shape.requantise_lanes;

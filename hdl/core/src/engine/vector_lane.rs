@@ -58,7 +58,6 @@ impl Component for VectorLane {
             &[
                 (Function::Add as u64, a + b),
                 (Function::Sub as u64, a - b),
-                (Function::Mul as u64, product.sext(33)),
                 (Function::Min as u64, mux(a_is_smaller, a, b).sext(33)),
                 (Function::Max as u64, mux(a_is_smaller, b, a).sext(33)),
             ],
@@ -66,6 +65,9 @@ impl Component for VectorLane {
         )
         .named("exact");
         io.a_held.set(a);
-        io.result.set(saturate(exact, io.element.value()));
+        // A product is an i32 and fits: it need not pass what saturates.
+        let multiplies = io.function.eq(Function::Mul as u64);
+        let saturated = saturate(exact, io.element.value());
+        io.result.set(mux(multiplies, product.sext(32), saturated));
     }
 }

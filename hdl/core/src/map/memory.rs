@@ -152,6 +152,7 @@ impl Memories {
         let read = |name: &str, turn: HostTurn| delayed(format!("host_reads_{name}"), turn.reads);
         HostReply {
             valid: there.value() | any_of(|turn| turn.writes),
+            read: there.value(),
             data: priority_mux(
                 &[
                     (read("state", states), self.state.zext(64)),

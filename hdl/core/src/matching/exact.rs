@@ -171,14 +171,14 @@ impl Component for ExactStore {
         let slot = select(delayed("host_slot", slot_number), &slots);
         let key = slot.key.zext(128);
         let content = pack_slot(&slot);
-        io.reply.set(HostReply {
-            valid: host_there.value(),
-            data: lookup(
+        io.reply.set(HostReply::of_read(
+            host_there.value(),
+            lookup(
                 delayed("host_word", word),
                 &[(0, key.bits(0..64)), (1, key.bits(64..128)), (2, content)],
                 UInt::lit(0, 64),
             ),
-        });
+        ));
     }
 }
 

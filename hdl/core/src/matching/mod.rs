@@ -227,10 +227,8 @@ impl Component for MatchUnit {
         ];
         replies.extend(ordered.iter().map(|store| store.reply.value()).map(|r| (r.valid, r.data)));
         let valid = any(&replies.iter().map(|(valid, _)| *valid).collect::<Vec<_>>());
-        io.reply.set(HostReply {
-            valid: valid | slot_reply.valid,
-            data: priority_mux(&replies, slot_reply.data),
-        });
+        let data = priority_mux(&replies, slot_reply.data);
+        io.reply.set(HostReply::of_read(valid | slot_reply.valid, data));
     }
 }
 

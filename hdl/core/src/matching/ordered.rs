@@ -179,6 +179,6 @@ impl Component for OrderedStore {
         let reads = host.reads(self.region(), words) & !there.value();
         there.next(reads);
         copy.write(writes, address, host.data);
-        io.reply.set(HostReply { valid: there.value(), data: copy.read(reads, address) });
+        io.reply.set(HostReply::of_read(there.value(), copy.read(reads, address)));
     }
 }

@@ -72,14 +72,14 @@ impl Component for CompletionWriter {
         let held = reg_uninit("held", PairRecord::shape());
         let views: Vec<PairView> = io.views.iter().map(Input::value).collect();
         let view = select(held.pair, &views);
-        let sends = (valid & view.enabled).named("sends");
-        let drops = (valid & !view.enabled).named("drops");
-        // An offered write stays: a pair that is stopped meanwhile still gets it.
-        let promised = reg("promised", boolean(), false);
-        let offers = sends | promised.value();
-        promised.next(offers & !io.write.ready());
-        let done = (offers & io.write.ready()) | (drops & !promised);
-        // A record takes three beats of a stream of 128 bits: one every other cycle is enough, and its pair's state
+        // Where it goes stands in registers before it is offered: the pair's state does not lie before the link. An
+        // offered write stays; a pair that is stopped meanwhile still gets it.
+        let offers = reg("offers", boolean(), false);
+        let sends = (valid & view.enabled & !offers).named("sends");
+        let drops = (valid & !view.enabled & !offers).named("drops");
+        let done = (offers & io.write.ready()) | drops;
+        offers.next(sends | (offers & !io.write.ready()));
+        // A record takes three beats of a stream of 128 bits: one in three cycles is enough, and its pair's state
         // does not lie before what the sources see.
         merge.sink.ready.set(!valid);
         when(done, || valid.next(false));
@@ -91,22 +91,25 @@ impl Component for CompletionWriter {
         let tail = view.completion_tail;
         let mask = UInt::lit(1, 16).shift_left(view.completion_log2).wrapping_sub(1);
         let slot = (tail & mask).named("slot");
-        let phase = !tail.bit_at(view.completion_log2);
+        let phase = reg_uninit("phase", boolean());
+        let address = reg_uninit("address", uint(64));
         let phase_at = 8 * decision_layout::FLAGS.offset as u32 + PHASE_BIT;
         let record = held.record;
         let stamped = crate::tlp::join(&[
             record.bits(0..phase_at),
-            phase.as_uint(),
+            phase.value().as_uint(),
             record.bits(phase_at + 1..256),
         ]);
         let offset = slot.concat(UInt::lit(0, DECISION_BYTES.ilog2()));
+        let ring = view.completion_ring;
+        when(sends, || {
+            phase.next(!tail.bit_at(view.completion_log2));
+            address.next(ring.bits(24..64).concat(ring.bits(0..24) | offset.zext(24)));
+        });
         io.write.offer(
-            offers,
+            offers.value(),
             PostedWrite {
-                address: view
-                    .completion_ring
-                    .bits(24..64)
-                    .concat(view.completion_ring.bits(0..24) | offset.zext(24)),
+                address: address.value(),
                 dws: UInt::lit(DECISION_BYTES as u64 / 4, 5),
                 data: shown(stamped, io.beat.value(), self.bits),
             },

@@ -249,13 +249,17 @@ impl Component for Pair {
             when(tail.wrapping_sub(new_head).gt(unread), || fail(QueueError::BadCompletionHead))
                 .otherwise(|| head.next(new_head));
         });
-        // The line of an inline event says how far the driver is, see `ring::head_after_line`.
+        // The line of an inline event says how far the driver is, see `ring::head_after_line`: a head in one cycle, which is
+        // checked in the next. The next line takes longer to come.
         let unit = completion_log2.wrapping_sub(MIN_RING_LOG2).trunc(4);
         let known = head.value().shift_right(unit).named("known_units");
         let steps = strobes.inline_line.wrapping_sub(known.bits(0..5)).named("line_steps");
-        let said = known.wrapping_add(steps).shift_left(unit).named("said_head");
+        let said = known.wrapping_add(steps).shift_left(unit).named("head_of_line");
         let moves = !steps.is_zero() & steps.le(1 << MIN_RING_LOG2);
-        when(strobes.inline_seen & enabled & moves, || {
+        let seen = reg("head_seen", boolean(), false);
+        seen.next(strobes.inline_seen & moves);
+        let said = delayed("said", said);
+        when(seen & enabled, || {
             when(tail.wrapping_sub(said).gt(unread), || fail(QueueError::BadCompletionHead))
                 .otherwise(|| head.next(said));
         });

@@ -99,7 +99,9 @@ impl Component for Completer {
             .named("exact_bytes");
         let total = mux(nothing, UInt::lit(1, 13), exact);
 
-        let idle = (!active & !sends).named("idle");
+        // The request leaves a cycle after its last completion: what the link takes does not lie before those that wait.
+        let leaves = reg("leaves", boolean(), false);
+        let idle = (!active & !sends & !leaves).named("idle");
         let boundary = dw.bits(0..5).reduce_and();
         let gathers = active & io.ready.value();
         when(idle & io.request.valid(), || {
@@ -134,7 +136,8 @@ impl Component for Completer {
             offset.next(0);
             active.next(!finished);
         });
-        io.request.accept(sent & finished);
+        leaves.next(sent & finished);
+        io.request.accept(leaves.value());
         io.wants.set(active);
         io.msix.set(request.msix);
         io.dw.set(dw);

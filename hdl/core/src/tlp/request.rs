@@ -140,7 +140,7 @@ impl Component for Requester {
                 let busy = reg("busy", boolean(), false).doc("The read is under way");
                 let ended = reg("ended", boolean(), false).doc("The read has ended");
                 let outcome = reg("outcome", uint(2), 0);
-                let total = reg("total", uint(10), 0).doc("Bytes of the read");
+                let come = reg("come", uint(10), 0).doc("Bytes that have come");
                 let remaining = reg("remaining", uint(10), 0).doc("Bytes that have not come");
                 let age = reg("age", uint(32), 0).doc("Cycles since it was sent");
                 let mine = order.slot.eq(index);
@@ -155,6 +155,7 @@ impl Component for Requester {
                 });
                 when(arrives & word.first & takes_first.value() & of_word, || {
                     remaining.next(remaining.wrapping_sub(bytes.trunc(10)));
+                    come.next(come.wrapping_add(bytes.trunc(10)));
                     when(fails, || {
                         let refused = UInt::lit(outcome::REFUSED, 2);
                         let poisoned = UInt::lit(outcome::POISONED, 2);
@@ -182,14 +183,14 @@ impl Component for Requester {
                     ended.next(false);
                     age.next(0);
                     let size = join_lines(order.lines);
-                    total.next(size);
+                    come.next(0);
                     remaining.next(size);
                 });
                 io.outcomes[index as usize].set(outcome);
                 ended_bits.push(ended.as_uint());
                 busy_bits.push(busy.value());
                 remaining_of.push(remaining.value());
-                position_of.push(total.wrapping_sub(remaining.value()));
+                position_of.push(come.value());
                 open.push(busy & header.tag.bits(3..5).eq(generations[index as usize]));
                 timeouts.push(late);
                 news.push(ends_now.as_uint());
