@@ -184,7 +184,7 @@ pub const BOARDS: &[Board] = &[
         top: ECP5_TOP,
         constraints: file!("constraints/ulx3s.lpf"),
         configuration: smallest_card,
-        state: "simulated; never on a board",
+        state: "simulated, bitstream of a whole card; never on a board",
     },
     Board {
         name: "acorn-serial",

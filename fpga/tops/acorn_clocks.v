@@ -10,8 +10,8 @@ module acorn_clocks #(
     input  wire link_clk,     // 125 MHz, from the block; steady once block_reset ends
     input  wire block_reset,  // high while the link is down
     output wire clk,          // the card's
-    output wire link_rst,     // both resets are held together, the card's for 2 us less three of its cycles
-    output wire rst
+    output wire link_rst,     // until 2 us after the PLL has locked
+    output wire rst           // the same, three cycles of the card later
 );
   wire feedback;
   wire pll_clock;
