@@ -5,7 +5,7 @@
 module acorn_clocks #(
     parameter PLL_INPUT = 1,
     parameter PLL_FEEDBACK = 8,
-    parameter PLL_OUTPUT = 20
+    parameter PLL_OUTPUT = 25
 ) (
     input  wire link_clk,     // 125 MHz, from the block; steady once block_reset ends
     input  wire block_reset,  // high while the link is down

@@ -5,7 +5,7 @@
 module rmt_board #(
     parameter PLL_INPUT = 1,     // of the card's clock, see acorn_clocks.v
     parameter PLL_FEEDBACK = 8,
-    parameter PLL_OUTPUT = 20
+    parameter PLL_OUTPUT = 25
 ) (
     input  wire       pcie_clock_p,   // 100 MHz from the slot
     input  wire       pcie_clock_n,
