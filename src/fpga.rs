@@ -12,7 +12,6 @@ use indicatif::{ProgressBar, ProgressStyle};
 use maud::{DOCTYPE, html};
 use rmt_core::CoreConfig;
 use rmt_fpga::boards::{BOARDS, Board, smallest_card};
-use rmt_fpga::cache::Cache;
 use rmt_fpga::flow::{Builder, Progress, Request, loader_command};
 use rmt_fpga::report::Report;
 use rmt_fpga::tools::Search;
@@ -198,12 +197,7 @@ impl Build {
             bar.set_position((100.0 * progress.done) as u64);
             bar.set_message(progress.doing);
         };
-        let mut builder = Builder {
-            search: Search::from_environment(),
-            cache: Cache::shared(),
-            progress: &mut progress,
-        };
-        let build = builder.build(&request);
+        let build = Builder::from_environment(&mut progress).build(&request);
         bar.finish_and_clear();
         let build = build?;
         let folder = self.output.unwrap_or_else(|| Path::new("build/fpga").join(board.name));

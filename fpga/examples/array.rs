@@ -2,20 +2,17 @@
 //!
 //! `cargo run --release -p rmt-fpga --example array -- ulx3s=100:4,8 acorn-serial=200:4,8,16p2/4`: boards, each with the
 //! clock to ask for in MHz, the sizes (`p2`: two products in a multiplier), and how many seeds to try at most until one
-//! reaches it. Prints what
-//! `fpga/src/estimate/arrays.json` holds; on standard error the
-//! longest paths, and arrays that could not be built.
+//! reaches it. Prints what `fpga/src/estimate/arrays.json` holds; on standard error the longest paths, and arrays that
+//! could not be built.
 
 use std::error::Error;
 use std::time::Duration;
 
 use rmt_core::engine::array::MacArray;
 use rmt_fpga::Board;
-use rmt_fpga::cache::Cache;
 use rmt_fpga::estimate::ArrayPoint;
 use rmt_fpga::flow::Builder;
 use rmt_fpga::flow::unit::{Measured, Request};
-use rmt_fpga::tools::Search;
 use rtl_builder::prelude::elaborate;
 
 /// Columns that share a register, as in the larger cards.
@@ -30,12 +27,8 @@ fn measure(
     seed: u32,
 ) -> Result<Measured, Box<dyn Error>> {
     let design = elaborate(array)?;
-    let mut builder = Builder {
-        search: Search::from_environment(),
-        cache: Cache::shared(),
-        progress: &mut |_| {},
-    };
-    Ok(builder.measure(&Request { board, design: &design, mhz, seed, limit: LIMIT })?)
+    let request = Request { board, design: &design, mhz, seed, limit: LIMIT };
+    Ok(Builder::from_environment(&mut |_| {}).measure(&request)?)
 }
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -8,10 +8,8 @@ use std::time::Duration;
 
 use rmt_core::tlp::realign::Realign;
 use rmt_fpga::Board;
-use rmt_fpga::cache::Cache;
 use rmt_fpga::flow::Builder;
 use rmt_fpga::flow::unit::Request;
-use rmt_fpga::tools::Search;
 use rtl_builder::prelude::elaborate;
 
 const LIMIT: Duration = Duration::from_secs(3600);
@@ -21,13 +19,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (board, mhz) =
         argument.as_deref().and_then(|text| text.split_once('=')).ok_or("usage: link BOARD=MHZ")?;
     let (board, mhz) = (Board::find(board)?, mhz.parse()?);
-    let mut builder = Builder {
-        search: Search::from_environment(),
-        cache: Cache::shared(),
-        progress: &mut |_| {},
-    };
     let design = elaborate(Realign)?;
-    let found = builder.measure(&Request { board, design: &design, mhz, seed: 1, limit: LIMIT })?;
+    let request = Request { board, design: &design, mhz, seed: 1, limit: LIMIT };
+    let found = Builder::from_environment(&mut |_| {}).measure(&request)?;
     let (part, reached) = (board.part.name, found.mhz());
     println!("{part}, realigner: {reached:.1} MHz of {mhz} asked, {:?}", found.used);
     Ok(())

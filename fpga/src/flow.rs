@@ -201,6 +201,13 @@ pub(crate) fn clock_parameters(
     Ok(["PLL_INPUT", "PLL_FEEDBACK", "PLL_OUTPUT"].into_iter().zip(dividers).collect())
 }
 
+impl<'a> Builder<'a> {
+    /// With tools and cache as the environment says.
+    pub fn from_environment(progress: &'a mut dyn FnMut(Progress)) -> Self {
+        Self { search: Search::from_environment(), cache: Cache::shared(), progress }
+    }
+}
+
 impl Builder<'_> {
     fn tell(&mut self, step: &'static str, done: f64, doing: impl Into<String>) {
         (self.progress)(Progress { step, done, doing: doing.into() });

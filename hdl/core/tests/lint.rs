@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use rmt_core::pcie::card::TOP as CARD;
+use rmt_core::pcie::card::TOP as PCIE_CARD;
 use rmt_core::top::TOP;
-use rmt_core::{CoreConfig, elaborate_pcie_card, generate};
+use rmt_core::{CoreConfig, card, elaborate_pcie_card, generate};
 use rmt_isa::card::CardShape;
 
 /// Verilator as `./x setup` installed it, else from `PATH`.
@@ -69,7 +69,7 @@ fn icarus_parses_it() {
     accepts(command, &write("tiny"));
 }
 
-/// The same for a small card with streams of some width, in a clock domain of its own.
+/// The same for a small card with streams of some width, alone and in a clock domain of its own.
 fn write_card(stream_bits: u32) -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("lint_card_{stream_bits}"));
     let _ = std::fs::remove_dir_all(&folder);
@@ -86,9 +86,12 @@ fn verilator_finds_nothing_to_complain_of_in_a_card() {
         return;
     };
     for stream_bits in [64, 128] {
-        let mut command = Command::new(&verilator);
-        command.args(["--lint-only", "-Wall", "--top-module", CARD]);
-        accepts(command, &write_card(stream_bits));
+        let files = write_card(stream_bits);
+        for top in [card::TOP, PCIE_CARD] {
+            let mut command = Command::new(&verilator);
+            command.args(["--lint-only", "-Wall", "--top-module", top]);
+            accepts(command, &files);
+        }
     }
 }
 
@@ -99,6 +102,6 @@ fn icarus_parses_a_card() {
         return;
     };
     let mut command = Command::new(icarus);
-    command.args(["-g2012", "-t", "null", "-s", CARD]);
+    command.args(["-g2012", "-t", "null", "-s", PCIE_CARD]);
     accepts(command, &write_card(64));
 }

@@ -60,6 +60,11 @@ const fn one_product() -> u32 {
     1
 }
 
+/// Bits of an activation whose multiplier makes so many products at a time.
+pub const fn activation_bits(multiplier_products: u32) -> u32 {
+    if multiplier_products == 1 { 16 } else { 8 }
+}
+
 /// A parameter of [`EngineShape`] that cannot be built.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("engine parameter `{parameter}` is {found}; it must be {rule}")]
@@ -190,7 +195,7 @@ impl EngineShape {
 
     /// Bits of an activation in the array.
     pub const fn activation_bits(&self) -> u32 {
-        if self.multiplier_products == 1 { 16 } else { 8 }
+        activation_bits(self.multiplier_products)
     }
 
     /// Words of N lanes that one vector register has.

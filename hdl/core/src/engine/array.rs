@@ -3,7 +3,7 @@
 use super::cell::{CELL_CYCLES, MacCell, SUM_BITS, WEIGHT_BITS};
 use super::lanes::{join, split};
 use super::pair::MacPair;
-use rmt_isa::card::engine::EngineShape;
+use rmt_isa::card::engine::{EngineShape, activation_bits};
 use rtl_builder::prelude::*;
 
 /// The array. Row r of a tile belongs to input r, column c to output c.
@@ -51,12 +51,6 @@ impl MacArray {
         Self { size, hop_columns, products: shape.multiplier_products }
     }
 
-    /// Bits of an activation.
-    fn activation_bits(&self) -> u32 {
-        let products = self.products;
-        EngineShape { multiplier_products: products, ..EngineShape::tiny() }.activation_bits()
-    }
-
     /// Groups of columns.
     pub fn hops(&self) -> u32 {
         self.size / self.hop_columns
@@ -102,7 +96,7 @@ impl Component for MacArray {
             load_row: input(uint(bits_for(n.into()))),
             weights: input(uint(n * WEIGHT_BITS)),
             plane: input(boolean()),
-            activations: input(uint(n * self.activation_bits())),
+            activations: input(uint(n * activation_bits(self.products))),
             sums: output(uint(n * SUM_BITS)),
         }
     }
@@ -120,7 +114,7 @@ impl Component for MacArray {
         let zero = SInt::lit(0, SUM_BITS);
         let mut sums = vec![zero; self.size as usize];
         for (row, activation) in
-            split(io.activations.value(), self.activation_bits()).into_iter().enumerate()
+            split(io.activations.value(), activation_bits(self.products)).into_iter().enumerate()
         {
             let row_number = row as u32;
             let load = io.load & io.load_row.eq(u64::from(row_number));

@@ -1,11 +1,12 @@
 //! One cell of the multiplier array.
 
+use rmt_isa::card::engine::activation_bits;
 use rtl_builder::prelude::*;
 
 /// Bits of a weight.
 pub const WEIGHT_BITS: u32 = 8;
 /// Bits of an activation; i8 activations are sign-extended.
-const ACTIVATION_BITS: u32 = 16;
+const ACTIVATION_BITS: u32 = activation_bits(1);
 /// Bits of a partial sum.
 pub const SUM_BITS: u32 = 32;
 /// Cycles from an activation at the cell to the sum that contains it.

@@ -1,10 +1,11 @@
 //! Two neighbouring cells of the multiplier array that share a multiplier.
 
 use super::cell::{CELL_CYCLES, SUM_BITS, WEIGHT_BITS, next_weight};
+use rmt_isa::card::engine::activation_bits;
 use rtl_builder::prelude::*;
 
 /// Bits of an activation that two weights can meet at once.
-const ACTIVATION_BITS: u32 = 8;
+const ACTIVATION_BITS: u32 = activation_bits(2);
 /// Bits of the product of an activation and a weight: from -127 x 128 to 128 x 128.
 const PRODUCT_BITS: u32 = ACTIVATION_BITS + WEIGHT_BITS;
 /// Bits of both weights side by side, as wide as the DSP block of the 7-series takes: the upper one less the sign of
