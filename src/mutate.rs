@@ -61,9 +61,9 @@ impl Mutate {
         let config = self.config.load()?;
         let changes = self.write_mutants(&config)?;
         let text = LINT_OFF.to_owned() + &fs::read_to_string(self.output.join(MUTATED))?;
-        let (top, cache) = (rmt_core::top::TOP, default_cache_dir());
+        let (design, cache) = (rmt_core::elaborate(&config)?, default_cache_dir());
         let sources = vec![(MUTATED.to_owned(), text)];
-        let model = VerilatedPins::mutable_model(sources, top, &Toolchain::locate()?, &cache)?;
+        let model = VerilatedPins::mutable_model(&design, sources, &Toolchain::locate()?, &cache)?;
         if let Some(fault) = self.fault_of(&model, &config, 0)? {
             bail!("the core differs from the interpreter without any mutation: {fault}");
         }

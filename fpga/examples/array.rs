@@ -1,7 +1,7 @@
 //! What the clock of the multiplier array alone could be: places and routes arrays between registers.
 //!
 //! `cargo run --release -p rmt-fpga --example array -- ulx3s=100:4,8 acorn-serial=200:4,8,16p2/4`: boards, each with the
-//! clock to ask for in MHz, the sizes (`p2`: two products in a multiplier), and how many seeds to try at most until one
+//! clock to ask for in MHz, the sizes (`p2`: two products in a multiplier; `x4`: four columns take turns), and how many seeds to try at most until one
 //! reaches it. Prints what `fpga/src/estimate/arrays.json` holds; on standard error the longest paths, and arrays that
 //! could not be built.
 
@@ -41,9 +41,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         let board = Board::find(board)?;
         let asked_mhz: f64 = mhz.parse()?;
         for size in sizes.split(',') {
+            let (size, clock_ratio) = size.split_once('x').unwrap_or((size, "1"));
             let (size, products) = size.split_once('p').unwrap_or((size, "1"));
             let (size, products): (u32, u32) = (size.parse()?, products.parse()?);
-            let array = MacArray { size, hop_columns: HOP_COLUMNS.min(size), products };
+            let (hop_columns, clock_ratio) = (HOP_COLUMNS.min(size), clock_ratio.parse()?);
+            let array = MacArray { size, hop_columns, products, clock_ratio };
             let mut best: Option<(u32, Measured)> = None;
             for seed in 1..=seeds {
                 let found = match measure(board, asked_mhz, array.clone(), seed) {
@@ -73,6 +75,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 part: board.part.name.to_owned(),
                 size,
                 products,
+                clock_ratio,
                 asked_mhz,
                 seed,
                 mhz: (found.mhz() * 10.0).round() / 10.0,

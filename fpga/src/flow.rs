@@ -191,14 +191,24 @@ pub fn sources(request: &Request<'_>) -> Result<Vec<File>, FpgaError> {
     Ok(files)
 }
 
-/// Parameters of the top that make the card's clock.
+/// Parameters of the top that make the card's clock, and that of its array if it has its own.
 pub(crate) fn clock_parameters(
     request: &Request<'_>,
     kind: &PllKind,
 ) -> Result<Vec<(&'static str, u32)>, FpgaError> {
-    let pll = kind.dividers(request.board.input_mhz, request.mhz)?;
-    let dividers = [pll.input, pll.feedback, pll.output];
-    Ok(["PLL_INPUT", "PLL_FEEDBACK", "PLL_OUTPUT"].into_iter().zip(dividers).collect())
+    let ratio = request.config.shape().engine.array_clock_ratio;
+    let pll = kind.dividers(request.board.input_mhz, request.mhz, ratio)?;
+    let mut dividers =
+        vec![("PLL_INPUT", pll.input), ("PLL_FEEDBACK", pll.feedback), ("PLL_OUTPUT", pll.output)];
+    if ratio > 1 {
+        dividers.push(("PLL_ARRAY", pll.output / ratio));
+    }
+    Ok(dividers)
+}
+
+/// Macros of the top, which connects a clock of the array only where the card has one.
+pub fn defines(config: &CoreConfig) -> &'static [&'static str] {
+    if config.shape().engine.array_clock_ratio > 1 { &["ARRAY_CLOCK"] } else { &[] }
 }
 
 impl<'a> Builder<'a> {
@@ -231,7 +241,8 @@ impl Builder<'_> {
         let files = sources(request)?;
         let mut parameters = clock_parameters(request, &family.pll)?;
         parameters.push(("LIGHTS_LOW", board.lights_low.into()));
-        let script = script(&(family.synthesis)(), &files, &parameters);
+        let defines = defines(request.config);
+        let script = script(&(family.synthesis)(), &files, defines, &parameters);
         let begun = Instant::now();
         let (netlist, modules, packed) =
             self.synthesise(&files, &script, &versions, request.limit)?;
@@ -456,9 +467,10 @@ impl Builder<'_> {
 const PORT_ROUNDS: u32 = 3;
 
 /// What yosys is told. What is constant, tied together or unused across ports of modules is simplified first.
-fn script(synthesis: &str, files: &[File], parameters: &[(&str, u32)]) -> String {
+fn script(synthesis: &str, files: &[File], defines: &[&str], parameters: &[(&str, u32)]) -> String {
     let names: Vec<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
-    let mut script = format!("read_verilog -sv {}\n", names.join(" "));
+    let defines: String = defines.iter().map(|name| format!("-D{name} ")).collect();
+    let mut script = format!("read_verilog -sv {defines}{}\n", names.join(" "));
     let set: Vec<String> =
         parameters.iter().map(|(name, value)| format!("-chparam {name} {value}")).collect();
     // Without -check: the cells of the part are known to the synthesis only, which checks then.

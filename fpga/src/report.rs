@@ -62,6 +62,16 @@ impl CriticalPath {
     }
 }
 
+/// A path from one clock to another one, which is a multiple of it or the other way round.
+pub struct Crossing<'a> {
+    /// The two clocks.
+    pub clocks: &'a str,
+    /// How long it takes, nanoseconds.
+    pub takes_ns: f64,
+    /// How long it may.
+    pub may_ns: f64,
+}
+
 /// Clocks and paths after routing.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Timing {
@@ -92,9 +102,10 @@ impl Timing {
         let paths = (paths.into_iter().flatten())
             .map(|path| {
                 let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+                let clock = |value: &Value| text(value).replace(GLOBAL, "");
                 let hops = path["path"].as_array().into_iter().flatten();
                 CriticalPath {
-                    clocks: format!("{} to {}", text(&path["from"]), text(&path["to"])),
+                    clocks: format!("{} to {}", clock(&path["from"]), clock(&path["to"])),
                     hops: hops
                         .map(|hop| Hop {
                             kind: text(&hop["type"]),
@@ -109,9 +120,12 @@ impl Timing {
     }
 }
 
+/// What nextpnr puts before the name of a signal on a network for clocks.
+const GLOBAL: &str = "$glbnet$";
+
 /// A name without what tools put around it.
 fn clean(name: &str) -> String {
-    name.trim_start_matches("$glbnet$").to_owned()
+    name.trim_start_matches(GLOBAL).to_owned()
 }
 
 /// The signal of a hop: its net, else the cell that it ends in.
@@ -157,10 +171,32 @@ pub struct Report {
 const MODULES_SHOWN: usize = 20;
 
 impl Report {
-    /// Whether every clock reaches what was asked.
+    /// Whether every clock reaches what was asked, and what crosses between them is there in time.
     pub fn meets_timing(&self) -> bool {
         let clocks = self.timing.as_ref().map(|timing| &timing.clocks[..]).unwrap_or_default();
         clocks.iter().all(|(_, achieved, asked)| achieved >= asked)
+            && self.crossings().iter().all(|crossing| crossing.takes_ns <= crossing.may_ns)
+    }
+
+    /// The longest paths between the card's clock and that of its array. They have a cycle of the card less one of the
+    /// array: see [`Phases`](rtl_builder::stock::Phases).
+    pub fn crossings(&self) -> Vec<Crossing<'_>> {
+        let ratio = self.configuration.shape().engine.array_clock_ratio;
+        if ratio == 1 {
+            return Vec::new();
+        }
+        let ratio = f64::from(ratio);
+        let may_ns = 1e3 / self.asked_mhz * (ratio - 1.0) / ratio;
+        let paths = self.timing.iter().flat_map(|timing| &timing.paths);
+        paths
+            .filter_map(|path| {
+                let clock = |end: &str| end.strip_prefix("posedge ").map(str::to_owned);
+                let (from, to) = path.clocks.split_once(" to ")?;
+                let crosses = clock(from)? != clock(to)?;
+                let (clocks, takes_ns) = (path.clocks.as_str(), path.nanoseconds());
+                crosses.then_some(Crossing { clocks, takes_ns, may_ns })
+            })
+            .collect()
     }
 
     /// The report as Markdown, which people can read as it is.
@@ -185,6 +221,10 @@ impl Report {
                 let _ = writeln!(text, "| {name} | {achieved:.1} | {asked:.1} |");
             }
             text.push('\n');
+            for Crossing { clocks, takes_ns, may_ns } in self.crossings() {
+                let _ =
+                    writeln!(text, "From {clocks}: {takes_ns:.1} ns, at most {may_ns:.1} ns.\n");
+            }
         }
         text += "| resource | used | of | % |\n| --- | --- | --- | --- |\n";
         for ((name, used), (_, has)) in self.used.rows().into_iter().zip(self.available.rows()) {
@@ -250,6 +290,7 @@ mod tests {
         let timing = Timing::of_nextpnr(&report).unwrap();
         assert_eq!(timing.clocks, [("clk".to_owned(), 78.7, 100.0)]);
         let path = &timing.paths[0];
+        assert_eq!(path.clocks, "posedge clk to posedge clk");
         assert!((path.nanoseconds() - 12.6).abs() < 1e-9);
         assert_eq!(path.signals(), ["card.core.product[3]", "card.core.sum[3]"]);
         assert!(Timing::of_nextpnr(&json!({})).is_err());
@@ -280,6 +321,26 @@ mod tests {
             route_seconds: Some(2.0),
         };
         assert!(!report.meets_timing());
+        // What crosses has a cycle of the card less one of the array.
+        let crossing = |length: f64| {
+            let hops =
+                vec![Hop { kind: "routing".into(), signal: String::new(), nanoseconds: length }];
+            let paths =
+                vec![CriticalPath { clocks: "posedge clk to posedge array_clk".into(), hops }];
+            let clocks = vec![("clk".into(), 50.0, 50.0), ("array_clk".into(), 200.0, 200.0)];
+            let mut report = Report { timing: Some(Timing { clocks, paths }), ..report.clone() };
+            let mut shape = report.configuration.shape().clone();
+            shape.engine.array_clock_ratio = 4;
+            report.configuration = CoreConfig::new(shape);
+            report
+        };
+        let mut alone = crossing(15.1);
+        alone.configuration = CoreConfig::preset("tiny").unwrap();
+        assert!(alone.meets_timing(), "a card of one clock has no such path");
+        assert!(crossing(15.0).meets_timing());
+        assert!(!crossing(15.1).meets_timing());
+        let said = "From posedge clk to posedge array_clk: 15.1 ns, at most 15.0 ns.";
+        assert!(crossing(15.1).markdown().contains(said));
         let page = report.markdown();
         for part in [
             "4 × 4 array",

@@ -8,7 +8,7 @@ use rmt_isa::device::pci;
 use crate::boards::{Board, Link, TOP};
 use crate::cache::{Cache, Key};
 use crate::error::FpgaError;
-use crate::flow::{Request, clock_parameters, sources};
+use crate::flow::{Request, clock_parameters, defines, sources};
 use crate::pll::PLLE2;
 
 /// Name of the block that the script makes.
@@ -24,7 +24,10 @@ pub fn write_project(request: &Request<'_>, cache: &Cache) -> Result<PathBuf, Fp
     let names: Vec<String> = files.iter().map(|(name, _)| name.clone()).collect();
     let vectors = pci::msix_vectors(request.config.shape().queues);
     let parameters = clock_parameters(request, &PLLE2)?;
-    files.push(("build.tcl".to_owned(), script(board, &names, vectors, &parameters)));
+    files.push((
+        "build.tcl".to_owned(),
+        script(board, &names, vectors, defines(request.config), &parameters),
+    ));
     files.push(("board.xdc".to_owned(), board.constraints.1.to_owned()));
     let mut key = Key::default().with("vivado 2").with(board.name);
     for (name, text) in &files {
@@ -112,9 +115,15 @@ const CROSSING: &str = "\nset link_clock [get_clocks -of_objects [get_pins clock
      set_max_delay -datapath_only -from $link_clock -to $card_clock 8.0\n\
      set_max_delay -datapath_only -from $card_clock -to $link_clock 8.0\n";
 
-/// The build script: project in memory, block, synthesis, place and route, reports, bitstream. `parameters` are
+/// The build script: project in memory, block, synthesis, place and route, reports, bitstream. `defines` and `parameters` are
 /// those of the top.
-pub fn script(board: &Board, names: &[String], vectors: u32, parameters: &[(&str, u32)]) -> String {
+pub fn script(
+    board: &Board,
+    names: &[String],
+    vectors: u32,
+    defines: &[&str],
+    parameters: &[(&str, u32)],
+) -> String {
     let mut text = String::new();
     let part = board.part.tool_name;
     let _ = write!(
@@ -130,6 +139,9 @@ pub fn script(board: &Board, names: &[String], vectors: u32, parameters: &[(&str
         names.join(" ")
     );
     let mut top = format!("-top {TOP} -part $part");
+    for name in defines {
+        let _ = write!(top, " -verilog_define {name}");
+    }
     for (name, value) in parameters {
         let _ = write!(top, " -generic {name}={value}");
     }

@@ -6,11 +6,12 @@ module IBUF (output O, input I);
 endmodule
 module EHXPLLL #(
     parameter PLLRST_ENA = "", INTFB_WAKE = "", STDBY_ENABLE = "", DPHASE_SOURCE = "", OUTDIVIDER_MUXA = "",
-    parameter FEEDBK_PATH = "", CLKOP_ENABLE = "",
-    parameter CLKI_DIV = 1, CLKFB_DIV = 1, CLKOP_DIV = 1, CLKOP_CPHASE = 0, CLKOP_FPHASE = 0
+    parameter FEEDBK_PATH = "", CLKOP_ENABLE = "", CLKOS_ENABLE = "",
+    parameter CLKI_DIV = 1, CLKFB_DIV = 1, CLKOP_DIV = 1, CLKOP_CPHASE = 0, CLKOP_FPHASE = 0,
+    parameter CLKOS_DIV = 1, CLKOS_CPHASE = 0, CLKOS_FPHASE = 0
 ) (
     input CLKI, CLKFB, RST, STDBY, PHASESEL0, PHASESEL1, PHASEDIR, PHASESTEP, PHASELOADREG, PLLWAKESYNC, ENCLKOP,
-    output CLKOP, LOCK
+    output CLKOP, CLKOS, LOCK
 );
 endmodule
 module pcie_7x_0 (
@@ -57,9 +58,9 @@ module BUFG (output O, input I);
   assign O = I;
 endmodule
 module PLLE2_ADV #(
-    parameter CLKIN1_PERIOD = 0.0, DIVCLK_DIVIDE = 1, CLKFBOUT_MULT = 5, CLKOUT0_DIVIDE = 1, COMPENSATION = ""
+    parameter CLKIN1_PERIOD = 0.0, DIVCLK_DIVIDE = 1, CLKFBOUT_MULT = 5, CLKOUT0_DIVIDE = 1, CLKOUT1_DIVIDE = 1, COMPENSATION = ""
 ) (
     input CLKIN1, CLKIN2, CLKINSEL, CLKFBIN, RST, PWRDWN, DCLK, DEN, DWE, input [6:0] DADDR, input [15:0] DI,
-    output CLKFBOUT, CLKOUT0, LOCKED
+    output CLKFBOUT, CLKOUT0, CLKOUT1, LOCKED
 );
 endmodule

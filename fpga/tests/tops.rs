@@ -6,11 +6,12 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use rmt_core::CoreConfig;
 use rmt_fpga::boards::{BOARDS, Board, Flow, Link, TOP, smallest_card};
-use rmt_fpga::flow::{Request, sources};
+use rmt_fpga::flow::{Request, defines, sources};
 use rmt_fpga::vivado;
 
-fn request(board: &'static Board, config: &rmt_core::CoreConfig) -> Vec<(String, String)> {
+fn request(board: &'static Board, config: &CoreConfig) -> Vec<(String, String)> {
     let request = Request {
         board,
         config,
@@ -47,47 +48,48 @@ fn run(command: &mut Command, part: &str) -> Option<(bool, String)> {
 
 #[test]
 fn tops_fit_the_generated_card() {
-    for board in boards() {
-        let config = board.adapt(&smallest_card());
-        let files = request(board, &config);
-        let folder = tempfile::tempdir().unwrap();
-        let mut names = Vec::new();
-        for (name, text) in &files {
-            std::fs::write(folder.path().join(name), text).unwrap();
-            names.push(name.clone());
-        }
-        // Every port of the card is connected by name.
-        let (design, module) = match board.link {
-            Link::Serial { .. } => {
-                (rmt_core::elaborate_serial_card(&config, 50).unwrap(), "rmt_serial_card card (")
-            }
-            Link::Pcie { .. } => {
-                (rmt_core::elaborate_pcie_card(&config).unwrap(), "rmt_pcie_card card (")
-            }
-        };
-        let top = board.top[0].1;
-        let instance = &top[top.find(module).unwrap()..];
-        let instance = &instance[..instance.find(");").unwrap()];
-        for port in design.ports() {
-            assert!(
-                instance.contains(&format!(".{}(", port.name)),
-                "{}: {}",
-                board.name,
-                port.name
-            );
-        }
-        let boxes = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/blackboxes.v");
-        let mut command = Command::new("iverilog");
-        command.current_dir(folder.path()).args(["-g2012", "-Wall", "-t", "null", "-s", TOP]);
-        command.args(&names).arg(boxes);
-        let Some((success, said)) = run(&mut command, "lint of the tops") else { return };
-        // What Icarus has to say of the card's own files is looked at where they are made.
-        let file = Path::new(board.top[0].0).file_name().unwrap().to_string_lossy();
-        let own: Vec<&str> = (said.lines())
-            .filter(|line| line.contains(&*file) && !line.contains("timescale"))
-            .collect();
-        assert!(success && own.is_empty(), "{}:\n{said}", board.name);
+    let mut shape = smallest_card().shape().clone();
+    shape.engine.array_clock_ratio = 4;
+    for config in [smallest_card(), CoreConfig::new(shape)] {
+        boards().for_each(|board| check_top(board, &board.adapt(&config)));
     }
+}
+
+fn check_top(board: &'static Board, config: &CoreConfig) {
+    let files = request(board, config);
+    let folder = tempfile::tempdir().unwrap();
+    let mut names = Vec::new();
+    for (name, text) in &files {
+        std::fs::write(folder.path().join(name), text).unwrap();
+        names.push(name.clone());
+    }
+    // Every port of the card is connected by name.
+    let (design, module) = match board.link {
+        Link::Serial { .. } => {
+            (rmt_core::elaborate_serial_card(config, 50).unwrap(), "rmt_serial_card card (")
+        }
+        Link::Pcie { .. } => {
+            (rmt_core::elaborate_pcie_card(config).unwrap(), "rmt_pcie_card card (")
+        }
+    };
+    let top = board.top[0].1;
+    let instance = &top[top.find(module).unwrap()..];
+    let instance = &instance[..instance.find(");").unwrap()];
+    for port in design.ports() {
+        assert!(instance.contains(&format!(".{}(", port.name)), "{}: {}", board.name, port.name);
+    }
+    let boxes = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/blackboxes.v");
+    let mut command = Command::new("iverilog");
+    command.current_dir(folder.path()).args(["-g2012", "-Wall", "-t", "null", "-s", TOP]);
+    command.args(defines(config).iter().map(|name| format!("-D{name}")));
+    command.args(&names).arg(boxes);
+    let Some((success, said)) = run(&mut command, "lint of the tops") else { return };
+    // What Icarus has to say of the card's own files is looked at where they are made.
+    let file = Path::new(board.top[0].0).file_name().unwrap().to_string_lossy();
+    let own: Vec<&str> = (said.lines())
+        .filter(|line| line.contains(&*file) && !line.contains("timescale"))
+        .collect();
+    assert!(success && own.is_empty(), "{}:\n{said}", board.name);
 }
 
 #[test]
@@ -107,9 +109,9 @@ fn a_port_that_is_not_there_is_found() {
 fn build_scripts_are_tcl_and_name_their_files() {
     for board in BOARDS.iter().filter(|board| board.flow == Flow::Vivado) {
         let names = ["rmt_card.sv".to_owned(), "top.v".to_owned()];
-        let script = vivado::script(board, &names, 9, &[("PLL_OUTPUT", 20)]);
+        let script = vivado::script(board, &names, 9, &["ARRAY_CLOCK"], &[("PLL_OUTPUT", 20)]);
         assert!(script.contains("rmt_card.sv top.v"), "{script}");
-        assert!(script.contains("-generic PLL_OUTPUT=20"), "{script}");
+        assert!(script.contains("-verilog_define ARRAY_CLOCK -generic PLL_OUTPUT=20"), "{script}");
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("build.tcl"), &script).unwrap();
         // The commands of Vivado do nothing here but tell that they were called.

@@ -5,23 +5,35 @@
 module acorn_clocks #(
     parameter PLL_INPUT = 1,
     parameter PLL_FEEDBACK = 8,
+`ifdef ARRAY_CLOCK
+    parameter PLL_ARRAY = 1,  // of the array's clock
+`endif
     parameter PLL_OUTPUT = 25
 ) (
     input  wire link_clk,     // 125 MHz, from the block; steady once block_reset ends
     input  wire block_reset,  // high while the link is down
     output wire clk,          // the card's
+`ifdef ARRAY_CLOCK
+    output wire array_clk,    // its edges are those of clk and some between
+`endif
     output wire link_rst,     // until 2 us after the PLL has locked
     output wire rst           // the same, three cycles of the card later
 );
   wire feedback;
   wire pll_clock;
   wire locked;
+`ifdef ARRAY_CLOCK
+  wire pll_array_clock;
+`endif
 
   PLLE2_ADV #(
       .CLKIN1_PERIOD(8.0),
       .DIVCLK_DIVIDE(PLL_INPUT),
       .CLKFBOUT_MULT(PLL_FEEDBACK),
       .CLKOUT0_DIVIDE(PLL_OUTPUT),
+`ifdef ARRAY_CLOCK
+      .CLKOUT1_DIVIDE(PLL_ARRAY),
+`endif
       .COMPENSATION("INTERNAL")
   ) pll (
       .CLKIN1(link_clk),
@@ -30,6 +42,9 @@ module acorn_clocks #(
       .CLKFBIN(feedback),
       .CLKFBOUT(feedback),
       .CLKOUT0(pll_clock),
+`ifdef ARRAY_CLOCK
+      .CLKOUT1(pll_array_clock),
+`endif
       .LOCKED(locked),
       .RST(block_reset),
       .PWRDWN(1'b0),
@@ -40,6 +55,13 @@ module acorn_clocks #(
       .DWE(1'b0)
   );
 
+`ifdef ARRAY_CLOCK
+  BUFG array_clock (
+      .I(pll_array_clock),
+      .O(array_clk)
+  );
+
+`endif
   BUFG card_clock (
       .I(pll_clock),
       .O(clk)

@@ -6,6 +6,9 @@ module rmt_board #(
     parameter VECTORS = 9,       // of MSI-X: queue pairs and one
     parameter PLL_INPUT = 1,     // of the card's clock, see acorn_clocks.v
     parameter PLL_FEEDBACK = 8,
+`ifdef ARRAY_CLOCK
+    parameter PLL_ARRAY = 1,
+`endif
     parameter PLL_OUTPUT = 25
 ) (
     input  wire       pcie_clock_p,   // 100 MHz from the slot
@@ -125,23 +128,35 @@ module rmt_board #(
   );
 
   wire clk;
+`ifdef ARRAY_CLOCK
+  wire         array_clk;
+`endif
   wire rst;
   wire link_rst;
 
   acorn_clocks #(
       .PLL_INPUT(PLL_INPUT),
       .PLL_FEEDBACK(PLL_FEEDBACK),
+`ifdef ARRAY_CLOCK
+      .PLL_ARRAY(PLL_ARRAY),
+`endif
       .PLL_OUTPUT(PLL_OUTPUT)
   ) clocks (
       .link_clk(link_clk),
       .block_reset(block_reset),
       .clk(clk),
+`ifdef ARRAY_CLOCK
+      .array_clk(array_clk),
+`endif
       .link_rst(link_rst),
       .rst(rst)
   );
 
   rmt_pcie_card card (
       .clk(clk),
+`ifdef ARRAY_CLOCK
+      .array_clk(array_clk),
+`endif
       .rst(rst),
       .link_clk(link_clk),
       .link_rst(link_rst),

@@ -6,6 +6,9 @@ module rmt_board #(
     parameter PLL_INPUT = 1,      // dividers, see fpga/src/pll.rs
     parameter PLL_FEEDBACK = 1,
     parameter PLL_OUTPUT = 6,
+`ifdef ARRAY_CLOCK
+    parameter PLL_ARRAY = 1,      // of the array's clock, whose edges are those of the card's and some between
+`endif
     parameter LIGHTS_LOW = 1      // 1: a light is on while its pin is low
 ) (
     input  wire       clock_in,
@@ -14,6 +17,9 @@ module rmt_board #(
     output wire [3:0] lights      // 0 clock, 1 link, 2 traffic, 3 fault
 );
   wire clk;
+`ifdef ARRAY_CLOCK
+  wire array_clk;
+`endif
   wire locked;
 
   (* ICP_CURRENT = "12" *) (* LPF_RESISTOR = "8" *)
@@ -26,6 +32,12 @@ module rmt_board #(
       .CLKI_DIV(PLL_INPUT),
       .CLKFB_DIV(PLL_FEEDBACK),
       .FEEDBK_PATH("CLKOP"),
+`ifdef ARRAY_CLOCK
+      .CLKOS_ENABLE("ENABLED"),
+      .CLKOS_DIV(PLL_ARRAY),
+      .CLKOS_CPHASE(PLL_ARRAY - 1),
+      .CLKOS_FPHASE(0),
+`endif
       .CLKOP_ENABLE("ENABLED"),
       .CLKOP_DIV(PLL_OUTPUT),
       .CLKOP_CPHASE(PLL_OUTPUT - 1),
@@ -34,6 +46,9 @@ module rmt_board #(
       .CLKI(clock_in),
       .CLKFB(clk),
       .CLKOP(clk),
+`ifdef ARRAY_CLOCK
+      .CLKOS(array_clk),
+`endif
       .LOCK(locked),
       .RST(1'b0),
       .STDBY(1'b0),
@@ -55,6 +70,9 @@ module rmt_board #(
 
   rmt_serial_card card (
       .clk(clk),
+`ifdef ARRAY_CLOCK
+      .array_clk(array_clk),
+`endif
       .rst(reset_line[7]),
       .serial_in(serial_in),
       .serial_out(serial_out),

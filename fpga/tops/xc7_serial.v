@@ -6,6 +6,9 @@ module rmt_board #(
     parameter PLL_INPUT = 1,      // dividers, see fpga/src/pll.rs
     parameter PLL_FEEDBACK = 5,
     parameter PLL_OUTPUT = 50,
+`ifdef ARRAY_CLOCK
+    parameter PLL_ARRAY = 1,      // of the array's clock, whose edges are those of the card's and some between
+`endif
     parameter LIGHTS_LOW = 1      // 1: a light is on while its pin is low
 ) (
     input  wire       clock_in_p,  // 200 MHz
@@ -18,6 +21,10 @@ module rmt_board #(
   wire feedback;
   wire pll_clock;
   wire clk;
+`ifdef ARRAY_CLOCK
+  wire pll_array_clock;
+  wire array_clk;
+`endif
   wire locked;
 
   IBUFDS clock_buffer (
@@ -32,6 +39,9 @@ module rmt_board #(
       .DIVCLK_DIVIDE(PLL_INPUT),
       .CLKFBOUT_MULT(PLL_FEEDBACK),
       .CLKOUT0_DIVIDE(PLL_OUTPUT),
+`ifdef ARRAY_CLOCK
+      .CLKOUT1_DIVIDE(PLL_ARRAY),
+`endif
       .COMPENSATION("INTERNAL")
   ) pll (
       .CLKIN1(clock_in),
@@ -40,6 +50,9 @@ module rmt_board #(
       .CLKFBIN(feedback),
       .CLKFBOUT(feedback),
       .CLKOUT0(pll_clock),
+`ifdef ARRAY_CLOCK
+      .CLKOUT1(pll_array_clock),
+`endif
       .LOCKED(locked),
       .RST(1'b0),
       .PWRDWN(1'b0),
@@ -55,6 +68,13 @@ module rmt_board #(
       .O(clk)
   );
 
+`ifdef ARRAY_CLOCK
+  BUFG array_clock (
+      .I(pll_array_clock),
+      .O(array_clk)
+  );
+
+`endif
   // The reset ends some cycles after the clock is steady; registers begin at their first value, so it holds before.
   reg [7:0] reset_line = 8'hff;
   always @(posedge clk) reset_line <= {reset_line[6:0], !locked};
@@ -64,6 +84,9 @@ module rmt_board #(
 
   rmt_serial_card card (
       .clk(clk),
+`ifdef ARRAY_CLOCK
+      .array_clk(array_clk),
+`endif
       .rst(reset_line[7]),
       .serial_in(serial_in),
       .serial_out(serial_out),

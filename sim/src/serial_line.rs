@@ -43,7 +43,8 @@ impl SerialLine {
         let mut ports = vec![Port::input("clk", 1), Port::input("rst", 1)];
         ports.extend([Port::input("serial_in", 1), Port::output("serial_out", 1)]);
         ports.extend(LIGHTS.map(|light| Port::output(light, 1)));
-        let build = VerilatedBuild::new(TOP, design.files(), ports);
+        let build = VerilatedBuild::new(TOP, design.files(), ports)
+            .with_multiples("clk", &design.multiples());
         let model = build.build(toolchain, &default_cache_dir())?;
         let mut instance = model.instantiate(InitialState::Random { seed: 1 })?;
         let (clock, reset) = (model.clock("clk")?, model.input("rst")?);

@@ -53,9 +53,8 @@ fn random_programs_cover_everything_on_all_presets() {
     for preset in CoreConfig::PRESETS {
         let config = CoreConfig::preset(preset).unwrap();
         let design = rmt_core::elaborate(&config).unwrap();
-        let (files, top) = (design.files(), design.top_name());
-        let cache = default_cache_dir();
-        let model = VerilatedPins::model(files, top, Trace::None, &toolchain, &cache).unwrap();
+        let (files, cache) = (design.files(), default_cache_dir());
+        let model = VerilatedPins::model(&design, files, Trace::None, &toolchain, &cache).unwrap();
         let report = run(VerilatedPins::new(&model).unwrap(), &config, 100_000, 1);
         let empty: Vec<_> = report.coverage.empty_bins().collect();
         assert!(empty.is_empty(), "{preset}: {empty:?}");

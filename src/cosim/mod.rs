@@ -149,8 +149,7 @@ pub fn verilated_model(
     };
     let spinner = ProgressBar::new_spinner().with_message("building the model (cached next time)");
     spinner.enable_steady_tick(std::time::Duration::from_millis(100));
-    let (top, cache) = (design.top_name(), default_cache_dir());
-    let model = VerilatedPins::model(sources, top, trace, &toolchain, &cache)?;
+    let model = VerilatedPins::model(&design, sources, trace, &toolchain, &default_cache_dir())?;
     spinner.finish_and_clear();
     Ok(model)
 }

@@ -17,6 +17,9 @@ pub struct ArrayPoint {
     pub size: u32,
     /// Products of a multiplier at a time.
     pub products: u32,
+    /// Cycles of its clock in one of the card's.
+    #[serde(default = "one")]
+    pub clock_ratio: u32,
     /// Clock asked for, MHz.
     pub asked_mhz: f64,
     /// Seed of place and route.
@@ -31,12 +34,17 @@ pub struct ArrayPoint {
     pub tools: Vec<String>,
 }
 
+fn one() -> u32 {
+    1
+}
+
 impl ArrayPoint {
-    /// Part and array in words; those that multiply one by one go by their part alone.
+    /// Part and array in words; those with a multiplier for each cell go by their part alone.
     pub fn series(&self) -> String {
-        match self.products {
-            1 => self.part.clone(),
-            products => format!("{}, {products} products in a multiplier", self.part),
+        match (self.products, self.clock_ratio) {
+            (1, 1) => self.part.clone(),
+            (1, ratio) => format!("{}, {ratio} columns take turns", self.part),
+            (products, _) => format!("{}, {products} products in a multiplier", self.part),
         }
     }
 
@@ -54,11 +62,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_array_has_a_multiplier_for_each_cell_or_pair_and_all_have_their_registers() {
+    fn an_array_has_a_multiplier_for_each_cell_or_what_shares_one_and_all_have_their_registers() {
         let points = ArrayPoint::known().unwrap();
         assert!(!points.is_empty());
         for point in &points {
-            let multipliers = u64::from(point.size * point.size / point.products);
+            let multipliers =
+                u64::from(point.size * point.size / point.products / point.clock_ratio);
             assert_eq!(point.used.multipliers, multipliers, "{point:?}");
             assert_eq!(point.packed_multipliers, multipliers, "{point:?}");
             assert!(point.mhz > 0.0, "{point:?}");

@@ -24,7 +24,7 @@ use crate::resources::Resources;
 pub struct Request<'a> {
     /// For the part of which board.
     pub board: &'static Board,
-    /// The unit; it has one clock.
+    /// The unit; it has one clock, and may have multiples of it by powers of two.
     pub design: &'a Design,
     /// Clock asked for, MHz.
     pub mhz: f64,
@@ -54,7 +54,8 @@ impl Measured {
     }
 }
 
-/// Registers around a unit; its top, as that of a board, is [`TOP`].
+/// Registers around a unit; its top, as that of a board, is [`TOP`]. The pin is the fastest clock of the unit, a counter makes
+/// the other.
 fn harness(design: &Design) -> String {
     let bits = |direction: Direction| -> u32 {
         design
@@ -66,8 +67,19 @@ fn harness(design: &Design) -> String {
     };
     let (inputs, outputs) = (bits(Direction::Input), bits(Direction::Output));
     let mut ports = String::new();
-    for (clock, reset) in design.clocks() {
-        let _ = write!(ports, ".{clock}(clk)");
+    let multiples = design.multiples();
+    let divides = multiples.iter().map(|(_, cycles)| cycles.ilog2()).max();
+    let slow = if divides.is_some() { "slow" } else { "clk" };
+    let divider = divides.map_or_else(String::new, |bits| {
+        let last = bits - 1;
+        format!(
+            "reg [{last}:0] cycles;\nwire slow = cycles[{last}];\nalways @(posedge clk) cycles <= cycles + 1;\n"
+        )
+    });
+    for (index, (clock, reset)) in design.clocks().into_iter().enumerate() {
+        let comma = if index == 0 { "" } else { ", " };
+        let is_multiple = multiples.iter().any(|(multiple, _)| *multiple == clock);
+        let _ = write!(ports, "{comma}.{clock}({})", if is_multiple { "clk" } else { slow });
         let _ = reset.map(|reset| write!(ports, ", .{reset}(1'b0)"));
     }
     let (mut next_input, mut next_output) = (0, 0);
@@ -81,13 +93,14 @@ fn harness(design: &Design) -> String {
     }
     format!(
         "module {TOP} (input clk, data_in, shift, output reg data_out);\n\
+         {divider}\
          reg [{inputs}:0] row_in;\n\
          reg [{outputs}:0] held, row_out;\n\
          reg shift_q;\n\
          wire [{outputs}:0] unit_out;\n\
          assign unit_out[{outputs}] = row_in[{inputs}];\n\
          {} unit ({ports});\n\
-         always @(posedge clk) begin\n\
+         always @(posedge {slow}) begin\n\
          row_in <= {{row_in, data_in}};\n\
          shift_q <= shift;\n\
          held <= unit_out;\n\
@@ -129,7 +142,7 @@ impl Builder<'_> {
         (family.check)(&self.search, board)?;
         let mut files = design.files();
         files.push(("unit_between_registers.v".to_owned(), harness(design)));
-        let script = super::script(&(family.synthesis)(), &files, &[]);
+        let script = super::script(&(family.synthesis)(), &files, &[], &[]);
         let (netlist, modules, packed_multipliers) =
             self.synthesise(&files, &script, &tools, limit)?;
         let of = |name: &str| modules.iter().find(|module: &&ModuleUse| module.name == name);
@@ -159,7 +172,8 @@ mod tests {
 
     #[test]
     fn each_bit_of_a_unit_has_a_register_of_its_own() {
-        let design = elaborate(MacArray { size: 4, hop_columns: 4, products: 1 }).unwrap();
+        let design =
+            elaborate(MacArray { size: 4, hop_columns: 4, products: 1, clock_ratio: 1 }).unwrap();
         let text = harness(&design);
         // load, load_plane, plane; the row's number; weights of 8 bits, activations of 16; sums of 32.
         assert!(
@@ -173,8 +187,17 @@ mod tests {
     }
 
     #[test]
+    fn a_unit_with_a_multiple_of_its_clock_gets_both() {
+        let design = MacArray { size: 4, hop_columns: 4, products: 1, clock_ratio: 4 };
+        let text = harness(&elaborate(design).unwrap());
+        assert!(text.contains("slow = cycles[1]") && text.contains("posedge slow"), "{text}");
+        assert!(text.contains(".clk(slow)") && text.contains(".array_clk(clk)"), "{text}");
+    }
+
+    #[test]
     fn a_board_of_vivado_is_refused() {
-        let design = elaborate(MacArray { size: 4, hop_columns: 4, products: 1 }).unwrap();
+        let design =
+            elaborate(MacArray { size: 4, hop_columns: 4, products: 1, clock_ratio: 1 }).unwrap();
         let mut builder = Builder {
             search: crate::tools::Search { folders: Vec::new() },
             cache: crate::cache::Cache { folder: "/nowhere".into() },

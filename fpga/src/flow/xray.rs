@@ -10,7 +10,7 @@ use crate::error::FpgaError;
 use crate::pll::PLLE2;
 use crate::report::Timing;
 use crate::tools::{NEXTPNR_XILINX, Search, XC7FRAMES2BIT, XRAY_DATABASE};
-use crate::xc7::{self, Database, multiplier_path};
+use crate::xc7::{self, Database, multiplier_paths};
 
 pub(super) const FAMILY: Family = Family {
     synthesis,
@@ -75,7 +75,7 @@ fn router(goal: &Goal) -> Router {
     Router { tool: NEXTPNR_XILINX, arguments, seed: goal.seed, constraints: PINS, changes: None }
 }
 
-/// nextpnr leaves out paths that begin or end in a multiplier. Boards of this family have one clock.
+/// nextpnr leaves out paths that begin or end in a multiplier.
 fn complete(
     search: &Search,
     part: &Part,
@@ -86,11 +86,14 @@ fn complete(
     let delays = std::fs::read_to_string(&path).map_err(FpgaError::file("read", &path))?;
     let netlist = read_json(&routed.join(NETLIST))?;
     let library = Database::find(&search.data(XRAY_DATABASE)?, part.tool_name)?;
-    if let Some(path) = multiplier_path(&delays, &netlist, &library.multiplier_delays()?)? {
-        for (_, achieved, _) in &mut timing.clocks {
-            *achieved = achieved.min(1e3 / path.nanoseconds());
+    for found in multiplier_paths(&delays, &netlist, &library.multiplier_delays()?)? {
+        for (name, achieved, _) in &mut timing.clocks {
+            // A path between two clocks limits neither.
+            if found.within(name) {
+                *achieved = achieved.min(1e3 / found.path.nanoseconds());
+            }
         }
-        timing.paths.push(path);
+        timing.paths.push(found.path);
     }
     Ok(())
 }

@@ -24,7 +24,7 @@ mod timing;
 
 pub use database::Database;
 pub use frames::Frames;
-pub use timing::{Library, multiplier_path};
+pub use timing::{Library, multiplier_paths};
 
 /// How many unknown features an error names.
 const NAMED: usize = 5;

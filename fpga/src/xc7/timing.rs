@@ -7,7 +7,7 @@
 //!  database: delays by settings (SDF) ───────┘
 //! ```
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use serde_json::Value;
 
@@ -159,10 +159,10 @@ struct Graph {
     names: HashMap<String, usize>,
     pins: Vec<String>,
     arcs: Vec<Vec<Arc>>,
-    /// Pins at which paths begin, with the time from the clock.
-    begin: HashMap<usize, f64>,
-    /// Pins at which paths end, with the time before the clock.
-    end: HashMap<usize, f64>,
+    /// Pins at which paths begin, with the time from the clock, and the clock's pin.
+    begin: HashMap<usize, (f64, usize)>,
+    /// Pins at which paths end, with the time before the clock, and the clock's pin.
+    end: HashMap<usize, (f64, usize)>,
     /// Pins of multipliers.
     blocks: Vec<bool>,
 }
@@ -180,29 +180,30 @@ impl Graph {
         pin
     }
 
-    fn begin_at(&mut self, pin: usize, delay: f64) {
-        let known = self.begin.entry(pin).or_insert(delay);
-        *known = known.max(delay);
+    fn begin_at(&mut self, pin: usize, delay: f64, clock: usize) {
+        let known = self.begin.entry(pin).or_insert((delay, clock));
+        known.0 = known.0.max(delay);
     }
 
-    fn end_at(&mut self, pin: usize, setup: f64) {
-        let known = self.end.entry(pin).or_insert(setup);
-        *known = known.max(setup);
+    fn end_at(&mut self, pin: usize, setup: f64, clock: usize) {
+        let known = self.end.entry(pin).or_insert((setup, clock));
+        known.0 = known.0.max(setup);
     }
 
     fn add(&mut self, cell: &sdf::Cell) {
         for (from, to, delay) in &cell.delays {
             let to = self.pin(format!("{}/{to}", cell.instance));
-            if cell.setups.iter().any(|(_, clock, _)| clock == from) {
-                self.begin_at(to, *delay);
+            let is_clock = cell.setups.iter().any(|(_, clock, _)| clock == from);
+            let from = self.pin(format!("{}/{from}", cell.instance));
+            if is_clock {
+                self.begin_at(to, *delay, from);
             } else {
-                let from = self.pin(format!("{}/{from}", cell.instance));
                 self.arcs[from].push(Arc { to, delay: *delay, inside: true });
             }
         }
-        for (pin, _, setup) in &cell.setups {
-            let pin = self.pin(format!("{}/{pin}", cell.instance));
-            self.end_at(pin, *setup);
+        for (pin, clock, setup) in &cell.setups {
+            let [pin, clock] = [pin, clock].map(|pin| self.pin(format!("{}/{pin}", cell.instance)));
+            self.end_at(pin, *setup, clock);
         }
         for (from, to, delay) in &cell.ways {
             let (from, to) = (self.pin(from.clone()), self.pin(to.clone()));
@@ -211,7 +212,14 @@ impl Graph {
     }
 
     /// Gives the pins of a block the delays that go with its settings.
-    fn add_block(&mut self, pins: &[(usize, String)], library: &Library, settings: &Settings) {
+    fn add_block(
+        &mut self,
+        instance: &str,
+        pins: &[(usize, String)],
+        library: &Library,
+        settings: &Settings,
+    ) {
+        let clock = self.pin(format!("{instance}/CLK"));
         // The database tells of buses, a design of their bits.
         let is = |pin: &str, bus: &str| {
             pin.strip_prefix(bus).is_some_and(|bit| bit.bytes().all(|digit| digit.is_ascii_digit()))
@@ -224,7 +232,7 @@ impl Graph {
                 let outputs = pins.iter().filter(|(_, name)| is(name, to));
                 for (output, _) in outputs {
                     if from == "CLK" {
-                        self.begin_at(*output, *delay);
+                        self.begin_at(*output, *delay, clock);
                         continue;
                     }
                     for (input, _) in pins.iter().filter(|(_, name)| is(name, from)) {
@@ -234,7 +242,7 @@ impl Graph {
             }
             for (name, setup) in &rule.setups {
                 for (pin, _) in pins.iter().filter(|(_, pin)| is(pin, name)) {
-                    self.end_at(*pin, *setup);
+                    self.end_at(*pin, *setup, clock);
                 }
             }
         }
@@ -260,14 +268,25 @@ impl Graph {
         order
     }
 
-    /// The longest path, or the longest of those that touch a multiplier.
-    fn longest(&self, only_blocks: bool) -> Option<CriticalPath> {
+    /// What drives each pin of a clock; nothing for those of which no way tells.
+    fn drivers(&self) -> HashMap<usize, usize> {
+        let clocks: HashSet<usize> =
+            self.begin.values().chain(self.end.values()).map(|(_, clock)| *clock).collect();
+        let ways = self.arcs.iter().enumerate().flat_map(|(from, arcs)| {
+            arcs.iter().filter(|arc| !arc.inside).map(move |arc| (arc.to, from))
+        });
+        ways.filter(|(to, _)| clocks.contains(to)).collect()
+    }
+
+    /// The longest path between two clocks, given by what drives them, or the longest of those that touch a multiplier.
+    fn longest(&self, only_blocks: bool, clocks: &Clocks<'_>) -> Option<CriticalPath> {
         // Twice: whatever comes, and what has touched a multiplier; with the pin before, and which of the two it had.
         let nothing = || vec![None::<(f64, Option<(usize, usize)>)>; self.pins.len()];
         let mut arrival = [nothing(), nothing()];
         for pin in self.order() {
             let touches = self.blocks[pin];
-            if let Some(&delay) = self.begin.get(&pin) {
+            let begins = self.begin.get(&pin).filter(|(_, clock)| clocks.begins(*clock));
+            if let Some(&(delay, _)) = begins {
                 for at in arrival.iter_mut().take(1 + usize::from(touches)) {
                     if at[pin].is_none_or(|(known, _)| delay > known) {
                         at[pin] = Some((delay, None));
@@ -288,7 +307,8 @@ impl Graph {
             }
         }
         let side = usize::from(only_blocks);
-        let ends = self.end.iter().filter_map(|(&pin, &setup)| {
+        let ends = self.end.iter().filter(|(_, (_, clock))| clocks.ends(*clock));
+        let ends = ends.filter_map(|(&pin, &(setup, _))| {
             arrival[side][pin].map(|(at, _)| (at + setup, pin, setup))
         });
         // Of equal ones the first by name, so that reports do not differ.
@@ -316,18 +336,79 @@ impl Graph {
     }
 }
 
-/// The longest path that begins, ends or passes in a multiplier: from nextpnr's delays of a routed design, its netlist
-/// and the database's delays. Nothing when there is none.
+/// Between which clocks a path is looked for.
+struct Clocks<'a> {
+    drivers: &'a HashMap<usize, usize>,
+    from: Option<usize>,
+    to: Option<usize>,
+}
+
+impl Clocks<'_> {
+    fn begins(&self, pin: usize) -> bool {
+        self.drivers.get(&pin).copied() == self.from
+    }
+
+    fn ends(&self, pin: usize) -> bool {
+        self.drivers.get(&pin).copied() == self.to
+    }
+}
+
+/// A path that touches a multiplier.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MultiplierPath {
+    /// The longest one between its two clocks.
+    pub path: CriticalPath,
+    /// The clock in which it begins and ends, by all its names; nothing when it goes from one to another.
+    clock: Option<Vec<String>>,
+}
+
+impl MultiplierPath {
+    /// Whether the path begins and ends with a clock. One whose name is not known may be any.
+    pub fn within(&self, clock: &str) -> bool {
+        let names = self.clock.as_ref();
+        names.is_some_and(|names| names.is_empty() || names.iter().any(|name| name == clock))
+    }
+}
+
+/// The longest paths that begin, end or pass in a multiplier, one for each two clocks: from nextpnr's delays of a routed
+/// design, its netlist and the database's delays.
 ///
 /// # Errors
 /// [`FpgaError::BadOutput`] when the delays are no SDF.
-pub fn multiplier_path(
+pub fn multiplier_paths(
     delays: &str,
     netlist: &Value,
     library: &Library,
-) -> Result<Option<CriticalPath>, FpgaError> {
+) -> Result<Vec<MultiplierPath>, FpgaError> {
     let graph = graph(delays, netlist, library)?;
-    Ok(graph.longest(true))
+    let drivers = graph.drivers();
+    let pins = graph.begin.values().chain(graph.end.values()).map(|(_, clock)| clock);
+    let clocks: BTreeSet<Option<usize>> = pins.map(|pin| drivers.get(pin).copied()).collect();
+    let names: BTreeMap<Option<usize>, Vec<String>> = (clocks.iter())
+        .map(|&clock| (clock, clock.map_or_else(Vec::new, |pin| nets(netlist, &graph.pins[pin]))))
+        .collect();
+    let both = clocks.iter().flat_map(|&from| clocks.iter().map(move |&to| (from, to)));
+    let found = both.filter_map(|(from, to)| {
+        let mut path = graph.longest(true, &Clocks { drivers: &drivers, from, to })?;
+        let name = |clock| names[&clock].first().map_or("clock", String::as_str);
+        path.clocks = format!("posedge {} to posedge {}", name(from), name(to));
+        Some(MultiplierPath { path, clock: (from == to).then(|| names[&from].clone()) })
+    });
+    Ok(found.collect())
+}
+
+/// The names of the signal that a pin of a cell of the top drives, the shortest first; those that tools made are left out.
+fn nets(netlist: &Value, pin: &str) -> Vec<String> {
+    let top = &netlist["modules"][TOP];
+    let Some((cell, port)) = pin.rsplit_once('/') else { return Vec::new() };
+    let bit = &top["cells"][cell]["connections"][port][0];
+    let nets = top["netnames"].as_object().into_iter().flatten();
+    let mut names: Vec<String> = nets
+        .filter(|(name, net)| !name.contains('$') && bit.is_number() && net["bits"][0] == *bit)
+        .map(|(name, _)| name.clone())
+        .collect();
+    names.sort_by_key(|name| (name.len(), name.clone()));
+    names
 }
 
 fn graph(delays: &str, netlist: &Value, library: &Library) -> Result<Graph, FpgaError> {
@@ -345,7 +426,7 @@ fn graph(delays: &str, netlist: &Value, library: &Library) -> Result<Graph, Fpga
         }
     }
     for (instance, pins) in pins {
-        graph.add_block(&pins, library, &blocks[instance]);
+        graph.add_block(instance, &pins, library, &blocks[instance]);
     }
     Ok(graph)
 }

@@ -33,9 +33,8 @@ impl Bench {
     /// With the card, the board's top above it, and its pins under this name.
     pub fn new(search: Search, board: &Board, card: &str, pins: &str) -> Self {
         let bench = Self { search, folder: tempfile::tempdir().unwrap() };
-        for (name, text) in
-            [("card.v", card), ("top.v", board.top[0].1), (pins, board.constraints.1)]
-        {
+        let top = board.top.iter().map(|(_, text)| *text).collect::<Vec<_>>().join("\n");
+        for (name, text) in [("card.v", card), ("top.v", &top), (pins, board.constraints.1)] {
             bench.write(name, text);
         }
         bench

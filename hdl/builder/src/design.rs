@@ -74,6 +74,14 @@ impl Design {
             .collect()
     }
 
+    /// Clock ports of the top module that are multiples of the main clock, with how many cycles they have in one of it
+    /// ([`Domain::MULTIPLE`](crate::domain::Domain::MULTIPLE)).
+    pub fn multiples(&self) -> Vec<(&'static str, u32)> {
+        let domains = self.top().map_or(&[][..], |top| &top.domains);
+        let multiples = domains.iter().map(|(domain, _)| (domain.clock, domain.multiple));
+        multiples.filter(|(_, multiple)| *multiple > 1).collect()
+    }
+
     /// The Verilog of each module with its file name, children before parents.
     pub fn files(&self) -> Vec<(String, String)> {
         self.print_all(false)

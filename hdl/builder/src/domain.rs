@@ -28,6 +28,10 @@ pub trait Domain: Copy + fmt::Debug + 'static {
     const CLOCK: &'static str;
     /// Name of the reset port.
     const RESET: &'static str;
+    /// Cycles in one of [`Main`], which begins with one of them, so that the last one ends with it; 1 says nothing of
+    /// when the edges come. Values may cross both ways without a synchroniser, if the slower side holds them and
+    /// the faster one looks while they are steady.
+    const MULTIPLE: u32 = 1;
 
     /// What a component that is generic over its domain appends to its module name:
     /// nothing for [`Main`], `_NAME` for others.
@@ -59,13 +63,16 @@ pub struct DomainInfo {
     pub clock: &'static str,
     /// See [`Domain::RESET`].
     pub reset: &'static str,
+    /// See [`Domain::MULTIPLE`].
+    pub multiple: u32,
     id: fn() -> TypeId,
 }
 
 impl DomainInfo {
     /// The description of `D`.
     pub fn of<D: Domain>() -> Self {
-        Self { name: D::NAME, clock: D::CLOCK, reset: D::RESET, id: TypeId::of::<D> }
+        let (name, clock, reset, multiple) = (D::NAME, D::CLOCK, D::RESET, D::MULTIPLE);
+        Self { name, clock, reset, multiple, id: TypeId::of::<D> }
     }
 
     /// The type that describes the domain.

@@ -317,7 +317,8 @@
 //!
 //! They meet in synchronisers only: [`Sync2`](crate::stock::Sync2) for a level, [`AsyncFifo`](crate::stock::AsyncFifo) for
 //! data. In a test bench, [`step`](crate::eval::Simulator::step) is an edge of all clocks and
-//! [`step_domain`](crate::eval::Simulator::step_domain) of one.
+//! [`step_domain`](crate::eval::Simulator::step_domain) of one. A clock whose edges are those of the main one and some between
+//! them says so ([`Domain::MULTIPLE`](crate::domain::Domain::MULTIPLE)); [`Phases`](crate::stock::Phases) then take values across.
 //!
 //! # Mistakes
 //!

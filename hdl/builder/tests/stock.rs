@@ -5,7 +5,7 @@ use rtl_builder::domain::DomainInfo;
 use rtl_builder::prelude::*;
 use rtl_builder::stock::stream::{Channel, Stream, gate, route};
 use rtl_builder::stock::{
-    AsyncFifo, BlockFifo, Counter, Fifo, PriorityEncoder, RoundRobinArbiter, SkidBuffer,
+    AsyncFifo, BlockFifo, Counter, Fifo, Phases, PriorityEncoder, RoundRobinArbiter, SkidBuffer,
     StreamMerge, Sync2, UartReceiver, UartTransmitter, multiply_signed, multiply_unsigned,
 };
 use std::collections::VecDeque;
@@ -506,4 +506,83 @@ fn a_serial_receiver_tells_of_lost_bytes_and_finds_the_next_one() {
     assert_eq!(send(&mut sim, 0x43, 0), 2, "no stop bit");
     assert_eq!(send(&mut sim, 0x44, 1), 2);
     assert_eq!((sim.peek("bytes_valid"), sim.peek("bytes_payload")), (1, 0x44));
+}
+
+/// A clock with `TIMES` cycles in one of the main clock.
+#[derive(Clone, Copy, Debug)]
+struct Fast<const TIMES: u32>;
+
+impl<const TIMES: u32> Domain for Fast<TIMES> {
+    const NAME: &'static str = "fast";
+    const CLOCK: &'static str = "fast_clk";
+    const RESET: &'static str = "fast_rst";
+    const MULTIPLE: u32 = TIMES;
+}
+
+/// Takes a value to the fast clock and back, and its nibbles one by one.
+#[derive(Clone, Debug)]
+struct ThereAndBack<const TIMES: u32>;
+
+#[derive(Clone, Ports)]
+struct ThereAndBackIo<const TIMES: u32> {
+    value: Input<UInt>,
+    held: Output<UInt<Fast<TIMES>>>,
+    piece: Output<UInt<Fast<TIMES>>>,
+    back: Output<UInt>,
+    phases: Output<UInt<Fast<TIMES>>>,
+}
+
+impl<const TIMES: u32> Component for ThereAndBack<TIMES> {
+    type Io = ThereAndBackIo<TIMES>;
+
+    fn name(&self) -> String {
+        "there_and_back".into()
+    }
+
+    fn io(&self) -> Self::Io {
+        ThereAndBackIo {
+            value: input(uint(16)),
+            held: output(UInt::of(16)),
+            piece: output(UInt::of(4)),
+            back: output(uint(16)),
+            phases: output(UInt::of(TIMES)),
+        }
+    }
+
+    fn build(&self, io: Self::Io) {
+        let phases = Phases::<Fast<TIMES>>::new();
+        let held = phases.of_main("held_q", io.value.value());
+        io.held.set(held);
+        io.piece.set(phases.pieces_of_main("pieces", io.value.value(), 4));
+        io.back.set(delayed("back_q", phases.to_main("to_main", held)));
+        let is: Vec<_> = (0..TIMES).rev().map(|phase| phases.is(phase).as_uint()).collect();
+        io.phases.set(cat(&is));
+    }
+}
+
+/// At each edge of the fast clock, those of the main clock by name are `TIMES` apart.
+fn goes_there_and_back<const TIMES: u32>() {
+    let design = elaborate(ThereAndBack::<TIMES>).expect("the component is valid");
+    assert_eq!(design.multiples(), [("fast_clk", TIMES)]);
+    let mut sim = design.simulator();
+    let value = |cycle: u64| (cycle * 0x3a5d + 0x1234) & 0xffff;
+    for cycle in 0..50 {
+        sim.poke("value", value(cycle));
+        // As a step begins, the first phase has just begun: what was held in the last phase still is.
+        if cycle >= 3 {
+            assert_eq!(sim.peek("phases"), 1, "cycle {cycle}");
+            assert_eq!(sim.peek("held"), value(cycle - 1), "cycle {cycle}");
+            assert_eq!(sim.peek("piece"), value(cycle - 1) >> 4 & 0xf, "cycle {cycle}");
+        }
+        if cycle >= 4 {
+            assert_eq!(sim.peek("back"), value(cycle - 2), "cycle {cycle}");
+        }
+        sim.step();
+    }
+}
+
+#[test]
+fn values_go_to_a_multiple_of_the_clock_and_back() {
+    goes_there_and_back::<2>();
+    goes_there_and_back::<4>();
 }

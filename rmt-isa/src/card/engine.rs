@@ -30,8 +30,13 @@ pub struct EngineShape {
     /// Products that a multiplier of the array makes at a time: 1, or 2 for an array of half as many multipliers, which
     /// takes activations of 8 bits in place of 16. Two columns then share a multiplier of 25 × 18 bits (a DSP block of
     /// the 7-series; on others it takes more than one), and their sums are added beside it.
-    #[serde(default = "one_product")]
+    #[serde(default = "one")]
     pub multiplier_products: u32,
+    /// Cycles of the array's clock in one of the card's: 1, or 2 or 4 for an array of as many times fewer multipliers. Each
+    /// then serves so many neighbouring columns in turn, at a clock of its own (`array_clk`) whose edges are those of the card's and
+    /// 1 or 3 between them. Results and cycles are the same, so the capability words do not tell it.
+    #[serde(default = "one")]
+    pub array_clock_ratio: u32,
     /// Lanes of a vector register: a power of two from `array` to 256.
     pub vector_lanes: u32,
     /// Lanes that the requantiser takes each cycle: a power of two, at most `array`. Costs
@@ -55,8 +60,8 @@ pub struct EngineShape {
     pub windows: u32,
 }
 
-/// What a configuration without the parameter means: there were such before it came.
-const fn one_product() -> u32 {
+/// What a configuration without a parameter means that came later.
+const fn one() -> u32 {
     1
 }
 
@@ -86,6 +91,7 @@ impl EngineShape {
             array: 4,
             hop_columns: 4,
             multiplier_products: 1,
+            array_clock_ratio: 1,
             vector_lanes: 32,
             requantise_lanes: 2,
             weight_tiles: 64,
@@ -107,6 +113,7 @@ impl EngineShape {
             array: 8,
             hop_columns: 8,
             multiplier_products: 1,
+            array_clock_ratio: 1,
             vector_lanes: 64,
             requantise_lanes: 8,
             weight_tiles: 128,
@@ -128,6 +135,7 @@ impl EngineShape {
             array: 16,
             hop_columns: 8,
             multiplier_products: 1,
+            array_clock_ratio: 1,
             vector_lanes: 256,
             requantise_lanes: 16,
             weight_tiles: 256,
@@ -151,7 +159,8 @@ impl EngineShape {
             ("banks", self.banks, 1, 2),
             ("array", self.array, 4, 32),
             ("multiplier_products", self.multiplier_products, 1, 2),
-            ("hop_columns", self.hop_columns, self.multiplier_products, self.array),
+            ("array_clock_ratio", self.array_clock_ratio, 1, 4),
+            ("hop_columns", self.hop_columns, self.columns_per_multiplier(), self.array),
             ("vector_lanes", self.vector_lanes, self.array, VECTOR_LANES as u32),
             ("requantise_lanes", self.requantise_lanes, 1, self.array),
         ];
@@ -160,6 +169,11 @@ impl EngineShape {
                 let rule = format!("a power of two from {low} to {high}");
                 return Err(EngineShapeError { parameter, found, rule });
             }
+        }
+        if self.multiplier_products > 1 && self.array_clock_ratio > 1 {
+            let rule = "1 where `multiplier_products` is 2".to_owned();
+            let (parameter, found) = ("array_clock_ratio", self.array_clock_ratio);
+            return Err(EngineShapeError { parameter, found, rule });
         }
         let ranges = [
             ("weight_tiles", self.weight_tiles, 4096),
@@ -186,10 +200,15 @@ impl EngineShape {
         if self.threads > self.array { self.threads } else { self.array }
     }
 
-    /// DSP blocks: one for each cell of the array, or for two, and each lane of the vector unit, four for a lane of
+    /// Columns of the array that share a multiplier: at the same time, or one after the other.
+    pub const fn columns_per_multiplier(&self) -> u32 {
+        self.multiplier_products * self.array_clock_ratio
+    }
+
+    /// DSP blocks: one for each cell of the array, or for as many as share one, and each lane of the vector unit, four for a lane of
     /// the requantiser, two for addresses in the decoder.
     pub const fn dsp_blocks(&self) -> u32 {
-        let array = self.array * self.array / self.multiplier_products;
+        let array = self.array * self.array / self.columns_per_multiplier();
         array + self.array + 4 * self.requantise_lanes + 2
     }
 
@@ -486,6 +505,18 @@ mod tests {
         assert_eq!(
             error(EngineShape { multiplier_products: 2, hop_columns: 1, ..EngineShape::tiny() }),
             "engine parameter `hop_columns` is 1; it must be a power of two from 2 to 4"
+        );
+        assert_eq!(
+            error(EngineShape { array_clock_ratio: 4, hop_columns: 2, ..EngineShape::tiny() }),
+            "engine parameter `hop_columns` is 2; it must be a power of two from 4 to 4"
+        );
+        assert_eq!(
+            error(EngineShape {
+                multiplier_products: 2,
+                array_clock_ratio: 2,
+                ..EngineShape::tiny()
+            }),
+            "engine parameter `array_clock_ratio` is 2; it must be 1 where `multiplier_products` is 2"
         );
         assert_eq!(
             error(EngineShape { tree_pairs: 0, ..EngineShape::tiny() }),

@@ -27,7 +27,7 @@ pub fn compare(toolchain: &Toolchain) -> Result<(), Failure> {
     let events = recorded(&program)?;
     let cache = default_cache_dir();
     let (files, top) = (design.files(), design.top_name());
-    let model = VerilatedPins::model(files.clone(), top, Trace::None, toolchain, &cache)?;
+    let model = VerilatedPins::model(&design, files.clone(), Trace::None, toolchain, &cache)?;
     let folder = tempfile::tempdir()?;
     write_inputs(folder.path(), &image, &events)?;
     let same = Peer {

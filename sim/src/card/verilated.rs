@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use rmt_isa::event::{DECISION_BYTES, EVENT_BYTES};
+use rtl_builder::design::Design;
 
 use super::ports::{
     CLOCK, DECISION, EVENT, HOST, HOST_ANSWER, MUTATION, MUTATION_BITS, RESET, RESET_CYCLES,
@@ -50,19 +51,21 @@ impl Driven {
 }
 
 impl VerilatedPins {
-    /// Builds the model of a core from its Verilog, or takes it from the cache.
+    /// Builds the model of a core from its Verilog, or takes it from the cache. `sources` are those of the design, or
+    /// what somebody made of them.
     ///
     /// # Errors
     /// When Verilator or the compiler is missing or refuses the design.
     pub fn model(
+        design: &Design,
         sources: Vec<Source>,
-        top: &str,
         trace: Trace,
         toolchain: &Toolchain,
         cache: &Path,
     ) -> Result<VerilatedModel, CardError> {
-        let build = VerilatedBuild { trace, ..VerilatedBuild::new(top, sources, model_ports()) };
-        Ok(build.build(toolchain, cache)?)
+        let build = VerilatedBuild::new(design.top_name(), sources, model_ports())
+            .with_multiples(CLOCK, &design.multiples());
+        Ok(VerilatedBuild { trace, ..build }.build(toolchain, cache)?)
     }
 
     /// The model of a core with mutations: its Verilog has one more input, [`MUTATION`], whose
@@ -71,14 +74,16 @@ impl VerilatedPins {
     /// # Errors
     /// As [`VerilatedPins::model`].
     pub fn mutable_model(
+        design: &Design,
         sources: Vec<Source>,
-        top: &str,
         toolchain: &Toolchain,
         cache: &Path,
     ) -> Result<VerilatedModel, CardError> {
         let mut ports = model_ports();
         ports.push(Port::input(MUTATION, MUTATION_BITS));
-        Ok(VerilatedBuild::new(top, sources, ports).build(toolchain, cache)?)
+        let build = VerilatedBuild::new(design.top_name(), sources, ports)
+            .with_multiples(CLOCK, &design.multiples());
+        Ok(build.build(toolchain, cache)?)
     }
 
     /// Chooses the mutation of a core that has some.

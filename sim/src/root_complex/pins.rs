@@ -269,7 +269,8 @@ impl VerilatedLink {
         if design.top_name() == pcie::card::TOP {
             ports.extend([pcie::Link::CLOCK, pcie::Link::RESET].map(|name| Port::input(name, 1)));
         }
-        let build = VerilatedBuild::new(design.top_name(), design.files(), ports);
+        let build = VerilatedBuild::new(design.top_name(), design.files(), ports)
+            .with_multiples("clk", &design.multiples());
         let build = VerilatedBuild { trace, ..build };
         Ok(build.build(toolchain, &default_cache_dir())?)
     }

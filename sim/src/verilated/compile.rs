@@ -70,6 +70,7 @@ impl VerilatedBuild {
             .add_all(pairs(&self.sources).iter())
             .add_all(pairs(&self.defines).iter())
             .add_all(self.ports.iter().map(|port| format!("{port:?}")))
+            .add_all(self.multiples.iter().map(|multiple| format!("{multiple:?}")))
             .finish()
     }
 
@@ -96,7 +97,7 @@ impl VerilatedBuild {
 
         let mut generated = Generated::read(folder)?;
         let header = read(&folder.join("Vmodel.h"))?;
-        write(&folder.join("ports.inc"), &ports::match_ports(&self.top, &self.ports, &header)?)?;
+        write(&folder.join("ports.inc"), &ports::match_ports(self, &header)?)?;
         write(&folder.join("shim.cpp"), SHIM)?;
         write(&folder.join("exports.map"), VERSION_SCRIPT)?;
         let runtime = self.runtime(toolchain, cache, &generated.runtime)?;

@@ -59,5 +59,5 @@ pub use diagnostic::{Diagnostic, Severity};
 pub use error::Error;
 pub use instance::Instance;
 pub use model::{Clock, InitialState, Input, Output, VerilatedModel};
-pub use spec::{Direction, Optimisation, Port, Source, Trace, VerilatedBuild};
+pub use spec::{Direction, Multiple, Optimisation, Port, Source, Trace, VerilatedBuild};
 pub use toolchain::{Limits, OLDEST_VERILATOR, Search, Toolchain, Version};

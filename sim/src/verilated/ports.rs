@@ -5,7 +5,7 @@
 //! reads: `VL_IN8(&valid,0,0);` `VL_OUTW(&sums,511,0,16);`
 
 use super::error::Error;
-use super::spec::{Direction, Port};
+use super::spec::{Direction, Multiple, VerilatedBuild};
 
 /// A port as Verilator declares it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,12 +19,13 @@ struct Member {
     direction: Option<Direction>,
 }
 
-/// Checks `declared` against the generated header and returns the text of `ports.inc`, which names
-/// the members in the order of `declared`.
-pub(super) fn match_ports(top: &str, declared: &[Port], header: &str) -> Result<String, Error> {
+/// Checks the ports of a build against the generated header and returns the text of `ports.inc`, which names
+/// the members in the order of the ports, and the clocks that go with others.
+pub(super) fn match_ports(build: &VerilatedBuild, header: &str) -> Result<String, Error> {
+    let (top, declared) = (&build.top, &build.ports);
     let members = read_members(header);
     let mismatch = |port: &str, difference: String| {
-        Err(Error::PortMismatch { top: top.to_owned(), port: port.to_owned(), difference })
+        Err(Error::PortMismatch { top: top.clone(), port: port.to_owned(), difference })
     };
     let mut lines =
         String::from("// Generated: the model's ports in the order of the port list.\n");
@@ -57,6 +58,13 @@ pub(super) fn match_ports(top: &str, declared: &[Port], header: &str) -> Result<
             &forgotten.name,
             format!("an input of {} bits that is not declared", forgotten.width),
         );
+    }
+    let member = |name: &str| {
+        let found = members.iter().find(|member| member.name == name);
+        found.map_or_else(String::new, |found| found.member.clone())
+    };
+    for Multiple { of, clock, cycles } in &build.multiples {
+        lines.push_str(&format!("MULTIPLE({}, {}, {cycles})\n", member(of), member(clock)));
     }
     Ok(lines)
 }
@@ -111,6 +119,7 @@ fn verilog_name(member: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::verilated::Port;
 
     const HEADER: &str = "
     VL_IN8(&clk,0,0);
@@ -130,15 +139,22 @@ mod tests {
         names.map(|(name, width)| Port::input(name, width)).to_vec()
     }
 
+    fn build(ports: Vec<Port>) -> VerilatedBuild {
+        VerilatedBuild::new("top", Vec::new(), ports)
+    }
+
     #[test]
     fn members_are_listed_in_the_order_of_the_declaration() {
         let mut ports = vec![Port::output("q", 64)];
         ports.extend(all_inputs());
-        let text = match_ports("top", &ports, HEADER).unwrap();
+        let text = match_ports(&build(ports), HEADER).unwrap();
         let names: Vec<_> = text.lines().skip(1).collect();
         assert_eq!(names[..3], ["PORT(q)", "PORT(clk)", "PORT(a___05Fb)"]);
         assert_eq!(names[4], "PORT(__SYM__int)");
         assert_eq!(names.len(), 7, "the output that is not declared is left out");
+        let multiples = vec![Multiple { of: "clk".into(), clock: "a__b".into(), cycles: 2 }];
+        let text = match_ports(&VerilatedBuild { multiples, ..build(all_inputs()) }, HEADER);
+        assert_eq!(text.unwrap().lines().last(), Some("MULTIPLE(clk, a___05Fb, 2)"));
     }
 
     #[test]
@@ -146,7 +162,7 @@ mod tests {
         let message = |change: &dyn Fn(&mut Vec<Port>)| {
             let mut ports = all_inputs();
             change(&mut ports);
-            match_ports("top", &ports, HEADER).unwrap_err().to_string()
+            match_ports(&build(ports), HEADER).unwrap_err().to_string()
         };
         assert!(
             message(&|p| p[5].width = 64)

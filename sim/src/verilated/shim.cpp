@@ -1,7 +1,9 @@
 // The C side of every Verilated model: a table of functions that sim/src/verilated/ffi.rs calls.
 //
 // Compiled together with the model's class `Vmodel` and with ports.inc, which names the ports in
-// the order of the Rust side's list:  PORT(clk) PORT(sum) ... No exception and no exit() may leave
+// the order of the Rust side's list, and clocks that go with others:
+//     PORT(clk) PORT(sum) PORT(fast_clk) MULTIPLE(clk, fast_clk, 2)
+// No exception and no exit() may leave
 // this file: `$stop`, `$fatal` and failed convergence become status codes.
 
 #include <cstdint>
@@ -20,10 +22,21 @@ namespace {
 // Must equal `Status` in ffi.rs.
 enum Status : uint32_t { kOk = 0, kFinished = 1, kStopped = 2 };
 
+constexpr uint64_t most_cycles() {
+    uint64_t most = 1;
+#define PORT(name)
+#define MULTIPLE(of, clock, cycles) most = most > cycles ? most : cycles;
+#include "ports.inc"
+#undef PORT
+#undef MULTIPLE
+    return most;
+}
+
 // A waveform shows the n-th rising edge at n x 10 ticks, the falling edge half a period later, and
 // the inputs of a cycle just before its rising edge, where a reader looks for what the registers
-// saw. One tick is one nanosecond.
-constexpr uint64_t kPeriod = 10;
+// saw. One tick is one nanosecond. With multiples of the clock the period is as many times longer, and
+// those of their edges that lie between two of the clock stand in the half before the second.
+constexpr uint64_t kPeriod = 10 * most_cycles();
 constexpr uint64_t kHalfPeriod = kPeriod / 2;
 
 // What a design's own stop throws, from deep inside eval() to the shim.
@@ -67,6 +80,43 @@ struct Instance {
             status = kFinished;
             message = t_finish_message;
         }
+    }
+
+    // Brings a clock and all that go with it to `level`.
+    void set(uint8_t* clock, uint8_t level) {
+        *clock = level;
+#define PORT(name)
+#define MULTIPLE(of, multiple, cycles) \
+    if (clock == &model->of) model->multiple = level;
+#include "ports.inc"
+#undef PORT
+#undef MULTIPLE
+    }
+
+    // The cycles of its multiples before the next edge of a clock, which comes at time `rise`.
+    void multiples(uint8_t* clock, uint64_t rise) {
+        (void)clock;
+        (void)rise;
+#define PORT(name)
+#define MULTIPLE(of, multiple, cycles)                                       \
+    if (clock == &model->of) {                                               \
+        for (uint64_t left = cycles - 1; left != 0 && status == kOk; --left) \
+            pulse(&model->multiple, rise - left * (kHalfPeriod / cycles));   \
+    }
+#include "ports.inc"
+#undef PORT
+#undef MULTIPLE
+    }
+
+    void pulse(uint8_t* clock, uint64_t rise) {
+        context.time(rise);
+        *clock = 1;
+        eval();
+        dump(rise);
+        context.time(rise + 1);
+        *clock = 0;
+        eval();
+        dump(rise + 1);
     }
 
     // Writes all signals to the waveform, if one is open, at time `time`.
@@ -129,8 +179,10 @@ void destroy(void* handle) {
 void addresses(void* handle, void** out) {
     Vmodel& model = *cast(handle)->model;
 #define PORT(name) *out++ = static_cast<void*>(&model.name);
+#define MULTIPLE(of, clock, cycles)
 #include "ports.inc"
 #undef PORT
+#undef MULTIPLE
 }
 
 uint32_t eval(void* handle) {
@@ -143,6 +195,7 @@ uint32_t cycles(void* handle, uint8_t* clock, uint64_t count) {
     return self->guarded([&] {
         for (; count != 0 && self->status == kOk; --count) {
             const uint64_t rise = self->context.time() + kHalfPeriod;
+            self->multiples(clock, rise);
 #if VM_TRACE_FST
             if (VL_UNLIKELY(self->trace)) {
                 self->eval();
@@ -150,11 +203,11 @@ uint32_t cycles(void* handle, uint8_t* clock, uint64_t count) {
             }
 #endif
             self->context.time(rise);
-            *clock = 1;
+            self->set(clock, 1);
             self->eval();
             self->dump(rise);
             self->context.time(rise + kHalfPeriod);
-            *clock = 0;
+            self->set(clock, 0);
             self->eval();
             self->dump(rise + kHalfPeriod);
         }
@@ -219,8 +272,10 @@ struct Abi {
 
 constexpr uint32_t kPortCount = 0
 #define PORT(name) +1
+#define MULTIPLE(of, clock, cycles)
 #include "ports.inc"
 #undef PORT
+#undef MULTIPLE
     ;
 
 constexpr Abi kAbi = {

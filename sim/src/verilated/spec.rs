@@ -51,6 +51,17 @@ impl Port {
     }
 }
 
+/// A clock that has several cycles in one of another, one of which begins with it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Multiple {
+    /// The port of the other clock.
+    pub of: String,
+    /// Its own port.
+    pub clock: String,
+    /// Its cycles in one of the other, at least 2.
+    pub cycles: u32,
+}
+
 /// One source: a plain file name (`core.v`, `defs.vh`) and its text. Headers (`.vh`, `.svh`) are
 /// found by `include`; all others are read by Verilator in the given order.
 pub type Source = (String, String);
@@ -111,6 +122,8 @@ pub struct VerilatedBuild {
     /// The top module's ports. All inputs must be listed; outputs that nobody reads may be left
     /// out.
     pub ports: Vec<Port>,
+    /// Clocks that go with others, at most one with each.
+    pub multiples: Vec<Multiple>,
     /// Waveform support.
     pub trace: Trace,
     /// Build time against run time.
@@ -129,11 +142,22 @@ impl VerilatedBuild {
             sources,
             top: top.into(),
             ports,
+            multiples: Vec::new(),
             trace: Trace::None,
             optimisation: Optimisation::Run,
             defines: Vec::new(),
             threads: 1,
         }
+    }
+
+    /// With ports for clocks that have so many cycles in one of the clock `of`, and go with it from then on.
+    pub fn with_multiples(mut self, of: &str, clocks: &[(&str, u32)]) -> Self {
+        for &(clock, cycles) in clocks {
+            self.ports.push(Port::input(clock, 1));
+            let (of, clock) = (of.to_owned(), clock.to_owned());
+            self.multiples.push(Multiple { of, clock, cycles });
+        }
+        self
     }
 
     /// Refuses what Verilator would choke on or, worse, take for an option.
@@ -153,6 +177,20 @@ impl VerilatedBuild {
             }
             if self.ports[..index].iter().any(|other| other.name == port.name) {
                 return invalid("is listed twice");
+            }
+        }
+        let is_clock = |name: &str| {
+            let one_bit = |port: &&Port| port.direction == Direction::Input && port.width == 1;
+            self.ports.iter().filter(one_bit).any(|port| port.name == name)
+        };
+        for (index, multiple) in self.multiples.iter().enumerate() {
+            let Multiple { of, clock, cycles } = multiple;
+            let twice = self.multiples[..index].iter().any(|other| other.of == *of);
+            if twice || of == clock || *cycles < 2 || !is_clock(of) || !is_clock(clock) {
+                return Err(Error::InvalidSpec {
+                    field: format!("multiple `{clock}` of `{of}`"),
+                    reason: "expected two inputs of 1 bit, at least 2 cycles, and no other multiple of the clock",
+                });
             }
         }
         for (name, value) in &self.defines {

@@ -45,7 +45,9 @@ const OFF: &str = "00000000000000000000000000000000";
 
 fn path(through: &str, settings: Value) -> CriticalPath {
     let library = Library::read(LIBRARY).unwrap();
-    multiplier_path(&delays(through), &netlist(settings), &library).unwrap().unwrap()
+    let found = multiplier_paths(&delays(through), &netlist(settings), &library).unwrap();
+    let [MultiplierPath { path, .. }] = &found[..] else { panic!("{found:?}") };
+    path.clone()
 }
 
 #[test]
@@ -58,7 +60,8 @@ fn the_longest_path_that_touches_a_multiplier_is_found() {
     let kinds: Vec<&str> = found.hops.iter().map(|hop| hop.kind.as_str()).collect();
     assert_eq!(kinds, ["clk-to-q", "routing", "setup"]);
     let graph = graph(&delays(""), &netlist(registered.clone()), &Library::read(LIBRARY).unwrap());
-    let all = graph.unwrap().longest(false).unwrap();
+    let clocks = Clocks { drivers: &HashMap::new(), from: None, to: None };
+    let all = graph.unwrap().longest(false, &clocks).unwrap();
     assert!((all.nanoseconds() - 9.45).abs() < 1e-9, "{all:?}");
     // Through a table into the first operand, which ends there.
     let long =
@@ -103,9 +106,41 @@ fn circles_and_designs_without_multipliers_have_no_path() {
     let library = Library::read(LIBRARY).unwrap();
     let circle = delays("(INTERCONNECT l/O6 l/A1 (1:1:1)) (INTERCONNECT f/Q l/A1 (1:1:1))");
     let none = json!({ "modules": { TOP: { "cells": {} } } });
-    assert_eq!(multiplier_path(&circle, &none, &library).unwrap(), None);
-    assert!(multiplier_path("nothing", &none, &library).is_err());
+    assert_eq!(multiplier_paths(&circle, &none, &library).unwrap(), []);
+    assert!(multiplier_paths("nothing", &none, &library).is_err());
     // A netlist that is within itself ends all the same.
     let within = json!({ "modules": { TOP: { "cells": { "a": { "type": TOP } } } } });
     assert_eq!(blocks(&within).len(), 0);
+}
+
+#[test]
+fn each_two_clocks_have_a_path_of_their_own() {
+    // f, g and two at one clock, one at another.
+    let clocks = "(INTERCONNECT slow/O f/CK (10:10:10)) (INTERCONNECT slow/O g/CK (10:10:10))
+         (INTERCONNECT fast/O u.one/CLK (10:10:10)) (INTERCONNECT slow/O u.two/CLK (10:10:10))";
+    let mut netlist = netlist(
+        json!({ "AREG": ON, "MREG": ON, "PREG": ON, "CREG": OFF, "USE_PATTERN_DETECT": "NO_PATDET" }),
+    );
+    let buffer = |bit: u32| json!({ "type": "BUFG", "connections": { "O": [bit] } });
+    netlist["modules"][TOP]["cells"]["slow"] = buffer(7);
+    netlist["modules"][TOP]["cells"]["fast"] = buffer(8);
+    netlist["modules"][TOP]["netnames"] = json!({
+        "card.clk": { "bits": [7] }, "clk": { "bits": [7] }, "array_clk": { "bits": [8] } });
+    let library = Library::read(LIBRARY).unwrap();
+    let found = multiplier_paths(&delays(clocks), &netlist, &library).unwrap();
+    let said: Vec<(&str, f64)> =
+        found.iter().map(|found| (&*found.path.clocks, found.path.nanoseconds())).collect();
+    let expected = [
+        // f to an operand of one, one to a sum of two, two to g.
+        ("posedge clk to posedge clk", 0.5 + 0.8 + 0.1),
+        ("posedge clk to posedge array_clk", 0.35 + 0.6 + 0.4),
+        ("posedge array_clk to posedge clk", 0.5 + 0.9 + 1.7),
+    ];
+    assert_eq!(said.len(), expected.len(), "{said:?}");
+    for (clocks, length) in expected {
+        let (_, found) = said.iter().find(|(found, _)| *found == clocks).unwrap();
+        assert!((found - length).abs() < 1e-9, "{clocks}: {said:?}");
+    }
+    let within = |name: &str| found.iter().filter(|found| found.within(name)).count();
+    assert_eq!((within("clk"), within("card.clk"), within("array_clk")), (1, 1, 0));
 }

@@ -249,7 +249,8 @@ impl Simulator {
         }
     }
 
-    /// One rising edge of all clocks at once.
+    /// One rising edge of all clocks at once, after those of multiples of the main clock that lie between it and the last
+    /// one ([`Domain::MULTIPLE`]).
     pub fn step(&mut self) {
         self.edge(None);
     }
@@ -261,7 +262,7 @@ impl Simulator {
         }
     }
 
-    /// One rising edge of the clock of `D` alone.
+    /// One rising edge of the clock of `D` alone; the main clock goes with its multiples.
     pub fn step_domain<D: Domain>(&mut self) {
         self.edge(Some(&[DomainInfo::of::<D>()]));
     }

@@ -4,7 +4,7 @@ use super::Simulator;
 use super::compile::{Code, Op, Operand, Wide, WideOp, WritePlan};
 use crate::arith;
 use crate::bits::{Bits, low_mask, words_for};
-use crate::domain::DomainInfo;
+use crate::domain::{DomainInfo, Main};
 use crate::ir::{BinaryOp, UnaryOp};
 
 /// Whether [`Simulator::plain`] computes an operation.
@@ -171,16 +171,23 @@ impl Simulator {
         self.words[at + last] &= low_mask(width - 64 * last as u32);
     }
 
-    /// A rising edge of the clocks of `domains`, or of all.
+    /// A rising edge of the clocks of `domains`, or of all. With one of the main clock go the edges of its multiples since the
+    /// last one.
     pub(super) fn edge(&mut self, domains: Option<&[DomainInfo]>) {
+        let given = |domain| domains.is_none_or(|domains| domains.contains(&domain));
+        let main = given(DomainInfo::of::<Main>());
+        let multiples = self.program.clocks.iter().map(|clock| clock.domain.multiple);
+        for passed in 1..multiples.max().filter(|_| main).unwrap_or(1) {
+            self.edge_of(|domain| domain.multiple > passed);
+        }
+        self.edge_of(|domain| given(domain) || (main && domain.multiple > 1));
+        self.cycles += 1;
+    }
+
+    fn edge_of(&mut self, domains: impl Fn(DomainInfo) -> bool) {
         self.settle();
         let program = self.program.clone();
-        let active = || {
-            program
-                .clocks
-                .iter()
-                .filter(|clock| domains.is_none_or(|domains| domains.contains(&clock.domain)))
-        };
+        let active = || program.clocks.iter().filter(|clock| domains(clock.domain));
         // Everything samples before anything changes.
         let mut at = 0;
         for clock in active() {
@@ -240,7 +247,6 @@ impl Simulator {
             }
         }
         self.dirty = true;
-        self.cycles += 1;
     }
 
     fn write(&mut self, write: &WritePlan) {

@@ -23,6 +23,8 @@ pub struct MacArray {
     pub hop_columns: u32,
     /// Products of a multiplier at a time, see [`EngineShape::multiplier_products`].
     pub products: u32,
+    /// Cycles of its clock in one of the card's, see [`EngineShape::array_clock_ratio`].
+    pub clock_ratio: u32,
 }
 
 /// Ports of [`MacArray`].
@@ -48,7 +50,8 @@ impl MacArray {
     /// The array of an engine.
     pub fn of(shape: &EngineShape) -> Self {
         let (size, hop_columns) = (shape.array, shape.hop_columns);
-        Self { size, hop_columns, products: shape.multiplier_products }
+        let (products, clock_ratio) = (shape.multiplier_products, shape.array_clock_ratio);
+        Self { size, hop_columns, products, clock_ratio }
     }
 
     /// Groups of columns.
@@ -63,7 +66,7 @@ impl MacArray {
 }
 
 /// A signal and its copies that are later by 1, 2, ... cycles.
-fn delay_line<T: Bundle>(name: &str, value: T, cycles: u32) -> Vec<T> {
+pub(super) fn delay_line<T: Bundle>(name: &str, value: T, cycles: u32) -> Vec<T> {
     let mut line = vec![value];
     for cycle in 1..=cycles {
         let last = line[line.len() - 1].clone();
@@ -76,8 +79,12 @@ impl Component for MacArray {
     type Io = MacArrayIo;
 
     fn name(&self) -> String {
-        let products = if self.products == 1 { "" } else { "_p2" };
-        format!("mac_array_n{}_h{}{products}", self.size, self.hop_columns)
+        let shared = match (self.products, self.clock_ratio) {
+            (1, 1) => String::new(),
+            (1, ratio) => format!("_x{ratio}"),
+            (products, _) => format!("_p{products}"),
+        };
+        format!("mac_array_n{}_h{}{shared}", self.size, self.hop_columns)
     }
 
     fn doc(&self) -> String {
@@ -102,6 +109,17 @@ impl Component for MacArray {
     }
 
     fn build(&self, io: MacArrayIo) {
+        match self.clock_ratio {
+            1 => self.build_of_cells(&io),
+            2 => self.build_in_turns::<2>(&io),
+            _ => self.build_in_turns::<4>(&io),
+        }
+    }
+}
+
+impl MacArray {
+    /// The array of cells or pairs of them in the card's clock.
+    fn build_of_cells(&self, io: &MacArrayIo) {
         let hops = self.hops();
         // What each group of columns sees, group by group.
         let load_plane = delay_line("load_plane", io.load_plane.value(), hops - 1);

@@ -16,7 +16,7 @@
 //! - [`sequencer`]: reads a register word by word; says who writes when. [`steps`]: its steps, delayed.
 //! - [`registers`], [`event_copy`], [`memory`]: where data stand.
 //! - [`vector_lane`], [`reduce`], [`requantiser`], [`product`] with [`batch`], [`weights`],
-//!   [`array`](mod@array) and [`cell`](mod@cell) or [`pair`], [`window`] with [`geometry`], [`walk`], [`pool`] and
+//!   [`array`](mod@array) and [`cell`](mod@cell), [`pair`] or [`turns`], [`window`] with [`geometry`], [`walk`], [`pool`] and
 //!   [`align`], [`tree`]: the units.
 //! - [`lanes_out`]: registers on their way to the context unit.
 //! - [`engine`]: all of it joined.
@@ -49,6 +49,7 @@ pub mod requantiser;
 pub mod sequencer;
 pub mod steps;
 pub mod tree;
+pub mod turns;
 pub mod vector_lane;
 pub mod walk;
 pub mod weights;

@@ -173,6 +173,54 @@ fn registers_without_reset_start_as_asked() {
     assert!(seeds.iter().any(|value| *value != seeds[0]), "four seeds gave {seeds:?}");
 }
 
+/// A clock with three cycles in one of another: what both see of each other shows the order of the edges.
+pub(super) fn two_speeds() -> VerilatedBuild {
+    let ports = vec![
+        Port::input("clk", 1),
+        Port::input("in", 8),
+        Port::output("slow", 8),
+        Port::output("fast", 8),
+        Port::output("fast_seen", 8),
+        Port::output("seen", 24),
+    ];
+    let body = "always @(posedge clk) begin slow <= slow + in; fast_seen <= fast; end
+        always @(posedge fast_clk) begin fast <= fast + 8'd1; seen <= {seen[15:0], slow + in}; end";
+    let mut build = small("two_speeds", ports, body);
+    build.sources[0].1 = build.sources[0].1.replacen("input", "input fast_clk,\n  input", 1);
+    build.with_multiples("clk", &[("fast_clk", 3)])
+}
+
+#[test]
+fn a_clock_goes_with_its_multiple() {
+    let model = two_speeds().build(&toolchain(), &default_cache_dir()).unwrap();
+    let clk = model.clock("clk").unwrap();
+    let [slow, fast, fast_seen, seen] =
+        ["slow", "fast", "fast_seen", "seen"].map(|name| model.output(name).unwrap());
+    let mut design = model.instantiate(InitialState::Zero).unwrap();
+    design.poke(model.input("in").unwrap(), 5).unwrap();
+    design.cycles(clk, 4).unwrap();
+    let value = |port| design.peek(port).unwrap();
+    // At the shared edge, the last of three, both see what was before it.
+    assert_eq!((value(slow), value(fast), value(fast_seen)), (20, 12, 11));
+    assert_eq!(value(seen), 0x14_1414);
+    // One of the two alone stands still.
+    design.cycles(model.clock("fast_clk").unwrap(), 2).unwrap();
+    let value = |port| design.peek(port).unwrap();
+    assert_eq!((value(slow), value(fast), value(seen)), (20, 14, 0x14_1919));
+}
+
+#[test]
+fn a_multiple_of_no_clock_is_refused() {
+    let refused = |change: &dyn Fn(&mut Multiple)| {
+        let mut build = two_speeds();
+        change(&mut build.multiples[0]);
+        let error = build.build(&toolchain(), &default_cache_dir()).map(drop).unwrap_err();
+        error.to_string()
+    };
+    assert!(refused(&|multiple| multiple.of = "in".into()).contains("multiple `fast_clk` of `in`"));
+    assert!(refused(&|multiple| multiple.cycles = 1).contains("at least 2 cycles"));
+}
+
 #[test]
 fn several_clocks_can_be_driven_by_hand() {
     let ports = vec![

@@ -111,6 +111,31 @@ fn a_second_waveform_of_the_same_instance_is_complete_too() {
 }
 
 #[test]
+fn a_waveform_shows_the_cycles_of_multiples() {
+    let model = VerilatedBuild { trace: Trace::Fst, ..drive::two_speeds() };
+    let model = model.build(&toolchain(), &default_cache_dir()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("speeds.fst");
+    let mut design = model.instantiate(InitialState::Zero).unwrap();
+    design.poke(model.input("in").unwrap(), 1).unwrap();
+    design.open_waveform(&path).unwrap();
+    design.cycles(model.clock("clk").unwrap(), 10).unwrap();
+    drop(design);
+    let found = changes(&path);
+    for cycle in 1..=10 {
+        // Three edges of the fast clock in the half of the period that ends with that of the slow one.
+        let edge = 30 * cycle;
+        for (time, fast) in
+            [(edge - 11, 3 * cycle - 3), (edge - 10, 3 * cycle - 2), (edge, 3 * cycle)]
+        {
+            assert_eq!(value_at(&found["fast"], time), fast, "cycle {cycle}, time {time}");
+        }
+        assert_eq!(value_at(&found["slow"], edge - 1), cycle - 1);
+        assert_eq!(value_at(&found["slow"], edge), cycle);
+    }
+}
+
+#[test]
 fn a_waveform_that_cannot_be_written_is_an_error() {
     let plain = counter("counter").build(&toolchain(), &default_cache_dir()).unwrap();
     let traced = VerilatedBuild { trace: Trace::Fst, ..counter("counter") };

@@ -419,6 +419,20 @@ fn random_instructions_equal_the_interpreter_when_two_columns_share_a_multiplier
 }
 
 #[test]
+fn random_instructions_equal_the_interpreter_when_columns_take_turns() {
+    let twice = EngineShape { array_clock_ratio: 2, hop_columns: 2, ..EngineShape::tiny() };
+    rounds(roomy(twice), 800..810, 60).expect_each_opcode(2);
+    let four_times = EngineShape {
+        array_clock_ratio: 4,
+        array: 8,
+        hop_columns: 4,
+        vector_lanes: 8,
+        ..EngineShape::tiny()
+    };
+    rounds(roomy(four_times), 900..910, 60).expect_each_opcode(2);
+}
+
+#[test]
 fn random_instructions_on_an_8_by_8_engine_equal_the_interpreter() {
     rounds(roomy(EngineShape::small()), 300..310, 60).expect_each_opcode(5);
 }
