@@ -12,7 +12,7 @@ use crate::config::Widths;
 use crate::control::commit::BankSwitch;
 use crate::control::dispatch::Dispatcher;
 use crate::control::intake::Intake;
-use crate::control::retire::{OutputWrite, Retire};
+use crate::control::retire::{OutputWrite, Retire, RetireIo};
 use crate::control::slots::SlotChoice;
 use crate::signals::End;
 
@@ -153,10 +153,6 @@ impl Component for Life {
             "the_decision_has_the_tag",
             !sent | (io.decision.valid() & word.bits(place..place + 32).eq(sent_tag)),
         );
-        let full = delayed("full", io.decision.valid() & !io.decision.ready() & !Bool::reset());
-        let word_before = delayed("word_before", word);
-        formal::assert("a_decision_waits", !full | (io.decision.valid() & word.eq(word_before)));
-
         let turns = reg("turns", uint(bits_for(u64::from(threads) + 2)), 0)
             .doc("Cycles with room in which an ended event did not leave");
         when(!(inside & has_ended) | freed, || turns.next(0))
@@ -174,6 +170,40 @@ impl Component for Life {
         );
         formal::cover("a_swap_between_two_events", sent & its_bank & any(&[io.commit.value()]));
     }
+}
+
+/// The retire unit alone, whatever happens around it.
+struct Waits {
+    widths: Widths,
+}
+
+impl Component for Waits {
+    type Io = RetireIo;
+
+    fn name(&self) -> String {
+        format!("decision_waits_s{}_t{}", self.widths.stages, self.widths.threads)
+    }
+
+    fn io(&self) -> RetireIo {
+        Retire { widths: self.widths }.io()
+    }
+
+    fn build(&self, io: RetireIo) {
+        Retire { widths: self.widths }.build(io.clone());
+        let decision = &io.decision;
+        let full = delayed("waited", decision.valid() & !decision.ready() & !Bool::reset());
+        let word = decision.payload();
+        let word_before = delayed("word_before", word);
+        formal::assert("a_decision_waits", !full | (decision.valid() & word.eq(word_before)));
+        formal::cover("one_has_waited", full);
+    }
+}
+
+/// By induction over words: that a sum stays as long as what is added does is no matter of bits.
+#[test]
+fn a_decision_stays_as_it_is_until_it_is_taken() {
+    let widths = Widths::of(&CardShape::tiny());
+    super::prove(Waits { widths }, Goal::Induction { cycles: 2 });
 }
 
 #[test]
