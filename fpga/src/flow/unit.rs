@@ -48,11 +48,18 @@ pub struct Measured {
 }
 
 impl Measured {
-    /// What the clock reaches, MHz.
+    /// What the fastest clock reaches, MHz, with those that are a part of it.
     pub fn mhz(&self) -> f64 {
-        self.timing.clocks.iter().map(|(_, achieved, _)| *achieved).fold(f64::NAN, f64::min)
+        let fastest =
+            self.timing.clocks.iter().map(|(_, _, asked)| *asked).fold(f64::NAN, f64::max);
+        let reached =
+            self.timing.clocks.iter().map(|(_, reached, asked)| reached * fastest / asked);
+        reached.fold(f64::NAN, f64::min)
     }
 }
+
+/// Counts cycles of the fastest clock; a bit of it is the slower one.
+const COUNTER: &str = "cycles";
 
 /// Registers around a unit; its top, as that of a board, is [`TOP`]. The pin is the fastest clock of the unit, a counter makes
 /// the other.
@@ -73,7 +80,7 @@ fn harness(design: &Design) -> String {
     let divider = divides.map_or_else(String::new, |bits| {
         let last = bits - 1;
         format!(
-            "reg [{last}:0] cycles;\nwire slow = cycles[{last}];\nalways @(posedge clk) cycles <= cycles + 1;\n"
+            "reg [{last}:0] {COUNTER};\nwire slow = {COUNTER}[{last}];\nalways @(posedge clk) {COUNTER} <= {COUNTER} + 1;\n"
         )
     });
     for (index, (clock, reset)) in design.clocks().into_iter().enumerate() {
@@ -160,6 +167,12 @@ impl Builder<'_> {
         let (folder, mut timing) =
             self.route(&router, &pins(board.flow), &tools, &netlist, limit)?;
         (family.complete)(&self.search, &board.part, &folder, &mut timing)?;
+        // The tools ask all clocks for the same.
+        let divides = design.multiples().iter().map(|(_, cycles)| *cycles).max().unwrap_or(1);
+        for (_, _, asked) in timing.clocks.iter_mut().filter(|(name, ..)| name.starts_with(COUNTER))
+        {
+            *asked /= f64::from(divides);
+        }
         Ok(Measured { used, packed_multipliers, timing, tools })
     }
 }
@@ -192,6 +205,16 @@ mod tests {
         let text = harness(&elaborate(design).unwrap());
         assert!(text.contains("slow = cycles[1]") && text.contains("posedge slow"), "{text}");
         assert!(text.contains(".clk(slow)") && text.contains(".array_clk(clk)"), "{text}");
+    }
+
+    #[test]
+    fn a_clock_counts_as_often_as_it_goes_into_the_fastest() {
+        let clocks = [("clk", 120.0, 100.0), ("cycles[1]", 25.0, 25.0)]
+            .map(|(name, reached, asked)| (name.to_owned(), reached, asked));
+        let timing = Timing { clocks: clocks.to_vec(), paths: Vec::new() };
+        let (used, tools) = (Resources::default(), std::collections::BTreeMap::new());
+        let measured = Measured { used, packed_multipliers: 0, timing, tools };
+        assert_eq!(measured.mhz(), 100.0);
     }
 
     #[test]

@@ -150,14 +150,12 @@ fn a_small_convolution_network_learns_and_equals_the_machine() {
 /// Compiles the network's program, verifies it and compares every decision.
 fn equals_the_machine(network: &IntegerNetwork, inputs: &[Vec<i32>]) {
     let text = program_text(network, "net", "net.json").unwrap();
-    let folder = std::env::temp_dir().join(format!("rmt-learn-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
-    let file = folder.join("net.json");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("net.json");
     network.to_model_file(Vec::new()).write(&file).unwrap();
-    let files = rmt_lang::DirectoryLoader::beside(&folder.join("net.rmt"));
+    let files = rmt_lang::DirectoryLoader::beside(&folder.path().join("net.rmt"));
     let program = rmt_lang::compile("net.rmt", &text, &files)
         .unwrap_or_else(|errors| panic!("{}\n{text}", errors.render(false)));
-    std::fs::remove_dir_all(&folder).unwrap();
     verify(&program, &Limits::default()).unwrap_or_else(|violations| panic!("{violations:?}"));
     let mut machine = Machine::new(&program).unwrap();
     let bytes = network.input_element.bytes();

@@ -79,12 +79,12 @@ impl Component for MacArray {
     type Io = MacArrayIo;
 
     fn name(&self) -> String {
-        let shared = match (self.products, self.clock_ratio) {
-            (1, 1) => String::new(),
-            (1, ratio) => format!("_x{ratio}"),
-            (products, _) => format!("_p{products}"),
-        };
-        format!("mac_array_n{}_h{}{shared}", self.size, self.hop_columns)
+        let (size, hop_columns) = (self.size, self.hop_columns);
+        match (self.products, self.clock_ratio) {
+            (1, 1) => format!("mac_array_n{size}_h{hop_columns}"),
+            (1, ratio) => format!("turns_array_n{size}_h{hop_columns}_x{ratio}"),
+            (products, _) => format!("mac_array_n{size}_h{hop_columns}_p{products}"),
+        }
     }
 
     fn doc(&self) -> String {

@@ -63,7 +63,7 @@ impl<const RATIO: u32> Component for MacTurns<RATIO> {
     type Io = MacTurnsIo<RATIO>;
 
     fn name(&self) -> String {
-        format!("mac_turns_{RATIO}")
+        format!("turns_cell_x{RATIO}")
     }
 
     fn doc(&self) -> String {
