@@ -8,11 +8,11 @@ use std::collections::BTreeSet;
 
 use rmt_fpga::Board;
 use rmt_fpga::boards::TOP;
-use rmt_fpga::report::{CriticalPath, Timing};
+use rmt_fpga::report::Timing;
 use rmt_fpga::tools::{NEXTPNR_XILINX, Search, Tool, XC7FRAMES2BIT, XRAY_DATABASE, YOSYS};
 use rmt_fpga::xc7::{Database, assemble};
 
-use common::{Bench, have};
+use common::{Bench, check_clocks, have};
 
 /// Reads bitstreams; comes with what writes them.
 const BITREAD: Tool = Tool { name: "bitread", programs: &["bitread"], ..XC7FRAMES2BIT };
@@ -112,14 +112,7 @@ fn a_bitstream_holds_what_place_and_route_said() {
     bench.call(NEXTPNR_XILINX, &route.concat());
     let timing =
         Timing::of_nextpnr(&serde_json::from_str(&bench.read("timing.json")).unwrap()).unwrap();
-    // The clocks behind the PLL are known as what the dividers make of the board's.
-    for (clock, mhz) in [("clk", 20.0), ("array_clk", 80.0)] {
-        let found = timing.clocks.iter().find(|(name, ..)| name == clock);
-        let (_, achieved, asked) = found.unwrap_or_else(|| panic!("{clock}: {timing:?}"));
-        assert!(*achieved > mhz && (asked - mhz).abs() < 0.1, "{timing:?}");
-    }
-    let crosses = |path: &CriticalPath| path.clocks == "posedge array_clk to posedge clk";
-    assert!(timing.paths.iter().any(crosses), "{timing:?}");
+    check_clocks(&timing, [("clk", 20.0), ("array_clk", 80.0)], "posedge array_clk to posedge clk");
 
     let mut database = Database::find(&database, part).unwrap();
     let frames = assemble(&bench.read("board.fasm"), &mut database).unwrap();

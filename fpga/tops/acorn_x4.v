@@ -97,7 +97,7 @@ module rmt_board #(
 
   wire clk;
 `ifdef ARRAY_CLOCK
-  wire         array_clk;
+  wire array_clk;
 `endif
   wire rst;
   wire link_rst;

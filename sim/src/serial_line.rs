@@ -2,13 +2,11 @@
 
 use std::collections::VecDeque;
 
-use rmt_core::serial::card::TOP;
 use rtl_builder::prelude::Design;
 
-use crate::card::CardError;
+use crate::card::{CardError, build_of};
 use crate::verilated::{
-    Clock, InitialState, Input, Instance, Output, Port, Toolchain, VerilatedBuild,
-    default_cache_dir,
+    Clock, InitialState, Input, Instance, Output, Port, Toolchain, default_cache_dir,
 };
 
 /// Clock cycles of a bit: the fewest that the card's receiver takes, so simulations are short.
@@ -43,8 +41,7 @@ impl SerialLine {
         let mut ports = vec![Port::input("clk", 1), Port::input("rst", 1)];
         ports.extend([Port::input("serial_in", 1), Port::output("serial_out", 1)]);
         ports.extend(LIGHTS.map(|light| Port::output(light, 1)));
-        let build = VerilatedBuild::new(TOP, design.files(), ports)
-            .with_multiples("clk", &design.multiples());
+        let build = build_of(design, design.files(), ports);
         let model = build.build(toolchain, &default_cache_dir())?;
         let mut instance = model.instantiate(InitialState::Random { seed: 1 })?;
         let (clock, reset) = (model.clock("clk")?, model.input("rst")?);

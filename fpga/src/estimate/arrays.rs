@@ -18,7 +18,6 @@ pub struct ArrayPoint {
     /// Products of a multiplier at a time.
     pub products: u32,
     /// Cycles of its clock in one of the card's.
-    #[serde(default = "one")]
     pub clock_ratio: u32,
     /// Clock asked for, MHz.
     pub asked_mhz: f64,
@@ -32,10 +31,6 @@ pub struct ArrayPoint {
     pub packed_multipliers: u64,
     /// yosys and nextpnr, as they tell their versions.
     pub tools: Vec<String>,
-}
-
-fn one() -> u32 {
-    1
 }
 
 impl ArrayPoint {

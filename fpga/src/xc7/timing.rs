@@ -278,12 +278,18 @@ impl Graph {
         ways.filter(|(to, _)| clocks.contains(to)).collect()
     }
 
-    /// The longest path between two clocks, given by what drives them, or the longest of those that touch a multiplier.
-    fn longest(&self, only_blocks: bool, clocks: &Clocks<'_>) -> Option<CriticalPath> {
+    /// The longest path between two clocks, given by what drives them, or the longest of those that touch a multiplier;
+    /// `order` is that of [`Self::order`].
+    fn longest(
+        &self,
+        order: &[usize],
+        only_blocks: bool,
+        clocks: &Clocks<'_>,
+    ) -> Option<CriticalPath> {
         // Twice: whatever comes, and what has touched a multiplier; with the pin before, and which of the two it had.
         let nothing = || vec![None::<(f64, Option<(usize, usize)>)>; self.pins.len()];
         let mut arrival = [nothing(), nothing()];
-        for pin in self.order() {
+        for &pin in order {
             let touches = self.blocks[pin];
             let begins = self.begin.get(&pin).filter(|(_, clock)| clocks.begins(*clock));
             if let Some(&(delay, _)) = begins {
@@ -381,7 +387,7 @@ pub fn multiplier_paths(
     library: &Library,
 ) -> Result<Vec<MultiplierPath>, FpgaError> {
     let graph = graph(delays, netlist, library)?;
-    let drivers = graph.drivers();
+    let (order, drivers) = (graph.order(), graph.drivers());
     let pins = graph.begin.values().chain(graph.end.values()).map(|(_, clock)| clock);
     let clocks: BTreeSet<Option<usize>> = pins.map(|pin| drivers.get(pin).copied()).collect();
     let names: BTreeMap<Option<usize>, Vec<String>> = (clocks.iter())
@@ -389,7 +395,7 @@ pub fn multiplier_paths(
         .collect();
     let both = clocks.iter().flat_map(|&from| clocks.iter().map(move |&to| (from, to)));
     let found = both.filter_map(|(from, to)| {
-        let mut path = graph.longest(true, &Clocks { drivers: &drivers, from, to })?;
+        let mut path = graph.longest(&order, true, &Clocks { drivers: &drivers, from, to })?;
         let name = |clock| names[&clock].first().map_or("clock", String::as_str);
         path.clocks = format!("posedge {} to posedge {}", name(from), name(to));
         Some(MultiplierPath { path, clock: (from == to).then(|| names[&from].clone()) })

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rmt_fpga::Board;
 use rmt_fpga::process::run;
+use rmt_fpga::report::Timing;
 use rmt_fpga::tools::{Search, Tool};
 use tempfile::TempDir;
 
@@ -64,4 +65,14 @@ impl Bench {
         }
         said
     }
+}
+
+/// Each clock is known, as what the PLL's dividers make of the board's, and reached; the path between the two is told.
+pub fn check_clocks(timing: &Timing, clocks: [(&str, f64); 2], crossing: &str) {
+    for (clock, mhz) in clocks {
+        let found = timing.clocks.iter().find(|(name, ..)| name == clock);
+        let (_, achieved, asked) = found.unwrap_or_else(|| panic!("{clock}: {timing:?}"));
+        assert!(*achieved > mhz && (asked - mhz).abs() < 0.1, "{timing:?}");
+    }
+    assert!(timing.paths.iter().any(|path| path.clocks == crossing), "{timing:?}");
 }

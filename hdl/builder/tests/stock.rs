@@ -560,7 +560,7 @@ impl<const TIMES: u32> Component for ThereAndBack<TIMES> {
     }
 }
 
-/// At each edge of the fast clock, those of the main clock by name are `TIMES` apart.
+/// Looks at both ways as each cycle of the main clock begins.
 fn goes_there_and_back<const TIMES: u32>() {
     let design = elaborate(ThereAndBack::<TIMES>).expect("the component is valid");
     assert_eq!(design.multiples(), [("fast_clk", TIMES)]);

@@ -28,6 +28,7 @@ use rmt_isa::{Decision, Event};
 pub use card_error::CardError;
 pub use evaluated::EvaluatedPins;
 pub use pins::{HostRequest, Pins};
+pub(crate) use ports::build_of;
 pub use ports::{MUTATION, MUTATION_BITS};
 pub use verilated::VerilatedPins;
 

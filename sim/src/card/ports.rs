@@ -2,8 +2,9 @@
 
 use rmt_isa::card::regions::ADDRESS_BITS;
 use rmt_isa::event::{DECISION_BYTES, EVENT_BYTES};
+use rtl_builder::design::Design;
 
-use crate::verilated::Port;
+use crate::verilated::{Port, Source, VerilatedBuild};
 
 /// The clock.
 pub const CLOCK: &str = "clk";
@@ -84,4 +85,10 @@ pub fn model_ports() -> Vec<Port> {
         Port::output(HOST_ANSWER.valid, 1),
         Port::output(HOST_ANSWER.data, 64),
     ]
+}
+
+/// The build of a design with these ports beside the clocks that go with its own.
+pub(crate) fn build_of(design: &Design, sources: Vec<Source>, ports: Vec<Port>) -> VerilatedBuild {
+    VerilatedBuild::new(design.top_name(), sources, ports)
+        .with_multiples(CLOCK, &design.multiples())
 }

@@ -7,7 +7,7 @@ use rtl_builder::design::Design;
 
 use super::ports::{
     CLOCK, DECISION, EVENT, HOST, HOST_ANSWER, MUTATION, MUTATION_BITS, RESET, RESET_CYCLES,
-    model_ports,
+    build_of, model_ports,
 };
 use super::{CardError, HostRequest, Pins};
 use crate::verilated::{
@@ -63,8 +63,7 @@ impl VerilatedPins {
         toolchain: &Toolchain,
         cache: &Path,
     ) -> Result<VerilatedModel, CardError> {
-        let build = VerilatedBuild::new(design.top_name(), sources, model_ports())
-            .with_multiples(CLOCK, &design.multiples());
+        let build = build_of(design, sources, model_ports());
         Ok(VerilatedBuild { trace, ..build }.build(toolchain, cache)?)
     }
 
@@ -81,9 +80,7 @@ impl VerilatedPins {
     ) -> Result<VerilatedModel, CardError> {
         let mut ports = model_ports();
         ports.push(Port::input(MUTATION, MUTATION_BITS));
-        let build = VerilatedBuild::new(design.top_name(), sources, ports)
-            .with_multiples(CLOCK, &design.multiples());
-        Ok(build.build(toolchain, cache)?)
+        Ok(build_of(design, sources, ports).build(toolchain, cache)?)
     }
 
     /// Chooses the mutation of a core that has some.

@@ -7,7 +7,7 @@ use rtl_builder::domain::Domain;
 use rtl_builder::eval::{Handle, SimError, Simulator};
 
 use super::interface::ConfigState;
-use crate::card::CardError;
+use crate::card::{CardError, build_of};
 use crate::verilated::{
     Clock, InitialState, Input, Instance, Output, Port, Toolchain, Trace, VerilatedBuild,
     VerilatedModel, default_cache_dir,
@@ -269,9 +269,7 @@ impl VerilatedLink {
         if design.top_name() == pcie::card::TOP {
             ports.extend([pcie::Link::CLOCK, pcie::Link::RESET].map(|name| Port::input(name, 1)));
         }
-        let build = VerilatedBuild::new(design.top_name(), design.files(), ports)
-            .with_multiples("clk", &design.multiples());
-        let build = VerilatedBuild { trace, ..build };
+        let build = VerilatedBuild { trace, ..build_of(design, design.files(), ports) };
         Ok(build.build(toolchain, &default_cache_dir())?)
     }
 

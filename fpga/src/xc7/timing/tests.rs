@@ -61,7 +61,8 @@ fn the_longest_path_that_touches_a_multiplier_is_found() {
     assert_eq!(kinds, ["clk-to-q", "routing", "setup"]);
     let graph = graph(&delays(""), &netlist(registered.clone()), &Library::read(LIBRARY).unwrap());
     let clocks = Clocks { drivers: &HashMap::new(), from: None, to: None };
-    let all = graph.unwrap().longest(false, &clocks).unwrap();
+    let graph = graph.unwrap();
+    let all = graph.longest(&graph.order(), false, &clocks).unwrap();
     assert!((all.nanoseconds() - 9.45).abs() < 1e-9, "{all:?}");
     // Through a table into the first operand, which ends there.
     let long =
