@@ -44,11 +44,23 @@ impl<D: Domain> Phases<D> {
         self.is[(phase % D::MULTIPLE) as usize]
     }
 
+    /// Whether a phase is the present one, from a register of its own for what stands in one place: wires from one
+    /// register to all that is taken across may be longer than a cycle.
+    #[track_caller]
+    pub fn near(&self, name: impl AsRef<str>, phase: u32) -> Bool<D> {
+        let name = format!("{}_phase{phase}", name.as_ref());
+        // Kept, as synthesis makes one register of equal ones.
+        let near = reg_uninit(name, Bool::of()).attribute("keep");
+        near.next(self.is(phase + D::MULTIPLE - 1));
+        near.value()
+    }
+
     /// A value of the main clock, from the last phase of its cycle on until the next one comes.
     #[track_caller]
     pub fn of_main(&self, name: impl AsRef<str>, value: UInt) -> UInt<D> {
-        let held = reg_uninit(name, UInt::<D>::of(value.width()));
-        when(self.is(D::MULTIPLE - 2), || held.next(value.cross_domain_unchecked::<D>()));
+        let held = reg_uninit(&name, UInt::<D>::of(value.width()));
+        let takes = self.near(name, D::MULTIPLE - 2);
+        when(takes, || held.next(value.cross_domain_unchecked::<D>()));
         held.value()
     }
 
@@ -56,17 +68,17 @@ impl<D: Domain> Phases<D> {
     #[track_caller]
     pub fn pieces_of_main(&self, name: impl AsRef<str>, value: UInt, bits: u32) -> UInt<D> {
         let width = value.width();
-        let held = reg_uninit(name, UInt::<D>::of(width));
+        let held = reg_uninit(&name, UInt::<D>::of(width));
         held.next(held.bits(bits..width).zext(width));
-        when(self.is(D::MULTIPLE - 2), || held.next(value.cross_domain_unchecked::<D>()));
+        when(self.near(name, D::MULTIPLE - 2), || held.next(value.cross_domain_unchecked::<D>()));
         held.bits(0..bits)
     }
 
     /// What a value is in phase 0, for the main clock's edge at the end of the same cycle.
     #[track_caller]
     pub fn to_main(&self, name: impl AsRef<str>, value: UInt<D>) -> UInt {
-        let held = reg_uninit(name, UInt::<D>::of(value.width()));
-        when(self.is(0), || held.next(value));
+        let held = reg_uninit(&name, UInt::<D>::of(value.width()));
+        when(self.near(name, 0), || held.next(value));
         held.value().cross_domain_unchecked::<Main>()
     }
 }

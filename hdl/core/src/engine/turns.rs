@@ -111,13 +111,19 @@ impl MacArray {
             set.map(|phase| phases.is(phase)).reduce(|a, b| a | b)
         });
         let third: Vec<_> = third.flatten().map(|bit| bit.as_uint()).collect();
-        let next_turn = delayed("next_turn", cat(&third));
-        let turn = delayed("turn", next_turn);
+        // In a register for each row and each group of columns, as the array is wider than a cycle.
+        let next_turn = |place: String| {
+            let next_turn =
+                reg_uninit(format!("next_turn_{place}"), UInt::of(RATIO.ilog2())).attribute("keep");
+            next_turn.next(cat(&third));
+            next_turn.value()
+        };
 
         let load_plane = delay_line("load_plane", io.load_plane.value(), hops - 1);
         let load_place: Vec<_> = (load_plane.into_iter().enumerate())
             .map(|(hop, plane)| {
-                phases.of_main(format!("load_plane_hop{hop}"), plane.as_uint()).concat(turn)
+                let plane = phases.of_main(format!("load_plane_hop{hop}"), plane.as_uint());
+                plane.concat(delayed(format!("turn_hop{hop}"), next_turn(format!("hop{hop}"))))
             })
             .collect();
         let weights = delay_line("weights", io.weights.value(), hops - 1);
@@ -135,8 +141,9 @@ impl MacArray {
             .map(|(late, plane)| {
                 let held = phases.of_main(format!("plane_of{late}"), plane.as_uint());
                 let ahead = reg_uninit(format!("plane_ahead{late}"), UInt::of(1));
-                when(phases.is(2 * RATIO - 3), || ahead.next(held));
-                ahead.concat(next_turn)
+                let takes = phases.near(format!("plane_ahead{late}"), 2 * RATIO - 3);
+                when(takes, || ahead.next(held));
+                ahead.concat(next_turn(format!("row{late}")))
             })
             .collect();
 
@@ -150,10 +157,9 @@ impl MacArray {
             let load = delay_line(&format!("load_row{row}"), load, hops - 1);
             let of_hop: Vec<_> = (0..hops as usize)
                 .map(|hop| {
-                    let name = |what: &str| format!("{what}{row}_hop{hop}");
-                    let activation = activation[row + hop].as_uint();
-                    let activation = phases.of_main(name("activation"), activation).as_sint();
-                    (activation, phases.of_main(name("load"), load[hop].as_uint()).as_bool())
+                    let both = activation[row + hop].as_uint().concat(load[hop].as_uint());
+                    let both = phases.of_main(format!("activation_load{row}_hop{hop}"), both);
+                    (both.bits(1..1 + ACTIVATION_BITS).as_sint(), both.bit(0))
                 })
                 .collect();
             for (multiplier, sum) in sums.iter_mut().enumerate() {
