@@ -82,8 +82,8 @@ pub struct Builder<'a> {
 
 /// What differs between the families of parts.
 struct Family {
-    /// What yosys is told for synthesis of [`TOP`], which ends in `mapped.json`.
-    synthesis: fn() -> String,
+    /// What yosys is told for synthesis of [`TOP`], which ends in `mapped.json`; whether there is a second clock.
+    synthesis: fn(bool) -> String,
     /// Tools that come after it.
     tools: [Tool; 2],
     /// What makes the card's clock.
@@ -242,7 +242,8 @@ impl Builder<'_> {
         let mut parameters = clock_parameters(request, &family.pll)?;
         parameters.push(("LIGHTS_LOW", board.lights_low.into()));
         let defines = defines(request.config);
-        let script = script(&(family.synthesis)(), &files, defines, &parameters);
+        let array_clock = request.config.shape().engine.array_clock_ratio > 1;
+        let script = script(&(family.synthesis)(array_clock), &files, defines, &parameters);
         let begun = Instant::now();
         let (netlist, modules, packed) =
             self.synthesise(&files, &script, &versions, request.limit)?;

@@ -48,7 +48,7 @@ const MAPPING: &str = "&scorr;&sweep;&dc2;&dch,-f,-r;&if,{W},-K,6;&mfs;\
 /// Functions of more than four inputs are not made of tables and the multiplexers behind them: that would be faster,
 /// but took 1.3 times the tables of a whole card. The last part of the synthesis is given here without the pass that names
 /// cells after signals: on a whole card in one module it takes longer than all others together, and signals have their names as it is.
-fn synthesis() -> String {
+fn synthesis(_: bool) -> String {
     let synth = format!("synth_ecp5 -nowidelut -top {TOP}");
     format!(
         "{synth} -run begin:map_luts\n\

@@ -149,7 +149,8 @@ impl Builder<'_> {
         (family.check)(&self.search, board)?;
         let mut files = design.files();
         files.push(("unit_between_registers.v".to_owned(), harness(design)));
-        let script = super::script(&(family.synthesis)(), &files, &[], &[]);
+        let synthesis = (family.synthesis)(!design.multiples().is_empty());
+        let script = super::script(&synthesis, &files, &[], &[]);
         let (netlist, modules, packed_multipliers) =
             self.synthesise(&files, &script, &tools, limit)?;
         let of = |name: &str| modules.iter().find(|module: &&ModuleUse| module.name == name);

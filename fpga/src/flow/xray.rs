@@ -29,15 +29,18 @@ const PINS: &str = "board.xdc";
 const FRAMES: &str = "board.frames";
 
 /// The steps of `synth_xilinx`, with ABC in place of ABC9: yosys 0.70 knows no other for this family, and did not end within
-/// minutes with the first module of a card, whose state has 4,817 bits and ways out.
-fn synthesis() -> String {
-    let synth = format!("synth_xilinx -family xc7 -top {TOP}");
+/// minutes with the first module of a card, whose state has 4,817 bits and ways out. Beside a second clock nextpnr finds no places
+/// for shift registers, so none are made.
+fn synthesis(second_clock: bool) -> String {
+    let (option, shift_registers) =
+        if second_clock { ("-nosrl ", "") } else { ("", "xilinx_srl -fixed -minlen 3\n") };
+    let synth = format!("synth_xilinx {option}-family xc7 -top {TOP}");
     format!(
         "{synth} -run begin:map_luts\n\
          opt_expr -mux_undef -noclkinv\n\
          abc -luts 2:2,3,6:5,10,20\n\
          clean\n\
-         xilinx_srl -fixed -minlen 3\n\
+         {shift_registers}\
          techmap -map +/xilinx/lut_map.v -map +/xilinx/cells_map.v -D LUT_WIDTH=6\n\
          xilinx_dffopt\n\
          opt_lut_ins -tech xilinx\n\
