@@ -37,7 +37,7 @@ const NEGOTIATION: &[(&str, &str)] = &[
     ("router2/bbMargin/y", "12"),
 ];
 
-/// What a wire takes by ABC's reckoning, ps. By yosys' own figure, 300, a table costs less than three bits of a carry chain.
+/// What a wire takes by ABC's reckoning, ps. By yosys' own figure, 300, an adder of 64 bits counts as much as three tables in a row.
 const WIRE_PS: u32 = 1000;
 /// How ABC maps to tables: yosys' own script, and the logic taken from that mapping and mapped anew, twice. The first mapping
 /// is for tables of six inputs, which are not there, as it finds the shorter ways.
