@@ -82,7 +82,7 @@ pub struct Builder<'a> {
 
 /// What differs between the families of parts.
 struct Family {
-    /// What yosys is told for synthesis of [`TOP`], which ends in `mapped.json`; whether there is a second clock.
+    /// What yosys is told for synthesis of [`TOP`], which ends in `mapped.json`, by whether the design has a second clock.
     synthesis: fn(bool) -> String,
     /// Tools that come after it.
     tools: [Tool; 2],
@@ -208,7 +208,11 @@ pub(crate) fn clock_parameters(
 
 /// Macros of the top, which connects a clock of the array only where the card has one.
 pub fn defines(config: &CoreConfig) -> &'static [&'static str] {
-    if config.shape().engine.array_clock_ratio > 1 { &["ARRAY_CLOCK"] } else { &[] }
+    if has_array_clock(config) { &["ARRAY_CLOCK"] } else { &[] }
+}
+
+fn has_array_clock(config: &CoreConfig) -> bool {
+    config.shape().engine.array_clock_ratio > 1
 }
 
 impl<'a> Builder<'a> {
@@ -242,8 +246,8 @@ impl Builder<'_> {
         let mut parameters = clock_parameters(request, &family.pll)?;
         parameters.push(("LIGHTS_LOW", board.lights_low.into()));
         let defines = defines(request.config);
-        let array_clock = request.config.shape().engine.array_clock_ratio > 1;
-        let script = script(&(family.synthesis)(array_clock), &files, defines, &parameters);
+        let synthesis = (family.synthesis)(has_array_clock(request.config));
+        let script = script(&synthesis, &files, defines, &parameters);
         let begun = Instant::now();
         let (netlist, modules, packed) =
             self.synthesise(&files, &script, &versions, request.limit)?;
