@@ -87,19 +87,22 @@ pub fn reverse(value: UInt) -> UInt {
     cat(&bits)
 }
 
-/// Number of zero bits above the highest one bit; the width when there is none.
+/// Number of zero bits above the highest one bit; the width when there is none. The width is a power of two.
 pub fn leading_zeros(value: UInt) -> UInt {
-    let width = value.width();
-    let result = bits_for(u64::from(width) + 1);
-    // By halves: the upper half decides the next bit of the count.
-    if width == 1 {
-        return (!value.bit(0)).as_uint().resize(result);
+    let (none, zeros) = zeros_above(value);
+    let width = u64::from(value.width());
+    mux(none, UInt::lit(width, bits_for(width + 1)), zeros.zext(bits_for(width + 1)))
+}
+
+/// Whether all bits are zero, and if not, how many above the highest one bit.
+fn zeros_above(value: UInt) -> (Bool, UInt) {
+    let half = value.width() / 2;
+    if half == 1 {
+        return (value.is_zero(), (!value.bit(1)).as_uint());
     }
-    let half = width / 2;
-    let (high, low) = (value.bits(half..width), value.bits(0..half));
-    let high_zero = high.is_zero();
-    let low_count = (leading_zeros(low).zext(result) + (width - half)).trunc(result);
-    mux(high_zero, low_count, leading_zeros(high).zext(result))
+    let (none_high, high) = zeros_above(value.bits(half..2 * half));
+    let (none_low, low) = zeros_above(value.bits(0..half));
+    (none_high & none_low, none_high.as_uint().concat(mux(none_high, low, high)))
 }
 
 /// Number of one bits.

@@ -218,19 +218,26 @@ impl Component for HostPort {
             lookup(address.bits(0..8), &arms, zero)
         };
         let in_list = |region: Region| access.read & access.in_region(region, 256);
-        let mut choices = vec![
+        let own = [
             (io.engine_answer.valid, io.engine_answer.rdata),
             (in_list(CAPABILITIES), listed(&capabilities)),
             (in_list(COUNTERS), listed(&counters)),
             (access.read & access.in_range(CONTROL.word(0), 1), commit_word),
             (access.read & access.in_range(CONTROL.word(1), 1), limit.zext(64)),
         ];
-        choices.extend(replies.iter().map(|reply| (reply.read, reply.data)));
+        // All that may answer goes into registers, and is chosen from a cycle later: memories are read to their end before.
+        let own = delayed("own_answer", mux(access.read, priority_mux(&own, zero), zero));
+        let choices: Vec<_> = (0..)
+            .zip(&replies)
+            .map(|(index, reply)| {
+                let reply = delayed(format!("reply_{index}"), *reply);
+                (reply.read, reply.data)
+            })
+            .collect();
+        let finished = reg("finished", boolean(), false);
+        finished.next(done);
         let answer = reg_zero("answer", HostAnswer::shape());
-        answer.next(HostAnswer {
-            valid: done,
-            rdata: mux(access.read, priority_mux(&choices, zero), zero),
-        });
+        answer.next(HostAnswer { valid: finished.value(), rdata: priority_mux(&choices, own) });
         io.host_answer.set(answer);
     }
 }

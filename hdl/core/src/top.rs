@@ -19,7 +19,7 @@ use crate::host::{AMOUNT_BITS, HostCommand, HostPort};
 use crate::map::{MapRequest, MapUnit};
 use crate::matching::MatchUnit;
 use crate::signals::{HostAccess, TableVisit, TailCall, ThreadPulse};
-use crate::units::{ThreadSplit, UnitArbiter, join_calls, route_completions};
+use crate::units::{ThreadSplit, UnitArbiter, join_requests, route_completions};
 
 /// Name of the top module.
 pub const TOP: &str = "rmt_core";
@@ -132,10 +132,7 @@ impl Component for Core {
         // Tail calls go before new events.
         let tail_calls =
             instance("tail_calls", self.arbiter("match_unit", TailCall::shape(&widths)));
-        join_calls(stages.iter().map(|stage| &stage.tail_call), &tail_calls);
-        tail_calls.soon.set(true);
-        tail_calls.fault.set(false);
-        tail_calls.posted.set(true);
+        join_requests(stages.iter().map(|stage| &stage.tail_call), &tail_calls);
         tail_calls.request.accept(Bool::lit(true));
         // From a register: which table it is stands in an instruction, and is where the way to the key begins.
         let again = reg("again", boolean(), false);
@@ -165,27 +162,18 @@ impl Component for Core {
 
         // Requests to the units that the stages share, and what comes back.
         let commands = instance("commands", self.arbiter("engine", Command::shape(&shape.engine)));
-        join_calls(stages.iter().map(|stage| &stage.engine), &commands);
+        join_requests(stages.iter().map(|stage| &stage.engine), &commands);
         connect(&commands.request, &engine.command);
-        commands.soon.set(true);
-        commands.fault.set(false);
-        commands.posted.set(false);
         let requests = self.arbiter("context_unit", ContextRequest::shape(&widths));
         let requests = instance("context_requests", requests);
-        join_calls(stages.iter().map(|stage| &stage.context), &requests);
+        join_requests(stages.iter().map(|stage| &stage.context), &requests);
         connect(&requests.request, &context.request);
-        requests.soon.set(context.soon);
-        requests.fault.set(context.fault);
-        requests.posted.set(context.posted);
         let sinks: Vec<_> = stages.iter().map(|stage| stage.completions[0]).collect();
         route_completions(split, &context.completion, &sinks);
         let map_requests = self.arbiter("map_unit", MapRequest::shape(&widths));
         let map_requests = instance("map_requests", map_requests);
-        join_calls(stages.iter().map(|stage| &stage.map), &map_requests);
+        join_requests(stages.iter().map(|stage| &stage.map), &map_requests);
         connect(&map_requests.request, &maps.request);
-        map_requests.soon.set(maps.soon);
-        map_requests.fault.set(maps.fault);
-        map_requests.posted.set(maps.posted);
         let sinks: Vec<_> = stages.iter().map(|stage| stage.completions[1]).collect();
         route_completions(split, &maps.completion, &sinks);
         connect(&context.lanes_in, &engine.lanes_in);

@@ -1,89 +1,22 @@
-//! How the stages share a unit: each asks with what stands in its execute stage, an arbiter
-//! chooses one of them in each cycle, and the unit's verdict goes back to all.
+//! How the stages share a unit: each offers a request, an arbiter chooses one of them in each cycle, and what the unit
+//! has to say comes back as a completion.
 //!
 //! ```text
-//!  stage 0 ─ UnitCall ─►┐
-//!  stage 1 ─ UnitCall ─►┤ UnitArbiter ─► request, fault, soon, posted ─ unit
-//!      …                ┘
-//!  stages ◄──────────────── completions, by thread number ◄──────────────┘
+//!  stage 0 ─ request ─►┐
+//!  stage 1 ─ request ─►┤ UnitArbiter ─► unit
+//!      …               ┘                 │
+//!  stages ◄─ completions, by thread ◄────┘
 //! ```
 //!
-//! A unit looks at one request in a cycle and says of it, in the same cycle: taken or not
-//! (`ready`), whether it will be soon, whether it breaks a rule, and whether anything comes
-//! back. What it sends back carries the thread's number, whose high bits are the stage.
+//! A completion carries the thread's number, whose high bits are the stage. The execute stage offers a command of the ML engine
+//! as it is and waits until it is taken, which is soon. All other requests go through [`ask`]: their unit may be busy for
+//! longer, or says only after a look at its descriptors what it makes of them.
 
 use rtl_builder::prelude::*;
 use rtl_builder::stock::RoundRobinArbiter;
 use rtl_builder::stock::stream::Stream;
 
 use crate::signals::Completion;
-
-/// What becomes of a stage's request in this cycle; none of it: the instruction is fetched
-/// again.
-#[derive(Clone, Copy, Debug, Bundle)]
-pub struct Verdict {
-    /// The unit takes it
-    pub taken: Bool,
-    /// It is another one's turn, or the unit is ready soon: the request stays
-    pub stays: Bool,
-    /// It breaks a rule: the event ends
-    pub fault: Bool,
-    /// Nothing comes back: when it is taken it is done
-    pub posted: Bool,
-}
-
-impl Verdict {
-    pub(crate) fn shape() -> Self {
-        Self { taken: boolean(), stays: boolean(), fault: boolean(), posted: boolean() }
-    }
-}
-
-/// A stage's side of a shared unit.
-#[derive(Clone, Copy, Debug, Ports)]
-pub struct UnitCall<T: Bundle> {
-    /// There is a request; it does not depend on the verdict
-    pub wants: Output<Bool>,
-    /// The request
-    pub payload: Output<T>,
-    /// What becomes of it
-    pub verdict: Input<Verdict>,
-}
-
-/// The same, seen by what answers it.
-#[derive(Clone, Copy, Debug, Ports)]
-pub struct UnitServe<T: Bundle> {
-    /// There is a request
-    pub wants: Input<Bool>,
-    /// The request
-    pub payload: Input<T>,
-    /// What becomes of it
-    pub verdict: Output<Verdict>,
-}
-
-/// Declares a stage's side.
-pub(crate) fn unit_call<T: Bundle>(payload: T) -> UnitCall<T> {
-    UnitCall {
-        wants: output(boolean()),
-        payload: output(payload),
-        verdict: input(Verdict::shape()),
-    }
-}
-
-impl<T: Bundle> UnitCall<T> {
-    /// Inside a module: asks.
-    #[track_caller]
-    pub(crate) fn ask(&self, wants: Bool, payload: T) {
-        self.wants.set(wants);
-        self.payload.set(payload);
-    }
-
-    /// Inside a module: passes the call of an instance on, its payload changed.
-    #[track_caller]
-    pub(crate) fn forward(&self, inner: &Self, change: impl FnOnce(T) -> T) {
-        self.ask(inner.wants.value(), change(inner.payload.value()));
-        inner.verdict.set(self.verdict.value());
-    }
-}
 
 /// Chooses among the stages, round robin: one request each cycle. With one stage it is
 /// wires alone.
@@ -101,16 +34,10 @@ pub struct UnitArbiter<T: Bundle> {
 /// Ports of [`UnitArbiter`].
 #[derive(Clone, Ports)]
 pub struct UnitArbiterIo<T: Bundle> {
-    /// The stages
-    pub stages: Vec<UnitServe<T>>,
-    /// To the unit: the request that is chosen, unless it breaks a rule
+    /// Requests of the stages
+    pub stages: Vec<StreamIn<T>>,
+    /// The request that is chosen
     pub request: StreamOut<T>,
-    /// The unit takes a request soon, if not now
-    pub soon: Input<Bool>,
-    /// The request that is there breaks a rule
-    pub fault: Input<Bool>,
-    /// Nothing comes back for the request that is there
-    pub posted: Input<Bool>,
 }
 
 impl<T: Bundle> Component for UnitArbiter<T> {
@@ -125,66 +52,64 @@ impl<T: Bundle> Component for UnitArbiter<T> {
     }
 
     fn io(&self) -> UnitArbiterIo<T> {
-        let stage = || UnitServe {
-            wants: input(boolean()),
-            payload: input(self.payload.clone()),
-            verdict: output(Verdict::shape()),
-        };
         UnitArbiterIo {
-            stages: (0..self.stages).map(|_| stage()).collect(),
+            stages: (0..self.stages).map(|_| stream_in(self.payload.clone())).collect(),
             request: stream_out(self.payload.clone()),
-            soon: input(boolean()),
-            fault: input(boolean()),
-            posted: input(boolean()),
         }
     }
 
     fn build(&self, io: UnitArbiterIo<T>) {
-        let settled = wire("settled", boolean()).doc("The chosen request is taken or refused");
-        let wants: Vec<Bool> = io.stages.iter().map(|stage| stage.wants.value()).collect();
-        let payloads: Vec<T> = io.stages.iter().map(|stage| stage.payload.value()).collect();
-        let (some, chosen): (Bool, Vec<Bool>) = if let [only] = wants[..] {
-            (only, vec![Bool::lit(true)])
-        } else {
-            let arbiter = instance("arbiter", RoundRobinArbiter::<Main>::new(self.stages));
-            let bits: Vec<UInt> = wants.iter().rev().map(|wants| wants.as_uint()).collect();
-            arbiter.request.set(cat(&bits));
-            arbiter.accept.set(settled.value());
-            let _ = arbiter.index;
-            (arbiter.valid.value(), arbiter.grant.to_bools())
-        };
-        let choices: Vec<_> = chosen.iter().copied().zip(payloads.iter().cloned()).collect();
-        let payload = match &payloads[..] {
-            [only] => only.clone(),
-            _ => one_hot_mux(&choices),
-        };
-        let fault = io.fault.value();
-        io.request.offer(some & !fault, payload);
-        let taken = io.request.fire();
-        settled.set(some & (taken | fault));
-        for (stage, &own) in io.stages.iter().zip(&chosen) {
-            let others_turn = !own & (io.soon | io.request.ready());
-            stage.verdict.set(Verdict {
-                taken: own & taken,
-                stays: stage.wants & ((own & !fault & !taken & io.soon) | others_turn),
-                fault: stage.wants & own & fault,
-                posted: io.posted.value(),
-            });
+        if let [only] = &io.stages[..] {
+            connect(only, &io.request);
+            return;
+        }
+        let arbiter = instance("arbiter", RoundRobinArbiter::<Main>::new(self.stages));
+        let valid: Vec<UInt> =
+            io.stages.iter().rev().map(|stage| stage.valid().as_uint()).collect();
+        arbiter.request.set(cat(&valid));
+        arbiter.accept.set(io.request.ready());
+        let _ = arbiter.index;
+        let granted = arbiter.grant.to_bools();
+        let choices: Vec<_> =
+            granted.iter().copied().zip(io.stages.iter().map(Stream::payload)).collect();
+        io.request.offer(arbiter.valid.value(), one_hot_mux(&choices));
+        for (stage, granted) in io.stages.iter().zip(granted) {
+            stage.accept(granted & io.request.ready());
         }
     }
 }
 
-/// Joins the stages' calls to an arbiter.
+/// Joins the stages' requests to an arbiter.
 #[track_caller]
-pub(crate) fn join_calls<'a, T: Bundle + 'a>(
-    calls: impl IntoIterator<Item = &'a UnitCall<T>>,
+pub(crate) fn join_requests<'a, T: Bundle + 'a>(
+    requests: impl IntoIterator<Item = &'a StreamOut<T>>,
     arbiter: &UnitArbiterIo<T>,
 ) {
-    for (call, stage) in calls.into_iter().zip(&arbiter.stages) {
-        stage.wants.set(call.wants.value());
-        stage.payload.set(call.payload.value());
-        call.verdict.set(stage.verdict.value());
+    for (request, stage) in requests.into_iter().zip(&arbiter.stages) {
+        connect(request, stage);
     }
+}
+
+/// Offers a request from a register, so that what its unit makes of it need not reach the execute stage in the same
+/// cycle; gives whether the register takes it.
+#[track_caller]
+pub(crate) fn ask<T: Bundle>(
+    port: &StreamOut<T>,
+    name: &str,
+    valid: Bool,
+    request: T,
+    shape: T,
+) -> Bool {
+    let waits = reg(format!("{name}_waits"), boolean(), false);
+    let held = reg_uninit(format!("{name}_held"), shape);
+    let taken = valid & !waits.value();
+    when(taken, || {
+        waits.next(true);
+        held.next(request);
+    })
+    .elsewhen(port.ready(), || waits.next(false));
+    port.offer(waits.value(), held.value());
+    taken
 }
 
 /// Which stage a thread belongs to, and its number there.
@@ -225,7 +150,7 @@ impl ThreadSplit {
 }
 
 /// Offers a completion from a register, so that what a unit reads in a cycle need not reach a stage's registers in
-/// the same one; gives whether the register takes it.
+/// the same one; gives whether the register takes one in this cycle.
 #[track_caller]
 pub(crate) fn complete(port: &StreamOut<Completion>, valid: Bool, completion: Completion) -> Bool {
     let waits = reg("completion_waits", boolean(), false);
@@ -238,7 +163,7 @@ pub(crate) fn complete(port: &StreamOut<Completion>, valid: Bool, completion: Co
         held.next(completion);
     });
     port.offer(waits.value(), held.value());
-    valid & free
+    free
 }
 
 /// Sends completions to the stage of their thread.

@@ -16,7 +16,7 @@ use crate::instruction::{Class, Instruction};
 use crate::operand::{MapId, Operand, Role, Scalar, WindowId};
 use crate::program::{ForestMode, MapKind, Program, TreeNode};
 
-/// Cycles from taking an event, or from a tail call, to the first instruction in execution:
+/// Cycles from taking an event to the first instruction in execution, one less than from a tail call:
 /// slot or register (1), look-up (2), match and choice (2), fetch and decode (2).
 pub const LOOK_UP_CYCLES: u64 = 7;
 /// Cycles from the instruction that ends an event to its decision at the output.
@@ -44,11 +44,6 @@ pub struct Facts {
 pub enum Timing {
     /// The next instruction executes so many cycles later.
     Direct(u64),
-    /// A push to a history ring: the next one executes one cycle later, but a second access
-    /// to a context three.
-    Push,
-    /// An access to a context, after so many cycles.
-    Context(u64),
     /// So many lanes go from a ring to a vector register, each in a cycle.
     LanesIn(u64),
     /// So many lanes in so many words go from a vector register to a ring.
@@ -82,26 +77,30 @@ impl Timing {
         match instruction.info().class {
             Class::Control => match instruction {
                 I::Jump { .. } => Self::Direct(JUMP_CYCLES),
-                I::TailCall { .. } => Self::Direct(LOOK_UP_CYCLES),
+                I::TailCall { .. } => Self::Direct(1 + LOOK_UP_CYCLES),
                 I::Call { helper, .. } => Self::Direct(helper_cycles(helper, facts) + WAKE_CYCLES),
                 _ => Self::Direct(1),
             },
-            Class::Alu | Class::Event => Self::Direct(1),
+            Class::Alu | Class::Event => Self::Direct(match instruction {
+                I::LeadingZeros { .. } | I::TrailingZeros { .. } | I::CountOnes { .. } => {
+                    2 + WAKE_CYCLES
+                }
+                _ => 1,
+            }),
             Class::Branch => Self::Direct(if facts.taken { JUMP_CYCLES } else { 1 }),
             Class::Multiply => Self::Direct(2 + WAKE_CYCLES),
             Class::Divide => Self::Direct(quotient_cycles(facts.dividend_bits) + WAKE_CYCLES),
-            Class::Context => match instruction {
-                I::StoreContext { .. } => Self::Context(1),
-                I::PushContext { .. } => Self::Push,
-                I::LoadHistory { .. } | I::LoadHistoryImm { .. } => Self::Context(4 + WAKE_CYCLES),
-                I::LoadContext { .. } => Self::Context(2 + WAKE_CYCLES),
-                _ => Self::Context(3 + WAKE_CYCLES),
-            },
+            Class::Context => Self::Direct(match instruction {
+                I::StoreContext { .. } | I::PushContext { .. } => 2 + WAKE_CYCLES,
+                I::LoadHistory { .. } | I::LoadHistoryImm { .. } => 5 + WAKE_CYCLES,
+                I::LoadContext { .. } => 3 + WAKE_CYCLES,
+                _ => 4 + WAKE_CYCLES,
+            }),
             Class::Map => Self::Direct(match instruction {
-                I::MapPush { .. } => 1,
-                I::MapAdd { map, .. } if is_histogram(program, map) => 5 + WAKE_CYCLES,
-                I::MapAdd { .. } => 4 + WAKE_CYCLES,
-                _ => 3 + WAKE_CYCLES,
+                I::MapPush { .. } => 2 + WAKE_CYCLES,
+                I::MapAdd { map, .. } if is_histogram(program, map) => 6 + WAKE_CYCLES,
+                I::MapAdd { .. } => 5 + WAKE_CYCLES,
+                _ => 4 + WAKE_CYCLES,
             }),
             Class::Vector => vector(shape, program, instruction, facts),
             Class::Model => model(shape, program, instruction, facts),
@@ -116,8 +115,8 @@ fn is_histogram(program: &Program, map: MapId) -> bool {
 /// Cycles from the request to the result of a helper.
 fn helper_cycles(helper: Helper, facts: Facts) -> u64 {
     match helper {
-        Helper::Crc32c | Helper::Log2 => 1,
-        Helper::MulHigh => 2,
+        Helper::Crc32c => 1,
+        Helper::MulHigh | Helper::Log2 => 2,
         Helper::SquareRoot => 33,
         Helper::Random => 6,
         // The dividend is shifted left by 16.
@@ -263,8 +262,6 @@ pub struct LoneThread {
     next: u64,
     /// Cycle from which the engine can choose the thread's next operation.
     engine: u64,
-    /// Cycle from which the context unit takes a request.
-    context: u64,
 }
 
 impl LoneThread {
@@ -275,51 +272,44 @@ impl LoneThread {
 
     /// The instruction of this cycle is the first one of all.
     pub fn at(cycle: u64) -> Self {
-        Self { next: cycle, engine: 0, context: 0 }
+        Self { next: cycle, engine: 0 }
     }
 
     /// The thread behind an instruction.
     #[must_use]
     pub fn after(self, timing: Timing) -> Self {
         let now = self.next;
-        let accessed = now.max(self.context);
         let chosen = now.saturating_add(CHOICE_CYCLES).max(self.engine);
         let issued = chosen.saturating_add(1);
-        let (next, engine, context) = match timing {
-            Timing::Direct(cycles) => (now.saturating_add(cycles), self.engine, self.context),
-            Timing::Push => (accessed.saturating_add(1), self.engine, accessed.saturating_add(3)),
-            Timing::Context(cycles) => (accessed.saturating_add(cycles), self.engine, self.context),
+        let (next, engine) = match timing {
+            Timing::Direct(cycles) => (now.saturating_add(cycles), self.engine),
             Timing::LanesIn(lanes) => {
-                // The first lane is offered five cycles later, and waits for the engine.
-                let first = accessed.saturating_add(5).max(self.engine);
-                (first.saturating_add(lanes + 1 + WAKE_CYCLES), self.engine, self.context)
+                // The first lane is offered six cycles later, and waits for the engine.
+                let first = now.saturating_add(6).max(self.engine);
+                (first.saturating_add(lanes + 1 + WAKE_CYCLES), self.engine)
             }
             Timing::LanesOut { lanes, words } => {
                 // Each word is read and held before its lanes go.
-                let first = accessed.saturating_add(4).max(self.engine);
+                let first = now.saturating_add(5).max(self.engine);
                 let cycles = 2 + 2 * words + lanes + WAKE_CYCLES;
-                (first.saturating_add(cycles), self.engine, self.context)
+                (first.saturating_add(cycles), self.engine)
             }
             Timing::Engine { occupies } => {
                 let next = issued.saturating_add(WAKE_CYCLES);
-                (next, issued.saturating_add(occupies), self.context)
+                (next, issued.saturating_add(occupies))
             }
             Timing::Scalar { answers } => {
                 let answered = issued.saturating_add(answers);
-                (answered.saturating_add(WAKE_CYCLES), answered, self.context)
+                (answered.saturating_add(WAKE_CYCLES), answered)
             }
         };
-        Self { next, engine, context }
+        Self { next, engine }
     }
 
     /// Where two paths meet: late enough for both.
     #[must_use]
     pub fn or(self, other: Self) -> Self {
-        Self {
-            next: self.next.max(other.next),
-            engine: self.engine.max(other.engine),
-            context: self.context.max(other.context),
-        }
+        Self { next: self.next.max(other.next), engine: self.engine.max(other.engine) }
     }
 
     /// Cycles from taking the event to its decision, when the next instruction ends it.
@@ -334,7 +324,7 @@ impl LoneThread {
 
     /// Cycle from which nothing of the thread runs in another unit.
     pub fn idle_cycle(self) -> u64 {
-        self.next.max(self.engine).max(self.context)
+        self.next.max(self.engine)
     }
 }
 
@@ -401,13 +391,6 @@ mod tests {
         // operation waits for the first.
         let both = run(&format!("{fill}{fill}exit decided"), Facts::default());
         assert_eq!(both, 8 + 5 + 16 + 2 + 1);
-    }
-
-    #[test]
-    fn a_push_keeps_the_context_unit_for_two_cycles() {
-        let push = "RMT_PUSH_CTXT ctxt0.1, r1\n";
-        assert_eq!(run(&format!("{push}exit decided"), Facts::default()), 8 + 1);
-        assert_eq!(run(&format!("{push}{push}exit decided"), Facts::default()), 8 + 1 + 3);
     }
 
     #[test]

@@ -7,8 +7,8 @@
 //!
 //! | function | completion, cycles after the request | unit free again |
 //! | --- | --- | --- |
-//! | store | none | 1 |
-//! | push | none | 2 |
+//! | store | 1 | 1 |
+//! | push | 1 | 3 |
 //! | match, find, load, history length | 1 | 2 |
 //! | history | 2 | 3 |
 //! | vector load of n lanes | n + 3 | n + 4 |
@@ -78,15 +78,9 @@ pub struct ContextUnit {
 /// Ports of [`ContextUnit`].
 #[derive(Clone, Ports)]
 pub struct ContextUnitIo {
-    /// Requests; one that is not taken may be withdrawn
+    /// Requests
     pub request: StreamIn<ContextRequest>,
-    /// A request that is not taken now will be soon
-    pub soon: Output<Bool>,
-    /// The request that is there breaks a rule; it must not be made valid
-    pub fault: Output<Bool>,
-    /// The request that is there has no completion
-    pub posted: Output<Bool>,
-    /// Results
+    /// One for each request
     pub completion: StreamOut<Completion>,
     /// An action begins: its thread has no record open
     pub begins: Input<ThreadPulse>,
@@ -139,9 +133,6 @@ impl Component for ContextUnit {
         let engine = &self.shape.engine;
         ContextUnitIo {
             request: stream_in(ContextRequest::shape(&widths)),
-            soon: output(boolean()),
-            fault: output(boolean()),
-            posted: output(boolean()),
             completion: stream_out(Completion::shape(&widths)),
             begins: input(ThreadPulse::shape(&widths)),
             lanes_in: stream_out(LanesIn::shape(engine)),
@@ -170,20 +161,20 @@ impl Component for ContextUnit {
             any(&wanted.iter().map(|wanted| wanted.is(function)).collect::<Vec<_>>())
         };
         let idle = step.is(Step::Idle);
-        io.request.accept(idle);
-        io.soon.set(step.is_any(&[Step::Read, Step::First, Step::Second]));
-        io.fault.set(fault);
-        io.posted.set(function_is(request.function, &[Store, Push]));
-        let taken = io.request.fire();
+        let completed = wire("completed", boolean())
+            .doc("A completion is taken in this cycle, if there is one");
+        io.request.accept(idle & completed.value());
+        let done_at_once = fault | function_is(request.function, &[Store, Push]);
+        let comes = io.request.fire();
+        let taken = comes & !fault;
         let stores_now = taken & Store.is(request.function) & now.open.there;
 
         // The request, in its later cycles.
         let access = reg_zero("access", Access::shape(&widths));
-        when(taken, || access.next(now));
+        when(comes, || access.next(now));
         let access = access.value();
         let is = |wanted: ContextFunction| wanted.is(access.request.function);
         let first = step.is(Step::First);
-        let completed = wire("completed", boolean());
 
         // Opening a record.
         let (state, hits) =
@@ -278,10 +269,10 @@ impl Component for ContextUnit {
             access.kind,
             mux(step.is(Step::StoreLanes), incoming.value.sext(64).as_uint(), access.request.value),
         );
-        ports.set_read.set(taken);
+        ports.set_read.set(comes);
         ports.set_read_address.set(now.set);
         ports.head_read_address.set(now.head);
-        ports.data_read.set(taken | (first & is(History)) | reads_lane);
+        ports.data_read.set(comes | (first & is(History)) | reads_lane);
         ports.data_read_address.set(priority_mux(
             &[(idle, now.data), (first, field_word(place))],
             field_word(next_place.value()),
@@ -327,8 +318,10 @@ impl Component for ContextUnit {
 
         // Completions.
         let answers = step.is(Step::Answer);
-        let valid = (step.is(Step::Read) & is(Load))
-            | (first & function_is(access.request.function, &[Match, Find, HistoryLength]))
+        let answers_first = function_is(access.request.function, &[Match, Find, HistoryLength]);
+        let valid = (comes & done_at_once)
+            | (step.is(Step::Read) & is(Load))
+            | (first & answers_first)
             | step.is(Step::Second)
             | answers;
         let loaded = mux(access.written, memories.value, UInt::lit(0, 64));
@@ -341,10 +334,10 @@ impl Component for ContextUnit {
             ],
             set.found.as_uint().zext(64),
         );
-        let status =
-            mux(answers & failed.value(), UInt::lit(Status::OutOfRange as u64, 8), UInt::lit(0, 8));
-        let completion = Completion { thread: access.request.thread, value, status };
-        completed.set(complete(&io.completion, valid, completion));
+        let fails = mux(idle, fault, answers & failed.value());
+        let status = mux(fails, UInt::lit(Status::OutOfRange as u64, 8), UInt::lit(0, 8));
+        let thread = mux(idle, request.thread, access.request.thread);
+        completed.set(complete(&io.completion, valid, Completion { thread, value, status }));
 
         step.switch()
             .on(Step::Idle, || {
@@ -360,7 +353,7 @@ impl Component for ContextUnit {
                 left.next(length);
                 offers.next(false);
                 failed.next(false);
-                when(is(Push) | completed.value(), || step.go(Step::Idle))
+                when(is(Push) | (answers_first & completed.value()), || step.go(Step::Idle))
                     .elsewhen(is(History), || step.go(Step::Second))
                     .elsewhen(is(VectorLoad), || step.go(Step::LoadLanes))
                     .elsewhen(is(VectorStore), || step.go(Step::AskLanes));

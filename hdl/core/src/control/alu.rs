@@ -3,7 +3,7 @@
 use rtl_builder::prelude::*;
 
 use super::decode::{Function, LESS, NOT, SIGNED};
-use crate::bits::{count_ones, leading_zeros, reverse, wrap};
+use crate::bits::{reverse, wrap};
 
 /// Integer arithmetic, comparisons, moves and conversions on 64 bits. Stateless: the result
 /// is there in the same cycle.
@@ -73,10 +73,8 @@ impl Component for Alu {
         let minuend = mux(from_zero, UInt::lit(0, 64), a).named("minuend");
         let subtrahend = mux(from_zero, a, b).named("subtrahend");
         let difference = minuend.wrapping_sub(subtrahend).named("difference");
-        // One shifter to the right and one count of zeros from the top serve both directions.
-        let from_below = is(Function::ShiftLeft) | is(Function::TrailingZeros);
-        let directed = mux(from_below, reverse(a), a).named("directed");
-        let zeros = leading_zeros(directed).zext(64);
+        // One shifter to the right serves both directions.
+        let directed = mux(is(Function::ShiftLeft), reverse(a), a).named("directed");
         let bytes = io.bytes.value().concat(UInt::lit(0, 3));
         let amount = mux(is(Function::Extend), bytes, b.bits(0..6)).named("amount");
         let fill = is(Function::ShiftRight) & a.bit(63);
@@ -101,9 +99,6 @@ impl Component for Alu {
             (Function::Not, !a),
             (Function::Negate, difference),
             (Function::Absolute, mux(a.bit(63), difference, a)),
-            (Function::LeadingZeros, zeros),
-            (Function::TrailingZeros, zeros),
-            (Function::CountOnes, count_ones(a).zext(64)),
         ];
         let arms: Vec<_> = arms.map(|(function, value)| (function as u64, value)).into();
         io.result.set(lookup(io.function.value(), &arms, UInt::lit(0, 64)));

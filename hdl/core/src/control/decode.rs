@@ -92,12 +92,6 @@ codes! {
     Negate,
     /// |a|
     Absolute,
-    /// leading zeros of a
-    LeadingZeros,
-    /// trailing zeros of a
-    TrailingZeros,
-    /// one bits of a
-    CountOnes,
 }
 
 codes! {
@@ -129,6 +123,12 @@ codes! {
     Remainder,
     /// unsigned remainder
     RemainderUnsigned,
+    /// leading zeros of a
+    LeadingZeros,
+    /// trailing zeros of a
+    TrailingZeros,
+    /// one bits of a
+    CountOnes,
 }
 
 codes! {
@@ -272,10 +272,12 @@ pub(crate) fn plain(info: &InstructionInfo) -> Option<Row> {
         .any(|operand| operand.kind == OperandKind::Scalar && operand.slot == rmt_isa::operand::D);
     let (unit, function, condition) = match info.class {
         Class::Control => (control(info.name)?, 0, 0),
-        Class::Alu | Class::Event => {
-            let (function, condition) = alu(info.name)?;
-            (Unit::Alu, function as u64, condition)
-        }
+        // Counts of bits are too deep for the cycle of the arithmetic unit.
+        Class::Alu | Class::Event => match (long(info.name), alu(info.name)) {
+            (Some(function), _) => (Unit::Arithmetic, function as u64, 0),
+            (None, Some((function, condition))) => (Unit::Alu, function as u64, condition),
+            (None, None) => return None,
+        },
         Class::Branch => (Unit::Branch, 0, comparison(info.name.strip_prefix("Jump")?)?),
         Class::Multiply | Class::Divide => (Unit::Arithmetic, long(info.name)? as u64, 0),
         Class::Context => (Unit::Context, context(info.name)? as u64, 0),
@@ -347,9 +349,6 @@ fn alu(name: &str) -> Option<(Function, u64)> {
         "Not" => Function::Not,
         "Neg" => Function::Negate,
         "Abs" => Function::Absolute,
-        "LeadingZeros" => Function::LeadingZeros,
-        "TrailingZeros" => Function::TrailingZeros,
-        "CountOnes" => Function::CountOnes,
         _ => return None,
     };
     Some((function, 0))
@@ -362,6 +361,9 @@ fn long(name: &str) -> Option<LongFunction> {
         "DivU" => LongFunction::DivideUnsigned,
         "Rem" => LongFunction::Remainder,
         "RemU" => LongFunction::RemainderUnsigned,
+        "LeadingZeros" => LongFunction::LeadingZeros,
+        "TrailingZeros" => LongFunction::TrailingZeros,
+        "CountOnes" => LongFunction::CountOnes,
         _ => return None,
     })
 }

@@ -1,10 +1,10 @@
-//! The unit for what takes several cycles: products, quotients and the helpers of `CALL`.
+//! The unit for what takes several cycles: products, quotients, counts of bits and the helpers of `CALL`.
 
 use rtl_builder::prelude::*;
 use rtl_builder::stock::stream::Stream;
 
 use super::decode::LongFunction;
-use crate::bits::{crc32c, leading_zeros};
+use crate::bits::{count_ones, crc32c, leading_zeros, reverse};
 use crate::config::Widths;
 use crate::signals::Completion;
 
@@ -34,8 +34,8 @@ impl LongRequest {
 
 /// One operation at a time.
 ///
-/// Cycles from taking a request to offering its completion: 1 for CRC and logarithm, 2 for
-/// products, 33 for square roots, 6 for random numbers, and for quotients 3 more than half
+/// Cycles from taking a request to offering its completion: 1 for CRC, 2 for products, logarithm
+/// and counts of bits, 33 for square roots, 6 for random numbers, and for quotients 3 more than half
 /// the bits of the dividend, rounded up to whole bytes.
 pub struct LongUnit {
     pub(crate) widths: Widths,
@@ -54,6 +54,7 @@ pub struct LongUnitIo {
 enum Step {
     Idle,
     Direct,
+    Count,
     Multiply,
     Product,
     Prepare,
@@ -98,8 +99,17 @@ impl Component for LongUnit {
         };
         io.request.accept(step.is(Step::Idle));
 
-        let direct =
-            mux(is(LongFunction::Crc32c), crc_helper(a.value(), b.value()), logarithm(a.value()));
+        // One count of zeros from the top serves both directions and the logarithm.
+        let directed = mux(is(LongFunction::TrailingZeros), reverse(a.value()), a.value());
+        let zeros = leading_zeros(directed).named("zeros");
+        let counted = lookup(
+            function.value(),
+            &[
+                (LongFunction::Log2 as u64, logarithm(zeros)),
+                (LongFunction::CountOnes as u64, count_ones(a.value())),
+            ],
+            zeros,
+        );
         let multiplier = Multiplier::new(a.value(), b.value());
         let random = is(LongFunction::Random);
         let mixed = mix_before_product(a.value());
@@ -116,7 +126,10 @@ impl Component for LongUnit {
             second_round.next(false);
             use LongFunction::*;
             let code = request.function;
-            when(any(&[Crc32c, Log2], code), || step.go(Step::Direct))
+            when(Crc32c.is(code), || step.go(Step::Direct))
+                .elsewhen(any(&[Log2, LeadingZeros, TrailingZeros, CountOnes], code), || {
+                    step.go(Step::Count);
+                })
                 .elsewhen(any(&[Multiply, MulHigh], code), || step.go(Step::Multiply))
                 .elsewhen(SquareRoot.is(code), || {
                     root.start(request.a);
@@ -137,6 +150,10 @@ impl Component for LongUnit {
         state
             .on(Step::Idle, || {})
             .on(Step::Direct, || when(taken, || step.go(Step::Idle)).otherwise(|| {}))
+            .on(Step::Count, || {
+                a.next(counted.zext(64));
+                step.go(Step::Direct);
+            })
             .on(Step::Mix, || {
                 a.next(mux(second_round, mix_second(a.value()), mixed));
                 b.next(mux(
@@ -190,9 +207,9 @@ impl Component for LongUnit {
             &[
                 (step.is(Step::Product), product),
                 (step.is(Step::Quotient), divider.result(a.value(), function.value())),
-                (is(LongFunction::SquareRoot), a.value()),
+                (is(LongFunction::Crc32c), crc_helper(a.value(), b.value())),
             ],
-            direct,
+            a.value(),
         );
         let valid =
             step.is_any(&[Step::Direct, Step::Quotient]) | (step.is(Step::Product) & last_round);
@@ -213,9 +230,9 @@ fn crc_helper(a: UInt, b: UInt) -> UInt {
     crc32c(0, a ^ b.bits(0..32).zext(64)).zext(64)
 }
 
-fn logarithm(a: UInt) -> UInt {
-    let position = UInt::lit(63, 7).wrapping_sub(leading_zeros(a));
-    mux(a.is_zero(), UInt::lit(0, 7), position).zext(64)
+/// Place of the highest one bit, from the zeros above it; 0 when there is none.
+fn logarithm(zeros: UInt) -> UInt {
+    mux(zeros.bit(6), UInt::lit(0, 7), UInt::lit(63, 7) ^ zeros)
 }
 
 fn xor_shift(value: UInt, bits: u32) -> UInt {
@@ -465,6 +482,7 @@ mod tests {
         let mut sim = elaborate(LongUnit { widths }).unwrap().simulator();
         let mut cycles = |function: LongFunction, a| run(&mut sim, function as u64, a, 3).1;
         assert_eq!(cycles(LongFunction::Crc32c, 5), 1);
+        assert_eq!(cycles(LongFunction::CountOnes, 5), 2);
         assert_eq!(cycles(LongFunction::Multiply, 5), 2);
         assert_eq!(cycles(LongFunction::Random, 5), 6);
         assert_eq!(cycles(LongFunction::SquareRoot, 5), 33);

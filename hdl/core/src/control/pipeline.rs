@@ -9,8 +9,8 @@
 //! An instruction of the arithmetic unit takes one cycle: its result is written at the end
 //! of X and handed to the instruction behind it. A taken jump drops the two instructions
 //! behind it. An instruction of another unit stops its thread until the unit completes it.
-//! When the unit takes another stage's request first, or will be ready soon, the instruction
-//! stays in X; when the unit is busy for longer, it is fetched again.
+//! When the engine takes another stage's command first, or will be ready soon, the instruction
+//! stays in X; when the last request to another unit still waits, it is fetched again.
 //!
 //! There is one port to write registers. A completion takes it before an instruction in X,
 //! which then stays for a cycle.
@@ -26,14 +26,14 @@ use super::alu::Alu;
 use super::decode::{Decoded, LongFunction, MapFunction, Unit, decode};
 use super::long::LongRequest;
 use super::retire::OutputWrite;
-use crate::bits::{any, slot};
+use crate::bits::slot;
 use crate::config::Widths;
 use crate::context::ContextRequest;
 use crate::engine::ports::Command;
 use crate::map::MapRequest;
 use crate::matching::ParameterLoad;
 use crate::signals::{Completion, End, Redirect, TailCall, ThreadPulse};
-use crate::units::{UnitCall, Verdict, unit_call};
+use crate::units::ask;
 
 /// Stages D and X.
 pub struct Pipeline {
@@ -60,13 +60,13 @@ pub struct PipelineIo {
     /// Threads that must end
     pub doomed: Input<UInt>,
     /// Tail calls, to the match unit
-    pub tail_call: UnitCall<TailCall>,
+    pub tail_call: StreamOut<TailCall>,
     /// Instructions for the ML engine
-    pub engine: UnitCall<Command>,
+    pub engine: StreamOut<Command>,
     /// Instructions for the context unit
-    pub context: UnitCall<ContextRequest>,
+    pub context: StreamOut<ContextRequest>,
     /// Instructions for the map unit
-    pub map: UnitCall<MapRequest>,
+    pub map: StreamOut<MapRequest>,
     /// Requests to the unit of products, quotients and helpers
     pub long: StreamOut<LongRequest>,
     /// A completion; always taken
@@ -144,13 +144,13 @@ impl Component for Pipeline {
             event: input(uint(512)),
             parameters: input(ParameterLoad::shape(&widths)),
             doomed: input(uint(widths.threads)),
-            tail_call: unit_call(TailCall::shape(&widths)),
-            engine: unit_call(Command {
+            tail_call: stream_out(TailCall::shape(&widths)),
+            engine: stream_out(Command {
                 thread: uint(widths.thread),
                 ..Command::shape(&self.shape.engine)
             }),
-            context: unit_call(ContextRequest::shape(&widths)),
-            map: unit_call(MapRequest::shape(&widths)),
+            context: stream_out(ContextRequest::shape(&widths)),
+            map: stream_out(MapRequest::shape(&widths)),
             long: stream_out(LongRequest::shape(&widths)),
             completion_valid: input(boolean()),
             completion: input(Completion::shape(&widths)),
@@ -316,14 +316,33 @@ impl Pipeline {
         let wants = |wanted: Unit| sound & unit(wanted);
         let status = |status: Status| UInt::lit(status as u64, 8);
 
-        // Requests to units that the stages share. Which of them there is does not depend on
-        // the verdicts, nor on whether X stays.
-        io.engine.ask(
+        // Requests to units that the stages share; context unit and map unit say with a completion what they make of one.
+        io.engine.offer(
             wants(Unit::Engine),
             Command { thread, instruction: word, a: x.a.value(), b: x.b.value() },
         );
-        io.context.ask(wants(Unit::Context), self.context_request(thread, word, decoded, x));
-        io.map.ask(
+        let table = slot(word, OFF);
+        let no_table = table.ge(self.shape.tables);
+        let calls = wants(Unit::TailCall) & !no_table;
+        let arguments: Vec<UInt> =
+            registers.arguments.iter().rev().map(|memory| memory.read(thread)).collect();
+        let visits = ask(
+            &io.tail_call,
+            "tail_call",
+            calls,
+            TailCall { thread, table: table.trunc(widths.table), arguments: cat(&arguments) },
+            TailCall::shape(&widths),
+        );
+        let context_taken = ask(
+            &io.context,
+            "context",
+            wants(Unit::Context),
+            self.context_request(thread, word, decoded, x),
+            ContextRequest::shape(&widths),
+        );
+        let map_taken = ask(
+            &io.map,
+            "map",
             wants(Unit::Map),
             MapRequest {
                 thread,
@@ -332,77 +351,50 @@ impl Pipeline {
                 key: x.a.value(),
                 value: x.b.value(),
             },
+            MapRequest::shape(&widths),
         );
-        let table = slot(word, OFF);
-        let no_table = table.ge(self.shape.tables);
-        let arguments: Vec<UInt> =
-            registers.arguments.iter().rev().map(|memory| memory.read(thread)).collect();
-        io.tail_call.ask(
-            wants(Unit::TailCall) & !no_table,
-            TailCall { thread, table: table.trunc(widths.table), arguments: cat(&arguments) },
-        );
-        let verdicts = [
-            io.engine.verdict.value(),
-            io.context.verdict.value(),
-            io.map.verdict.value(),
-            io.tail_call.verdict.value(),
-        ];
-        let some =
-            |choose: fn(&Verdict) -> Bool| any(&verdicts.iter().map(choose).collect::<Vec<_>>());
-        let shared = wants(Unit::Engine)
-            | wants(Unit::Context)
-            | wants(Unit::Map)
-            | io.tail_call.wants.value();
+        let engine_taken = io.engine.fire();
+        let engine_waits = wants(Unit::Engine) & !io.engine.ready();
         // One port writes registers; a completion goes first.
         let port_taken = (completes & x.valid.value() & unit(Unit::Alu)).named("port_taken");
-        x.stall.set(port_taken | some(|verdict| verdict.stays));
+        x.stall.set(port_taken | engine_waits);
         io.stall.set(x.stall.value());
-        let goes = sound & !x.stall.value();
-        let does = |wanted: Unit| goes & unit(wanted);
 
         let helper = slot(word, OFF);
         let call = slot(word, OPCODE).eq(u64::from(call_opcode()));
         let no_helper = call & helper.ge(Helper::ALL.len());
         let function =
             mux(call, helper.trunc(LongFunction::BITS), decoded.function.trunc(LongFunction::BITS));
-        let long_goes = does(Unit::Arithmetic) & !no_helper;
+        let long_goes = wants(Unit::Arithmetic) & !no_helper;
         io.long.offer(long_goes, LongRequest { thread, function, a: x.a.value(), b: x.b.value() });
         let long_taken = io.long.fire();
-        let shared_taken = some(|verdict| verdict.taken);
-        let waits_for =
-            |wants: Bool, verdict: &Input<Verdict>| wants & !verdict.taken & !verdict.fault;
         io.stalls.set(Stalls {
-            engine: waits_for(wants(Unit::Engine), &io.engine.verdict),
-            context: waits_for(wants(Unit::Context), &io.context.verdict),
-            map: waits_for(wants(Unit::Map), &io.map.verdict),
-            table: waits_for(io.tail_call.wants.value(), &io.tail_call.verdict),
+            engine: engine_waits,
+            context: io.context.valid.value() & !io.context.ready(),
+            map: io.map.valid.value() & !io.map.ready(),
+            table: io.tail_call.valid.value() & !io.tail_call.ready(),
             long: long_goes & !long_taken,
             write: port_taken,
         });
-        let fault = some(|verdict| verdict.fault).named("fault");
-        let asked = (goes & shared & !fault) | long_goes;
-        let replays = (asked & !shared_taken & !long_taken).named("replays");
-        let done = |verdict: Verdict| verdict.taken & verdict.posted;
-        let posted = done(io.context.verdict.value()) | done(io.map.verdict.value());
-        let visits = io.tail_call.verdict.taken;
-        let waits = ((shared_taken & !posted & !visits) | long_taken).named("waits");
+        let asks = wants(Unit::Context) | wants(Unit::Map) | calls | long_goes;
+        let replays = (asks & !(context_taken | map_taken | visits | long_taken)).named("replays");
+        let waits = (engine_taken | context_taken | map_taken | long_taken).named("waits");
         registers.destinations.write(waits, thread, decoded.writes.as_uint().concat(slot(word, D)));
 
         // Outputs, ends.
         let index = slot(word, OFF);
         let no_output = index.ge(rmt_isa::limits::MAX_OUTPUTS);
-        let outputs = does(Unit::Out) & !no_output;
+        let outputs = wants(Unit::Out) & !no_output;
         io.output.set(OutputWrite {
             valid: outputs,
             thread,
             index: index.trunc(2),
             value: x.a.value(),
         });
-        let out_of_range =
-            (does(Unit::TailCall) & no_table) | (does(Unit::Out) & no_output) | fault;
-        let illegal = does(Unit::Illegal) | (does(Unit::Arithmetic) & no_helper);
-        let late = x.valid.value() & doomed & !x.stall.value();
-        let exits = does(Unit::Exit);
+        let out_of_range = (wants(Unit::TailCall) & no_table) | (wants(Unit::Out) & no_output);
+        let illegal = wants(Unit::Illegal) | (wants(Unit::Arithmetic) & no_helper);
+        let late = x.valid.value() & doomed & !port_taken;
+        let exits = wants(Unit::Exit);
         let ends = (exits | out_of_range | illegal | late).named("ends");
         let verdict = slot(word, OFF);
         io.exit.set(End {
@@ -421,7 +413,7 @@ impl Pipeline {
 
         // Where the thread goes on.
         let next = x.pc.wrapping_add(1).named("next_pc");
-        let jumps = does(Unit::Branch) & alu.holds.value();
+        let jumps = wants(Unit::Branch) & alu.holds.value();
         let target = (next + slot(word, OFF)).resize(widths.pc);
         let redirects = (jumps | replays | waits | visits | ends).named("redirects");
         x.drops.set(redirects);
@@ -445,7 +437,7 @@ impl Pipeline {
         );
         io.wake.set(ThreadPulse { valid: completes & !fails, thread: completion.thread });
         io.failed.set(End { valid: fails, thread: completion.thread, status: completion.status });
-        io.executed.set(goes & !replays);
+        io.executed.set(sound & !x.stall.value() & !replays);
         io.replayed.set(replays);
     }
 

@@ -14,7 +14,7 @@ use crate::engine::ports::{Command, Response};
 use crate::map::MapRequest;
 use crate::matching::ParameterLoad;
 use crate::signals::{Completion, End, HostAccess, HostReply, Redirect, TailCall, ThreadPulse};
-use crate::units::{ThreadSplit, UnitCall, unit_call};
+use crate::units::ThreadSplit;
 
 /// Shared units that answer by a stream of completions.
 pub const COMPLETING_UNITS: usize = 2;
@@ -42,13 +42,13 @@ pub struct StageIo {
     /// Own threads that must end
     pub doomed: Input<UInt>,
     /// Tail calls, to the match unit
-    pub tail_call: UnitCall<TailCall>,
+    pub tail_call: StreamOut<TailCall>,
     /// Instructions for the ML engine
-    pub engine: UnitCall<Command>,
+    pub engine: StreamOut<Command>,
     /// Instructions for the context unit
-    pub context: UnitCall<ContextRequest>,
+    pub context: StreamOut<ContextRequest>,
     /// Instructions for the map unit
-    pub map: UnitCall<MapRequest>,
+    pub map: StreamOut<MapRequest>,
     /// The engine's answers to all threads; they are never stalled
     pub response: Input<Response>,
     /// Completions of the other shared units for own threads; the first goes first
@@ -94,10 +94,10 @@ impl Component for Stage {
             start: input(Redirect::shape(&widths)),
             parameters: input(ParameterLoad::shape(&widths)),
             doomed: input(uint(self.shape.threads_of_stage())),
-            tail_call: unit_call(TailCall::shape(&widths)),
-            engine: unit_call(Command::shape(&self.shape.engine)),
-            context: unit_call(ContextRequest::shape(&widths)),
-            map: unit_call(MapRequest::shape(&widths)),
+            tail_call: stream_out(TailCall::shape(&widths)),
+            engine: stream_out(Command::shape(&self.shape.engine)),
+            context: stream_out(ContextRequest::shape(&widths)),
+            map: stream_out(MapRequest::shape(&widths)),
             response: input(Response::shape(&self.shape.engine)),
             completions: (0..COMPLETING_UNITS)
                 .map(|_| stream_in(Completion::shape(&widths)))
@@ -158,17 +158,19 @@ impl Component for Stage {
         io.stalls.set(pipeline.stalls);
 
         // Requests to other units.
-        io.tail_call
-            .forward(&pipeline.tail_call, |call| TailCall { thread: global(call.thread), ..call });
-        io.engine.forward(&pipeline.engine, |command| Command {
+        pass_on(&pipeline.tail_call, &io.tail_call, |call| TailCall {
+            thread: global(call.thread),
+            ..call
+        });
+        pass_on(&pipeline.engine, &io.engine, |command| Command {
             thread: global(command.thread),
             ..command
         });
-        io.context.forward(&pipeline.context, |request| ContextRequest {
+        pass_on(&pipeline.context, &io.context, |request| ContextRequest {
             thread: global(request.thread),
             ..request
         });
-        io.map.forward(&pipeline.map, |request| MapRequest {
+        pass_on(&pipeline.map, &io.map, |request| MapRequest {
             thread: global(request.thread),
             ..request
         });
@@ -203,4 +205,10 @@ impl Component for Stage {
         io.exit.set(outside(pipeline.exit.value()));
         io.failed.set(outside(pipeline.failed.value()));
     }
+}
+
+/// Passes a request of an instance on, changed.
+fn pass_on<T: Bundle>(inner: &StreamOut<T>, outer: &StreamOut<T>, change: impl FnOnce(T) -> T) {
+    outer.offer(inner.valid.value(), change(inner.payload.value()));
+    inner.ready.set(outer.ready.value());
 }

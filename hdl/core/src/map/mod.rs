@@ -9,7 +9,7 @@
 //!
 //! | operation | completion, cycles after the request | unit free again |
 //! | --- | --- | --- |
-//! | push | none | 1 |
+//! | push | 1 | 1 |
 //! | load, has, store, delete | 1 | 2 |
 //! | add | 2 | 3 |
 //! | add to a histogram | 3 | 4 |
@@ -22,6 +22,7 @@ pub mod memory;
 #[cfg(test)]
 mod tests;
 
+use rmt_isa::Status;
 use rmt_isa::card::CardShape;
 use rtl_builder::prelude::*;
 use rtl_builder::stock::stream::Stream;
@@ -70,15 +71,9 @@ pub struct MapUnit {
 /// Ports of [`MapUnit`].
 #[derive(Clone, Ports)]
 pub struct MapUnitIo {
-    /// Requests; one that is not taken may be withdrawn
+    /// Requests
     pub request: StreamIn<MapRequest>,
-    /// A request that is not taken now will be soon
-    pub soon: Output<Bool>,
-    /// The request that is there breaks a rule; it must not be made valid
-    pub fault: Output<Bool>,
-    /// The request that is there has no completion
-    pub posted: Output<Bool>,
-    /// Results
+    /// One for each request
     pub completion: StreamOut<Completion>,
     /// Access of the host
     pub host: Input<HostAccess>,
@@ -115,9 +110,6 @@ impl Component for MapUnit {
         let widths = Widths::of(&self.shape);
         MapUnitIo {
             request: stream_in(MapRequest::shape(&widths)),
-            soon: output(boolean()),
-            fault: output(boolean()),
-            posted: output(boolean()),
             completion: stream_out(Completion::shape(&widths)),
             host: input(HostAccess::shape()),
             reply: output(HostReply::shape()),
@@ -129,11 +121,12 @@ impl Component for MapUnit {
         let widths = Widths::of(&self.shape);
         if self.shape.maps == 0 {
             // A card without maps: each request breaks a rule.
-            io.request.accept(Bool::lit(true));
-            io.soon.set(false);
-            io.fault.set(true);
-            io.posted.set(Push.is(io.request.payload().function));
-            io.completion.offer(Bool::lit(false), zero(&Completion::shape(&widths)));
+            let completion = Completion {
+                thread: io.request.payload().thread,
+                value: UInt::lit(0, 64),
+                status: UInt::lit(Status::OutOfRange as u64, 8),
+            };
+            io.request.accept(complete(&io.completion, io.request.valid(), completion));
             io.reply.set(zero(&HostReply::shape()));
             return;
         }
@@ -147,16 +140,17 @@ impl Component for MapUnit {
         let request = io.request.payload();
         let (now, fault) = descriptors.resolve(request, crc32c(u32::MAX, request.key));
         let idle = step.is(Step::Idle);
-        io.request.accept(idle);
-        io.soon.set(!idle);
-        io.fault.set(fault);
-        io.posted.set(Push.is(request.function));
-        let taken = io.request.fire();
+        let completed = wire("completed", boolean())
+            .doc("A completion is taken in this cycle, if there is one");
+        io.request.accept(idle & completed.value());
+        let done_at_once = fault | Push.is(request.function);
+        let comes = io.request.fire();
+        let taken = comes & !fault;
         let pushes = taken & Push.is(request.function);
 
         // The request, in its later cycles.
         let access = reg_zero("access", Access::shape(&widths));
-        when(taken, || access.next(now));
+        when(comes, || access.next(now));
         let access = access.value();
         let is = |wanted: MapFunction| wanted.is(access.request.function);
         let first = step.is(Step::First);
@@ -192,9 +186,9 @@ impl Component for MapUnit {
         // Memory ports. Writes are repeated until the completion is taken: they do not
         // depend on what they write.
         let bucket = step.is(Step::Bucket);
-        ports.set_read.set(taken);
+        ports.set_read.set(comes);
         ports.set_address.set(mux(idle, now.set, access.set));
-        ports.value_read.set(taken | bucket);
+        ports.value_read.set(comes | bucket);
         let pushed_row = descriptors.row(&now, now.next_place);
         let own_row =
             mux(access.counts, descriptors.row(&access, access.place), access.row).named("own_row");
@@ -228,10 +222,11 @@ impl Component for MapUnit {
             ],
             flag(there),
         );
-        let valid = (first & !is(Add)) | second;
-        let status = UInt::lit(0, 8);
-        let completion = Completion { thread: access.request.thread, value, status };
-        let completed = complete(&io.completion, valid, completion);
+        let valid = (comes & done_at_once) | (first & !is(Add)) | second;
+        let fails = idle & fault;
+        let status = mux(fails, UInt::lit(Status::OutOfRange as u64, 8), UInt::lit(0, 8));
+        let thread = mux(idle, request.thread, access.request.thread);
+        completed.set(complete(&io.completion, valid, Completion { thread, value, status }));
 
         step.switch()
             .on(Step::Idle, || {
@@ -243,10 +238,10 @@ impl Component for MapUnit {
             .on(Step::Read, || step.go(Step::First))
             .on(Step::First, || {
                 when(is(Add), || step.go(Step::Second))
-                    .elsewhen(completed, || step.go(Step::Idle))
+                    .elsewhen(completed.value(), || step.go(Step::Idle))
                     .otherwise(|| {});
             })
-            .on(Step::Second, || when(completed, || step.go(Step::Idle)).otherwise(|| {}))
+            .on(Step::Second, || when(completed.value(), || step.go(Step::Idle)).otherwise(|| {}))
             .default(|| step.go(Step::Idle));
     }
 }
