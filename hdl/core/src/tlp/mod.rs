@@ -157,6 +157,10 @@ pub struct CompletionHeader {
     pub lower_address: UInt,
     /// DWs of data, 0 if it carries none
     pub dws: UInt,
+    /// They are no more than the bytes that remain
+    pub fits: Bool,
+    /// They are all of them
+    pub ends: Bool,
 }
 
 impl RxWord {
@@ -218,6 +222,8 @@ impl CompletionHeader {
             byte_count: uint(12),
             lower_address: uint(7),
             dws: uint(11),
+            fits: boolean(),
+            ends: boolean(),
         }
     }
 }

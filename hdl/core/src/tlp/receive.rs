@@ -75,7 +75,12 @@ impl Component for Receiver {
                 // before it.
                 let now = position.eq(index / lanes * lanes);
                 when(rx.fire() & now, || kept.next(words[(index % lanes) as usize]));
-                mux(now, words[(index % lanes) as usize], kept.value())
+                // Nothing is made of the header before the beat in which it ends.
+                if index / lanes == 3 / lanes {
+                    mux(now, words[(index % lanes) as usize], kept.value())
+                } else {
+                    kept.value()
+                }
             })
             .collect();
         let format = header[0].bits(29..32);
@@ -145,7 +150,7 @@ impl Component for Receiver {
         let room = UInt::lit(lanes.into(), 3).wrapping_sub(skip).trunc(3);
         let count = mux(left.lt(room), left.trunc(3), room).named("count");
         let left_after = left.wrapping_sub(count).named("left_after");
-        let done = left_after.is_zero().named("done");
+        let done = left.le(room).named("done");
         let lane_bits = lanes.ilog2();
         let slot = cursor.bits(0..lane_bits);
         let slot_after = (slot.zext(3) + count).trunc(3).named("slot_after");
@@ -205,14 +210,17 @@ impl Component for Receiver {
         let empty_completion = is_completion & header_beat & data_dws.is_zero();
         let payload_beat = body & (!count.is_zero() | empty_completion) & emits;
         let complete_word = (fire & payload_beat & (fills | done)).named("complete_word");
+        let byte_count = header[1].bits(0..12);
         let header_out = CompletionHeader {
             requester: header[2].bits(16..32),
             tag: header[2].bits(8..16),
             status: header[1].bits(13..16),
             poisoned: poison,
-            byte_count: header[1].bits(0..12),
+            byte_count,
             lower_address: header[2].bits(0..7),
             dws: data_dws,
+            fits: data_dws.le(byte_count.bits(2..12)),
+            ends: data_dws.concat(UInt::lit(0, 2)).eq(byte_count),
         };
         when(fire & payload_beat, || {
             held.next(merged);

@@ -125,16 +125,21 @@ impl Component for Requester {
 
         let mut ended_bits = Vec::new();
         let mut busy_bits = Vec::new();
-        let mut remaining_of = Vec::new();
         let mut position_of = Vec::new();
-        let mut open = Vec::new();
+        let mut takers = Vec::new();
         let mut timeouts = Vec::new();
         let mut news = Vec::new();
-        let takes_first = wire("takes_first", boolean());
-        let takes = mux(word.first, takes_first.value(), kept_takes.value()).named("takes");
         let bytes = header.dws.concat(UInt::lit(0, 2)).named("packet_bytes");
         let fails = (!header.status.is_zero() | header.poisoned | header.dws.is_zero())
             .named("packet_fails");
+        // What a completion says must fit what is still to come. Each slot compares for itself, so that the choice of
+        // the slot does not lie before. Where it fits, what remains is what the packet says: with that its data are
+        // compared already.
+        let sound = (slot.lt(READ_SLOTS)
+            & header.tag.bits(5..8).is_zero()
+            & header.requester.eq(io.completer_id.value())
+            & (header.fits | fails))
+            .named("sound");
         for index in 0..READ_SLOTS {
             scope(format!("slot{index}"), || {
                 let busy = reg("busy", boolean(), false).doc("The read is under way");
@@ -145,15 +150,20 @@ impl Component for Requester {
                 let age = reg("age", uint(32), 0).doc("Cycles since it was sent");
                 let mine = order.slot.eq(index);
                 let of_word = slot.eq(index);
+                let fits = header.byte_count.eq(remaining.value())
+                    & header.lower_address.bits(0..6).eq(come.bits(0..6));
+                let open = busy & header.tag.bits(3..5).eq(generations[index as usize]);
+                let takes_first = (of_word & open & (fits | fails) & sound).named("takes_first");
+                let takes = mux(word.first, takes_first, of_word & kept_takes).named("takes");
                 let ends_now = wire("ends_now", boolean());
                 ends_now.set(false);
                 when(busy, || age.next(age.wrapping_add(1)));
-                let late = busy & age.ge(io.timeout);
+                let late = busy & delayed("too_old", busy & age.ge(io.timeout));
                 when(late, || {
                     outcome.next(outcome::TIMEOUT);
                     ends_now.set(true);
                 });
-                when(arrives & word.first & takes_first.value() & of_word, || {
+                when(arrives & word.first & takes_first, || {
                     remaining.next(remaining.wrapping_sub(bytes.trunc(10)));
                     come.next(come.wrapping_add(bytes.trunc(10)));
                     when(fails, || {
@@ -167,9 +177,8 @@ impl Component for Requester {
                         ends_now.set(true);
                     });
                 });
-                let nothing_left =
-                    mux(word.first, remaining.value().eq(bytes.trunc(10)), remaining.is_zero());
-                when(busy & arrives & takes & of_word & word.last & nothing_left & !late, || {
+                let nothing_left = mux(word.first, header.ends, remaining.is_zero());
+                when(busy & arrives & takes & word.last & nothing_left & !late, || {
                     when(!(word.first & fails), || outcome.next(outcome::DONE));
                     ends_now.set(true);
                 });
@@ -189,26 +198,16 @@ impl Component for Requester {
                 io.outcomes[index as usize].set(outcome);
                 ended_bits.push(ended.as_uint());
                 busy_bits.push(busy.value());
-                remaining_of.push(remaining.value());
                 position_of.push(come.value());
-                open.push(busy & header.tag.bits(3..5).eq(generations[index as usize]));
+                takers.push(takes_first);
                 timeouts.push(late);
                 news.push(ends_now.as_uint());
             });
         }
-        let is_slot = slot.lt(READ_SLOTS) & header.tag.bits(5..8).is_zero();
-        let pad = |values: &[UInt]| select(slot, values);
-        let opens: Vec<UInt> = open.iter().map(|bit| bit.as_uint()).collect();
-        let remaining = pad(&remaining_of).named("remaining_now");
-        let place = pad(&position_of).named("place_now");
-        let known = pad(&opens).as_bool() & is_slot & header.requester.eq(io.completer_id.value());
-        // What a completion says must fit what is still to come.
-        let fits = (header.byte_count.eq(remaining)
-            & bytes.le(remaining)
-            & header.lower_address.bits(0..6).eq(place.bits(0..6)))
-            | fails;
-        takes_first.set(known & fits);
-        when(arrives & word.first, || kept_takes.next(takes_first.value() & !fails));
+        let takes_first = any(&takers).named("takes_first");
+        let takes = mux(word.first, takes_first, kept_takes.value()).named("takes");
+        let place = select(slot, &position_of).named("place_now");
+        when(arrives & word.first, || kept_takes.next(takes_first & !fails));
         let number_now =
             mux(word.first, place.bits(9 - number_bits..9), number.value()).named("number_now");
         when(arrives, || number.next(number_now.wrapping_add(1)));
@@ -217,9 +216,9 @@ impl Component for Requester {
         io.ended.set(super::join(&ended_bits));
         io.next_generation.set(super::join(&news));
         io.idle.set(!any(&busy_bits));
-        io.unexpected.set(arrives & word.first & !takes_first.value());
+        io.unexpected.set(arrives & word.first & !takes_first);
         io.timed_out.set(any(&timeouts));
-        io.refused.set(arrives & word.first & takes_first.value() & fails & !header.poisoned);
+        io.refused.set(arrives & word.first & takes_first & fails & !header.poisoned);
     }
 }
 
