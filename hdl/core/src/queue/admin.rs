@@ -12,7 +12,7 @@ use super::core_access::{CoreReply, CoreRequest};
 use super::dispatch::PairRecord;
 use super::pair::{PairStrobes, PairView};
 use crate::tlp::request::{ROW_BITS, outcome};
-use crate::tlp::{ADMIN_SLOT, LINE_WIDTH, PostedWrite, ReadOrder, beat_bits, join};
+use crate::tlp::{ADMIN_SLOT, LINE_WIDTH, PostedWrite, ReadOrder, beat_bits, is_long, join};
 
 /// Fetches a command, does it, and writes its completion; then the next.
 pub struct Admin {
@@ -198,6 +198,7 @@ impl Component for Admin {
             order.next(ReadOrder {
                 slot: UInt::lit(ADMIN_SLOT.into(), 3),
                 address: host.value(),
+                long: is_long(host.value()),
                 lines: data_lines,
             });
             slot_lines.next(data_lines);
@@ -239,7 +240,8 @@ impl Component for Admin {
                     is_command.next(true);
                     let slot = UInt::lit(ADMIN_SLOT.into(), 3);
                     let one = UInt::lit(1, 4);
-                    order.next(ReadOrder { slot, address: command_address, lines: one });
+                    let address = command_address;
+                    order.next(ReadOrder { slot, address, long: is_long(address), lines: one });
                     slot_lines.next(1);
                     for result in &results {
                         result.next(UInt::lit(0, 64));
@@ -442,6 +444,7 @@ impl Component for Admin {
             PostedWrite {
                 address: host.value(),
                 dws: ((word.value() + 1).concat(UInt::lit(0, 1))).trunc(5),
+                long: is_long(host.value()),
                 // Counters go on counting meanwhile: each one is whole, all of one cycle they are not.
                 data: mux(is(AdminOpcode::ReadCounters), io.counters.value(), line_beat),
             },

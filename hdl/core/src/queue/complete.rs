@@ -8,7 +8,7 @@ use rtl_builder::stock::stream::Stream;
 
 use super::dispatch::PairRecord;
 use super::pair::PairView;
-use crate::tlp::{PostedWrite, beat_bits, shown};
+use crate::tlp::{PostedWrite, beat_bits, is_long, shown};
 
 /// Writes records to the completion rings of their pairs, in order of arrival; those of stopped
 /// pairs are dropped.
@@ -110,6 +110,7 @@ impl Component for CompletionWriter {
             offers.value(),
             PostedWrite {
                 address: address.value(),
+                long: is_long(address.value()),
                 dws: UInt::lit(DECISION_BYTES as u64 / 4, 5),
                 data: shown(stamped, io.beat.value(), self.bits),
             },

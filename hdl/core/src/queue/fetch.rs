@@ -10,7 +10,7 @@ use super::inline::pair_bits;
 use super::lines;
 use super::pair::{PairStrobes, PairView};
 use crate::tlp::request::outcome;
-use crate::tlp::{FETCH_SLOTS, ReadOrder, join};
+use crate::tlp::{FETCH_SLOTS, ReadOrder, is_long, join};
 
 /// Reads up to eight events at once from the ring of a pair that has some, pairs in turn, and
 /// hands them on in the order in which they were asked for. A place in the completion ring is
@@ -153,7 +153,8 @@ impl Component for Fetcher {
         when(io.order.ready(), || order_valid.next(false));
         when(issues, || {
             order_valid.next(true);
-            order.next(ReadOrder { slot: next_slot.zext(3), address, lines: count });
+            let slot = next_slot.zext(3);
+            order.next(ReadOrder { slot, address, long: is_long(address), lines: count });
             next_slot.next(next_slot.wrapping_add(1));
             for (slot, (owner, batch)) in owners.iter().enumerate() {
                 when(next_slot.eq(slot), || {

@@ -3,6 +3,7 @@
 use rmt_isa::card::CardShape;
 use rmt_isa::device::fields::{device_errors, device_status};
 use rmt_isa::device::pci;
+use rtl_builder::bundle;
 use rtl_builder::prelude::*;
 use rtl_builder::stock::StreamMerge;
 use rtl_builder::stock::stream::Stream;
@@ -220,7 +221,8 @@ impl Component for Function {
             port.set(generation);
         }
         io.next_generation.set(requester.next_generation);
-        let orders = instance("orders", StreamMerge::<Main>::new(71, 2));
+        let order_bits = bundle::width(&ReadOrder::shape());
+        let orders = instance("orders", StreamMerge::<Main>::new(order_bits, 2));
         for (source, port) in [&admin.order, &fetcher.order].into_iter().zip(&orders.sources) {
             port.offer(source.valid(), pack(source.payload()));
             source.accept(port.ready.value());
@@ -282,7 +284,8 @@ impl Component for Function {
         completions.beat.set(io.beat);
         admin.beat.set(io.beat);
         registers.beat.set(io.beat);
-        let writes = instance("writes", StreamMerge::<Main>::new(64 + 5 + bits, 3));
+        let write_bits = bundle::width(&PostedWrite::shape(bits));
+        let writes = instance("writes", StreamMerge::<Main>::new(write_bits, 3));
         for (source, port) in
             [&completions.write, &admin.write, &msix.message].into_iter().zip(&writes.sources)
         {

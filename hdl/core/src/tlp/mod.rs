@@ -279,6 +279,8 @@ impl ReadRequest {
 pub struct PostedWrite {
     /// Bus address, a multiple of 4
     pub address: UInt,
+    /// It [`is_long`]
+    pub long: Bool,
     /// DWs, 1 to 16
     pub dws: UInt,
     /// The beat of the data that is asked for, byte i in bits 8i+7..8i
@@ -288,7 +290,7 @@ pub struct PostedWrite {
 impl PostedWrite {
     /// The shape for a stream of `bits` bits.
     pub fn shape(bits: u32) -> Self {
-        Self { address: uint(64), dws: uint(5), data: uint(bits) }
+        Self { address: uint(64), long: boolean(), dws: uint(5), data: uint(bits) }
     }
 }
 
@@ -299,6 +301,8 @@ pub struct ReadOrder {
     pub slot: UInt,
     /// Bus address, a multiple of 64
     pub address: UInt,
+    /// It [`is_long`]
+    pub long: Bool,
     /// Lines of 64 bytes, 1 to 8
     pub lines: UInt,
 }
@@ -306,7 +310,7 @@ pub struct ReadOrder {
 impl ReadOrder {
     /// The shape.
     pub fn shape() -> Self {
-        Self { slot: uint(3), address: uint(64), lines: uint(4) }
+        Self { slot: uint(3), address: uint(64), long: boolean(), lines: uint(4) }
     }
 }
 
@@ -365,6 +369,12 @@ pub(crate) fn shown(data: UInt, beat: UInt, bits: u32) -> UInt {
     let beats: Vec<UInt> =
         (0..data.width() / bits).map(|beat| data.bits(bits * beat..bits * (beat + 1))).collect();
     select(beat.bits(0..(beats.len() as u32).ilog2()), &beats)
+}
+
+/// An address is above 4 GiB, so that the header of its packet has a DW more. Who has the address says so: it does not
+/// lie behind the choice of the packet.
+pub(crate) fn is_long(address: UInt) -> Bool {
+    !address.bits(32..64).is_zero()
 }
 
 /// The bytes of a DW in opposite order: between numbers and payload.
