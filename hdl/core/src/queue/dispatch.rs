@@ -145,26 +145,28 @@ impl Component for Dispatch {
         io.row.set(chosen.row);
         reading.next(chooses);
         when(chooses, || held_pair.next(chosen.pair));
-        when(reading, || {
-            valid.next(true);
-            held.next(io.data);
-        });
-        when(moves, || valid.next(false));
-
-        let event = held.value();
-        let part = |field: rmt_isa::event::WireField| {
-            event.bits(8 * field.offset as u32..8 * (field.offset + field.bytes) as u32)
-        };
         let views: Vec<PairView> = io.views.iter().map(Input::value).collect();
         let view = select(held_pair.value(), &views);
-        let hook = part(event_layout::HOOK);
-        let allowed: Vec<Bool> = (0..4_u32)
+        let part = |event: UInt, field: rmt_isa::event::WireField| {
+            event.bits(8 * field.offset as u32..8 * (field.offset + field.bytes) as u32)
+        };
+        // An event's hook is looked at as its line comes: where the event goes is known while it is held.
+        let hook = part(io.data.value(), event_layout::HOOK);
+        let hooks: Vec<Bool> = (0..4_u32)
             .map(|place| {
                 view.hook_count.gt(place) & hook.eq(view.hooks.bits(16 * place..16 * place + 16))
             })
             .collect();
-        let allowed = any(&allowed).named("allowed");
-        let tag = part(event_layout::TAG);
+        let allowed = reg("allowed", boolean(), false).doc("The pair may send the held event");
+        when(reading, || {
+            valid.next(true);
+            held.next(io.data);
+            allowed.next(any(&hooks));
+        });
+        when(moves, || valid.next(false));
+
+        let event = held.value();
+        let tag = part(event, event_layout::TAG);
 
         // Which pair each event in the core is of.
         let (decided_tag, decision) = (
