@@ -235,7 +235,7 @@ impl Component for Admin {
 
         step.switch()
             .on(Step::Idle, || {
-                when(view.running & !view.waiting.is_zero() & !view.free.is_zero(), || {
+                when(view.running & view.has_events & !view.free.is_zero(), || {
                     strobes.field(|s| s.fetched).set(UInt::lit(1, 4));
                     is_command.next(true);
                     let slot = UInt::lit(ADMIN_SLOT.into(), 3);

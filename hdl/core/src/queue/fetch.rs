@@ -115,7 +115,7 @@ impl Component for Fetcher {
         let chosen = reg("chosen", uint(bits), 0);
         let wishes: Vec<UInt> = views
             .iter()
-            .map(|view| (view.running & !view.waiting.is_zero() & !view.free.is_zero()).as_uint())
+            .map(|view| (view.running & view.has_events & !view.free.is_zero()).as_uint())
             .collect();
         let arbiter = instance("arbiter", RoundRobinArbiter::<Main>::new(self.queues));
         arbiter.request.set(join(&wishes));
@@ -131,14 +131,15 @@ impl Component for Fetcher {
         let in_batch = view.fetch_index.bits(0..3).zext(4) & batch.wrapping_sub(1);
         let aligned = batch.wrapping_sub(in_batch);
         let few = |limit: UInt| limit.sat(4);
-        let count = aligned.min(few(view.waiting)).min(few(view.free)).named("count");
+        let count = aligned.min(few(view.waiting).min(few(view.free))).named("count");
         let mask = UInt::lit(1, 16).shift_left(view.event_log2).wrapping_sub(1);
         let offset = (view.fetch_index & mask).concat(UInt::lit(0, 6));
         let address =
             view.event_ring.bits(24..64).concat(view.event_ring.bits(0..24) | offset.zext(24));
         let order = reg_uninit("order_out", ReadOrder::shape());
         let order_valid = reg("order_waits", boolean(), false);
-        let issues = step.is(Step::Order) & !order_valid & view.running & !count.is_zero();
+        let some = !view.waiting.is_zero() & !view.free.is_zero();
+        let issues = step.is(Step::Order) & !order_valid & view.running & some;
         let drained = wire("drained", boolean());
         step.switch()
             .on(Step::Choose, || {

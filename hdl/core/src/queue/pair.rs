@@ -31,13 +31,15 @@ pub struct PairView {
     pub event_log2: UInt,
     /// Binary logarithm of the decisions in the completion ring
     pub completion_log2: UInt,
-    /// Events that are in the ring and not fetched
+    /// Events are in the ring and not fetched
+    pub has_events: Bool,
+    /// How many: those that came in the last cycle are not counted yet
     pub waiting: UInt,
     /// Index of the first of them
     pub fetch_index: UInt,
     /// Index of the next decision
     pub completion_tail: UInt,
-    /// Completion places that are not promised
+    /// Completion places that are not promised; those that became free in the last cycle are not counted yet
     pub free: UInt,
     /// Allowed hooks, the first one lowest
     pub hooks: UInt,
@@ -55,6 +57,7 @@ impl PairView {
             completion_ring: uint(64),
             event_log2: uint(4),
             completion_log2: uint(4),
+            has_events: boolean(),
             waiting: uint(16),
             fetch_index: uint(16),
             completion_tail: uint(16),
@@ -216,17 +219,29 @@ impl Component for Pair {
         let busy = !outstanding.is_zero();
         let running = (enabled & error.is_zero()).named("running");
         let unread = tail.wrapping_sub(head.value()).named("unread");
-        let free =
-            size(completion_log2).wrapping_sub(unread).wrapping_sub(outstanding).named("free");
-        let waiting = event_tail.wrapping_sub(fetch_index.value());
 
         // Places are promised and given back.
-        let more = strobes.fetched + strobes.inline_taken.as_uint();
-        let fewer = strobes.returned + strobes.written.as_uint();
-        outstanding.next(outstanding.wrapping_add(more).wrapping_sub(fewer));
-        fetch_index.next(fetch_index.wrapping_add(strobes.fetched));
+        // Of each kind there are several of a batch and one alone, which is the carry into the sum.
+        let more = strobes.fetched.concat(strobes.inline_taken.as_uint());
+        let fewer = strobes.returned.concat(strobes.written.as_uint());
+        let minus = |value: UInt, pulses: UInt| {
+            value.concat(UInt::lit(0, 1)).wrapping_sub(pulses).bits(1..17)
+        };
+        let kept = minus(outstanding.value(), fewer);
+        outstanding.next(kept.concat(UInt::lit(1, 1)).wrapping_add(more).bits(1..17));
+        let fetch_next = fetch_index.wrapping_add(strobes.fetched);
+        fetch_index.next(fetch_next);
         when(strobes.accepted, || event_head.next(event_head.wrapping_add(1)));
         when(strobes.written & enabled, || tail.next(tail.wrapping_add(1)));
+
+        // How many events wait and how many places are free stands in registers. What is fetched or promised in a cycle
+        // is counted at its end, what the host or the core adds a cycle later: so neither is ever too large. A decision
+        // that is written takes the place that it was promised.
+        let waiting = reg("waiting", uint(16), 0).doc("Events that are not fetched");
+        let free = reg("free", uint(16), 0).doc("Completion places that are not promised");
+        waiting.next(mux(enabled, event_tail.wrapping_sub(fetch_next), UInt::lit(0, 16)));
+        let unpromised = size(completion_log2).wrapping_sub(unread).wrapping_sub(outstanding);
+        free.next(minus(unpromised, more));
 
         // Doorbells.
         let doorbell = |register: Register| {
@@ -315,10 +330,11 @@ impl Component for Pair {
             completion_ring: completion_ring.value(),
             event_log2,
             completion_log2,
-            waiting,
+            has_events: event_tail.ne(fetch_index.value()),
+            waiting: waiting.value(),
             fetch_index: fetch_index.value(),
             completion_tail: tail.value(),
-            free,
+            free: free.value(),
             hooks: hooks.value(),
             hook_count: field(control.value(), pair_control::HOOK_COUNT),
         });
@@ -389,4 +405,81 @@ pub(crate) fn line(registers: &[(Register, UInt)]) -> UInt {
         }
         line | join(&parts)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Writes a register of a line, with bytes of one word.
+    fn write(sim: &mut Simulator, line: &str, register: Register, value: u64) {
+        let place = register.offset % 8;
+        sim.poke(line, 1);
+        sim.poke("bytes_place", u64::from(register.offset / 8));
+        sim.poke("bytes_word", value << (8 * place));
+        sim.poke("bytes_enables", ((1 << register.bytes) - 1) << place);
+    }
+
+    #[test]
+    fn no_event_and_no_place_is_counted_before_it_is_there_or_twice() {
+        let mut sim = elaborate(Pair { bits: 64 }).unwrap().simulator();
+        sim.reset();
+        let size = 1 << MIN_RING_LOG2;
+        let logs = u64::from(MIN_RING_LOG2);
+        let rings = logs << pair_rings::EVENT_LOG2.low | logs << pair_rings::COMPLETION_LOG2.low;
+        for (register, value) in [(RINGS, rings), (PAIR_CONTROL, 1)] {
+            write(&mut sim, "write_config", register, value);
+            sim.step();
+        }
+        sim.poke("write_config", 0);
+        sim.step();
+        let mut random = fastrand::Rng::with_seed(5);
+        // Events that were put into the ring, fetched, accepted; places that are promised; decisions that were
+        // written, and read.
+        let (mut put, mut fetched, mut accepted) = (0, 0, 0);
+        let (mut promised, mut written, mut read) = (0, 0, 0);
+        let (mut quiet, mut full) = (false, 0);
+        for cycle in 0..20_000 {
+            let waiting = put - fetched;
+            let free = size - (written - read) - promised;
+            let (seen_waiting, seen_free) = (sim.peek("view_waiting"), sim.peek("view_free"));
+            assert!(seen_waiting <= waiting && seen_free <= free, "cycle {cycle}");
+            assert!(!quiet || (seen_waiting, seen_free) == (waiting, free), "cycle {cycle}");
+            assert_eq!(sim.peek("view_has_events"), u64::from(waiting > 0), "cycle {cycle}");
+            full += u64::from(free == 0);
+            quiet = random.u8(..4) == 0;
+            let mut upto = |most: u64| if quiet { 0 } else { random.u64(0..=most) };
+            let fetches = upto(seen_waiting.min(seen_free).min(8));
+            let takes = upto(1).min(seen_free - fetches);
+            let writes = upto(1).min(promised);
+            let returns = upto(8).min(promised - writes) / 4;
+            let accepts = upto(1).min(fetched - accepted);
+            let (rings, reads) = (upto(size - (put - accepted)), upto(written - read));
+            let rings_tail = upto(1) == 1;
+            sim.poke("write_page", 0);
+            if !quiet && rings_tail {
+                put += rings;
+                write(&mut sim, "write_page", EVENT_TAIL, put & 0xffff);
+            } else if !quiet {
+                read += reads;
+                write(&mut sim, "write_page", COMPLETION_HEAD, read & 0xffff);
+            }
+            for (strobe, count) in [
+                ("fetched", fetches),
+                ("inline_taken", takes),
+                ("written", writes),
+                ("returned", returns),
+                ("accepted", accepts),
+            ] {
+                sim.poke(&format!("strobes_{strobe}"), count);
+            }
+            fetched += fetches;
+            accepted += accepts;
+            promised = promised + fetches + takes - writes - returns;
+            written += writes;
+            sim.step();
+        }
+        assert_eq!(sim.peek("failed"), 0);
+        assert!(full > 100 && written > 1000, "{full} {written}");
+    }
 }

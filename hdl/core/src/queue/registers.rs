@@ -157,12 +157,11 @@ impl Component for Registers {
         });
         when(window_open & window_words.is_zero(), || window_open.next(false));
         let write = (io.write.value() & ready).named("write_now");
-        let hits = |block: Block, copy: u32| write & io.line.eq(line_number(block, copy));
+        // All lines but the window's are taken at once.
+        let hits = |block: Block, copy: u32| io.write & io.line.eq(line_number(block, copy));
         let of_all = |block: Block, admin: Block| {
-            let mut hits: Vec<UInt> =
-                (0..self.queues).map(|pair| hits(block, pair).as_uint()).collect();
-            hits.push((write & io.line.eq(line_number(admin, 0))).as_uint());
-            join(&hits)
+            let pairs = (0..self.queues).map(|pair| hits(block, pair));
+            join(&pairs.chain([hits(admin, 0)]).map(|hit| hit.as_uint()).collect::<Vec<_>>())
         };
         io.pair_write.set(of_all(PAIR, ADMIN_PAIR));
         io.page_write.set(of_all(PAGE, ADMIN_PAGE));
@@ -170,7 +169,7 @@ impl Component for Registers {
         let page_number = |line: UInt| line.bits(page_lines_log2..LINE_BITS - 1);
         let in_pages = |line: UInt| line.bit(LINE_BITS - 1);
         let pair = page_number(io.line.value());
-        io.in_page.set(write & in_pages(io.line.value()) & pair.lt(self.queues));
+        io.in_page.set(io.write & in_pages(io.line.value()) & pair.lt(self.queues));
         io.page_pair.set(pair.resize(pair_bits(self.queues)));
 
         // The function's registers.
