@@ -155,7 +155,7 @@ impl Component for Admin {
         let left = reg("words_left", uint(21), 0);
         let value = reg("value", uint(64), UInt::lit(0, 64));
         let is = |code: AdminOpcode| opcode.eq(code as u64);
-        let is_list = is(AdminOpcode::WriteList);
+        let is_list = reg("is_list", boolean(), false).doc("The opcode is that of a list");
 
         // Where in the slot and in the line.
         let slot_line = reg("slot_line", uint(3), 0).doc("Line of the slot that comes next");
@@ -222,7 +222,7 @@ impl Component for Admin {
         let one = mux(place.bit(0), odd, even).named("line_word");
         let list_place = word.bits(1..3);
         let write_data =
-            priority_mux(&[(is(AdminOpcode::Commit), value.value()), (is_list, odd)], one);
+            priority_mux(&[(is(AdminOpcode::Commit), value.value()), (is_list.value(), odd)], one);
         let reads_core = is(AdminOpcode::ReadBlock) | reads_back.value();
         io.core.set(CoreRequest {
             valid: step.is(Step::Access),
@@ -308,6 +308,7 @@ impl Component for Admin {
                 let number = part(command_layout::VALUE);
                 let core_word = part(command_layout::CORE_WORD);
                 opcode.next(code);
+                is_list.next(code.eq(AdminOpcode::WriteList as u64));
                 tag.next(part(command_layout::TAG));
                 host.next(given);
                 address.next(core_word.trunc(ADDRESS_BITS));
@@ -443,8 +444,8 @@ impl Component for Admin {
             step.is(Step::Write),
             PostedWrite {
                 address: host.value(),
-                dws: ((word.value() + 1).concat(UInt::lit(0, 1))).trunc(5),
                 long: is_long(host.value()),
+                dws: ((word.value() + 1).concat(UInt::lit(0, 1))).trunc(5),
                 // Counters go on counting meanwhile: each one is whole, all of one cycle they are not.
                 data: mux(is(AdminOpcode::ReadCounters), io.counters.value(), line_beat),
             },
