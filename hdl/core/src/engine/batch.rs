@@ -196,20 +196,22 @@ impl Waiting {
         flags.map(|(flag, held)| flag.value() & held.eq(layer)).collect()
     }
 
-    /// Takes a product out; gives which others wait, and which of them are of a layer.
-    fn take(&self, taken: Bool, thread: UInt, layer: UInt) -> (Vec<Bool>, Vec<Bool>) {
-        self.waits
-            .iter()
-            .zip(&self.layers)
-            .enumerate()
-            .map(|(t, (flag, held))| {
-                let leaves = taken & thread.eq(t as u64);
-                when(leaves, || flag.next(false));
-                let stays = flag.value() & !leaves;
-                (stays, stays & held.eq(layer))
-            })
-            .unzip()
+    /// Who waits.
+    fn all(&self) -> Vec<Bool> {
+        self.waits.iter().map(|flag| flag.value()).collect()
     }
+
+    /// Takes a product out.
+    fn take(&self, taken: Bool, thread: UInt) {
+        for (t, flag) in self.waits.iter().enumerate() {
+            when(taken & thread.eq(t as u64), || flag.next(false));
+        }
+    }
+}
+
+/// Those who wait, without one thread.
+fn without(waits: &[Bool], thread: UInt) -> Vec<Bool> {
+    waits.iter().enumerate().map(|(t, waits)| *waits & thread.ne(t as u64)).collect()
 }
 
 impl Component for Batcher {
@@ -260,6 +262,7 @@ impl Component for Batcher {
         let count = reg("count", uint(place_bits + 1), 0);
         let kept =
             reg("kept", uint(place_bits + 1), 0).doc("Members that go on with the next outputs");
+        let all_met = reg("all_met", boolean(), false).doc("All members have met the tile");
 
         // Who waits. The choices are one cycle old; who has been taken meanwhile is not among them.
         let jobs = AsyncMem::new("jobs", Job::shape(shape), threads);
@@ -283,7 +286,6 @@ impl Component for Batcher {
         let k_now = input_word.value();
         let m_now = output_word.value();
         let at_first = k_now.is_zero();
-        let all_met = place.eq(count.value()).named("all_met");
         let joins = (running & all_met & joiner_waits & at_first & open).named("wants_to_join");
         let before_this =
             mux(m_now.is_zero(), last_output.value(), m_now.wrapping_sub(UInt::lit(1, word_bits)));
@@ -315,30 +317,33 @@ impl Component for Batcher {
         io.running.set(running);
         io.joins.set(joins & io.fires);
 
-        // The place moves on; members that have met all tiles are left out of the list.
+        // The place moves on; members that have met all tiles are left out of the list. Whether the step fires is known
+        // last: what would follow if it did is found meanwhile.
         let fires = io.fires.value();
         let joined = (joins & fires).named("joined");
-        let stays = (fires & ends & m_now.ne(member.last_output)).named("stays");
+        let would_stay = (ends & m_now.ne(member.last_output)).named("would_stay");
+        let stays = (fires & would_stay).named("stays");
         let next_place = place.wrapping_add(1);
         let next_kept = mux(stays, kept.wrapping_add(1), kept.value());
         let next_count = mux(begins | joined, next_place, count.value());
+        // Both places are 0 where a batch begins, whether its step fires or not.
         members.write(
             begins | joined | stays,
-            mux(stays, kept.value(), place.value()).trunc(place_bits),
+            mux(would_stay, kept.value(), place.value()).trunc(place_bits),
             member,
         );
-        let completes = (fires & next_place.eq(next_count)).named("pass_completes");
-        let goes_on = (!ends | !next_kept.is_zero()).named("goes_on");
+        let would_complete =
+            (begins | joins | next_place.eq(count.value())).named("would_complete");
+        let completes = (fires & would_complete).named("pass_completes");
+        let goes_on = (!ends | would_stay | !kept.value().is_zero()).named("goes_on");
         let finishes = (completes & !goes_on).named("finishes");
         // While the doors are open, a product that waits joins in the next cycle. A load that holds up
         // the next tile leaves time for more.
         let idles = (running & all_met & !joins).named("idles");
         let doors = (at_first & (open | begins)).named("doors");
         let of_layer = waiting.of_layer(layer.value());
-        let others_of_layer: Vec<Bool> =
-            of_layer.iter().enumerate().map(|(t, waits)| *waits & joiner.ne(t as u64)).collect();
-        let more_wait =
-            mux(joined, join_bools(&others_of_layer), join_bools(&of_layer)).reduce_or();
+        let others_of_layer = without(&of_layer, joiner.value());
+        let more_wait = mux(joins, join_bools(&others_of_layer), join_bools(&of_layer)).reduce_or();
         let more = (doors & running & more_wait).named("more");
         let held_up = doors & !io.loader_free_next;
         let advances = (((completes & goes_on & !more) | idles) & !held_up).named("advances");
@@ -356,9 +361,11 @@ impl Component for Batcher {
             kept.next(next_kept);
         });
         count.next(next_count);
+        when(completes, || all_met.next(true));
         when(advances | finishes, || {
             place.next(0);
             kept.next(0);
+            all_met.next(false);
             count.next(mux(ends, next_kept, next_count));
             input_word.next(k_now.wrapping_add(1));
             next_tile.next(tile.wrapping_add(1));
@@ -377,28 +384,31 @@ impl Component for Batcher {
             output_word.next(0);
         });
 
-        let taken = (begins & founder_waits) | joined;
         waiting.enter(issue, !starts_issued, io.thread.value(), issued.layer);
-        let (waits, of_layer) = waiting.take(taken, chosen, layer.value());
+        let founded = (begins & founder_waits).named("founded");
+        waiting.take(founded | joined, chosen);
+        // Whether a product joins is known last as well: it is chosen both ways.
+        let choose = |unless_joined: &[Bool], if_joined: &[Bool], start: UInt| {
+            let (some, first) = round_robin(unless_joined, start);
+            let (some_left, first_left) = round_robin(if_joined, start);
+            (mux(joined, some_left, some), mux(joined, first_left, first))
+        };
         let turn = reg("turn", uint(thread_bits(shape)), 0).doc("Thread that is asked first");
         when(begins, || turn.next(founder_thread.wrapping_add(1)));
-        let (some_wait, first) = round_robin(&waits, turn.value());
+        let waits = waiting.all();
+        let left: Vec<Bool> = (waits.iter().zip(without(&waits, founder.value())))
+            .map(|(waits, without_founder)| mux(founded, without_founder, *waits))
+            .collect();
+        let (some_wait, first) = choose(&left, &without(&waits, joiner.value()), turn.value());
         founder_waits.next(some_wait);
         founder.next(first);
         founder_product.next(jobs.read(first));
-        let (some_join, first) = round_robin(&of_layer, UInt::lit(0, thread_bits(shape)));
+        let first_thread = UInt::lit(0, thread_bits(shape));
+        let (some_join, first) = choose(&of_layer, &others_of_layer, first_thread);
         joiner_waits.next(some_join & running & !finishes);
         joiner.next(first);
         joiner_product.next(jobs.read(first));
-        others_wait.next(
-            join_bools(
-                &waits
-                    .iter()
-                    .zip(&of_layer)
-                    .map(|(waits, same)| *waits & !*same)
-                    .collect::<Vec<_>>(),
-            )
-            .reduce_or(),
-        );
+        let of_others = left.iter().zip(&of_layer).map(|(waits, same)| *waits & !*same);
+        others_wait.next(join_bools(&of_others.collect::<Vec<_>>()).reduce_or());
     }
 }

@@ -61,7 +61,7 @@ pub struct ProductUnitIo {
     pub data: Output<UInt>,
     /// A convolution waits for the array or uses it
     pub window_holds: Input<Bool>,
-    /// No product is on the array
+    /// The convolution that holds the array has it
     pub array_free: Output<Bool>,
     /// A step of a convolution; only when `array_free`
     pub window_step: Input<WindowStep>,
@@ -282,15 +282,17 @@ impl Component for ProductUnit {
         let step = batcher.step.value();
         let window_step = io.window_step.value();
         let fires = loader.fires.value();
-        let batch_fires = (fires & step.valid).named("batch_fires");
-        let window_fires = (fires & !step.valid).named("convolution_fires");
+        // A convolution that waits takes the array as soon as no batch runs: none begins then.
+        let of_window = (io.window_holds & !batcher.running).named("convolution_turn");
+        let batch_fires = (fires & !of_window).named("batch_fires");
+        let window_fires = (fires & of_window).named("convolution_fires");
         batcher.fires.set(batch_fires);
         batcher.loader_free_next.set(loader.free_next);
-        io.array_free.set(!batcher.running & !step.valid);
+        io.array_free.set(of_window);
         io.window_fires.set(window_fires);
         loader.host.set(io.host);
         loader.wanted.set(step.valid | window_step.valid);
-        loader.tile.set(mux(step.valid, step.tile, window_step.tile));
+        loader.tile.set(mux(of_window, window_step.tile, step.tile));
         array.load.set(loader.load);
         array.load_plane.set(loader.load_plane);
         array.load_row.set(loader.load_row);
@@ -306,8 +308,8 @@ impl Component for ProductUnit {
 
         // The sums of a wave begin with its bias or with the sums of its last tile.
         let shape_of_wave = Wave::shape(shape);
-        let wave = mux(step.valid, Wave::of(shape, &step), window_step.wave);
-        let tags = self.tags(fires, mux(step.valid, step.ends, window_step.ends), wave);
+        let wave = mux(of_window, window_step.wave, Wave::of(shape, &step));
+        let tags = self.tags(fires, mux(of_window, window_step.ends, step.ends), wave);
         let out = tags.len() - 1;
         let wave = |cycle: usize| unpack(&shape_of_wave, tags[cycle].wave);
         // The sums of a convolution are written one cycle later, when they have been turned.
