@@ -358,11 +358,12 @@ impl Component for Engine {
         let ready = [
             sequencer.vector_ready.value(),
             sequencer.requantise_ready.value(),
-            sequencer.read_ready.value(),
-            sequencer.read_ready & tree.ready & !issued(Unit::Tree),
-            sequencer.read_ready & window.ready & !issued(Unit::Window),
+            Bool::lit(true),
+            tree.ready & !issued(Unit::Tree),
+            window.ready & !issued(Unit::Window),
             Bool::lit(true),
         ];
+        issuer.begins.set(sequencer.begins);
         issuer.unit_ready.set(join_bools(&ready));
 
         // Steps, and what each unit gets one cycle later.

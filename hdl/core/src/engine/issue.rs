@@ -31,8 +31,10 @@ pub struct IssuerIo {
     pub operation: Input<Operation>,
     /// Bit t: an earlier operation of thread t is not yet finished
     pub busy: Input<UInt>,
-    /// Bit u: unit u can take an operation in the next cycle
+    /// Bit u: unit u can take an operation in the next cycle, if one may begin
     pub unit_ready: Input<UInt>,
+    /// An operation may begin in the next cycle; without it, only refused ones are issued
+    pub begins: Input<Bool>,
     /// An answer can be sent in the next cycle
     pub answer_free: Input<Bool>,
     /// An operation is chosen: it is issued in the next cycle
@@ -85,6 +87,7 @@ impl Component for Issuer {
             operation: input(Operation::shape(shape)),
             busy: input(uint(shape.threads)),
             unit_ready: input(uint(UNITS)),
+            begins: input(boolean()),
             answer_free: input(boolean()),
             issue: output(boolean()),
             issue_thread: output(thread),
@@ -102,7 +105,6 @@ impl Component for Issuer {
         // What the choice needs stands in registers of its own, the rest in the slots.
         let mut waiting = Vec::new();
         let mut can_go = Vec::new();
-        let mut products = Vec::new();
         let mut units = Vec::new();
         for thread in 0..shape.threads {
             scope(format!("thread{thread}"), || {
@@ -118,21 +120,27 @@ impl Component for Issuer {
                 let free = !io.busy.bit(thread) & (io.unit_ready & unit.value()).reduce_or();
                 can_go.push((waits & free & (!early | io.answer_free)).named("can_go"));
                 units.push(unit.value());
-                products.push(unit.bit(Unit::Product as u32));
                 waiting.push(waits);
             });
         }
         let turn = reg("turn", uint(thread_bits(shape)), 0).doc("Thread that is asked first");
         // Products first, since the array is what all wait for in the end; but others wait for at most 15
         // of them.
-        let products: Vec<Bool> = can_go.iter().zip(&products).map(|(go, is)| *go & *is).collect();
-        let (some_product, product) = round_robin(&products, turn.value());
-        let (issue, other) = round_robin(&can_go, turn.value());
+        let can_go_to = |unit: Unit| -> Vec<Bool> {
+            can_go.iter().zip(&units).map(|(go, units)| *go & units.bit(unit as u32)).collect()
+        };
+        let (some_product, product) = round_robin(&can_go_to(Unit::Product), turn.value());
+        let (some, other) = round_robin(&can_go, turn.value());
         let passed = reg("passed", uint(4), 0).doc("Products issued before others");
         let prefers = (some_product & !passed.value().reduce_and()).named("prefers_product");
-        let chosen = mux(prefers, product, other).named("chosen");
-        when(prefers & product.ne(other), || passed.next(passed.wrapping_add(1)))
-            .elsewhen(issue & !prefers, || passed.next(0));
+        // Whether an operation may begin is known last: a choice for both cases is there by then.
+        let (some_refused, refused) = round_robin(&can_go_to(Unit::Refuse), turn.value());
+        let begins = io.begins.value();
+        let issue = mux(begins, some, some_refused);
+        let chosen = mux(begins, mux(prefers, product, other), refused).named("chosen");
+        let issues_product = begins & prefers;
+        when(issues_product & product.ne(other), || passed.next(passed.wrapping_add(1)))
+            .elsewhen(issue & !issues_product, || passed.next(0));
         for (thread, waits) in waiting.iter().enumerate() {
             when(issue & chosen.eq(thread as u64), || waits.next(false));
         }

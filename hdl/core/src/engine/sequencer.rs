@@ -77,12 +77,12 @@ pub struct SequencerIo {
     pub hold: Input<Bool>,
     /// The product unit writes in the sixth cycle from now
     pub announce: Input<Bool>,
-    /// The vector unit may begin in the next cycle
+    /// An operation may begin in the next cycle, if its unit is ready
+    pub begins: Output<Bool>,
+    /// The vector unit is ready for the next cycle
     pub vector_ready: Output<Bool>,
-    /// The requantiser may begin in the next cycle
+    /// The requantiser is ready for the next cycle
     pub requantise_ready: Output<Bool>,
-    /// Operations that only read may begin in the next cycle
-    pub read_ready: Output<Bool>,
     /// The step of this cycle
     pub step: Output<Step>,
     /// The write port is taken in this cycle
@@ -141,9 +141,9 @@ impl Component for Sequencer {
             operation: input(Operation::shape(shape)),
             hold: input(boolean()),
             announce: input(boolean()),
+            begins: output(boolean()),
             vector_ready: output(boolean()),
             requantise_ready: output(boolean()),
-            read_ready: output(boolean()),
             step: output(Step::shape(shape)),
             writes_now: output(boolean()),
             answers_now: output(boolean()),
@@ -216,13 +216,11 @@ impl Component for Sequencer {
 
         // What is chosen now takes its first step in the next cycle, when all entries stand one place earlier. The entry
         // of a sum's answer is free then: nothing is entered further ahead.
-        let begins = !(running | io.issue | io.hold) | (steps & last & !io.hold);
+        io.begins.set(!io.hold & (!(running | io.issue) | (steps & last)));
         let next = |cycles: u32| cycles + 1;
-        io.vector_ready
-            .set(begins & writes.free(next(VECTOR_CYCLES)) & answers.free(next(VECTOR_CYCLES)));
+        io.vector_ready.set(writes.free(next(VECTOR_CYCLES)) & answers.free(next(VECTOR_CYCLES)));
         const { assert!(REQUANTISE_CYCLES + 1 == ANNOUNCE_CYCLES) };
-        io.requantise_ready.set(begins & !io.announce);
-        io.read_ready.set(begins);
+        io.requantise_ready.set(!io.announce);
         io.writes_now.set(!writes.free(0));
         io.answers_now.set(!answers.free(0));
         io.answers_next.set(!answers.free(1));
