@@ -35,9 +35,11 @@ pub struct ReducerIo {
     pub largest: Output<UInt>,
 }
 
-/// A candidate for the largest lane; lanes that do not count have the least key.
+/// A candidate for the largest lane.
 #[derive(Clone, Copy, Bundle)]
 struct Candidate {
+    /// It counts, as all lanes before it do
+    counts: Bool,
     key: SInt,
     lane: UInt,
 }
@@ -91,11 +93,13 @@ impl Component for Reducer {
             .collect();
         let word_sum = delayed("word_sum", fold(partial, 1, add)[0]);
 
-        let larger = |a: &Candidate, b: &Candidate| mux(a.key.ge(b.key), *a, *b);
-        let least = SInt::lit(-(1 << 32), 33);
-        let candidates = lanes.iter().zip(&counts).enumerate().map(|(lane, (value, counts))| {
-            let key = mux(*counts, value.sext(33), least);
-            Candidate { key, lane: UInt::lit(lane as u64, lane_bits) }
+        // If the later one counts, so does the earlier one.
+        let larger = |a: &Candidate, b: &Candidate| Candidate {
+            counts: a.counts,
+            ..mux(!b.counts | a.key.ge(b.key), *a, *b)
+        };
+        let candidates = lanes.iter().zip(&counts).enumerate().map(|(lane, (key, counts))| {
+            Candidate { counts: *counts, key: *key, lane: UInt::lit(lane as u64, lane_bits) }
         });
         let partial: Vec<Candidate> = fold(candidates.collect(), half, larger)
             .into_iter()
@@ -108,13 +112,17 @@ impl Component for Reducer {
         let word = delayed("word_number_q", delayed("word_number", io.word.value()));
         let first = word.is_zero();
         let sum = reg_uninit("sum_so_far", sint(64));
-        let largest = reg_uninit("largest_so_far", Candidate { key: sint(33), lane: uint(8) });
+        let largest = reg_uninit(
+            "largest_so_far",
+            Candidate { counts: boolean(), key: sint(32), lane: uint(8) },
+        );
         let total = mux(first, word_sum.sext(64), sum.wrapping_add(word_sum));
         let index = match self.shape.words_per_register() {
             1 => word_largest.lane.zext(8),
             _ => word.concat(word_largest.lane).zext(8),
         };
-        let candidate = Candidate { key: word_largest.key, lane: index };
+        // The first lane of a word always counts.
+        let candidate = Candidate { counts: Bool::lit(true), key: word_largest.key, lane: index };
         let best = mux(first | candidate.key.gt(largest.key), candidate, largest.value());
         when(valid, || {
             sum.next(total);
