@@ -1,8 +1,8 @@
 //! The decoder: a command becomes an operation, or is refused.
 //!
 //! A command comes in one cycle, in which the descriptors that it may name are read; in the next
-//! cycle it is checked against them and against the types of its registers, and the type of
-//! its result is recorded. Nothing behind the decoder checks anything again.
+//! cycle it is checked against them and against the types of its registers; the type of its
+//! result is recorded in the third. Nothing behind the decoder checks anything again.
 
 use super::lanes::field;
 use super::memory::HostMemory;
@@ -474,18 +474,23 @@ impl Component for Decoder {
         io.operation_thread.set(command.thread);
         io.operation.set(operation);
 
-        // One write of types a cycle: the command's own comes first.
-        let defines = valid & accepted & outcome.defines.defined;
+        // The type of the result is recorded one cycle after the check, still before the answer: the thread's next
+        // command finds it. One write of types a cycle: the command's own comes first.
+        let defines = reg("defines", boolean(), false);
+        defines.next(valid & accepted & outcome.defines.defined);
+        let defined = TypeWrite {
+            valid: valid.value(),
+            thread: command.thread,
+            register: context.fields.d,
+            lanes: outcome.defines.lanes,
+            element: outcome.defines.element,
+        };
+        let own = TypeWrite { valid: defines.value(), ..delayed("defined", defined) };
         let from_lanes = io.type_write.value();
-        types.write(
-            defines | from_lanes.valid,
-            mux(defines, command.thread, from_lanes.thread),
-            mux(defines, context.fields.d, from_lanes.register),
-            mux(defines, outcome.defines.lanes, from_lanes.lanes),
-            mux(defines, outcome.defines.element, from_lanes.element),
-        );
+        let TypeWrite { thread, register, lanes, element, .. } = mux(own.valid, own, from_lanes);
+        types.write(own.valid | from_lanes.valid, thread, register, lanes, element);
         types.clear(io.start.valid, io.start.thread);
-        io.types_free.set(!valid);
+        io.types_free.set(!defines);
         io.query_type.set(types.read(io.query_thread.value(), io.query_register.value()));
     }
 }
