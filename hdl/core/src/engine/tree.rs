@@ -75,7 +75,7 @@ enum Phase {
 struct Leaves {
     /// Sum of all leaves, with the newest one.
     sum: SInt,
-    /// Class with most votes, with the newest one.
+    /// Class with most votes, one cycle after the newest one.
     winner: UInt,
 }
 
@@ -90,25 +90,30 @@ impl TreeEngine {
         let counts = AsyncMem::new("votes", uint(16), 256);
         let seen = reg("seen", uint(256), 0).doc("Classes that have a vote");
         let votes = mux(seen.bit_at(class), counts.read(class), UInt::lit(0, 16)).wrapping_add(1);
-        let best_class = reg_uninit("best_class", uint(8));
-        let best_votes = reg_uninit("best_votes", uint(16));
-        let wins = votes.gt(best_votes) | (votes.eq(best_votes) & class.lt(best_class));
-        let winner = mux(wins, class, best_class);
-
         counts.write(found, class, votes);
         when(begin, || {
             sum.next(0);
             seen.next(0);
-            best_votes.next(0);
-            best_class.next(0);
         })
         .elsewhen(found, || {
             sum.next(total);
             seen.next(seen | UInt::lit(1, 1).zext(256).shift_left(class));
-            when(wins, || {
-                best_votes.next(votes);
-                best_class.next(class);
-            });
+        });
+
+        // Whether it has most votes is seen one cycle after they have been counted.
+        let counted = reg("counted", boolean(), false);
+        counted.next(found);
+        let (class, votes) = (delayed("counted_class", class), delayed("counted_votes", votes));
+        let best_class = reg_uninit("best_class", uint(8));
+        let best_votes = reg_uninit("best_votes", uint(16));
+        let wins = votes.gt(best_votes) | (votes.eq(best_votes) & class.lt(best_class));
+        let wins = (counted & wins).named("wins");
+        let winner = mux(wins, class, best_class);
+        best_class.next(winner);
+        when(wins, || best_votes.next(votes));
+        when(begin, || {
+            best_votes.next(0);
+            best_class.next(0);
         });
         Leaves { sum: total, winner }
     }
@@ -188,7 +193,7 @@ impl Component for TreeEngine {
         // Which class has most votes takes a cycle of its own; the class of a single vote and a sum are there at once,
         // and wait in `Done`.
         let counts = (vote & !last_tree.is_zero()).named("counts");
-        let waits = phase.is(Phase::Done) & !io.take & !counts;
+        let waits = phase.is(Phase::Done) & !io.take;
         let result = reg_uninit("result", sint(64));
         found.next(false);
         phase
@@ -240,11 +245,11 @@ impl Component for TreeEngine {
         let fresh = mux(vote, class, leaves.sum);
         let value = mux(found, fresh, result.value());
         when(waits, || result.next(value));
-        when(phase.is(Phase::Count), || result.next(leaves.winner.zext(64).as_sint()));
         io.ready.set(phase.is(Phase::Idle));
         io.done.set(phase.is(Phase::Done));
         io.done_thread.set(held_thread);
-        io.value.set(mux(lost, SInt::lit(0, 64), value));
+        let winner = leaves.winner.zext(64).as_sint();
+        io.value.set(mux(lost, SInt::lit(0, 64), mux(counts, winner, value)));
         io.status.set(mux(lost, Status::OutOfRange as u64, UInt::lit(0, 8)));
     }
 }
