@@ -15,9 +15,10 @@ use super::requantiser::Requantiser;
 use super::sequencer::{Sequencer, SequencerIo};
 use super::steps::Steps;
 use super::tree::{TreeEngine, TreeEngineIo};
-use super::vector_lane::{VectorLane, VectorLaneIo};
+use super::vector_lane::{EXACT_BITS, VectorLane, VectorLaneIo};
 use super::window::{WindowUnit, WindowUnitIo};
 use rmt_isa::card::engine::*;
+use rmt_isa::operand::Element;
 use rtl_builder::prelude::*;
 
 /// The ML engine.
@@ -94,6 +95,7 @@ struct Units {
 /// A result on its way to the registers.
 struct Write {
     tag: WordTag,
+    /// Lanes of 32 bits, or exact ones that are saturated on their way.
     lanes: UInt,
     mask: UInt,
     /// Lanes of the mask that go to the word behind.
@@ -104,6 +106,12 @@ impl Engine {
     /// All lanes of the word alike.
     fn in_all_lanes(&self, value: SInt) -> UInt {
         value.as_uint().repeat(self.shape.array as usize)
+    }
+
+    /// Lanes of any width, extended to exact ones.
+    fn in_exact_lanes(&self, lanes: UInt) -> UInt {
+        let lanes = split(lanes, lanes.width() / self.shape.array);
+        join(&lanes.iter().map(|lane| lane.sext(EXACT_BITS)).collect::<Vec<_>>())
     }
 
     fn all_lanes(&self) -> UInt {
@@ -154,7 +162,6 @@ impl Engine {
                 lane.a.set(a);
                 lane.b.set(b);
                 lane.function.set(now.function);
-                lane.element.set(now.element);
                 lane
             })
             .collect()
@@ -461,17 +468,27 @@ impl Component for Engine {
                 part(&from_context),
             )
         };
+        // They happen one cycle later: a result of the vector unit is saturated there, all others are already. Who waits
+        // for one reads two cycles after its time at the earliest.
         let registers: &VectorRegistersIo = &units.registers;
-        registers.write.set(WordTag {
+        let written = reg("written", boolean(), false);
+        written.next(write_valid);
+        let tag = WordTag {
             valid: write_valid,
             thread: choose(&|w| w.tag.thread),
             register: choose(&|w| w.tag.register),
             word: choose(&|w| w.tag.word),
             last: choose(&|w| w.tag.last.as_uint()).as_bool(),
-        });
-        registers.lanes.set(choose(&|w| w.lanes));
-        registers.mask.set(choose(&|w| w.mask));
-        registers.carry.set(choose(&|w| w.carry));
+        };
+        registers.write.set(WordTag { valid: written.value(), ..delayed("written_word", tag) });
+        let element = mux(vector.tag.valid, done.element, Element::I32 as u64);
+        let element = delayed("written_element", element);
+        let lanes = delayed("written_lanes", choose(&|w| self.in_exact_lanes(w.lanes)));
+        let lanes: Vec<SInt> =
+            split(lanes, EXACT_BITS).iter().map(|lane| saturate(*lane, element)).collect();
+        registers.lanes.set(join(&lanes));
+        registers.mask.set(delayed("written_mask", choose(&|w| w.mask)));
+        registers.carry.set(delayed("written_carry", choose(&|w| w.carry)));
         for write in [&product_write, &requantised, &vector, &window_write] {
             busy.set(write.tag.valid & write.tag.last, write.tag.thread, false);
         }

@@ -1,12 +1,15 @@
 //! One lane of the vector unit.
 
-use super::lanes::saturate;
 use super::operation::{FUNCTION_BITS, Function};
 use rtl_builder::prelude::*;
 
-/// One lane: operand registers and an adder, multiplier and comparator behind them.
+/// One lane: operand registers and an adder, multiplier and comparator behind them. The result is exact: it is saturated
+/// on its way to the registers.
 #[derive(Clone, Copy, Debug)]
 pub struct VectorLane;
+
+/// Bits of an exact result.
+pub const EXACT_BITS: u32 = 33;
 
 /// Ports of [`VectorLane`].
 #[derive(Clone, Ports)]
@@ -17,8 +20,6 @@ pub struct VectorLaneIo {
     pub b: Input<SInt>,
     /// One cycle after the operands: number of the function
     pub function: Input<UInt>,
-    /// With `function`: number of the element type of the result
-    pub element: Input<UInt>,
     /// With `function`: the first operand
     pub a_held: Output<SInt>,
     /// With `function`: the result
@@ -41,9 +42,8 @@ impl Component for VectorLane {
             a: input(sint(32)),
             b: input(sint(32)),
             function: input(uint(FUNCTION_BITS)),
-            element: input(uint(2)),
             a_held: output(sint(32)),
-            result: output(sint(32)),
+            result: output(sint(EXACT_BITS)),
         }
     }
 
@@ -53,21 +53,17 @@ impl Component for VectorLane {
         let a_is_smaller = a.lt(b).named("a_is_smaller");
         // Only i8 and i16 are multiplied: 16 bits of each operand carry the value.
         let product = (a.trunc(16) * b.trunc(16)).named("product");
-        let exact = lookup(
+        io.a_held.set(a);
+        io.result.set(lookup(
             io.function,
             &[
                 (Function::Add as u64, a + b),
                 (Function::Sub as u64, a - b),
-                (Function::Min as u64, mux(a_is_smaller, a, b).sext(33)),
-                (Function::Max as u64, mux(a_is_smaller, b, a).sext(33)),
+                (Function::Mul as u64, product.sext(EXACT_BITS)),
+                (Function::Min as u64, mux(a_is_smaller, a, b).sext(EXACT_BITS)),
+                (Function::Max as u64, mux(a_is_smaller, b, a).sext(EXACT_BITS)),
             ],
-            a.sext(33),
-        )
-        .named("exact");
-        io.a_held.set(a);
-        // A product is an i32 and fits: it need not pass what saturates.
-        let multiplies = io.function.eq(Function::Mul as u64);
-        let saturated = saturate(exact, io.element.value());
-        io.result.set(mux(multiplies, product.sext(32), saturated));
+            a.sext(EXACT_BITS),
+        ));
     }
 }

@@ -215,6 +215,8 @@ impl Bench {
     pub fn drain(&mut self) {
         for _ in 0..PATIENCE {
             if (0..self.shape.threads).all(|t| self.sim.peek(&format!("busy_t{t}")) == 0) {
+                // The last word is on its way to the registers.
+                self.sim.step();
                 return;
             }
             self.sim.step();
