@@ -279,8 +279,7 @@ impl Component for Batcher {
         let begins = (!running & !io.hold & (founder_waits | issue)).named("begins");
         let starts_issued = (begins & !founder_waits).named("starts_issued");
         let chosen = mux(running, joiner.value(), founder.value());
-        let waiting_job = mux(running, joiner_product.value(), founder_product.value());
-        let founder_job = mux(founder_waits, waiting_job, issued);
+        let founder_job = mux(founder_waits, founder_product.value(), issued);
         let founder_thread = mux(founder_waits, founder.value(), io.thread.value());
 
         let k_now = input_word.value();
@@ -293,7 +292,7 @@ impl Component for Batcher {
             running,
             mux(
                 all_met,
-                Member::of(&waiting_job, joiner.value(), before_this),
+                Member::of(&joiner_product.value(), joiner.value(), before_this),
                 members.read(place.value().trunc(place_bits)),
             ),
             Member::of(&founder_job, founder_thread, founder_job.last_output),

@@ -80,10 +80,12 @@ impl Component for WeightLoader {
     fn build(&self, io: WeightLoaderIo) {
         let n = self.shape.array;
         let row_bits = bits_for(n.into());
-        let (host, tile) = (io.host.value(), io.tile.value());
+        // As many bits of a tile's number as there are tiles.
+        let tile_bits = bits_for(self.shape.weight_tiles.into()).max(1);
+        let (host, tile) = (io.host.value(), io.tile.value().trunc(tile_bits));
 
         // Where the step's tile is, or shall be.
-        let tiles = [0, 1].map(|p| reg_uninit(format!("plane{p}_tile"), uint(TILE_BITS)));
+        let tiles = [0, 1].map(|p| reg_uninit(format!("plane{p}_tile"), uint(tile_bits)));
         let valid = [0, 1].map(|p| reg(format!("plane{p}_valid"), boolean(), false));
         let used = reg("plane_used", boolean(), false).doc("The plane of the last wave");
         let hit: [Bool; 2] =
@@ -105,7 +107,7 @@ impl Component for WeightLoader {
 
         // The load: row 0 in the cycle of the step, one row a cycle from then on.
         let row = reg("row", uint(row_bits), 0);
-        let loaded_tile = reg_uninit("tile_held", uint(TILE_BITS));
+        let loaded_tile = reg_uninit("tile_held", uint(tile_bits));
         let loaded_plane = reg_uninit("plane_held", boolean());
         let is_last_row = row.eq(u64::from(n - 1));
         when(starts, || {
@@ -149,7 +151,7 @@ impl Component for WeightLoader {
         let writes = host.valid & host.write & host.bank.eq(host.active);
         when(writes & region.eq(EngineRegion::Weights as u64), || {
             for p in 0..2 {
-                when(tiles[p].eq(written.resize(TILE_BITS)), || valid[p].next(false));
+                when(tiles[p].eq(written.resize(tile_bits)), || valid[p].next(false));
             }
         });
         when(host.swaps, || valid.iter().for_each(|valid| valid.next(false)));
