@@ -31,6 +31,13 @@ pub fn saturate(value: SInt, element: UInt) -> SInt {
     lookup(element, &[(0, wide.sat(8).sext(32)), (1, wide.sat(16).sext(32))], wide.sat(32))
 }
 
+/// A number without sign for each lane, in the same order: a comparison of these ends with its carry.
+#[track_caller]
+pub fn in_order(lane: SInt) -> UInt {
+    let sign = lane.width() - 1;
+    (!lane.is_negative()).as_uint().concat(lane.as_uint().trunc(sign))
+}
+
 /// A field of a descriptor or instruction word.
 #[track_caller]
 pub fn field(word: UInt, field: BitField) -> UInt {

@@ -1,6 +1,6 @@
 //! Sum and largest lane of a vector, one word of lanes a cycle.
 
-use super::lanes::split;
+use super::lanes::{in_order, split};
 use super::operation::{lane_bits, word_bits};
 use rmt_isa::card::engine::EngineShape;
 use rtl_builder::prelude::*;
@@ -40,7 +40,8 @@ pub struct ReducerIo {
 struct Candidate {
     /// It counts, as all lanes before it do
     counts: Bool,
-    key: SInt,
+    /// [`in_order`]
+    key: UInt,
     lane: UInt,
 }
 
@@ -98,8 +99,9 @@ impl Component for Reducer {
             counts: a.counts,
             ..mux(!b.counts | a.key.ge(b.key), *a, *b)
         };
-        let candidates = lanes.iter().zip(&counts).enumerate().map(|(lane, (key, counts))| {
-            Candidate { counts: *counts, key: *key, lane: UInt::lit(lane as u64, lane_bits) }
+        let candidates = lanes.iter().zip(&counts).enumerate().map(|(lane, (value, counts))| {
+            let key = in_order(*value);
+            Candidate { counts: *counts, key, lane: UInt::lit(lane as u64, lane_bits) }
         });
         let partial: Vec<Candidate> = fold(candidates.collect(), half, larger)
             .into_iter()
@@ -114,7 +116,7 @@ impl Component for Reducer {
         let sum = reg_uninit("sum_so_far", sint(64));
         let largest = reg_uninit(
             "largest_so_far",
-            Candidate { counts: boolean(), key: sint(32), lane: uint(8) },
+            Candidate { counts: boolean(), key: uint(32), lane: uint(8) },
         );
         let total = mux(first, word_sum.sext(64), sum.wrapping_add(word_sum));
         let index = match self.shape.words_per_register() {

@@ -1,6 +1,6 @@
 //! The tree engine: walks reloadable decision trees, one level a cycle.
 
-use super::lanes::{field, split};
+use super::lanes::{field, in_order, one_hot, split};
 use super::memory::HostMemory;
 use super::operation::{Operation, lane_bits, word_bits};
 use super::ports::{HostRequest, thread_bits};
@@ -166,12 +166,14 @@ impl Component for TreeEngine {
         let vote = reg_uninit("vote", boolean());
         let tree = reg_uninit("tree", uint(16)).doc("Tree that is walked");
         let depth = reg_uninit("depth", uint(bits_for(MAX_TREE_DEPTH as u64 + 1)));
-        let high = reg_uninit("high", boolean()).doc("The second node of the pair is the one");
         let lost = reg_uninit("lost", boolean()).doc("A walk found no leaf");
 
         // The pair that is read now is looked at in the next cycle.
         let next_pair = wire("next_pair", uint(16));
         let pair = pairs.read(Bool::lit(true), next_pair.value());
+        // Roots stand in pairs as well. The pair comes out of its memory late: there is time to tell which node it is.
+        let went_high = wire("went_high", boolean());
+        let high = mux(depth.is_zero(), tree.bit(0), went_high).named("high");
         let node = mux(high, pair.bits(64..128), pair.bits(0..64)).named("node");
         let is_leaf = field(node, NODE_LEAF).as_bool();
         let index = field(node, NODE_FEATURE);
@@ -180,8 +182,19 @@ impl Component for TreeEngine {
             1 => UInt::lit(0, features.address_width()),
             _ => (index >> lane_bits).resize(features.address_width()),
         };
-        let feature = select(index.trunc(lane_bits), &split(features.read(word), 32));
-        let goes_high = feature.gt(field(node, NODE_VALUE).as_sint()).named("goes_high");
+        let chosen = one_hot(index.trunc(lane_bits), shape.array);
+        let feature = (split(features.read(word), 32).into_iter().zip(chosen))
+            .map(|(lane, chosen)| lane.as_uint() & chosen.as_uint().repeat(32))
+            .reduce(|a, b| a | b);
+        let feature = feature.expect("a word has lanes").as_sint().named("feature");
+        // Compared in halves, whose results meet in the next cycle.
+        let (feature, value) = (in_order(feature), in_order(field(node, NODE_VALUE).as_sint()));
+        let upper = |number: UInt| number.bits(16..32);
+        let lower = |number: UInt| number.bits(0..16);
+        let upper_is_higher = delayed("upper_is_higher", upper(feature).gt(upper(value)));
+        let upper_is_as_high = delayed("upper_is_as_high", upper(feature).ge(upper(value)));
+        let lower_is_higher = delayed("lower_is_higher", lower(feature).gt(lower(value)));
+        went_high.set(upper_is_higher | (upper_is_as_high & lower_is_higher));
 
         let next_tree = tree.wrapping_add(1);
         let root_pair = |tree: UInt| base.wrapping_add(tree >> 1);
@@ -206,7 +219,6 @@ impl Component for TreeEngine {
                     vote.next(io.operation.option);
                     tree.next(0);
                     depth.next(0);
-                    high.next(false);
                     lost.next(false);
                     phase.go(Phase::Load);
                 });
@@ -219,7 +231,6 @@ impl Component for TreeEngine {
                     found.next(true);
                     next_pair.set(root_pair(next_tree));
                     tree.next(next_tree);
-                    high.next(next_tree.bit(0));
                     depth.next(0);
                     when(tree.eq(last_tree), || {
                         phase.go(Phase::Done);
@@ -228,7 +239,6 @@ impl Component for TreeEngine {
                 })
                 .otherwise(|| {
                     next_pair.set(field(node, NODE_CHILDREN));
-                    high.next(goes_high);
                     depth.next(depth.wrapping_add(1));
                     when(depth.eq(MAX_TREE_DEPTH as u64), || {
                         lost.next(true);
