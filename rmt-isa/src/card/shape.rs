@@ -456,13 +456,13 @@ counters! {
     ACTIVE_THREADS;
     /// Cycles in which an instruction for the ML engine stood in execution and was not taken, of each stage.
     ENGINE_STALLS;
-    /// The same for the context unit.
+    /// Cycles in which a request to the context unit waited and was not taken, of each stage.
     CONTEXT_STALLS;
     /// The same for the map unit.
     MAP_STALLS;
     /// The same for tail calls.
     TABLE_STALLS;
-    /// The same for products, quotients and helpers.
+    /// Cycles in which a product, quotient or helper stood in execution and was not taken, of each stage.
     LONG_STALLS;
     /// Cycles in which an instruction waited, for a completion had the port that writes registers, of each stage.
     WRITE_STALLS;

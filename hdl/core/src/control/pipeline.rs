@@ -89,20 +89,20 @@ pub struct PipelineIo {
     pub executed: Output<Bool>,
     /// An instruction found its unit busy
     pub replayed: Output<Bool>,
-    /// What the instruction in X waits for
+    /// What instructions wait for
     pub stalls: Output<Stalls>,
 }
 
-/// What an instruction waits for in a cycle, for the counters: at most one of these.
+/// What instructions wait for in a cycle, for the counters.
 #[derive(Clone, Copy, Debug, Bundle)]
 pub struct Stalls {
     /// The ML engine takes another one
     pub engine: Bool,
-    /// The context unit is busy or takes another one
+    /// A request waits: the context unit is busy or takes another one
     pub context: Bool,
-    /// The map unit is busy or takes another one
+    /// A request waits: the map unit is busy or takes another one
     pub map: Bool,
-    /// The match unit takes another tail call
+    /// A tail call waits: the match unit takes another one
     pub table: Bool,
     /// The unit of products, quotients and helpers is busy
     pub long: Bool,
