@@ -25,7 +25,7 @@ pub(crate) const REPLIES: usize = 5;
 pub const AMOUNT_BITS: u32 = 16;
 
 /// Takes an access in a cycle with `valid` while none is under way, and answers each one,
-/// reads and writes, in the cycle in which it is done: 2 cycles later at the earliest.
+/// reads and writes, after it is done: 3 cycles later at the earliest.
 pub struct HostPort {
     pub(crate) shape: CardShape,
 }
