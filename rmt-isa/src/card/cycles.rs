@@ -394,6 +394,13 @@ mod tests {
     }
 
     #[test]
+    fn a_push_is_waited_for_and_keeps_nothing_from_the_next_one() {
+        let push = "RMT_PUSH_CTXT ctxt0.1, r1\n";
+        assert_eq!(run(&format!("{push}exit decided"), Facts::default()), 8 + 4);
+        assert_eq!(run(&format!("{push}{push}exit decided"), Facts::default()), 8 + 4 + 4);
+    }
+
+    #[test]
     fn absurd_sizes_saturate() {
         let thread = LoneThread::at(u64::MAX).after(Timing::Engine { occupies: u64::MAX });
         assert_eq!(thread.decision_cycle(), u64::MAX);

@@ -9,10 +9,11 @@
 //! | --- | --- | --- |
 //! | store | 1 | 1 |
 //! | push | 1 | 3 |
-//! | match, find, load, history length | 1 | 2 |
-//! | history | 2 | 3 |
-//! | vector load of n lanes | n + 3 | n + 4 |
-//! | vector store of n lanes | n + 3 and more | with it |
+//! | load | 2 | 2 |
+//! | match, find, history length | 3 | 3 |
+//! | history | 4 | 4 |
+//! | vector load of n lanes | n + 6, and more while the engine is busy | with it |
+//! | vector store of n lanes in w words | n + 2 w + 6, and more while the engine is busy | with it |
 
 pub mod memory;
 pub mod record;

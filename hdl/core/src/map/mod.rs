@@ -10,9 +10,9 @@
 //! | operation | completion, cycles after the request | unit free again |
 //! | --- | --- | --- |
 //! | push | 1 | 1 |
-//! | load, has, store, delete | 1 | 2 |
-//! | add | 2 | 3 |
-//! | add to a histogram | 3 | 4 |
+//! | load, has, store, delete | 3 | 3 |
+//! | add | 4 | 4 |
+//! | add to a histogram | 5 | 5 |
 //!
 //! An operation is done as a whole before the next one begins; `rmt_vm::state::map` is the
 //! definition.

@@ -12,7 +12,7 @@ use super::core_access::{CoreReply, CoreRequest};
 use super::dispatch::PairRecord;
 use super::pair::{PairStrobes, PairView};
 use crate::tlp::request::{ROW_BITS, outcome};
-use crate::tlp::{ADMIN_SLOT, LINE_WIDTH, PostedWrite, ReadOrder, beat_bits, is_long, join};
+use crate::tlp::{ADMIN_SLOT, LINE_WIDTH, PostedWrite, ReadOrder, beat_bits, join};
 
 /// Fetches a command, does it, and writes its completion; then the next.
 pub struct Admin {
@@ -195,12 +195,8 @@ impl Component for Admin {
             view.event_ring.bits(24..64).concat(view.event_ring.bits(0..24) | offset);
         let orders_data = || {
             is_command.next(false);
-            order.next(ReadOrder {
-                slot: UInt::lit(ADMIN_SLOT.into(), 3),
-                address: host.value(),
-                long: is_long(host.value()),
-                lines: data_lines,
-            });
+            let slot = UInt::lit(ADMIN_SLOT.into(), 3);
+            order.next(ReadOrder::new(slot, host.value(), data_lines));
             slot_lines.next(data_lines);
             step.go(Step::Order);
         };
@@ -240,8 +236,7 @@ impl Component for Admin {
                     is_command.next(true);
                     let slot = UInt::lit(ADMIN_SLOT.into(), 3);
                     let one = UInt::lit(1, 4);
-                    let address = command_address;
-                    order.next(ReadOrder { slot, address, long: is_long(address), lines: one });
+                    order.next(ReadOrder::new(slot, command_address, one));
                     slot_lines.next(1);
                     for result in &results {
                         result.next(UInt::lit(0, 64));
@@ -442,13 +437,12 @@ impl Component for Admin {
         let line_beat = if self.bits == 64 { one } else { join(&[even, odd]) };
         io.write.offer(
             step.is(Step::Write),
-            PostedWrite {
-                address: host.value(),
-                long: is_long(host.value()),
-                dws: ((word.value() + 1).concat(UInt::lit(0, 1))).trunc(5),
+            PostedWrite::new(
+                host.value(),
+                ((word.value() + 1).concat(UInt::lit(0, 1))).trunc(5),
                 // Counters go on counting meanwhile: each one is whole, all of one cycle they are not.
-                data: mux(is(AdminOpcode::ReadCounters), io.counters.value(), line_beat),
-            },
+                mux(is(AdminOpcode::ReadCounters), io.counters.value(), line_beat),
+            ),
         );
         let values: Vec<UInt> = results.iter().map(Reg::value).collect();
         let head = join(&[tag.value(), status.value(), UInt::lit(0, 24)]);

@@ -8,7 +8,7 @@ use rtl_builder::stock::stream::Stream;
 
 use super::dispatch::PairRecord;
 use super::pair::PairView;
-use crate::tlp::{PostedWrite, beat_bits, is_long, shown};
+use crate::tlp::{PostedWrite, beat_bits, shown};
 
 /// Writes records to the completion rings of their pairs, in order of arrival; those of stopped
 /// pairs are dropped.
@@ -108,12 +108,11 @@ impl Component for CompletionWriter {
         });
         io.write.offer(
             offers.value(),
-            PostedWrite {
-                address: address.value(),
-                long: is_long(address.value()),
-                dws: UInt::lit(DECISION_BYTES as u64 / 4, 5),
-                data: shown(stamped, io.beat.value(), self.bits),
-            },
+            PostedWrite::new(
+                address.value(),
+                UInt::lit(DECISION_BYTES as u64 / 4, 5),
+                shown(stamped, io.beat.value(), self.bits),
+            ),
         );
         let one = UInt::lit(1, self.queues + 1).shift_left(held.pair);
         io.written.set(mux(done, one, UInt::lit(0, self.queues + 1)));

@@ -10,7 +10,7 @@ use super::inline::pair_bits;
 use super::lines;
 use super::pair::{PairStrobes, PairView};
 use crate::tlp::request::outcome;
-use crate::tlp::{FETCH_SLOTS, ReadOrder, is_long, join};
+use crate::tlp::{FETCH_SLOTS, ReadOrder, join};
 
 /// Reads up to eight events at once from the ring of a pair that has some, pairs in turn, and
 /// hands them on in the order in which they were asked for. A place in the completion ring is
@@ -154,8 +154,7 @@ impl Component for Fetcher {
         when(io.order.ready(), || order_valid.next(false));
         when(issues, || {
             order_valid.next(true);
-            let slot = next_slot.zext(3);
-            order.next(ReadOrder { slot, address, long: is_long(address), lines: count });
+            order.next(ReadOrder::new(next_slot.zext(3), address, count));
             next_slot.next(next_slot.wrapping_add(1));
             for (slot, (owner, batch)) in owners.iter().enumerate() {
                 when(next_slot.eq(slot), || {

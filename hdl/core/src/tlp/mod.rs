@@ -292,6 +292,11 @@ impl PostedWrite {
     pub fn shape(bits: u32) -> Self {
         Self { address: uint(64), long: boolean(), dws: uint(5), data: uint(bits) }
     }
+
+    /// A write to an address.
+    pub(crate) fn new(address: UInt, dws: UInt, data: UInt) -> Self {
+        Self { address, long: is_long(address), dws, data }
+    }
 }
 
 /// A read of host memory, of whole lines, inside 4 KiB.
@@ -311,6 +316,11 @@ impl ReadOrder {
     /// The shape.
     pub fn shape() -> Self {
         Self { slot: uint(3), address: uint(64), long: boolean(), lines: uint(4) }
+    }
+
+    /// A read from an address.
+    pub(crate) fn new(slot: UInt, address: UInt, lines: UInt) -> Self {
+        Self { slot, address, long: is_long(address), lines }
     }
 }
 
@@ -373,7 +383,7 @@ pub(crate) fn shown(data: UInt, beat: UInt, bits: u32) -> UInt {
 
 /// An address is above 4 GiB, so that the header of its packet has a DW more. Who has the address says so: it does not
 /// lie behind the choice of the packet.
-pub(crate) fn is_long(address: UInt) -> Bool {
+fn is_long(address: UInt) -> Bool {
     !address.bits(32..64).is_zero()
 }
 

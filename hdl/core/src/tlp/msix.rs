@@ -7,7 +7,7 @@ use rtl_builder::prelude::*;
 use rtl_builder::stock::lowest_set;
 use rtl_builder::stock::stream::Stream;
 
-use super::{LINE_BITS, LineBytes, PostedWrite, Sideband, is_long, join};
+use super::{LINE_BITS, LineBytes, PostedWrite, Sideband, join};
 
 /// Keeps the table, and sends the message of each vector that is raised and not masked.
 pub struct Msix {
@@ -115,15 +115,13 @@ impl Component for Msix {
         let entry = select(index.bits(0..2), &entries(message_line)).named("message_entry");
         let dw_at =
             |entry: UInt, offset: u32, dws: u32| entry.bits(8 * offset..8 * offset + 32 * dws);
-        let address = dw_at(entry, MSIX_ADDRESS.offset, 2);
         io.message.offer(
             sending.value(),
-            PostedWrite {
-                address,
-                long: is_long(address),
-                dws: UInt::lit(1, 5),
-                data: dw_at(entry, MSIX_DATA.offset, 1).zext(self.bits),
-            },
+            PostedWrite::new(
+                dw_at(entry, MSIX_ADDRESS.offset, 2),
+                UInt::lit(1, 5),
+                dw_at(entry, MSIX_DATA.offset, 1).zext(self.bits),
+            ),
         );
 
         // Reads: the mask comes from its register, the rest from the table.
