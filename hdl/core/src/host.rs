@@ -1,6 +1,7 @@
 //! The host port: one access at a time, sent to the unit that has the word.
 
 use rmt_isa::card::CardShape;
+use rmt_isa::card::engine::{EngineRegion, REGION_BITS};
 use rmt_isa::card::fields::{control_commit, control_watchdog};
 use rmt_isa::card::lower::DEFAULT_WATCHDOG_CYCLES;
 use rmt_isa::card::regions::{
@@ -13,11 +14,9 @@ use rtl_builder::prelude::*;
 
 use crate::bits::{any, field, flag, word_of};
 use crate::control::commit::BankState;
+use crate::counters::{Counters, SETTLE_CYCLES};
 use crate::engine::ports::{HostAnswer, HostRequest};
 use crate::signals::{HostAccess, HostReply};
-
-/// Bits of a counter of the control side.
-pub const COUNTER_BITS: u32 = 48;
 
 /// Units with answers of their own: match unit, program, contexts, slots, maps.
 pub(crate) const REPLIES: usize = 5;
@@ -25,7 +24,8 @@ pub(crate) const REPLIES: usize = 5;
 pub const AMOUNT_BITS: u32 = 16;
 
 /// Takes an access in a cycle with `valid` while none is under way, and answers each one,
-/// reads and writes, after it is done: 3 cycles later at the earliest.
+/// reads and writes, after it is done: 3 cycles later at the earliest, and [`SETTLE_CYCLES`] more
+/// for counters, so that all that has happened before is counted.
 pub struct HostPort {
     pub(crate) shape: CardShape,
 }
@@ -69,6 +69,17 @@ fn sums() -> impl Iterator<Item = &'static (&'static str, &'static str)> {
     shape::COUNTERS.iter().take(shape::Counter::SHORTEST_EVENT as usize)
 }
 
+/// Words of the region of counters.
+const COUNTER_WORDS: u32 = 256;
+
+impl HostPort {
+    /// Bits of what a counter goes up by in a cycle.
+    fn amount_bits(&self, counter: &str) -> u32 {
+        let threads = bits_for(u64::from(self.shape.threads()) + 1);
+        if counter == "EVENT_CYCLES" { AMOUNT_BITS } else { threads }
+    }
+}
+
 impl Component for HostPort {
     type Io = HostPortIo;
 
@@ -91,7 +102,7 @@ impl Component for HostPort {
             replies: (0..REPLIES).map(|_| input(HostReply::shape())).collect(),
             engine: output(HostRequest::shape(&self.shape.engine)),
             engine_answer: input(HostAnswer::shape()),
-            amounts: sums().map(|_| input(uint(AMOUNT_BITS))).collect(),
+            amounts: sums().map(|(name, _)| input(uint(self.amount_bits(name)))).collect(),
             event_ends: input(boolean()),
             event_cycles: input(uint(AMOUNT_BITS)),
             commit: output(boolean()),
@@ -145,19 +156,31 @@ impl Component for HostPort {
         let waits = to_engine | records | readable;
         let replies: Vec<HostReply> = io.replies.iter().map(Input::value).collect();
         let replied = any(&replies.iter().map(|reply| reply.valid).collect::<Vec<_>>());
-        let done = busy.value() & (!waits | replied | io.engine_answer.valid);
+
+        let offset_bits = shape.engine.offset_bits();
+        let of_engine = address.bits(offset_bits..offset_bits + REGION_BITS);
+        let counts = mux(
+            to_engine,
+            of_engine.eq(EngineRegion::Counters as u64),
+            access.in_region(COUNTERS, COUNTER_WORDS),
+        );
+        let settle_left = reg("settle_left", uint(bits_for(SETTLE_CYCLES + 1)), 0);
+        let ready = (busy.value() & (!counts | settle_left.is_zero())).named("ready");
+        let done = ready & (!waits | replied | io.engine_answer.valid);
 
         when(!busy.value() & io.host.valid, || {
             busy.next(true);
+            settle_left.next(SETTLE_CYCLES);
             sent.next(false);
             write.next(io.host.write);
             address.next(io.host.address);
             data.next(io.host.wdata);
         })
         .elsewhen(done, || busy.next(false))
-        .otherwise(|| sent.next(true));
+        .elsewhen(ready, || sent.next(true))
+        .otherwise(|| settle_left.next(settle_left.wrapping_sub(1)));
         io.engine.set(HostRequest {
-            valid: busy.value() & to_engine & !sent.value(),
+            valid: ready & to_engine & !sent.value(),
             write: write.value(),
             address: address.bits(0..shape.engine.host_address_bits()),
             wdata: data.value(),
@@ -189,18 +212,15 @@ impl Component for HostPort {
             64,
         );
 
-        let mut counters: Vec<UInt> = (sums().zip(&io.amounts))
-            .map(|((name, doc), amount)| {
+        // A cycle late: what a unit does is known at the end of a cycle.
+        let amounts: Vec<(String, UInt)> = (sums().zip(&io.amounts))
+            .map(|((name, _), amount)| {
                 let name = format!("count_{}", name.to_lowercase());
-                let counter =
-                    reg(&name, uint(COUNTER_BITS), UInt::lit(0, COUNTER_BITS)).doc(doc.trim());
-                // A cycle late: what a unit does is known at the end of a cycle.
-                let last = reg(format!("{name}_by"), uint(AMOUNT_BITS), 0);
-                last.next(amount);
-                counter.next(counter.wrapping_add(last.zext(COUNTER_BITS)));
-                counter.zext(64)
+                let amount = delayed(format!("{name}_by"), amount.value());
+                (name, amount)
             })
             .collect();
+        let counters = Counters::new("counters", &amounts);
         let ends = reg("event_ended", boolean(), false);
         ends.next(io.event_ends);
         let spent = delayed("event_spent", io.event_cycles.value());
@@ -208,7 +228,15 @@ impl Component for HostPort {
         let longest = reg("longest_event", uint(AMOUNT_BITS), 0);
         when(ends.value() & spent.lt(shortest), || shortest.next(spent));
         when(ends.value() & spent.gt(longest), || longest.next(spent));
-        counters.extend([shortest.zext(64), longest.zext(64)]);
+        let number = address.bits(0..COUNTER_WORDS.ilog2());
+        let counter = lookup(
+            number,
+            &[
+                (shape::Counter::SHORTEST_EVENT as u64, shortest.zext(64)),
+                (shape::Counter::LONGEST_EVENT as u64, longest.zext(64)),
+            ],
+            counters.read(number),
+        );
         let capabilities: Vec<UInt> =
             shape.capability_words().into_iter().map(|word| UInt::lit(word, 64)).collect();
         let zero = UInt::lit(0, 64);
@@ -217,11 +245,11 @@ impl Component for HostPort {
                 words.iter().enumerate().map(|(i, &word)| (i as u64, word)).collect();
             lookup(address.bits(0..8), &arms, zero)
         };
-        let in_list = |region: Region| access.read & access.in_region(region, 256);
+        let capable = access.read & access.in_region(CAPABILITIES, 256);
         let own = [
             (io.engine_answer.valid, io.engine_answer.rdata),
-            (in_list(CAPABILITIES), listed(&capabilities)),
-            (in_list(COUNTERS), listed(&counters)),
+            (capable, listed(&capabilities)),
+            (access.read & access.in_region(COUNTERS, COUNTER_WORDS), counter),
             (access.read & access.in_range(CONTROL.word(0), 1), commit_word),
             (access.read & access.in_range(CONTROL.word(1), 1), limit.zext(64)),
         ];

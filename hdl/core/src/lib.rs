@@ -29,6 +29,7 @@ pub mod card;
 pub mod config;
 pub mod context;
 pub mod control;
+mod counters;
 pub mod engine;
 pub mod host;
 pub mod map;

@@ -114,21 +114,11 @@ pub struct TableVisit {
     pub thread: UInt,
     /// The table
     pub table: UInt,
-    /// The event, byte i in bits 8i+7..8i
-    pub event: UInt,
-    /// `r1` to `r4` of the tail call, `r1` lowest
-    pub arguments: UInt,
 }
 
 impl TableVisit {
     pub(crate) fn shape(widths: &Widths) -> Self {
-        Self {
-            valid: boolean(),
-            thread: uint(widths.thread),
-            table: uint(widths.table),
-            event: uint(512),
-            arguments: uint(256),
-        }
+        Self { valid: boolean(), thread: uint(widths.thread), table: uint(widths.table) }
     }
 }
 

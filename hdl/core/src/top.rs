@@ -10,6 +10,7 @@ use crate::context::{ContextRequest, ContextUnit};
 use crate::control::commit::BankSwitch;
 use crate::control::dispatch::Dispatcher;
 use crate::control::intake::Intake;
+use crate::control::long::{LongRequest, LongUnit};
 use crate::control::retire::Retire;
 use crate::control::slots::Slots;
 use crate::control::stage::{Stage, StageIo};
@@ -78,6 +79,7 @@ impl Component for Core {
         let split = ThreadSplit::new(shape.stages, shape.threads());
         let context = instance("context_unit", ContextUnit { shape: shape.clone() });
         let maps = instance("map_unit", MapUnit { shape: shape.clone() });
+        let long = instance("long_unit", LongUnit { widths });
         let engine = instance("engine", Engine { shape: shape.engine.clone() });
         let retire = instance("retire", Retire { widths });
         let (event, access) = (intake.taken.payload(), host.access.value());
@@ -133,30 +135,22 @@ impl Component for Core {
         let tail_calls =
             instance("tail_calls", self.arbiter("match_unit", TailCall::shape(&widths)));
         join_requests(stages.iter().map(|stage| &stage.tail_call), &tail_calls);
-        tail_calls.request.accept(Bool::lit(true));
-        // From a register: which table it is stands in an instruction, and is where the way to the key begins.
-        let again = reg("again", boolean(), false);
-        again.next(tail_calls.request.valid());
-        let again = again.value();
-        let tail_call = delayed("tail_call", tail_calls.request.payload());
-        dispatcher.hold.set(again);
-        let first = TableVisit {
+        connect(&tail_calls.request, &matching.tail_call);
+        dispatcher.hold.set(matching.hold);
+        matching.takes.set(accept);
+        matching.event.set(event);
+        matching.first.set(TableVisit {
             valid: accept.valid & !dispatcher.refuse.valid,
             thread: accept.thread,
             table: intake.choice.table,
+        });
+        let begins = matching.begins.value();
+        engine.start.set(Start {
+            valid: begins.valid,
+            thread: begins.thread,
+            takes: accept.valid,
             event,
-            arguments: UInt::lit(0, 256),
-        };
-        let TailCall { thread, table, arguments } = tail_call;
-        let kept: AsyncMem<UInt> =
-            AsyncMem::new("tail_call_events", uint(512), shape.threads().into())
-                .doc("Events of all threads");
-        kept.write(accept.valid, accept.thread, event);
-        let next = TableVisit { valid: again, thread, table, event: kept.read(thread), arguments };
-        let visit = mux(again, next, first);
-        matching.visit.set(visit);
-        let takes = accept.valid;
-        engine.start.set(Start { valid: visit.valid, thread: visit.thread, takes, event });
+        });
         let start = matching.start.value();
         context.begins.set(ThreadPulse { valid: start.valid, thread: start.thread });
 
@@ -176,6 +170,12 @@ impl Component for Core {
         connect(&map_requests.request, &maps.request);
         let sinks: Vec<_> = stages.iter().map(|stage| stage.completions[1]).collect();
         route_completions(split, &maps.completion, &sinks);
+        let long_requests = self.arbiter("long_unit", LongRequest::shape(&widths));
+        let long_requests = instance("long_requests", long_requests);
+        join_requests(stages.iter().map(|stage| &stage.long), &long_requests);
+        connect(&long_requests.request, &long.request);
+        let sinks: Vec<_> = stages.iter().map(|stage| stage.completions[2]).collect();
+        route_completions(split, &long.completion, &sinks);
         connect(&context.lanes_in, &engine.lanes_in);
         connect(&context.lanes_request, &engine.lanes_request);
         connect(&engine.lanes_out, &context.lanes_out);
@@ -196,16 +196,16 @@ impl Component for Core {
         connect(&retire.decision, &io.decision);
 
         let decision_offered = retire.decision.valid();
-        let once = |happens: Bool| happens.as_uint().zext(AMOUNT_BITS);
+        let once = |happens: Bool| happens.as_uint();
         let in_stages = |happens: fn(&StageIo) -> Bool| {
             let bits: Vec<UInt> = stages.iter().map(|stage| happens(stage).as_uint()).collect();
-            count_ones(cat(&bits)).resize(AMOUNT_BITS)
+            count_ones(cat(&bits))
         };
         let counted = [
             once(Bool::lit(true)),
             once(accept.valid),
             once(decision_offered & io.decision.ready()),
-            once(visit.valid),
+            once(begins.valid),
             in_stages(|stage| stage.executed.value()),
             once(!dispatcher.busy.is_zero()),
             once(dispatcher.waits_for_thread.value()),
@@ -213,7 +213,7 @@ impl Component for Core {
             in_stages(|stage| stage.replayed.value()),
             once(decision_offered & !io.decision.ready()),
             once(context.evicted.value()),
-            count_ones(dispatcher.busy.value()).resize(AMOUNT_BITS),
+            count_ones(dispatcher.busy.value()),
             in_stages(|stage| stage.stalls.value().engine),
             in_stages(|stage| stage.stalls.value().context),
             in_stages(|stage| stage.stalls.value().map),
@@ -225,7 +225,7 @@ impl Component for Core {
         host.event_ends.set(retire.free.value().valid);
         host.event_cycles.set(retire.spent);
         for (port, amount) in host.amounts.iter().zip(counted) {
-            port.set(amount);
+            port.set(amount.resize(port.width()));
         }
     }
 }

@@ -17,7 +17,8 @@ use crate::operand::{MapId, Operand, Role, Scalar, WindowId};
 use crate::program::{ForestMode, MapKind, Program, TreeNode};
 
 /// Cycles from taking an event to the first instruction in execution, one less than from a tail call:
-/// slot or register (1), look-up (2), match and choice (2), fetch and decode (2).
+/// slot or register (1), look-up (2), match and choice (2), fetch and decode (2). A key of more fields than the card
+/// gathers in a cycle takes longer.
 pub const LOOK_UP_CYCLES: u64 = 7;
 /// Cycles from the instruction that ends an event to its decision at the output.
 pub const EXIT_CYCLES: u64 = 1;
@@ -77,19 +78,19 @@ impl Timing {
         match instruction.info().class {
             Class::Control => match instruction {
                 I::Jump { .. } => Self::Direct(JUMP_CYCLES),
-                I::TailCall { .. } => Self::Direct(1 + LOOK_UP_CYCLES),
-                I::Call { helper, .. } => Self::Direct(helper_cycles(helper, facts) + WAKE_CYCLES),
+                I::TailCall { table } => {
+                    Self::Direct(1 + look_up_cycles(shape, program, table.index()))
+                }
+                I::Call { helper, .. } => long(helper_cycles(helper, facts)),
                 _ => Self::Direct(1),
             },
-            Class::Alu | Class::Event => Self::Direct(match instruction {
-                I::LeadingZeros { .. } | I::TrailingZeros { .. } | I::CountOnes { .. } => {
-                    2 + WAKE_CYCLES
-                }
-                _ => 1,
-            }),
+            Class::Alu | Class::Event => match instruction {
+                I::LeadingZeros { .. } | I::TrailingZeros { .. } | I::CountOnes { .. } => long(2),
+                _ => Self::Direct(1),
+            },
             Class::Branch => Self::Direct(if facts.taken { JUMP_CYCLES } else { 1 }),
-            Class::Multiply => Self::Direct(2 + WAKE_CYCLES),
-            Class::Divide => Self::Direct(quotient_cycles(facts.dividend_bits) + WAKE_CYCLES),
+            Class::Multiply => long(2),
+            Class::Divide => long(quotient_cycles(facts.dividend_bits)),
             Class::Context => Self::Direct(match instruction {
                 I::StoreContext { .. } | I::PushContext { .. } => 2 + WAKE_CYCLES,
                 I::LoadHistory { .. } | I::LoadHistoryImm { .. } => 5 + WAKE_CYCLES,
@@ -106,6 +107,18 @@ impl Timing {
             Class::Model => model(shape, program, instruction, facts),
         }
     }
+}
+
+/// Cycles from taking an event to the first instruction behind the look-up in a table.
+fn look_up_cycles(shape: &CardShape, program: &Program, table: usize) -> u64 {
+    let fields = program.tables.get(table).map_or(0, |table| table.key.len() as u64);
+    let groups = fields.div_ceil(u64::from(shape.match_fields).max(1)).max(1);
+    LOOK_UP_CYCLES + groups - 1
+}
+
+/// An instruction of the long unit, which takes so many cycles: its request waits for one in a register.
+fn long(cycles: u64) -> Timing {
+    Timing::Direct(1 + cycles + WAKE_CYCLES)
 }
 
 fn is_histogram(program: &Program, map: MapId) -> bool {
@@ -265,9 +278,9 @@ pub struct LoneThread {
 }
 
 impl LoneThread {
-    /// An event that is taken in cycle 0: its first instruction is about to execute.
-    pub fn at_first_instruction() -> Self {
-        Self::at(LOOK_UP_CYCLES)
+    /// An event that is taken in cycle 0 for the first table of a program: its first instruction is about to execute.
+    pub fn at_first_instruction(shape: &CardShape, program: &Program) -> Self {
+        Self::at(look_up_cycles(shape, program, 0))
     }
 
     /// The instruction of this cycle is the first one of all.
@@ -361,11 +374,13 @@ pub fn magnitude_bits(value: u64, signed: bool) -> u32 {
 mod tests {
     use super::*;
     use crate::assembly::assemble;
+    use crate::operand::IntType;
+    use crate::program::{KeyField, KeySource, MatchKind, Table};
 
     fn run(text: &str, facts: Facts) -> u64 {
         let shape = CardShape::default_card();
         let program = Program::default();
-        let begin = LoneThread::at_first_instruction();
+        let begin = LoneThread::at_first_instruction(&shape, &program);
         let code = assemble(text).unwrap();
         let exit = code[..code.len() - 1].iter().fold(begin, |thread, &instruction| {
             thread.after(Timing::of(&shape, &program, instruction, facts))
@@ -377,9 +392,9 @@ mod tests {
     fn scalars_add_up() {
         let facts = Facts { dividend_bits: 64, ..Facts::default() };
         assert_eq!(run("exit decided", facts), 8);
-        assert_eq!(run("movi r1, 1\nmuli r1, r1, 3\nexit decided", facts), 8 + 1 + 4);
-        assert_eq!(run("divi r1, r1, 3\nexit decided", facts), 8 + 37);
-        assert_eq!(run("CALL r1, ratio, r1, r2\nexit decided", facts), 8 + 5 + 40);
+        assert_eq!(run("movi r1, 1\nmuli r1, r1, 3\nexit decided", facts), 8 + 1 + 5);
+        assert_eq!(run("divi r1, r1, 3\nexit decided", facts), 8 + 38);
+        assert_eq!(run("CALL r1, ratio, r1, r2\nexit decided", facts), 8 + 5 + 41);
     }
 
     #[test]
@@ -398,6 +413,35 @@ mod tests {
         let push = "RMT_PUSH_CTXT ctxt0.1, r1\n";
         assert_eq!(run(&format!("{push}exit decided"), Facts::default()), 8 + 4);
         assert_eq!(run(&format!("{push}{push}exit decided"), Facts::default()), 8 + 4 + 4);
+    }
+
+    #[test]
+    fn a_key_of_more_fields_than_are_gathered_at_once_takes_longer() {
+        let field = |name: &str| KeyField {
+            name: name.into(),
+            kind: IntType::U16,
+            source: KeySource::Argument { register: 1 },
+        };
+        let mut program = Program::default();
+        for fields in 0..=4 {
+            let key = ["a", "b", "c", "d"][..fields].iter().map(|name| field(name)).collect();
+            program.tables.push(Table {
+                name: "t".into(),
+                kind: MatchKind::Exact,
+                key,
+                capacity: 1,
+                actions: vec![],
+                default: None,
+                entries: vec![],
+            });
+        }
+        let cycles = |match_fields: u32| {
+            let shape = CardShape { match_fields, ..CardShape::tiny() };
+            [0, 1, 2, 3, 4].map(|table| look_up_cycles(&shape, &program, table))
+        };
+        assert_eq!(cycles(4), [7; 5]);
+        assert_eq!(cycles(2), [7, 7, 7, 8, 8]);
+        assert_eq!(cycles(1), [7, 7, 8, 9, 10]);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::regions::{
 };
 use crate::helper::Helper;
 use crate::instruction::{Class, INSTRUCTIONS, Instruction};
-use crate::limits::WAYS;
+use crate::limits::{MAX_KEY_FIELDS, WAYS};
 
 /// First capability word: "RMT card" in ASCII, the first letter in the low byte.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"RMT card");
@@ -108,6 +108,8 @@ card_shape! { {
     tables;
     /// Width of the longest key of a table: 64 or 128 bits. Costs four slots of block RAM width and four comparators.
     match_key_bits;
+    /// Fields of a key that are gathered each cycle: 1, 2 or 4. With 4 the match unit takes a table visit each cycle; else a key with more fields takes as many cycles more as it needs, and the card has up to 3,000 look-up tables less.
+    match_fields;
     /// Buckets of the exact match under each of the two hash choices: 16 to 4096, a power of two. Each holds two entries, so the card holds four times as many slots; about nine tenths of them can be filled.
     match_buckets;
     /// Slots for entries of longest prefix and ternary tables: 0 (none), or 4 to 256, a power of two. Each costs a value and a mask of the key's width in registers for each bank, and a comparator: see docs/hardware.md.
@@ -194,6 +196,7 @@ impl CardShape {
             program_words: 512,
             tables: 8,
             match_key_bits: 64,
+            match_fields: 1,
             match_buckets: 64,
             ternary_slots: 16,
             range_slots: 8,
@@ -218,6 +221,7 @@ impl CardShape {
             program_words: 1024,
             tables: 16,
             match_key_bits: 64,
+            match_fields: 2,
             match_buckets: 256,
             ternary_slots: 32,
             range_slots: 16,
@@ -242,6 +246,7 @@ impl CardShape {
             program_words: 2048,
             tables: 32,
             match_key_bits: 128,
+            match_fields: 4,
             match_buckets: 512,
             ternary_slots: 64,
             range_slots: 32,
@@ -270,6 +275,7 @@ impl CardShape {
                 "program_words" => (64, PROGRAM.words()),
                 "tables" => (2, 256),
                 "match_key_bits" => (64, 128),
+                "match_fields" => (1, MAX_KEY_FIELDS as u32),
                 "match_buckets" => (16, MATCH.words() / (4 * MATCH_CHOICES * MATCH_PLACES)),
                 "ternary_slots" | "range_slots" => (4, MAX_ORDERED_SLOTS),
                 "parameter_rows" => (16, PARAMETERS.words() / 4),

@@ -366,14 +366,19 @@ impl Pipeline {
         let function =
             mux(call, helper.trunc(LongFunction::BITS), decoded.function.trunc(LongFunction::BITS));
         let long_goes = wants(Unit::Arithmetic) & !no_helper;
-        io.long.offer(long_goes, LongRequest { thread, function, a: x.a.value(), b: x.b.value() });
-        let long_taken = io.long.fire();
+        let long_taken = ask(
+            &io.long,
+            "long",
+            long_goes,
+            LongRequest { thread, function, a: x.a.value(), b: x.b.value() },
+            LongRequest::shape(&widths),
+        );
         io.stalls.set(Stalls {
             engine: engine_waits,
             context: io.context.valid.value() & !io.context.ready(),
             map: io.map.valid.value() & !io.map.ready(),
             table: io.tail_call.valid.value() & !io.tail_call.ready(),
-            long: long_goes & !long_taken,
+            long: io.long.valid.value() & !io.long.ready(),
             write: port_taken,
         });
         let asks = wants(Unit::Context) | wants(Unit::Map) | calls | long_goes;

@@ -1,11 +1,11 @@
-//! A stage: fetch, pipeline and long unit, with the threads' numbers translated.
+//! A stage: fetch and pipeline, with the threads' numbers translated.
 
 use rmt_isa::card::CardShape;
 use rtl_builder::prelude::*;
 use rtl_builder::stock::stream::Stream;
 
 use super::fetch::Fetch;
-use super::long::LongUnit;
+use super::long::LongRequest;
 use super::pipeline::{Pipeline, Stalls};
 use super::retire::OutputWrite;
 use crate::config::Widths;
@@ -17,7 +17,7 @@ use crate::signals::{Completion, End, HostAccess, HostReply, Redirect, TailCall,
 use crate::units::ThreadSplit;
 
 /// Shared units that answer by a stream of completions.
-pub const COMPLETING_UNITS: usize = 2;
+pub const COMPLETING_UNITS: usize = 3;
 
 /// One of the stages that run actions side by side: it issues one instruction each cycle for
 /// its own threads. Outside, threads have their number among all, inside the one in the
@@ -49,6 +49,8 @@ pub struct StageIo {
     pub context: StreamOut<ContextRequest>,
     /// Instructions for the map unit
     pub map: StreamOut<MapRequest>,
+    /// Products, quotients and helpers, to the long unit
+    pub long: StreamOut<LongRequest>,
     /// The engine's answers to all threads; they are never stalled
     pub response: Input<Response>,
     /// Completions of the other shared units for own threads; the first goes first
@@ -98,6 +100,7 @@ impl Component for Stage {
             engine: stream_out(Command::shape(&self.shape.engine)),
             context: stream_out(ContextRequest::shape(&widths)),
             map: stream_out(MapRequest::shape(&widths)),
+            long: stream_out(LongRequest::shape(&widths)),
             response: input(Response::shape(&self.shape.engine)),
             completions: (0..COMPLETING_UNITS)
                 .map(|_| stream_in(Completion::shape(&widths)))
@@ -121,7 +124,6 @@ impl Component for Stage {
         let global = |thread: UInt| split.global(number, thread);
         let fetch = instance("fetch", Fetch { shape: self.shape.clone() });
         let pipeline = instance("pipeline", Pipeline { shape: self.shape.clone() });
-        let long = instance("long_unit", LongUnit { widths: Widths::of_stage(&self.shape) });
 
         // An event comes, its action begins.
         let (accept, start) = (io.accept.value(), io.start.value());
@@ -174,30 +176,28 @@ impl Component for Stage {
             thread: global(request.thread),
             ..request
         });
-        connect(&pipeline.long, &long.request);
+        pass_on(&pipeline.long, &io.long, |request| LongRequest {
+            thread: global(request.thread),
+            ..request
+        });
 
-        // Completions: the engine's first, they cannot wait; the own unit's last.
+        // Completions: the engine's first, they cannot wait.
         let response = io.response.value();
         let answered = (response.valid & own(response.thread)).named("engine_answers");
         let mut taken = answered;
-        let mut choices = vec![(
-            answered,
-            Completion {
-                thread: local(response.thread),
-                value: response.value,
-                status: response.status,
-            },
-        )];
+        let mut completion = Completion {
+            thread: local(response.thread),
+            value: response.value,
+            status: response.status,
+        };
         for completions in &io.completions {
-            let completion = completions.payload();
+            let other = completions.payload();
             completions.accept(!taken);
-            let inside = Completion { thread: local(completion.thread), ..completion };
-            choices.push((completions.valid(), inside));
+            completion = mux(taken, completion, Completion { thread: local(other.thread), ..other });
             taken = taken | completions.valid();
         }
-        long.completion.accept(!taken);
-        pipeline.completion_valid.set(taken | long.completion.valid());
-        pipeline.completion.set(priority_mux(&choices, long.completion.payload()));
+        pipeline.completion_valid.set(taken);
+        pipeline.completion.set(completion);
 
         // Events end.
         let outside = |end: End| End { thread: global(end.thread), ..end };

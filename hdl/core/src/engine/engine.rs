@@ -17,6 +17,7 @@ use super::steps::Steps;
 use super::tree::{TreeEngine, TreeEngineIo};
 use super::vector_lane::{EXACT_BITS, VectorLane, VectorLaneIo};
 use super::window::{WindowUnit, WindowUnitIo};
+use crate::counters::Counters;
 use rmt_isa::card::engine::*;
 use rmt_isa::operand::Element;
 use rtl_builder::prelude::*;
@@ -253,25 +254,18 @@ impl Engine {
         sender.wants_read & step.valid
     }
 
-    fn counters(&self, counts: [(usize, Bool); ENGINE_COUNTERS.len()]) -> Vec<UInt> {
-        let mut values = Vec::new();
-        for (number, count) in counts {
-            let name = ENGINE_COUNTERS[number].to_lowercase();
-            let counter = reg(format!("count_{name}"), uint(ENGINE_COUNTER_BITS), 0);
-            when(count, || counter.next(counter.wrapping_add(1)));
-            values.push(counter.zext(64));
-        }
-        values
+    fn counters(&self, counts: [(usize, Bool); ENGINE_COUNTERS.len()]) -> Counters {
+        let amounts = counts.map(|(number, count)| {
+            (format!("count_{}", ENGINE_COUNTERS[number].to_lowercase()), count.as_uint())
+        });
+        Counters::new("counters", &amounts)
     }
 
-    fn host_answer(&self, io: &EngineIo, host: &HostRequest, counters: &[UInt]) {
+    fn host_answer(&self, io: &EngineIo, host: &HostRequest, counters: &Counters) {
         let offset_bits = self.shape.offset_bits();
         let region = host.address.bits(offset_bits..offset_bits + REGION_BITS);
-        let number = host.address.bits(0..offset_bits);
-        let arms: Vec<(u64, UInt)> =
-            counters.iter().enumerate().map(|(i, value)| (i as u64, *value)).collect();
+        let counter = counters.read(host.address.bits(0..offset_bits));
         let none = UInt::lit(0, 64);
-        let counter = lookup(number, &arms, none);
         let reads = !host.write & region.eq(EngineRegion::Counters as u64);
         let answered = reg("access_done", boolean(), false);
         answered.next(host.valid);
@@ -281,9 +275,6 @@ impl Engine {
         });
     }
 }
-
-/// Bits of a counter.
-const ENGINE_COUNTER_BITS: u32 = 48;
 
 impl Component for Engine {
     type Io = EngineIo;

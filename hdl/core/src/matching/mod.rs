@@ -1,17 +1,18 @@
 //! The match unit: from an event and a table to an action.
 //!
-//! - [`key`]: the key of a table, from the event or from the arguments of a tail call.
+//! - [`gather`]: which table is visited next, an event's first one or that of a tail call, and its key, [`key`].
 //! - [`exact`]: the store of all exact entries: two hash choices, two places each.
 //! - [`ordered`]: the stores of prefix and ternary entries and of ranges, made of [`slot`]s.
 //! - this file: descriptors, the pipeline, default actions, parameters.
 //!
-//! One visit each cycle. Cycle 0: descriptor and key. Cycle 1: hash, memories are addressed.
-//! (and all slots of the ordered stores are compared).
+//! Cycle 0: descriptor and key; more cycles if the key has more fields than are gathered in one. Cycle 1: hash,
+//! memories are addressed (and all slots of the ordered stores are compared).
 //! Cycle 2: four exact entries are compared, the first slot that matched is found; the
 //! action or the miss is known, the parameters are addressed. Cycle 3: the parameters are
 //! there. A table's entries all stand in one store, so that at most one of them hits.
 
 pub mod exact;
+pub mod gather;
 pub mod key;
 pub mod ordered;
 pub mod slot;
@@ -24,8 +25,11 @@ use rtl_builder::prelude::*;
 
 use crate::bits::{any, flag};
 use crate::config::Widths;
-use crate::signals::{End, HostAccess, HostReply, Redirect, TableVisit, in_bank};
+use crate::signals::{
+    End, HostAccess, HostReply, Redirect, TableVisit, TailCall, ThreadPulse, in_bank,
+};
 use exact::{ExactStore, SlotContent};
+use gather::{Gathered, Gatherer};
 use ordered::OrderedStore;
 use slot::Comparison;
 
@@ -54,13 +58,23 @@ impl ParameterLoad {
 /// Ports of [`MatchUnit`].
 #[derive(Clone, Ports)]
 pub struct MatchUnitIo {
-    /// A table to visit; always taken
-    pub visit: Input<TableVisit>,
-    /// Two cycles later: the action begins
+    /// A thread takes an event; not while `hold` is set
+    pub takes: Input<ThreadPulse>,
+    /// The event, byte i in bits 8i+7..8i
+    pub event: Input<UInt>,
+    /// The event goes to a table; in the cycle of `takes`, with the same thread
+    pub first: Input<TableVisit>,
+    /// Tail calls; they go before events
+    pub tail_call: StreamIn<TailCall>,
+    /// No thread may take an event in this cycle
+    pub hold: Output<Bool>,
+    /// A visit begins; without one the thread is that of `first`
+    pub begins: Output<ThreadPulse>,
+    /// Three cycles after the one with the last fields of the key: the action begins
     pub start: Output<Redirect>,
-    /// Two cycles later instead: no action, the event ends
+    /// In the same cycle instead: no action, the event ends
     pub end: Output<End>,
-    /// Three cycles later: parameters of the action
+    /// A cycle later: parameters of the action
     pub parameters: Output<ParameterLoad>,
     /// Access of the host
     pub host: Input<HostAccess>,
@@ -75,6 +89,7 @@ impl Component for MatchUnit {
         let CardShape {
             tables,
             match_key_bits,
+            match_fields,
             match_buckets,
             ternary_slots,
             range_slots,
@@ -84,18 +99,23 @@ impl Component for MatchUnit {
         } = &self.shape;
         let (threads, banks) = (self.shape.threads(), self.shape.banks());
         format!(
-            "match_unit_t{threads}_tables{tables}_key{match_key_bits}_buckets{match_buckets}_ternary{ternary_slots}_range{range_slots}_rows{parameter_rows}_program{program_words}_b{banks}"
+            "match_unit_t{threads}_tables{tables}_key{match_key_bits}_fields{match_fields}_buckets{match_buckets}_ternary{ternary_slots}_range{range_slots}_rows{parameter_rows}_program{program_words}_b{banks}"
         )
     }
 
     fn doc(&self) -> String {
-        "From an event and a table to an action and its parameters; one visit each cycle".into()
+        "From an event and a table to an action and its parameters".into()
     }
 
     fn io(&self) -> MatchUnitIo {
         let widths = Widths::of(&self.shape);
         MatchUnitIo {
-            visit: input(TableVisit::shape(&widths)),
+            takes: input(ThreadPulse::shape(&widths)),
+            event: input(uint(512)),
+            first: input(TableVisit::shape(&widths)),
+            tail_call: stream_in(TailCall::shape(&widths)),
+            hold: output(boolean()),
+            begins: output(ThreadPulse::shape(&widths)),
             start: output(Redirect::shape(&widths)),
             end: output(End::shape(&widths)),
             parameters: output(ParameterLoad::shape(&widths)),
@@ -106,7 +126,7 @@ impl Component for MatchUnit {
 
     fn build(&self, io: MatchUnitIo) {
         let widths = Widths::of(&self.shape);
-        let (visit, host) = (io.visit.value(), io.host.value());
+        let host = io.host.value();
         let table_words = self.shape.tables * 2;
 
         // Cycle 0: descriptors and key.
@@ -120,17 +140,20 @@ impl Component for MatchUnit {
         let writes = host.writes(TABLES, table_words);
         keys.write(writes & !odd, number, host.data);
         defaults.write(writes & odd, number, host.data);
-        let default_now = defaults.read(active(visit.table));
-        let extracted =
-            key::extract(keys.read(active(visit.table)), visit.event, visit.arguments, widths.key);
+        let gatherer = instance("gatherer", Gatherer { shape: self.shape.clone() });
+        gatherer.takes.set(io.takes);
+        gatherer.event.set(io.event);
+        gatherer.first.set(io.first);
+        connect(&io.tail_call, &gatherer.tail_call);
+        io.hold.set(gatherer.hold);
+        io.begins.set(gatherer.begins);
+        gatherer.descriptor.set(keys.read(active(gatherer.table.value())));
 
         // Cycle 1: hash.
-        let valid_1 = delayed("valid_1", visit.valid);
-        let thread_1 = delayed("thread_1", visit.thread);
-        let table_1 = delayed("table_1", visit.table);
-        let key_1 = delayed("key_1", extracted.key);
-        let keyed_1 = delayed("keyed_1", extracted.present);
-        let default_1 = delayed("default_1", default_now);
+        let Gathered { visit, keyed: keyed_1, key } = gatherer.gathered.value();
+        let TableVisit { valid: valid_1, thread: thread_1, table: table_1 } = visit;
+        let key_1 = key.key;
+        let default_1 = defaults.read(active(table_1));
 
         // Cycle 2: compare.
         let exact = instance("exact", ExactStore { shape: self.shape.clone() });
@@ -145,8 +168,8 @@ impl Component for MatchUnit {
                 let store = instance(comparison.text(), store);
                 store.table.set(table_1);
                 if let Some(tops) = &store.tops {
-                    store.key.set(delayed("unsigned_1", extracted.unsigned));
-                    tops.set(delayed("tops_1", extracted.tops));
+                    store.key.set(key.unsigned());
+                    tops.set(key.tops);
                 } else {
                     store.key.set(key_1);
                 }

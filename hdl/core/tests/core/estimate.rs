@@ -44,7 +44,7 @@ impl Observer for Estimate<'_> {
 
 /// Cycles of an event that runs alone, by the formula. The machine goes on to the next event.
 pub fn estimate(shape: &CardShape, program: &Program, machine: &mut Machine, event: &Event) -> u64 {
-    let clock = LoneThread::at_first_instruction();
+    let clock = LoneThread::at_first_instruction(shape, program);
     let mut observer = Estimate { shape, program, clock, last: None };
     machine.run_observed(event, &mut observer);
     // The last instruction is the one that ends the event.

@@ -34,7 +34,7 @@ pub(super) fn worst_cycles(costing: &Costing<'_>) -> WorstCycles {
     let mut at_table = vec![None; costing.program.tables.len()];
     let mut at_action = vec![None; costing.graphs.len()];
     if let Some(first) = at_table.first_mut() {
-        *first = Some(LoneThread::at_first_instruction());
+        *first = Some(LoneThread::at_first_instruction(costing.card, costing.program));
     }
     // Callers stand before what they call.
     for &node in &costing.calls.order {

@@ -2,6 +2,7 @@
 
 use super::bench::{Bench, Random};
 use super::models::forest;
+use crate::counters::SETTLE_CYCLES;
 use crate::engine::product::ProductUnit;
 use rmt_isa::card::engine::{
     ARRAY_WAVES, EngineRegion, EngineShape, REFUSED_COMMANDS, VECTOR_COMMANDS, WEIGHT_LOADS,
@@ -101,6 +102,9 @@ fn a_lone_network_leaves_time_for_the_core_within_100_cycles() {
     let bound = 16 - 1 + 3 + 1;
     assert!(layer * 100 <= bound * 125, "{layer} cycles are more than 1.25 × {bound}");
 
+    for _ in 0..SETTLE_CYCLES {
+        bench.sim.step();
+    }
     let counter = |bench: &mut Bench, number: usize| {
         bench.read(shape.host_address(EngineRegion::Counters, number as u32, 0))
     };

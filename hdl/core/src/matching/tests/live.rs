@@ -87,9 +87,9 @@ fn live_changes(kind: MatchKind) {
         let write = (cycle % 2 == 0).then(|| pending.pop_front()).flatten();
         poke_write(&mut sim, write.as_ref());
         let value = (random >> 16 & 0x3f | (random >> 16 & 0x40) << 9) as u16;
-        sim.poke("visit_valid", 1);
-        sim.poke("visit_table", 0);
-        sim.poke_bits("visit_event", &Bits::from_words(512, &[0, 0, u64::from(value) << 16]));
+        sim.poke("first_valid", 1);
+        sim.poke("first_table", 0);
+        sim.poke_bits("event", &Bits::from_words(512, &[0, 0, u64::from(value) << 16]));
         let both = [&before, &store].map(|store| winner(store, kind, value));
         different += usize::from(both[0] != both[1]);
         expected.push_back(both);

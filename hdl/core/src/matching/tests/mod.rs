@@ -35,7 +35,7 @@ fn program() -> Program {
 
 #[test]
 fn one_look_up_each_cycle_is_sustained() {
-    let shape = CardShape::tiny();
+    let shape = CardShape { match_fields: 4, ..CardShape::tiny() };
     let program = program();
     let image = lower(&program, Ordering::Pure, &shape).unwrap();
     let mut sim = elaborate(MatchUnit { shape }).unwrap().simulator();
@@ -49,10 +49,13 @@ fn one_look_up_each_cycle_is_sustained() {
 
     let event = |n: u64| Bits::from_words(512, &[0, n, (n % 3) << 16, 0, 0, 0, 0, 0]);
     for cycle in 0..124 {
-        sim.poke("visit_valid", (cycle < 120).into());
-        sim.poke("visit_thread", cycle % 2);
-        sim.poke("visit_table", 0);
-        sim.poke_bits("visit_event", &event(cycle));
+        let events = (cycle < 120).into();
+        sim.poke("first_valid", events);
+        sim.poke("takes_valid", events);
+        sim.poke("first_thread", cycle % 2);
+        sim.poke("takes_thread", cycle % 2);
+        sim.poke_bits("event", &event(cycle));
+        assert_eq!(sim.peek("hold"), 0);
         // What was asked three and four cycles ago.
         let entry = |n: u64| {
             let table = &program.tables[0];

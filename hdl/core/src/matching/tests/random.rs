@@ -1,11 +1,11 @@
-//! Random tables of all kinds against the interpreter, a look-up in each cycle.
+//! Random tables of all kinds against the interpreter, look-ups of events and of tail calls without a pause.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 use rmt_isa::Event;
 use rmt_isa::arithmetic::split_mix_64;
 use rmt_isa::card::{CardImage, CardShape, HostWrite, lower};
-use rmt_isa::program::{KeySource, Matcher, Ordering, Table};
+use rmt_isa::program::{KeyField, KeySource, Matcher, Ordering, Table};
 use rmt_vm::Machine;
 use rmt_vm::generate::{Options, Step, verified_case};
 use rtl_builder::prelude::*;
@@ -28,7 +28,11 @@ fn options(shape: &CardShape) -> Options {
 struct Visit {
     table: u64,
     event: Event,
+    /// It comes from a tail call with these arguments; else they are 0.
+    by_call: bool,
     arguments: [u64; 4],
+    /// Fields of the key.
+    fields: usize,
     /// Number of the action, and its parameters.
     expected: Option<(usize, Vec<u64>)>,
 }
@@ -53,36 +57,74 @@ impl Unit {
         self.sim.poke("host_write", 0);
     }
 
-    /// Sends the visits, one each cycle, and compares all answers.
-    fn visit_all(&mut self, visits: &[Visit]) {
-        let count = visits.len();
-        for cycle in 0..count + 4 {
-            self.sim.poke("visit_valid", (cycle < count).into());
-            if let Some(visit) = visits.get(cycle) {
-                self.sim.poke("visit_table", visit.table);
-                self.sim.poke("visit_thread", cycle as u64 % 2);
-                let words: Vec<u64> = (0..8).map(|word| visit.event.load(8 * word, 8)).collect();
-                self.sim.poke_bits("visit_event", &Bits::from_words(512, &words));
-                self.sim.poke_bits("visit_arguments", &Bits::from_words(256, &visit.arguments));
+    /// Sends the visits one behind the other, and compares all answers and their cycles.
+    fn visit_all(&mut self, visits: &[Visit], match_fields: usize) {
+        let mut unsent = visits.iter().enumerate();
+        let mut next = unsent.next();
+        let mut stored = false;
+        // Number of a visit, and the cycle of its answer.
+        let mut begun: VecDeque<(usize, usize)> = VecDeque::new();
+        let mut parameters_of = None;
+        let mut answered = 0;
+        for cycle in 0.. {
+            assert!(cycle < 10 * visits.len() + 10, "all visits have answers");
+            for port in ["takes_valid", "first_valid", "tail_call_valid"] {
+                self.sim.poke(port, 0);
             }
-            if let Some(asked) = cycle.checked_sub(3).filter(|asked| *asked < count) {
-                let visit = &visits[asked];
-                let what = format!("visit {asked} of table {}", visit.table);
-                let found = visit.expected.is_some();
-                assert_eq!(self.sim.peek("start_valid") == 1, found, "{what}");
-                assert_eq!(self.sim.peek("end_valid") == 1, !found, "{what}");
-                if let Some((action, _)) = &visit.expected {
-                    let start = u64::from(self.starts[*action]);
-                    assert_eq!(self.sim.peek("start_pc"), start, "{what}");
-                    assert_eq!(self.sim.peek("start_thread"), asked as u64 % 2);
+            if let Some((number, visit)) = next {
+                let thread = number as u64 % 2;
+                let (calls, takes) = (visit.by_call && stored, self.sim.peek("hold") == 0);
+                if calls {
+                    self.sim.poke("tail_call_valid", 1);
+                    self.sim.poke("tail_call_payload_thread", thread);
+                    self.sim.poke("tail_call_payload_table", visit.table);
+                    let arguments = Bits::from_words(256, &visit.arguments);
+                    self.sim.poke_bits("tail_call_payload_arguments", &arguments);
+                } else if takes {
+                    self.sim.poke("takes_valid", 1);
+                    self.sim.poke("takes_thread", thread);
+                    let words: Vec<u64> =
+                        (0..8).map(|word| visit.event.load(8 * word, 8)).collect();
+                    self.sim.poke_bits("event", &Bits::from_words(512, &words));
+                    self.sim.poke("first_valid", (!visit.by_call).into());
+                    self.sim.poke("first_thread", thread);
+                    self.sim.poke("first_table", visit.table);
+                }
+                let goes = if calls { self.sim.peek("tail_call_ready") == 1 } else { takes };
+                if goes && visit.by_call && !stored {
+                    stored = true;
+                } else if goes {
+                    (stored, next) = (false, unsent.next());
+                    let groups = visit.fields.div_ceil(match_fields).max(1);
+                    let waits = usize::from(visit.by_call);
+                    begun.push_back((number, cycle + waits + groups - 1 + 3));
                 }
             }
-            if let Some((_, given)) = cycle.checked_sub(4).and_then(|n| visits[n].expected.as_ref())
-            {
+            if let Some((number, given)) = parameters_of.take() {
+                let given: &Vec<u64> = given;
                 let values = self.sim.peek_bits("parameters_values");
-                assert_eq!(values.words()[..given.len()], given[..], "visit {}", cycle - 4);
+                assert_eq!(values.words()[..given.len()], given[..], "visit {number}");
+            }
+            let ends = [self.sim.peek("start_valid") == 1, self.sim.peek("end_valid") == 1];
+            if let Some((number, _)) = begun.pop_front_if(|(_, answer)| *answer == cycle) {
+                let visit = &visits[number];
+                let what = format!("visit {number} of table {}", visit.table);
+                let found = visit.expected.is_some();
+                assert_eq!(ends, [found, !found], "{what}");
+                if let Some((action, given)) = &visit.expected {
+                    let start = u64::from(self.starts[*action]);
+                    assert_eq!(self.sim.peek("start_pc"), start, "{what}");
+                    assert_eq!(self.sim.peek("start_thread"), number as u64 % 2);
+                    parameters_of = Some((number, given));
+                }
+                answered += 1;
+            } else {
+                assert_eq!(ends, [false, false], "cycle {cycle}");
             }
             self.sim.step();
+            if answered == visits.len() && parameters_of.is_none() {
+                break;
+            }
         }
     }
 }
@@ -120,7 +162,7 @@ fn aim(table: &Table, matcher: &Matcher, event: &mut Event, arguments: &mut [u64
     }
 }
 
-/// Random tables of all kinds on the unit and on the interpreter, a visit each cycle.
+/// Random tables of all kinds on the unit and on the interpreter.
 fn random_tables(shape: &CardShape, seeds: std::ops::Range<u64>, most_fields: usize) {
     let sim = elaborate(MatchUnit { shape: shape.clone() }).unwrap().simulator();
     let mut unit = Unit { sim, starts: vec![] };
@@ -146,6 +188,11 @@ fn random_tables(shape: &CardShape, seeds: std::ops::Range<u64>, most_fields: us
                 if let Some(entry) = declared.entries.get(place) {
                     aim(declared, &entry.matcher, &mut event, &mut arguments);
                 }
+                let argument = |field: &KeyField| matches!(field.source, KeySource::Argument { .. });
+                let by_call = random >> 40 & 1 == 1 || declared.key.iter().any(argument);
+                if !by_call {
+                    arguments = [0; 4];
+                }
                 let key = table.key(&event, &arguments);
                 seen.insert((
                     declared.kind as u8,
@@ -155,10 +202,17 @@ fn random_tables(shape: &CardShape, seeds: std::ops::Range<u64>, most_fields: us
                 ));
                 let bound = table.look_up(&key);
                 let expected = bound.map(|b| (b.action(), b.parameters().to_vec()));
-                visits.push(Visit { table: number as u64, event, arguments, expected });
+                visits.push(Visit {
+                    table: number as u64,
+                    event,
+                    by_call,
+                    arguments,
+                    fields: declared.key.len(),
+                    expected,
+                });
             }
         }
-        unit.visit_all(&visits);
+        unit.visit_all(&visits, shape.match_fields as usize);
     }
     // Hits in all kinds with 1 to 4 fields; misses with and without default.
     for kind in 0..4 {
@@ -172,9 +226,10 @@ fn random_tables(shape: &CardShape, seeds: std::ops::Range<u64>, most_fields: us
 }
 
 /// A card whose tables are quickly installed.
-fn shape(match_key_bits: u32) -> CardShape {
+fn shape(match_key_bits: u32, match_fields: u32) -> CardShape {
     CardShape {
         match_key_bits,
+        match_fields,
         match_buckets: 32,
         ternary_slots: 32,
         range_slots: 16,
@@ -185,10 +240,20 @@ fn shape(match_key_bits: u32) -> CardShape {
 #[test]
 fn random_tables_of_all_kinds_equal_the_interpreters() {
     // More fields seldom fit 64 bits.
-    random_tables(&shape(64), 0..60, 2);
+    random_tables(&shape(64, 4), 0..60, 2);
 }
 
 #[test]
 fn random_tables_with_wide_keys_equal_the_interpreters() {
-    random_tables(&shape(128), 1000..1080, 4);
+    random_tables(&shape(128, 4), 1000..1080, 4);
+}
+
+#[test]
+fn keys_gathered_in_two_cycles_equal_the_interpreters() {
+    random_tables(&shape(128, 2), 1000..1080, 4);
+}
+
+#[test]
+fn keys_gathered_field_by_field_equal_the_interpreters() {
+    random_tables(&shape(128, 1), 1000..1080, 4);
 }
