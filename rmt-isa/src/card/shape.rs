@@ -468,7 +468,7 @@ counters! {
     MAP_STALLS;
     /// The same for tail calls.
     TABLE_STALLS;
-    /// Cycles in which a product, quotient or helper stood in execution and was not taken, of each stage.
+    /// The same for products, quotients and helpers.
     LONG_STALLS;
     /// Cycles in which an instruction waited, for a completion had the port that writes registers, of each stage.
     WRITE_STALLS;

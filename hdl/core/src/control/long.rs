@@ -32,7 +32,7 @@ impl LongRequest {
     }
 }
 
-/// One operation at a time.
+/// One operation at a time, of all stages.
 ///
 /// Cycles from taking a request to offering its completion: 1 for CRC, 2 for products, logarithm
 /// and counts of bits, 33 for square roots, 6 for random numbers, and for quotients 3 more than half

@@ -104,7 +104,7 @@ pub struct Stalls {
     pub map: Bool,
     /// A tail call waits: the match unit takes another one
     pub table: Bool,
-    /// The unit of products, quotients and helpers is busy
+    /// A request waits: the unit of products, quotients and helpers is busy or takes another one
     pub long: Bool,
     /// A completion has the port that writes registers
     pub write: Bool,

@@ -23,7 +23,7 @@ pub struct EventCopyIo {
     pub start: Input<Start>,
     /// Thread whose event is read
     pub thread: Input<UInt>,
-    /// Byte of the first element
+    /// Byte of the first element, a multiple of its width
     pub byte: Input<UInt>,
     /// Number of the element type
     pub element: Input<UInt>,
@@ -56,16 +56,22 @@ impl Component for EventCopy {
         let events = AsyncMem::new("events", uint(EVENT_BITS), self.shape.threads.into());
         events.write(io.start.takes, io.start.thread, io.start.event);
         let event = events.read(io.thread);
-        let widest = 32 * self.shape.array;
-        let aligned =
-            shift_down(event, 8, io.byte.value(), widest.min(EVENT_BITS)).named("aligned");
-        let of_width = |width: u32| -> Vec<SInt> {
+        // Elements are aligned: what moves by less than the width of an element is needed for narrower ones alone.
+        let byte = io.byte.value();
+        let moved = |from: UInt, low: u32, high: u32, width: u32| {
+            let bits = (width * self.shape.array).min(from.width());
+            shift_down(from, 8 << low, byte.bits(low..high), bits)
+        };
+        let by_4 = moved(event, 2, byte.width(), 32).named("aligned");
+        let by_2 = moved(by_4, 1, 2, 16);
+        let by_1 = moved(by_2, 0, 1, 8);
+        let of_width = |(aligned, width): (UInt, u32)| -> Vec<SInt> {
             let mut lanes: Vec<SInt> =
                 split(aligned, width).iter().map(|lane| lane.sext(32)).collect();
             lanes.resize(self.shape.array as usize, SInt::lit(0, 32));
             lanes
         };
-        let by_element = [8, 16, 32].map(of_width);
+        let by_element = [(by_1, 8), (by_2, 16), (by_4, 32)].map(of_width);
         let lanes: Vec<SInt> = (0..self.shape.array as usize)
             .map(|i| {
                 let choices = [(0, by_element[0][i]), (1, by_element[1][i])];
