@@ -193,7 +193,8 @@ impl Component for Stage {
         for completions in &io.completions {
             let other = completions.payload();
             completions.accept(!taken);
-            completion = mux(taken, completion, Completion { thread: local(other.thread), ..other });
+            completion =
+                mux(taken, completion, Completion { thread: local(other.thread), ..other });
             taken = taken | completions.valid();
         }
         pipeline.completion_valid.set(taken);

@@ -188,7 +188,8 @@ fn random_tables(shape: &CardShape, seeds: std::ops::Range<u64>, most_fields: us
                 if let Some(entry) = declared.entries.get(place) {
                     aim(declared, &entry.matcher, &mut event, &mut arguments);
                 }
-                let argument = |field: &KeyField| matches!(field.source, KeySource::Argument { .. });
+                let argument =
+                    |field: &KeyField| matches!(field.source, KeySource::Argument { .. });
                 let by_call = random >> 40 & 1 == 1 || declared.key.iter().any(argument);
                 if !by_call {
                     arguments = [0; 4];
