@@ -1,9 +1,10 @@
-//! Runs a tool with a time limit, line by line.
+//! Runs a tool with a time limit, line by line. It ends with whoever runs it, however that ends: place and route
+//! would else go on for an hour behind a command that was killed.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -11,6 +12,32 @@ use crate::error::FpgaError;
 
 /// How long a tool may go on after its last line.
 const POLL: Duration = Duration::from_millis(100);
+
+/// A tool that is stopped when nobody waits for it any longer.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended by itself since.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Has the kernel kill the process that a command starts when the thread that starts it ends, which the process
+/// of this thread cannot do itself when it is killed. Elsewhere than on Linux the process goes on.
+fn ends_with_its_parent(command: &mut Command) {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::process::{Signal, set_parent_process_death_signal};
+        use std::os::unix::process::CommandExt as _;
+        let ask = || Ok(set_parent_process_death_signal(Some(Signal::KILL))?);
+        // SAFETY: between fork and exec the closure makes one system call, and touches neither memory of others nor a lock.
+        unsafe { command.pre_exec(ask) };
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = command;
+}
 
 /// Runs a command to its end, at most for `limit`. Each line of its output goes to `line`, which may end it by
 /// an error of its own, and into the file `log`.
@@ -27,12 +54,15 @@ pub fn run(
 ) -> Result<(), FpgaError> {
     let program = std::path::PathBuf::from(command.get_program());
     let mut file = File::create(log).map_err(FpgaError::file("write", log))?;
-    let mut child = command
+    ends_with_its_parent(command);
+    let child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .map_err(FpgaError::file("run", &program))?;
+    let mut running = Running(child);
+    let child = &mut running.0;
     let (sender, receiver) = mpsc::channel();
     let streams: [Option<Box<dyn std::io::Read + Send>>; 2] = [
         child.stdout.take().map(|stream| Box::new(stream) as _),
@@ -50,27 +80,19 @@ pub fn run(
     drop(sender);
     let begun = Instant::now();
     let mut said: Vec<String> = Vec::new();
-    let mut stop = |error| {
-        // It may have ended by itself since.
-        let _ = child.kill();
-        let _ = child.wait();
-        Err(error)
-    };
     loop {
         match receiver.recv_timeout(POLL) {
             Ok(text) => {
                 let text = text.trim_end();
                 writeln!(file, "{text}").map_err(FpgaError::file("write", log))?;
-                if let Err(error) = line(text) {
-                    return stop(error);
-                }
+                line(text)?;
                 said.push(text.to_owned());
             }
             Err(mpsc::RecvTimeoutError::Disconnected) => break,
             Err(mpsc::RecvTimeoutError::Timeout) => {}
         }
         if begun.elapsed() >= limit {
-            return stop(FpgaError::ToolTimeout { tool, limit });
+            return Err(FpgaError::ToolTimeout { tool, limit });
         }
     }
     let status = child.wait().map_err(FpgaError::file("wait for", &program))?;
@@ -123,6 +145,20 @@ mod tests {
         let error = result.unwrap_err().to_string();
         assert!(error.contains("no such part") && !error.contains("bye"), "{error}");
         assert!(error.contains('3'), "{error}");
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_tool_ends_with_the_thread_that_runs_it() {
+        let begun = Instant::now();
+        let start = || {
+            let mut command = Command::new("sleep");
+            ends_with_its_parent(command.arg("60"));
+            command.spawn().unwrap()
+        };
+        let mut child = std::thread::spawn(start).join().unwrap();
+        assert!(!child.wait().unwrap().success());
+        assert!(begun.elapsed() < Duration::from_secs(30));
     }
 
     #[test]
