@@ -140,7 +140,9 @@ impl Design {
     /// What each module is made of, children before parents, without what its instances are made of.
     pub fn statistics(&self) -> Vec<ModuleStatistics> {
         let modules = self.modules();
-        let mut all: Vec<_> = modules.iter().map(of_module).collect();
+        let registered = Registered::new(modules);
+        let mut all: Vec<_> =
+            (0..modules.len()).map(|number| of_module(&registered, number)).collect();
         if let Some(top) = all.last_mut() {
             top.count = 1;
         }
@@ -154,7 +156,8 @@ impl Design {
     }
 }
 
-fn of_module(module: &Module) -> ModuleStatistics {
+fn of_module(registered: &Registered<'_>, number: usize) -> ModuleStatistics {
+    let module = &registered.modules[number];
     let mut found = ModuleStatistics {
         name: module.name.clone(),
         count: 0,
@@ -175,7 +178,7 @@ fn of_module(module: &Module) -> ModuleStatistics {
             registered_reads: memory
                 .reads
                 .iter()
-                .filter(|read| read.domain.is_none() && is_registered(module, read.address))
+                .filter(|read| read.domain.is_none() && registered.holds(number, read.address))
                 .count(),
             writes: memory.writes.len(),
             lanes: memory.writes.iter().map(lanes).max().unwrap_or(1),
@@ -218,15 +221,50 @@ fn live(module: &Module) -> Vec<NodeId> {
     found
 }
 
-/// Whether a signal leaves registers or a synchronous memory without logic between.
-fn is_registered(module: &Module, id: NodeId) -> bool {
-    match &module.node(id).kind {
-        Kind::Reg(_) => true,
-        Kind::MemRead { memory, port } => module.memories[*memory].reads[*port].domain.is_some(),
-        Kind::Unary(UnaryOp::Extend | UnaryOp::Cast, of) | Kind::Slice { of, .. } => {
-            is_registered(module, *of)
+/// Which signals leave registers or synchronous memories without logic between, across the borders of modules.
+struct Registered<'a> {
+    modules: &'a [Module],
+    /// For each module where it stands: the module around it, and its nodes for the ports.
+    parents: Vec<Vec<(usize, &'a [NodeId])>>,
+}
+
+impl<'a> Registered<'a> {
+    fn new(modules: &'a [Module]) -> Self {
+        let mut parents = vec![Vec::new(); modules.len()];
+        for (number, module) in modules.iter().enumerate() {
+            for instance in &module.instances {
+                parents[instance.module].push((number, &instance.ports[..]));
+            }
         }
-        _ => false,
+        Self { modules, parents }
+    }
+
+    fn holds(&self, number: usize, id: NodeId) -> bool {
+        let module = &self.modules[number];
+        match &module.node(id).kind {
+            Kind::Reg(_) => true,
+            Kind::MemRead { memory, port } => {
+                module.memories[*memory].reads[*port].domain.is_some()
+            }
+            Kind::Unary(UnaryOp::Extend | UnaryOp::Cast, of) | Kind::Slice { of, .. } => {
+                self.holds(number, *of)
+            }
+            Kind::Concat(parts) => parts.iter().all(|&part| self.holds(number, part)),
+            Kind::Wire | Kind::Output(_) | Kind::InstInput { .. } => {
+                let driver = module.drivers.get(id as usize).copied().flatten();
+                driver.is_some_and(|driver| self.holds(number, driver))
+            }
+            Kind::InstOutput { instance, port } => {
+                let child = module.instances[*instance].module;
+                self.holds(child, self.modules[child].ports[*port].node)
+            }
+            Kind::Input(port) => {
+                let parents = &self.parents[number];
+                !parents.is_empty()
+                    && parents.iter().all(|&(parent, ports)| self.holds(parent, ports[*port]))
+            }
+            _ => false,
+        }
     }
 }
 
@@ -395,6 +433,63 @@ mod tests {
             lanes: 1,
         };
         assert_eq!(outer.memories, [memory]);
+    }
+
+    /// A memory that is read at the address of a port.
+    struct Rows;
+
+    impl Component for Rows {
+        type Io = InnerIo;
+
+        fn name(&self) -> String {
+            "rows".into()
+        }
+
+        fn io(&self) -> InnerIo {
+            Inner.io()
+        }
+
+        fn build(&self, io: InnerIo) {
+            let rows = AsyncMem::<UInt>::new("rows", uint(16), 16);
+            rows.write(io.b.bit(0), io.b.trunc(4), io.b.zext(16));
+            io.sum.set(rows.read(io.a.bits(6..8).concat(io.a.bits(0..2))));
+        }
+    }
+
+    /// Gives `Rows` its address from a register, or as it comes.
+    struct AroundRows {
+        through_register: bool,
+    }
+
+    impl Component for AroundRows {
+        type Io = InnerIo;
+
+        fn name(&self) -> String {
+            "around_rows".into()
+        }
+
+        fn io(&self) -> InnerIo {
+            Inner.io()
+        }
+
+        fn build(&self, io: InnerIo) {
+            let rows = instance("rows", Rows);
+            let address =
+                if self.through_register { delayed("address", io.a) } else { io.a.value() };
+            rows.a.set(address);
+            rows.b.set(io.b);
+            io.sum.set(rows.sum);
+        }
+    }
+
+    #[test]
+    fn registers_are_found_across_modules() {
+        for through_register in [true, false] {
+            let statistics = elaborate(AroundRows { through_register }).unwrap().statistics();
+            let memory = &statistics[0].memories[0];
+            assert_eq!(memory.asynchronous_reads, 1);
+            assert_eq!(memory.registered_reads, usize::from(through_register));
+        }
     }
 
     #[test]
