@@ -178,7 +178,9 @@ fn of_module(registered: &Registered<'_>, number: usize) -> ModuleStatistics {
             registered_reads: memory
                 .reads
                 .iter()
-                .filter(|read| read.domain.is_none() && registered.holds(number, read.address))
+                .filter(|read| {
+                    read.domain.is_none() && registered.holds(number, read.address, true)
+                })
                 .count(),
             writes: memory.writes.len(),
             lanes: memory.writes.iter().map(lanes).max().unwrap_or(1),
@@ -239,29 +241,33 @@ impl<'a> Registered<'a> {
         Self { modules, parents }
     }
 
-    fn holds(&self, number: usize, id: NodeId) -> bool {
+    /// Of what stands side by side all must be registers: a synthesiser takes in what has the same enable, and a memory's
+    /// output has one of its own.
+    fn holds(&self, number: usize, id: NodeId, memories: bool) -> bool {
         let module = &self.modules[number];
         match &module.node(id).kind {
             Kind::Reg(_) => true,
             Kind::MemRead { memory, port } => {
-                module.memories[*memory].reads[*port].domain.is_some()
+                memories && module.memories[*memory].reads[*port].domain.is_some()
             }
             Kind::Unary(UnaryOp::Extend | UnaryOp::Cast, of) | Kind::Slice { of, .. } => {
-                self.holds(number, *of)
+                self.holds(number, *of, memories)
             }
-            Kind::Concat(parts) => parts.iter().all(|&part| self.holds(number, part)),
+            Kind::Concat(parts) => parts.iter().all(|&part| self.holds(number, part, false)),
             Kind::Wire | Kind::Output(_) | Kind::InstInput { .. } => {
                 let driver = module.drivers.get(id as usize).copied().flatten();
-                driver.is_some_and(|driver| self.holds(number, driver))
+                driver.is_some_and(|driver| self.holds(number, driver, memories))
             }
             Kind::InstOutput { instance, port } => {
                 let child = module.instances[*instance].module;
-                self.holds(child, self.modules[child].ports[*port].node)
+                self.holds(child, self.modules[child].ports[*port].node, memories)
             }
             Kind::Input(port) => {
                 let parents = &self.parents[number];
                 !parents.is_empty()
-                    && parents.iter().all(|&(parent, ports)| self.holds(parent, ports[*port]))
+                    && parents
+                        .iter()
+                        .all(|&(parent, ports)| self.holds(parent, ports[*port], memories))
             }
             _ => false,
         }
