@@ -19,6 +19,8 @@ pub const VERSION: u64 = 1;
 pub const MATCH_CHOICES: u32 = 2;
 /// Entries in one bucket.
 pub const MATCH_PLACES: u32 = 2;
+/// Bits of what a table's descriptor says about each field of its key, see [`super::fields::key_field`].
+pub const KEY_FIELD_BITS: u32 = 16;
 /// Words of one slot of ternary or range entries.
 pub const ORDERED_SLOT_WORDS: u32 = 8;
 /// The word that stores such a slot, see [`super::fields::match_slot`]; those before it are

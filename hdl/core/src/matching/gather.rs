@@ -2,6 +2,7 @@
 
 use rmt_isa::card::CardShape;
 use rmt_isa::card::fields::key_field;
+use rmt_isa::card::shape::KEY_FIELD_BITS;
 use rmt_isa::limits::MAX_KEY_FIELDS;
 use rtl_builder::prelude::*;
 use rtl_builder::stock::stream::Stream;
@@ -10,9 +11,6 @@ use super::key::Key;
 use crate::bits::flag;
 use crate::config::Widths;
 use crate::signals::{TableVisit, TailCall, ThreadPulse};
-
-/// Bits of what a descriptor says about a field.
-const PART_BITS: u32 = 16;
 
 /// Takes events on their way to their first table, and tail calls before them, and gathers the key of the table,
 /// `match_fields` of its fields in each cycle: the first ones in the cycle in which a visit comes. A tail call waits
@@ -128,11 +126,12 @@ impl Component for Gatherer {
 
         // A group of fields each cycle.
         let descriptor = io.descriptor.value();
-        let part = |number: u32| descriptor.bits(PART_BITS * number..PART_BITS * (number + 1));
+        let part =
+            |number: u32| descriptor.bits(KEY_FIELD_BITS * number..KEY_FIELD_BITS * (number + 1));
         let here = |number: u32| flag(part(number), key_field::PRESENT);
         let gathered = reg("gathered", Key::shape(widths.key), none);
         let group = reg("group", uint(bits_for(u64::from(groups)).max(1)), 0);
-        let group_bits = PART_BITS * fields;
+        let group_bits = KEY_FIELD_BITS * fields;
         let parts: Vec<UInt> = (0..groups)
             .map(|group| descriptor.bits(group_bits * group..group_bits * (group + 1)))
             .collect();
@@ -144,7 +143,7 @@ impl Component for Gatherer {
         group.next(mux(goes_on, group.wrapping_add(1), UInt::lit(0, group.width())));
         let before = mux(more.value(), gathered.value(), none);
         gathered.next((0..fields).fold(before, |key, number| {
-            let part = parts.bits(PART_BITS * number..PART_BITS * (number + 1));
+            let part = parts.bits(KEY_FIELD_BITS * number..KEY_FIELD_BITS * (number + 1));
             key.with_field(part, event, arguments)
         }));
         let done = TableVisit { valid: visit.valid & !follows, ..visit };

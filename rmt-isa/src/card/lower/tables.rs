@@ -8,7 +8,7 @@ use crate::card::fields::{key_field, match_slot, table_default};
 use crate::card::matching::{MatchKey, MatchStore};
 use crate::card::ordered::{OrderedEntry, OrderedStore, words_of};
 use crate::card::regions::{MATCH, PARAMETERS, RANGE, Region, TABLES, TERNARY};
-use crate::card::shape::{ORDERED_SLOT_WORD, ORDERED_SLOT_WORDS};
+use crate::card::shape::{KEY_FIELD_BITS, ORDERED_SLOT_WORD, ORDERED_SLOT_WORDS};
 use crate::limits::MAX_PARAMETERS;
 use crate::program::{ActionCall, Entry, KeySource, MatchKind, Matcher, Table};
 
@@ -230,6 +230,6 @@ fn key_word(table: &Table) -> u64 {
             | key_field::ARGUMENT.insert(argument)
             | key_field::KIND.insert(field.kind as u64)
             | key_field::PLACE.insert(place.into());
-        word | bits << (16 * index)
+        word | bits << (KEY_FIELD_BITS as usize * index)
     })
 }
