@@ -152,8 +152,9 @@ impl Component for HostPort {
         let records =
             inside(&[CONTEXT_KEYS, CONTEXT_SETS, CONTEXT_WRITTEN, RING_HEADS, CONTEXT_DATA])
                 | inside(&[MAP_VALUES, MAP_KEYS, MAP_SETS, MAP_RINGS]);
-        let readable = inside(&[PROGRAM, TABLES, MATCH, TERNARY, RANGE, PARAMETERS]) & access.read;
-        let waits = to_engine | records | readable;
+        let matched = inside(&[MATCH, PARAMETERS]);
+        let readable = inside(&[PROGRAM, TABLES, TERNARY, RANGE]) & access.read;
+        let waits = to_engine | records | matched | readable;
         let replies: Vec<HostReply> = io.replies.iter().map(Input::value).collect();
         let replied = any(&replies.iter().map(|reply| reply.valid).collect::<Vec<_>>());
 

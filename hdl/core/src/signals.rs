@@ -3,6 +3,7 @@
 use rmt_isa::card::regions::{ADDRESS_BITS, Region};
 use rtl_builder::prelude::*;
 
+use crate::bits::any;
 use crate::config::Widths;
 
 /// An access of the host, registered, to all units at once; one comes at a time. With it
@@ -87,6 +88,18 @@ impl HostReply {
     /// The answer of a unit that answers to reads alone, in this cycle or not.
     pub(crate) fn of_read(valid: Bool, data: UInt) -> Self {
         Self { valid, read: valid, data }
+    }
+
+    /// The answer of a unit of several parts, of which one answers in a cycle.
+    pub(crate) fn first(replies: &[Self]) -> Self {
+        let flags = |flag: fn(&Self) -> Bool| any(&replies.iter().map(flag).collect::<Vec<_>>());
+        let choices: Vec<_> = replies.iter().map(|reply| (reply.read, reply.data)).collect();
+        let (last, others) = choices.split_last().expect("a unit has parts");
+        Self {
+            valid: flags(|reply| reply.valid),
+            read: flags(|reply| reply.read),
+            data: priority_mux(others, last.1),
+        }
     }
 }
 

@@ -12,7 +12,8 @@ use crate::signals::{HostAccess, HostReply, in_bank};
 
 /// Looks up a key under both hash choices: one look-up each cycle, the result one cycle
 /// later. The host writes words 0 and 1 of a slot (the key) into a holding register and
-/// stores the slot with word 2.
+/// stores the slot with word 2. Where the card has one bank, it does so in a cycle without a
+/// look-up: no word is read while it is written, which block RAMs do not do by themselves.
 pub struct ExactStore {
     pub(crate) shape: CardShape,
 }
@@ -64,7 +65,7 @@ pub struct ExactStoreIo {
     pub content: Output<SlotContent>,
     /// Access of the host
     pub host: Input<HostAccess>,
-    /// Answer to reads of slots
+    /// Answer to reads and writes of slots
     pub reply: Output<HostReply>,
 }
 
@@ -127,7 +128,9 @@ impl Component for ExactStore {
                 row: field(host.data, match_slot::PARAMETERS).trunc(widths.row),
             },
         };
-        let stores = writes & word.eq(2);
+        let banks = self.shape.banks();
+        let turn = (!io.look_up.value() | (banks == 2)).named("host_turn");
+        let stores = writes & word.eq(2) & turn;
         // The host reads in a cycle without a look-up.
         let host_there = reg("host_there", boolean(), false);
         let asks = host.reads(MATCH, words) & !host_there.value();
@@ -136,7 +139,6 @@ impl Component for ExactStore {
 
         let key_2 = delayed("key_2", key);
         let table_2 = delayed("table_2", table);
-        let banks = self.shape.banks();
         let host_bucket = in_bank(banks, host.bank, bucket);
         let mut slots = Vec::new();
         let mut hits = Vec::new();
@@ -149,7 +151,8 @@ impl Component for ExactStore {
                     format!("slots_c{choice}p{place}"),
                     slot_shape,
                     u64::from(banks * self.shape.match_buckets),
-                );
+                )
+                .collisions_unused();
                 memory.write(stores & slot_number.eq(number), host_bucket, staged);
                 let slot = memory.read(io.look_up.value() | host_reads, address);
                 hits.push(slot.present & slot.table.eq(table_2) & slot.key.eq(key_2));
@@ -171,14 +174,15 @@ impl Component for ExactStore {
         let slot = select(delayed("host_slot", slot_number), &slots);
         let key = slot.key.zext(128);
         let content = pack_slot(&slot);
-        io.reply.set(HostReply::of_read(
-            host_there.value(),
-            lookup(
+        io.reply.set(HostReply {
+            valid: host_there | (writes & turn),
+            read: host_there.value(),
+            data: lookup(
                 delayed("host_word", word),
                 &[(0, key.bits(0..64)), (1, key.bits(64..128)), (2, content)],
                 UInt::lit(0, 64),
             ),
-        ));
+        });
     }
 }
 
@@ -191,4 +195,57 @@ fn pack_slot(slot: &Slot) -> UInt {
         (match_slot::PARAMETERS, slot.content.row),
     ];
     word_of(&parts, 64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Writes or reads a word of slot 0 of bucket `bucket`, with look-ups beside it as `looks_up` says; what was read.
+    fn access(
+        sim: &mut Simulator,
+        (bucket, word): (u64, u64),
+        write: Option<u64>,
+        mut looks_up: impl FnMut(&mut Simulator) -> bool,
+    ) -> u64 {
+        sim.poke("host_address", u64::from(MATCH.base()) + 16 * bucket + word);
+        sim.poke("host_data", write.unwrap_or(0));
+        sim.poke(if write.is_some() { "host_write" } else { "host_read" }, 1);
+        loop {
+            let looks_up = looks_up(sim);
+            sim.poke("look_up", looks_up.into());
+            let done = sim.peek("reply_valid") == 1;
+            let (read, data) = (sim.peek("reply_read"), sim.peek("reply_data"));
+            assert!(!done || write.is_none() || !looks_up, "a write has a cycle of its own");
+            sim.step();
+            if done {
+                sim.poke("host_write", 0);
+                sim.poke("host_read", 0);
+                assert_eq!(read == 1, write.is_none());
+                return data;
+            }
+        }
+    }
+
+    #[test]
+    fn slots_are_written_and_read_beside_look_ups() {
+        let shape = CardShape { match_key_bits: 64, ..CardShape::tiny() };
+        assert_eq!(shape.banks(), 1);
+        let mut sim = elaborate(ExactStore { shape }).unwrap().simulator();
+        let mut random = fastrand::Rng::with_seed(7);
+        for round in 0..200 {
+            let (bucket, key) = (random.u64(0..64), random.u64(..));
+            let slot = 1 << match_slot::PRESENT.low | (round % 512) << match_slot::START.low;
+            let mut looks_up = |sim: &mut Simulator| {
+                sim.poke("key", key);
+                random.u8(..4) > 0
+            };
+            for (word, value) in [(0, key), (2, slot)] {
+                access(&mut sim, (bucket, word), Some(value), &mut looks_up);
+            }
+            for (word, value) in [(0, key), (1, 0), (2, slot), (3, 0)] {
+                assert_eq!(access(&mut sim, (bucket, word), None, &mut looks_up), value);
+            }
+        }
+    }
 }

@@ -78,7 +78,7 @@ pub struct MatchUnitIo {
     pub parameters: Output<ParameterLoad>,
     /// Access of the host
     pub host: Input<HostAccess>,
-    /// Answer to reads of tables, match slots and parameters
+    /// Answer to reads of tables, match slots and parameters, and to writes of exact slots and parameters
     pub reply: Output<HostReply>,
 }
 
@@ -217,7 +217,8 @@ impl Component for MatchUnit {
 
         // Cycle 4: parameters.
         let all_rows = u64::from(banks * self.shape.parameter_rows);
-        let rows: SyncMem<UInt> = SyncMem::new("parameter_rows", uint(256), all_rows);
+        let rows: SyncMem<UInt> =
+            SyncMem::new("parameter_rows", uint(256), all_rows).collisions_unused();
         let host_row = in_bank(banks, host.bank, host.index(2, widths.row));
         let lane = host.index(0, 2);
         let lanes = lookup(
@@ -226,8 +227,10 @@ impl Component for MatchUnit {
             UInt::lit(8, 4),
         );
         let words = self.shape.parameter_rows * 4;
-        rows.write_lanes(host.writes(PARAMETERS, words), host_row, host.data.repeat(4), lanes);
-        // The host reads in a cycle in which no visit needs the port.
+        // The host writes in a cycle in which no visit reads the same bank, as in the exact store.
+        let row_written = host.writes(PARAMETERS, words) & (!valid_3 | (banks == 2));
+        rows.write_lanes(row_written, host_row, host.data.repeat(4), lanes);
+        // It reads in a cycle in which no visit needs the port.
         let row_there = reg("host_row_there", boolean(), false);
         let asks = host.reads(PARAMETERS, words) & !row_there.value();
         let host_reads = (asks & !valid_3).named("host_reads_row");
@@ -241,17 +244,20 @@ impl Component for MatchUnit {
 
         let words_of_row: Vec<UInt> =
             (0..4).map(|word| row.bits(64 * word..64 * (word + 1))).collect();
-        let descriptor_read = host.reads(TABLES, table_words);
-        let descriptor = mux(odd, defaults.read(number), keys.read(number));
-        let slot_reply = exact.reply.value();
-        let mut replies = vec![
-            (row_there.value(), select(delayed("host_lane", lane), &words_of_row)),
-            (descriptor_read, descriptor),
-        ];
-        replies.extend(ordered.iter().map(|store| store.reply.value()).map(|r| (r.valid, r.data)));
-        let valid = any(&replies.iter().map(|(valid, _)| *valid).collect::<Vec<_>>());
-        let data = priority_mux(&replies, slot_reply.data);
-        io.reply.set(HostReply::of_read(valid | slot_reply.valid, data));
+        let row_word = HostReply {
+            valid: row_there | row_written,
+            read: row_there.value(),
+            data: select(delayed("host_lane", lane), &words_of_row),
+        };
+        // Descriptors are read from a copy, in place of second read ports and a choice between them.
+        let copy: AsyncMem<UInt> = AsyncMem::new("descriptor_copy", uint(64), 2 * all_tables);
+        let place = number.concat(odd.as_uint());
+        copy.write(writes, place, host.data);
+        let descriptor = HostReply::of_read(host.reads(TABLES, table_words), copy.read(place));
+        let ordered = ordered.iter().map(|store| store.reply.value());
+        let replies: Vec<_> =
+            [row_word, descriptor, exact.reply.value()].into_iter().chain(ordered).collect();
+        io.reply.set(HostReply::first(&replies));
     }
 }
 
