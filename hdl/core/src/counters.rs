@@ -2,7 +2,7 @@
 
 use rtl_builder::prelude::*;
 
-/// Bits of a counter.
+/// Bits of a counter of the core.
 const COUNTER_BITS: u32 = 48;
 /// Cycles after which all that has happened shows: the host port waits as long before it reads counters.
 pub(crate) const SETTLE_CYCLES: u64 = 32;
@@ -17,10 +17,15 @@ pub(crate) struct Counters {
 impl Counters {
     /// Counters with the names given, which go up by the amounts of each cycle; a memory of name `name`.
     pub(crate) fn new(name: &str, amounts: &[(String, UInt)]) -> Self {
+        Self::of_bits(name, COUNTER_BITS, amounts)
+    }
+
+    /// The same of another width.
+    pub(crate) fn of_bits(name: &str, bits: u32, amounts: &[(String, UInt)]) -> Self {
         let count = amounts.len() as u64;
         assert!(count + 4 <= SETTLE_CYCLES, "what is gathered shows in time");
         let turn_bits = bits_for(count);
-        let rows = AsyncMem::new(name, uint(COUNTER_BITS), count);
+        let rows = AsyncMem::new(name, uint(bits), count);
         let turn = reg(format!("{name}_turn"), uint(turn_bits), 0);
         let first_round = reg(format!("{name}_first_round"), boolean(), true)
             .doc("Rows still hold what was counted before the reset");
@@ -32,15 +37,15 @@ impl Counters {
             .zip(amounts)
             .map(|(number, (name, amount))| {
                 // Between two turns there are as many cycles as counters.
-                let bits = amount.width() + turn_bits;
-                let held = reg(name, uint(bits), 0);
-                let amount = amount.zext(bits);
+                let held_bits = amount.width() + turn_bits;
+                let held = reg(name, uint(held_bits), 0);
+                let amount = amount.zext(held_bits);
                 held.next(mux(turn.eq(number), amount, held.wrapping_add(amount)));
                 held.zext(widest + turn_bits)
             })
             .collect();
-        let row = mux(first_round, UInt::lit(0, COUNTER_BITS), rows.read(turn));
-        let more = select(turn.value(), &gathered).zext(COUNTER_BITS);
+        let row = mux(first_round, UInt::lit(0, bits), rows.read(turn));
+        let more = select(turn.value(), &gathered).zext(bits);
         rows.write(Bool::lit(true), turn, row.wrapping_add(more));
         Self { rows, count }
     }

@@ -11,10 +11,14 @@ use rtl_builder::stock::stream::Stream;
 use super::core_access::{CoreReply, CoreRequest};
 use super::dispatch::PairRecord;
 use super::pair::{PairStrobes, PairView};
+use crate::counters::SETTLE_CYCLES;
 use crate::tlp::request::{ROW_BITS, outcome};
 use crate::tlp::{ADMIN_SLOT, LINE_WIDTH, PostedWrite, ReadOrder, beat_bits, join};
 
 /// Fetches a command, does it, and writes its completion; then the next.
+///
+/// Of what was fetched one word is taken at a time, into one register, and goes from there to where it belongs. What the
+/// host is given is gathered word by word in a small memory. So no line of 64 bytes stands in registers.
 pub struct Admin {
     /// Queue pairs for events.
     pub queues: u32,
@@ -59,8 +63,12 @@ pub struct AdminIo {
     pub stop: Output<UInt>,
     /// Bit q: events of pair q are inside
     pub busy_pairs: Input<UInt>,
-    /// That beat of the line of counters
-    pub counters: Input<UInt>,
+    /// Counters are read
+    pub counter_asked: Output<Bool>,
+    /// Number of the counter
+    pub counter_number: Output<UInt>,
+    /// The counter
+    pub counter: Input<UInt>,
     /// Results of a health command
     pub health: Vec<Input<UInt>>,
     /// A command ended
@@ -68,6 +76,11 @@ pub struct AdminIo {
     /// No command is under way
     pub idle: Output<Bool>,
 }
+
+/// Counters of 32 bits in a line.
+const COUNTERS_PER_LINE: u32 = LINE_WIDTH / 32;
+/// The word of a command that is taken first: the one behind its value, which so is taken last.
+const FIRST_WORD: u64 = (command_layout::VALUE.offset as u64 + 8) / 8;
 
 #[derive(Clone, Copy, Debug, State)]
 enum Step {
@@ -79,10 +92,14 @@ enum Step {
     Fetch,
     /// A line is read from the slot.
     Line,
-    /// The line is there.
+    /// The line is there: a word of it is taken.
     Take,
+    /// The word is part of a command, or an address.
+    Sort,
     /// The command is looked at.
     Decode,
+    /// Counters are read.
+    Gather,
     /// A word goes to the core, or comes from it.
     Access,
     /// A line goes to host memory.
@@ -123,7 +140,9 @@ impl Component for Admin {
             record: stream_out(PairRecord::shape()),
             stop: output(uint(self.queues)),
             busy_pairs: input(uint(self.queues)),
-            counters: input(uint(self.bits)),
+            counter_asked: output(boolean()),
+            counter_number: output(uint(COUNTERS_PER_LINE.ilog2())),
+            counter: input(uint(32)),
             health: (0..3).map(|_| input(uint(64))).collect(),
             finished: output(boolean()),
             idle: output(boolean()),
@@ -133,10 +152,6 @@ impl Component for Admin {
     fn build(&self, io: AdminIo) {
         let view = io.view.value();
         let step = fsm("step", Step::Idle);
-        let line_words: Vec<_> =
-            (0..8).map(|word| reg_uninit(format!("line_{word}"), uint(64))).collect();
-        // A command, or a line of words.
-        let line = join(&line_words.iter().map(Reg::value).collect::<Vec<_>>());
         let is_command = reg("is_command", boolean(), false).doc("The read fetches a command");
         let order = reg_uninit("order_out", ReadOrder::shape());
         let status = reg("status", uint(8), 0);
@@ -145,20 +160,20 @@ impl Component for Admin {
             .collect();
 
         // The command.
-        let part = |field: WireField| {
-            line.bits(8 * field.offset as u32..8 * (field.offset + field.bytes) as u32)
-        };
         let opcode = reg("opcode", uint(16), 0);
         let tag = reg("tag", uint(32), 0);
         let host = reg("host", uint(64), UInt::lit(0, 64)).doc("Next line of host memory");
         let address = reg("core_word", uint(ADDRESS_BITS), 0).doc("Next word of the core");
         let left = reg("words_left", uint(21), 0);
-        let value = reg("value", uint(64), UInt::lit(0, 64));
+        let value = reg("value", uint(64), UInt::lit(0, 64)).doc("The word that was taken last");
         let is = |code: AdminOpcode| opcode.eq(code as u64);
         let is_list = reg("is_list", boolean(), false).doc("The opcode is that of a list");
+        let reserved = reg("reserved", boolean(), false).doc("Reserved bytes are not zero");
+        let counted = reg("counted", boolean(), false).doc("The number of words is allowed");
+        let in_core = reg("in_core", boolean(), false).doc("The core's word is an address");
 
         // Where in the slot and in the line.
-        let slot_line = reg("slot_line", uint(3), 0).doc("Line of the slot that comes next");
+        let slot_line = reg("slot_line", uint(3), 0).doc("Line of the slot");
         let slot_lines = reg("slot_lines", uint(4), 0).doc("Lines of the slot that are left");
         let word = reg("word", uint(3), 0).doc("Word of the line that comes next");
         let reads_back = reg("reads_back", boolean(), false).doc("A commit reads its word back");
@@ -201,33 +216,44 @@ impl Component for Admin {
             step.go(Step::Order);
         };
 
-        // Two words of the line: those that go to the core, or into the beat that the host is given. A list has
-        // addresses in even words and values in odd ones.
-        let beat = io.beat.value();
-        let of_beat = match self.bits {
-            64 => beat.bits(0..3),
-            _ => beat.bits(0..2).concat(UInt::lit(0, 1)),
-        };
-        let place = mux(step.is(Step::Write), of_beat, word.value()).named("place");
-        let every_second = |first: usize| {
-            let words: Vec<UInt> =
-                line_words.iter().skip(first).step_by(2).map(Reg::value).collect();
-            select(place.bits(1..3), &words)
-        };
-        let (even, odd) = (every_second(0), every_second(1));
-        let one = mux(place.bit(0), odd, even).named("line_word");
-        let list_place = word.bits(1..3);
-        let write_data =
-            priority_mux(&[(is(AdminOpcode::Commit), value.value()), (is_list.value(), odd)], one);
+        // The line that the host is given: a memory for each word of a beat.
+        let per_beat = self.bits / 64;
+        let rows = u64::from(8 / per_beat);
+        let line: Vec<AsyncMem<UInt>> = (0..per_beat)
+            .map(|lane| AsyncMem::new(format!("line_{lane}"), uint(64), rows))
+            .collect();
+        let beat = io.beat.bits(0..bits_for(rows));
+        let line_beat = join(&line.iter().map(|lane| lane.read(beat)).collect::<Vec<_>>());
+        // It gets what a read of the core gives, or half a word: a counter. Their number is in the age, which is long enough
+        // for all that was counted to show before the last round.
+        let gathers = step.is(Step::Gather);
+        let counter_number = age.bits(0..COUNTERS_PER_LINE.ilog2());
+        io.counter_asked.set(gathers);
+        io.counter_number.set(counter_number);
+        let low_half = counter_number.bit(0);
+        let halves =
+            mux(gathers, low_half.as_uint().concat((!low_half).as_uint()), UInt::lit(3, 2));
+        let place = mux(gathers, counter_number.bits(1..4), word.value()).named("place");
+        let filling = mux(gathers, io.counter.value().repeat(2), io.reply.value().data);
+        let fills = gathers | (step.is(Step::Access) & io.reply.done);
+        let lane_bits = per_beat.ilog2();
+        for (number, lane) in (0..).zip(&line) {
+            let here = place.bits(0..lane_bits.max(1)).eq(number) | (per_beat == 1);
+            lane.write_lanes(fills & here, place.bits(lane_bits..3), filling, halves);
+        }
+
         let reads_core = is(AdminOpcode::ReadBlock) | reads_back.value();
         io.core.set(CoreRequest {
             valid: step.is(Step::Access),
             write: !reads_core,
-            address: mux(is_list, even.trunc(ADDRESS_BITS), address.value()),
-            data: write_data,
+            address: address.value(),
+            data: value.value(),
         });
         let last_word = left.eq(1);
-        let line_ends = mux(is_list, list_place.eq(3), word.eq(7)).named("line_ends");
+        // Words of the line that was fetched, and the one that comes next.
+        let words_there: Vec<UInt> =
+            (0..8).map(|word| io.data.bits(64 * word..64 * (word + 1))).collect();
+        let next_word = word.wrapping_add(1);
 
         step.switch()
             .on(Step::Idle, || {
@@ -238,6 +264,9 @@ impl Component for Admin {
                     let one = UInt::lit(1, 4);
                     order.next(ReadOrder::new(slot, command_address, one));
                     slot_lines.next(1);
+                    // The value comes last, and stays.
+                    word.next(FIRST_WORD);
+                    reserved.next(false);
                     for result in &results {
                         result.next(UInt::lit(0, 64));
                     }
@@ -282,43 +311,59 @@ impl Component for Admin {
                 step.go(Step::Take);
             })
             .on(Step::Take, || {
-                for (low, word) in (0..512).step_by(64).zip(&line_words) {
-                    word.next(io.data.bits(low..low + 64));
-                }
-                word.next(0);
-                slot_line.next(slot_line.wrapping_add(1));
-                slot_lines.next(slot_lines.wrapping_sub(1));
-                host.next(host.wrapping_add(64));
-                when(is_command, || {
-                    release.set(true);
-                    strobes.field(|s| s.accepted).set(true);
-                    step.go(Step::Decode);
-                })
-                .otherwise(|| step.go(Step::Access));
+                value.next(select(word.value(), &words_there));
+                word.next(next_word);
+                step.go(Step::Access);
+                when(is_command | (is_list & !word.bit(0)), || step.go(Step::Sort));
+            })
+            .on(Step::Sort, || {
+                // The line is read again: others may have read theirs meanwhile.
+                reads.set(true);
+                step.go(Step::Take);
+                when(!is_command.value(), || address.next(value.trunc(ADDRESS_BITS))).otherwise(
+                    || {
+                        let part = |field: WireField| {
+                            let low = 8 * (field.offset as u32 % 8);
+                            value.bits(low..low + 8 * field.bytes as u32)
+                        };
+                        // Where the word of a field is the one that was taken.
+                        let holds = |field: WireField| is_of(word.value(), field);
+                        when(holds(command_layout::OPCODE), || {
+                            let code = part(command_layout::OPCODE);
+                            opcode.next(code);
+                            is_list.next(code.eq(AdminOpcode::WriteList as u64));
+                            tag.next(part(command_layout::TAG));
+                            when(!part(command_layout::RESERVED).is_zero(), || reserved.next(true));
+                        });
+                        when(holds(command_layout::HOST_ADDRESS), || host.next(value));
+                        when(holds(command_layout::COUNT), || {
+                            let (count, core_word) =
+                                (part(command_layout::COUNT), part(command_layout::CORE_WORD));
+                            address.next(core_word.trunc(ADDRESS_BITS));
+                            left.next(count.trunc(21));
+                            counted.next(!count.is_zero() & count.le(u64::from(MAX_COUNT)));
+                            in_core.next(core_word.bits(ADDRESS_BITS..32).is_zero());
+                        });
+                        let in_tail = word.gt(FIRST_WORD) | word.is_zero();
+                        when(in_tail & !value.is_zero(), || reserved.next(true));
+                        when(holds(command_layout::VALUE), || {
+                            reads.set(false);
+                            release.set(true);
+                            strobes.field(|s| s.accepted).set(true);
+                            step.go(Step::Decode);
+                        });
+                    },
+                );
             })
             .on(Step::Decode, || {
-                let code = part(command_layout::OPCODE);
-                let given = part(command_layout::HOST_ADDRESS);
-                let count = part(command_layout::COUNT);
-                let number = part(command_layout::VALUE);
-                let core_word = part(command_layout::CORE_WORD);
-                opcode.next(code);
-                is_list.next(code.eq(AdminOpcode::WriteList as u64));
-                tag.next(part(command_layout::TAG));
-                host.next(given);
-                address.next(core_word.trunc(ADDRESS_BITS));
-                left.next(count.trunc(21));
-                value.next(number);
+                word.next(0);
                 reads_back.next(false);
                 age.next(0);
-                let reserved = !part(command_layout::RESERVED).is_zero()
-                    | !part(command_layout::RESERVED_TAIL).is_zero();
-                let aligned = given.bits(0..HOST_ALIGNMENT.ilog2()).is_zero();
-                let counted = !count.is_zero() & count.le(u64::from(MAX_COUNT));
-                let in_core = core_word.bits(ADDRESS_BITS..32).is_zero();
+                let aligned = host.bits(0..HOST_ALIGNMENT.ilog2()).is_zero();
+                let (counted, in_core) = (counted.value(), in_core.value());
                 let bad_argument = || finish(AdminStatus::BadArgument);
                 when(reserved, || finish(AdminStatus::BadCommand)).otherwise(|| {
-                    switch(code)
+                    switch(opcode.value())
                         .is(AdminOpcode::Nop as u64, || finish(AdminStatus::Done))
                         .any_of(
                             &[AdminOpcode::WriteBlock as u64, AdminOpcode::WriteList as u64],
@@ -332,7 +377,6 @@ impl Component for Admin {
                             },
                         )
                         .is(AdminOpcode::ReadBlock as u64, || {
-                            word.next(0);
                             when(aligned & counted & in_core, || step.go(Step::Access))
                                 .otherwise(bad_argument);
                         })
@@ -342,10 +386,10 @@ impl Component for Admin {
                         .is(AdminOpcode::ReadCounters as u64, || {
                             word.next(7);
                             left.next(0);
-                            when(aligned, || step.go(Step::Write)).otherwise(bad_argument);
+                            when(aligned, || step.go(Step::Gather)).otherwise(bad_argument);
                         })
                         .is(AdminOpcode::ResetQueue as u64, || {
-                            when(number.lt(u64::from(self.queues)), || step.go(Step::Drain))
+                            when(value.lt(u64::from(self.queues)), || step.go(Step::Drain))
                                 .otherwise(bad_argument);
                         })
                         .is(AdminOpcode::Health as u64, || {
@@ -373,16 +417,9 @@ impl Component for Admin {
                     .otherwise(|| {
                         address.next(address.wrapping_add(1));
                         left.next(left.wrapping_sub(1));
-                        word.next(word.wrapping_add(mux(
-                            is_list,
-                            UInt::lit(2, 3),
-                            UInt::lit(1, 3),
-                        )));
                         when(is(AdminOpcode::ReadBlock), || {
-                            for (index, place) in (0_u64..).zip(&line_words) {
-                                when(word.eq(index), || place.next(io.reply.data));
-                            }
-                            when(last_word | line_ends, || {
+                            word.next(next_word);
+                            when(last_word | word.eq(7), || {
                                 word.next(word);
                                 step.go(Step::Write);
                             });
@@ -391,14 +428,27 @@ impl Component for Admin {
                             release.set(true);
                             finish(AdminStatus::Done);
                         })
-                        .elsewhen(line_ends, || {
+                        .elsewhen(word.is_zero(), || {
+                            host.next(host.wrapping_add(64));
+                            slot_line.next(slot_line.wrapping_add(1));
+                            slot_lines.next(slot_lines.wrapping_sub(1));
                             step.go(Step::Line);
-                            when(slot_lines.is_zero(), || {
+                            when(slot_lines.eq(1), || {
                                 release.set(true);
                                 step.go(Step::Drain);
                             });
+                        })
+                        .otherwise(|| {
+                            reads.set(true);
+                            step.go(Step::Take);
                         });
                     });
+                });
+            })
+            .on(Step::Gather, || {
+                age.next(age.wrapping_add(1));
+                when(age.eq(SETTLE_CYCLES + u64::from(COUNTERS_PER_LINE) - 1), || {
+                    step.go(Step::Write);
                 });
             })
             .on(Step::Write, || {
@@ -434,14 +484,12 @@ impl Component for Admin {
         io.strobes.set(strobes);
         let stopped = UInt::lit(1, self.queues).shift_left(value.bits(0..4));
         io.stop.set(mux(stop, stopped, UInt::lit(0, self.queues)));
-        let line_beat = if self.bits == 64 { one } else { join(&[even, odd]) };
         io.write.offer(
             step.is(Step::Write),
             PostedWrite::new(
                 host.value(),
                 ((word.value() + 1).concat(UInt::lit(0, 1))).trunc(5),
-                // Counters go on counting meanwhile: each one is whole, all of one cycle they are not.
-                mux(is(AdminOpcode::ReadCounters), io.counters.value(), line_beat),
+                line_beat,
             ),
         );
         let values: Vec<UInt> = results.iter().map(Reg::value).collect();
@@ -456,4 +504,9 @@ impl Component for Admin {
         io.finished.set(step.is(Step::Finish) & io.record.ready());
         io.idle.set(step.is(Step::Idle));
     }
+}
+
+/// Whether the word with a field was taken last: `next` is the one behind it.
+fn is_of(next: UInt, field: WireField) -> Bool {
+    next.eq((field.offset as u64 / 8 + 1) % 8)
 }

@@ -182,7 +182,11 @@ impl Component for Function {
         registers.reads.set(io.reads & !io.reads_msix);
         registers.dw.set(io.dw);
         msix.read_dw.set(io.dw);
-        io.read_ready.set(io.reads_msix.value() | registers.read_ready.value());
+        io.read_ready.set(mux(
+            io.reads_msix,
+            msix.read_ready.value(),
+            registers.read_ready.value(),
+        ));
         io.read_data.set(mux(io.reads_msix, msix.read_data.value(), registers.read_data.value()));
 
         // What happens to the pairs.
@@ -283,7 +287,6 @@ impl Component for Function {
         // Writes to host memory; an interrupt is raised after the write that it tells of.
         completions.beat.set(io.beat);
         admin.beat.set(io.beat);
-        registers.beat.set(io.beat);
         let write_bits = bundle::width(&PostedWrite::shape(bits));
         let writes = instance("writes", StreamMerge::<Main>::new(write_bits, 3));
         for (source, port) in
@@ -309,7 +312,9 @@ impl Component for Function {
         registers.failed.set(join(&failed));
         let busy: Vec<UInt> = pairs.iter().map(|pair| pair.busy.as_uint()).collect();
         admin.busy_pairs.set(join(&busy));
-        admin.counters.set(registers.counters);
+        registers.counter_asked.set(admin.counter_asked);
+        registers.counter_number.set(admin.counter_number);
+        admin.counter.set(registers.counter);
         for (port, value) in admin.health.iter().zip(&registers.health) {
             port.set(value);
         }

@@ -16,7 +16,8 @@ use super::core_access::{CoreReply, CoreRequest};
 use super::inline::pair_bits;
 use super::pair::{line as line_of, merge};
 use crate::bits::{flag, word_of};
-use crate::tlp::{LINE_BITS, LineBytes, beat_bits, join, place_bits, shown};
+use crate::counters::{Counters, SETTLE_CYCLES};
+use crate::tlp::{LINE_BITS, LineBytes, join, place_bits, shown};
 
 /// Decodes writes of words and reads of DWs.
 pub struct Registers {
@@ -75,10 +76,12 @@ pub struct RegistersIo {
     pub read_timeout: Output<UInt>,
     /// The host asks for a reset
     pub reset: Output<Bool>,
-    /// Beat of the line of counters that is wanted
-    pub beat: Input<UInt>,
-    /// The beat
-    pub counters: Output<UInt>,
+    /// The admin queue reads counters: the host waits
+    pub counter_asked: Input<Bool>,
+    /// Number of the counter that it reads
+    pub counter_number: Input<UInt>,
+    /// The counter
+    pub counter: Output<UInt>,
     /// Results of a health command
     pub health: Vec<Output<UInt>>,
     /// A new error happened
@@ -122,8 +125,9 @@ impl Component for Registers {
             reply: input(CoreReply::shape()),
             read_timeout: output(uint(32)),
             reset: output(boolean()),
-            beat: input(uint(beat_bits(self.stream_bits))),
-            counters: output(uint(self.stream_bits)),
+            counter_asked: input(boolean()),
+            counter_number: input(uint(4)),
+            counter: output(uint(32)),
             health: (0..3).map(|_| output(uint(64))).collect(),
             alarm: output(boolean()),
         }
@@ -200,16 +204,29 @@ impl Component for Registers {
         let cycles = reg("cycles", uint(64), UInt::lit(0, 64));
         cycles.next(cycles.wrapping_add(1));
 
-        let mut counted = Vec::new();
+        // The host waits until all that has happened before its read is counted.
         let names = REGISTERS.iter().filter(|register| register.block == COUNTERS);
-        for (register, event) in names.zip(&io.events) {
-            let name = format!("count_{}", register.name.to_lowercase());
-            let counter = reg(name, uint(32), 0).doc(register.doc.trim());
-            when(event, || counter.next(counter.wrapping_add(1)));
-            counted.push((*register, counter.value()));
-        }
-        let counters = line_of(&counted);
-        io.counters.set(shown(counters, io.beat.value(), self.stream_bits));
+        let counted: Vec<_> = names
+            .zip(&io.events)
+            .enumerate()
+            .map(|(number, (register, event))| {
+                assert_eq!(register.offset as usize, 4 * number, "counters stand without gap");
+                (format!("count_{}", register.name.to_lowercase()), event.value().as_uint())
+            })
+            .collect();
+        let counters = Counters::of_bits("counters", 32, &counted);
+        let read_line = io.dw.bits(4..LINE_BITS + 4);
+        let read_place = io.dw.bits(0..4);
+        let counter_number = mux(io.counter_asked, io.counter_number.value(), read_place);
+        let counter = counters.read(counter_number.zext(5)).trunc(32);
+        io.counter.set(counter);
+        let is_counter = read_line.eq(line_number(COUNTERS, 0));
+        let settle_left = reg("settle_left", uint(bits_for(SETTLE_CYCLES + 1)), SETTLE_CYCLES);
+        let settled = settle_left.is_zero() & !io.counter_asked.value();
+        when(io.reads & is_counter & !settled, || {
+            when(!settle_left.is_zero(), || settle_left.next(settle_left.wrapping_sub(1)));
+        })
+        .otherwise(|| settle_left.next(SETTLE_CYCLES));
         let failed_pairs = failed.zext(32);
         let healths =
             [errors.value().concat(io.status.value()), failed_pairs.zext(64), cycles.value()];
@@ -236,14 +253,12 @@ impl Component for Registers {
             (CORE_PAGE, core_page.value()),
             (CYCLES, cycles.value()),
         ]);
-        let read_line = io.dw.bits(4..LINE_BITS + 4);
         // The DW of each line is chosen where the line stands: lines are not led anywhere.
-        let read_place = io.dw.bits(0..4);
         let dw_of = |line: UInt| shown(line, read_place, 32);
         let mut arms = vec![
             (line_number(IDENTITY, 0), dw_of(identity)),
             (line_number(FUNCTION, 0), dw_of(function_line)),
-            (line_number(COUNTERS, 0), dw_of(counters)),
+            (line_number(COUNTERS, 0), counter),
         ];
         for pair in 0..all {
             let (block, page, copy) =
@@ -297,7 +312,10 @@ impl Component for Registers {
         let begins = opens | (write & !window_open);
         when(begins | (window_read & from_kept), || kept_valid.next(false));
         let half = mux(io.dw.bit(0), answer.bits(32..64), answer.bits(0..32));
-        io.read_ready.set(mux(is_window(read_line), read_done | from_kept, Bool::lit(true)));
+        io.read_ready.set(priority_mux(
+            &[(is_window(read_line), read_done | from_kept), (is_counter, settled)],
+            Bool::lit(true),
+        ));
         io.read_data.set(mux(
             is_window(read_line),
             mux(from_kept, kept.value(), half),
