@@ -254,19 +254,17 @@ impl Component for HostPort {
             (access.read & access.in_range(CONTROL.word(0), 1), commit_word),
             (access.read & access.in_range(CONTROL.word(1), 1), limit.zext(64)),
         ];
-        // All that may answer goes into registers, and is chosen from a cycle later: memories are read to their end before.
-        let own = delayed("own_answer", mux(access.read, priority_mux(&own, zero), zero));
-        let choices: Vec<_> = (0..)
-            .zip(&replies)
-            .map(|(index, reply)| {
-                let reply = delayed(format!("reply_{index}"), *reply);
-                (reply.read, reply.data)
-            })
-            .collect();
+        // All that may answer goes into registers, as zero unless it does, and is joined a cycle later: memories are read
+        // to their end before.
+        let kept = |name: String, reads: Bool, data: UInt| delayed(name, mux(reads, data, zero));
+        let own = kept("own_answer".into(), access.read, priority_mux(&own, zero));
+        let answers = (0..).zip(&replies).fold(own, |answers, (index, reply)| {
+            answers | kept(format!("reply_{index}"), reply.read, reply.data)
+        });
         let finished = reg("finished", boolean(), false);
         finished.next(done);
         let answer = reg_zero("answer", HostAnswer::shape());
-        answer.next(HostAnswer { valid: finished.value(), rdata: priority_mux(&choices, own) });
+        answer.next(HostAnswer { valid: finished.value(), rdata: answers });
         io.host_answer.set(answer);
     }
 }

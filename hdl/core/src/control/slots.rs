@@ -8,9 +8,12 @@ use rtl_builder::prelude::*;
 
 use crate::bits::{any, field, flag, lowest_set, word_of};
 use crate::config::Widths;
-use crate::signals::{HostAccess, HostReply};
+use crate::signals::{HostAccess, HostReply, in_bank};
 
 /// The slots' words, in two banks when the card has two, and the slot of an event.
+///
+/// Events find all slots in registers at once. The host reads a copy in a memory: a slot that was not written since the
+/// reset, which a memory does not know of, reads as zero.
 pub struct Slots {
     pub(crate) shape: CardShape,
 }
@@ -92,7 +95,6 @@ impl Component for Slots {
         let base = CONTROL.word(FIRST_SLOT_WORD);
         let writes = host.write & host.in_range(base, SLOTS);
         let mut active = Vec::new();
-        let mut visible = Vec::new();
         for slot in 0..SLOTS {
             let banks: Vec<UInt> = (0..self.shape.banks())
                 .map(|bank| {
@@ -115,12 +117,11 @@ impl Component for Slots {
                     word_of(&values, 64)
                 })
                 .collect();
-            let of_bank = |bank: Bool| match banks[..] {
+            let of_bank = match banks[..] {
                 [only] => only,
-                _ => mux(bank, banks[1], banks[0]),
+                _ => mux(host.active, banks[1], banks[0]),
             };
-            active.push(of_bank(host.active).named(format!("slot{slot}")));
-            visible.push(of_bank(host.bank));
+            active.push(of_bank.named(format!("slot{slot}")));
         }
         let serves: Vec<Bool> = active
             .iter()
@@ -137,7 +138,72 @@ impl Component for Slots {
             lock: io.hash & field(word, control_slot::LOCK_MASK),
             table: field(word, control_slot::FIRST_TABLE).trunc(table_bits),
         });
+
+        let banks = self.shape.banks();
+        let place = in_bank(banks, host.bank, number);
+        let copy: AsyncMem<UInt> =
+            AsyncMem::new("host_copy", uint(64), u64::from(banks * SLOTS)).doc("For the host");
+        copy.write(writes, place, host.data);
+        let word = copy.read(place);
+        let written = reg("written", uint(banks * SLOTS), 0).doc("Words of the copy that count");
+        when(writes, || {
+            written.next(written.value() | UInt::lit(1, banks * SLOTS).shift_left(place));
+        });
+        let there = written.bit_at(place);
+        let parts: Vec<_> = (parts.iter())
+            .map(|(part, bits)| {
+                let value = field(word, *part).trunc(*bits);
+                (*part, mux(there, value, UInt::lit(0, *bits)))
+            })
+            .collect();
         let reads = host.read & host.in_range(base, SLOTS);
-        io.reply.set(HostReply::of_read(reads, select(number, &visible)));
+        io.reply.set(HostReply::of_read(reads, word_of(&parts, 64)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the host reads of a slot.
+    fn read(sim: &mut Simulator, slot: u64) -> u64 {
+        sim.poke("host_address", u64::from(CONTROL.word(FIRST_SLOT_WORD)) + slot);
+        sim.poke("host_read", 1);
+        assert_eq!((sim.peek("reply_valid"), sim.peek("reply_read")), (1, 1));
+        let data = sim.peek("reply_data");
+        sim.poke("host_read", 0);
+        data
+    }
+
+    #[test]
+    fn a_slot_reads_as_it_was_written_since_the_reset() {
+        for banks in [1, 2] {
+            let mut shape = CardShape::tiny();
+            shape.engine.banks = banks;
+            let mut sim = elaborate(Slots { shape }).unwrap().simulator();
+            for round in 1..4 {
+                sim.reset();
+                let both =
+                    || (0..u64::from(banks)).flat_map(|bank| (0..8).map(move |slot| (bank, slot)));
+                let value = |bank: u64, slot: u64| (slot << 16 | bank << 32 | round << 40) | 1;
+                for (bank, slot) in both() {
+                    sim.poke("host_bank", bank);
+                    assert_eq!(read(&mut sim, slot), 0, "slot {slot} after a reset");
+                    sim.poke("host_write", 1);
+                    // Bits that no field has are not kept.
+                    sim.poke("host_data", value(bank, slot) | 0xf8);
+                    sim.step();
+                    sim.poke("host_write", 0);
+                }
+                for (bank, slot) in both() {
+                    sim.poke("host_bank", bank);
+                    assert_eq!(read(&mut sim, slot), value(bank, slot));
+                    // Events find it as well.
+                    sim.poke("host_active", bank);
+                    sim.poke("hook", slot);
+                    assert_eq!((sim.peek("choice_served"), sim.peek("choice_slot")), (1, slot));
+                }
+            }
+        }
     }
 }

@@ -255,6 +255,16 @@ impl Component for Admin {
             (0..8).map(|word| io.data.bits(64 * word..64 * (word + 1))).collect();
         let next_word = word.wrapping_add(1);
 
+        // Cleared and set outside of the steps: so synthesis sees that flip-flops do it by themselves.
+        let gives_health = step.is(Step::Decode) & is(AdminOpcode::Health) & !reserved.value();
+        let committed =
+            step.is(Step::Access) & io.reply.done & !io.reply.value().failed & reads_back.value();
+        for (result, health) in results.iter().zip(&io.health) {
+            when(step.is(Step::Idle), || result.next(UInt::lit(0, 64)))
+                .elsewhen(gives_health, || result.next(health));
+        }
+        when(committed, || results[0].next(io.reply.data));
+
         step.switch()
             .on(Step::Idle, || {
                 when(view.running & view.has_events & !view.free.is_zero(), || {
@@ -267,9 +277,6 @@ impl Component for Admin {
                     // The value comes last, and stays.
                     word.next(FIRST_WORD);
                     reserved.next(false);
-                    for result in &results {
-                        result.next(UInt::lit(0, 64));
-                    }
                     step.go(Step::Order);
                 });
             })
@@ -392,12 +399,7 @@ impl Component for Admin {
                             when(value.lt(u64::from(self.queues)), || step.go(Step::Drain))
                                 .otherwise(bad_argument);
                         })
-                        .is(AdminOpcode::Health as u64, || {
-                            for (result, health) in results.iter().zip(&io.health) {
-                                result.next(health);
-                            }
-                            finish(AdminStatus::Done);
-                        })
+                        .is(AdminOpcode::Health as u64, || finish(AdminStatus::Done))
                         .default(|| finish(AdminStatus::BadCommand));
                 });
             })
@@ -409,10 +411,7 @@ impl Component for Admin {
                     })
                     .elsewhen(is(AdminOpcode::Commit), || {
                         reads_back.next(true);
-                        when(reads_back, || {
-                            results[0].next(io.reply.data);
-                            finish(AdminStatus::Done);
-                        });
+                        when(reads_back, || finish(AdminStatus::Done));
                     })
                     .otherwise(|| {
                         address.next(address.wrapping_add(1));
