@@ -174,7 +174,7 @@ impl Component for Function {
             pair.write_config.set(registers.pair_write.bit(index as u32));
             pair.write_page.set(registers.page_write.bit(index as u32));
             pair.read_dw.set(io.dw.bits(0..4));
-            registers.pair_dws[index].set(pair.config);
+            registers.pair_controls[index].set(pair.control);
             registers.page_dws[index].set(pair.page);
         }
 

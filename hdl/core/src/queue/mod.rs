@@ -16,13 +16,15 @@
 //! - [`dispatch`]: which event goes to the core next; the check of its hook; whose decision it is.
 //! - [`complete`]: decisions become writes into completion rings.
 //! - [`admin`]: admin commands. [`core_access`]: who talks to the core's host port.
-//! - [`registers`]: the device's own registers. [`function`]: all of it joined.
+//! - [`registers`]: the device's own registers. [`config_copy`]: what the host reads back of those of pairs.
+//! - [`function`]: all of it joined.
 //!
 //! A completion place is promised before an event is accepted, so nothing that a driver leaves
 //! undone can stop another pair's decisions; what breaks a rule stops its own pair with an error.
 
 pub mod admin;
 pub mod complete;
+pub mod config_copy;
 pub mod core_access;
 pub mod dispatch;
 pub mod fetch;

@@ -129,8 +129,8 @@ pub struct PairIo {
     pub view: Output<PairView>,
     /// DW of a line that is read
     pub read_dw: Input<UInt>,
-    /// It, in the line with rings and rights
-    pub config: Output<UInt>,
+    /// Its state in the line with rings and rights; all else there reads as it was written
+    pub control: Output<UInt>,
     /// It, in the line with doorbells and state
     pub page: Output<UInt>,
     /// It has an error
@@ -162,7 +162,7 @@ impl Component for Pair {
             strobes: input(PairStrobes::shape()),
             view: output(PairView::shape()),
             read_dw: input(uint(4)),
-            config: output(uint(32)),
+            control: output(uint(32)),
             page: output(uint(32)),
             failed: output(boolean()),
             busy: output(boolean()),
@@ -347,17 +347,7 @@ impl Component for Pair {
             ],
             32,
         );
-        let config_line = line(&[
-            (EVENT_RING, event_ring.value()),
-            (COMPLETION_RING, completion_ring.value()),
-            (RINGS, rings.value()),
-            (INTERRUPT, interrupt.value()),
-            (MODERATION, moderation.value()),
-            (DOMAIN, domain.value()),
-            (HOOKS, hooks.value()),
-            (PAIR_CONTROL, shown_control),
-        ]);
-        io.config.set(shown(config_line, io.read_dw.value(), 32));
+        io.control.set(shown_control);
         let status = word_of(
             &[
                 (pair_status::RUNNING, running.as_uint()),

@@ -6,16 +6,18 @@ use rmt_isa::device::fields::{device_control, device_errors};
 use rmt_isa::device::registers::{
     ADMIN_PAGE, ADMIN_PAIR, Block, CONTROL, CORE_PAGE, CORE_WINDOW, CORE_WINDOW_WORDS, COUNTERS,
     CYCLES, ERRORS, FAILED_PAIRS, FUNCTION, IDENTITY, INLINE_SLOTS, LINE_BYTES, MAGIC, PAGE, PAIR,
-    PAIR_PAGE_BYTES, QUEUES, READ_TIMEOUT, REGISTERS, STATUS, STREAM_BITS, VECTORS, VERSION,
+    PAIR_CONTROL, PAIR_PAGE_BYTES, QUEUES, READ_TIMEOUT, REGISTERS, STATUS, STREAM_BITS, VECTORS,
+    VERSION,
 };
 use rmt_isa::device::{READ_TIMEOUT_CYCLES, pci};
 use rtl_builder::prelude::*;
 use rtl_builder::stock::lowest_set;
 
+use super::config_copy::ConfigCopy;
 use super::core_access::{CoreReply, CoreRequest};
 use super::inline::pair_bits;
 use super::pair::{line as line_of, merge};
-use crate::bits::{flag, word_of};
+use crate::bits::{any, flag, word_of};
 use crate::counters::{Counters, SETTLE_CYCLES};
 use crate::tlp::{LINE_BITS, LineBytes, join, place_bits, shown};
 
@@ -56,9 +58,9 @@ pub struct RegistersIo {
     pub in_page: Output<Bool>,
     /// The pair whose page it is
     pub page_pair: Output<UInt>,
-    /// The DW of that place in the pairs' lines, the admin queue last
-    pub pair_dws: Vec<Input<UInt>>,
-    /// The same in the first lines of their pages
+    /// The state in each pair's line, the admin queue last
+    pub pair_controls: Vec<Input<UInt>>,
+    /// The DW of that place in the first lines of their pages
     pub page_dws: Vec<Input<UInt>>,
     /// Bit p: pair p has failed; the admin queue is the last one
     pub failed: Input<UInt>,
@@ -115,7 +117,7 @@ impl Component for Registers {
             page_write: output(uint(all)),
             in_page: output(boolean()),
             page_pair: output(uint(pair_bits(self.queues))),
-            pair_dws: (0..all).map(|_| input(uint(32))).collect(),
+            pair_controls: (0..all).map(|_| input(uint(32))).collect(),
             page_dws: (0..all).map(|_| input(uint(32))).collect(),
             failed: input(uint(all)),
             events: counters.map(|_| input(boolean())).collect(),
@@ -138,6 +140,11 @@ impl Component for Registers {
         let bytes = io.bytes.value();
         let (data, enables) = (bytes.line(), bytes.line_enables());
         let line_number = |block: Block, copy: u32| u64::from(block.at(copy) / LINE_BYTES);
+        // Nothing is taken before the copy for reads is cleared.
+        let copy =
+            instance("config_copy", ConfigCopy { queues: self.queues, bits: self.stream_bits });
+        let takes = (!copy.clears.value()).named("takes_writes");
+        let writes = io.write & takes;
         // The window takes the core's words of 64 bits one by one; the bytes stay offered until it has them all.
         let words = self.stream_bits / 64;
         let window_words =
@@ -152,28 +159,33 @@ impl Component for Registers {
             .collect();
         let whole = join(&whole).named("whole_words");
         let to_window = is_window(io.line.value());
-        let opens = (io.write & to_window & !window_open & !whole.is_zero()).named("opens");
+        let opens = (writes & to_window & !window_open & !whole.is_zero()).named("opens");
         let ready = (!to_window | (window_words.is_zero() & !opens)).named("line_ready");
-        io.ready.set(ready);
+        io.ready.set(ready & takes);
         when(opens, || {
             window_open.next(true);
             window_words.next(whole);
         });
         when(window_open & window_words.is_zero(), || window_open.next(false));
-        let write = (io.write.value() & ready).named("write_now");
+        let write = (writes & ready).named("write_now");
         // All lines but the window's are taken at once.
-        let hits = |block: Block, copy: u32| io.write & io.line.eq(line_number(block, copy));
+        let hits = |block: Block, number: u32| writes & io.line.eq(line_number(block, number));
         let of_all = |block: Block, admin: Block| {
             let pairs = (0..self.queues).map(|pair| hits(block, pair));
             join(&pairs.chain([hits(admin, 0)]).map(|hit| hit.as_uint()).collect::<Vec<_>>())
         };
-        io.pair_write.set(of_all(PAIR, ADMIN_PAIR));
+        let pair_write = of_all(PAIR, ADMIN_PAIR);
+        io.pair_write.set(pair_write);
+        copy.write.set(pair_write.reduce_or());
+        copy.line.set(io.line);
+        copy.bytes.set(bytes);
+        copy.read_dw.set(io.dw);
         io.page_write.set(of_all(PAGE, ADMIN_PAGE));
         let page_lines_log2 = (PAIR_PAGE_BYTES / LINE_BYTES).ilog2();
         let page_number = |line: UInt| line.bits(page_lines_log2..LINE_BITS - 1);
         let in_pages = |line: UInt| line.bit(LINE_BITS - 1);
         let pair = page_number(io.line.value());
-        io.in_page.set(io.write & in_pages(io.line.value()) & pair.lt(self.queues));
+        io.in_page.set(writes & in_pages(io.line.value()) & pair.lt(self.queues));
         io.page_pair.set(pair.resize(pair_bits(self.queues)));
 
         // The function's registers.
@@ -260,13 +272,19 @@ impl Component for Registers {
             (line_number(FUNCTION, 0), dw_of(function_line)),
             (line_number(COUNTERS, 0), counter),
         ];
+        let mut controls = Vec::new();
         for pair in 0..all {
-            let (block, page, copy) =
+            let (block, page, number) =
                 if pair == self.queues { (ADMIN_PAIR, ADMIN_PAGE, 0) } else { (PAIR, PAGE, pair) };
-            arms.push((line_number(block, copy), io.pair_dws[pair as usize].value()));
-            arms.push((line_number(page, copy), io.page_dws[pair as usize].value()));
+            controls.push((line_number(block, number), io.pair_controls[pair as usize].value()));
+            arms.push((line_number(page, number), io.page_dws[pair as usize].value()));
         }
-        let register_dw = lookup(read_line, &arms, UInt::lit(0, 32));
+        let none = UInt::lit(0, 32);
+        let of_pair =
+            any(&controls.iter().map(|(line, _)| read_line.eq(*line)).collect::<Vec<_>>());
+        let is_control = read_place.eq(u64::from(PAIR_CONTROL.offset / 4));
+        let pair_dw = mux(is_control, lookup(read_line, &controls, none), copy.read_data.value());
+        let register_dw = mux(of_pair, pair_dw, lookup(read_line, &arms, none));
 
         // The window onto the core.
         let (waits, word) = lowest_set(window_words.value());
@@ -314,7 +332,7 @@ impl Component for Registers {
         let half = mux(io.dw.bit(0), answer.bits(32..64), answer.bits(0..32));
         io.read_ready.set(priority_mux(
             &[(is_window(read_line), read_done | from_kept), (is_counter, settled)],
-            Bool::lit(true),
+            takes,
         ));
         io.read_data.set(mux(
             is_window(read_line),
