@@ -208,13 +208,23 @@ impl Component for Admin {
         let offset = (view.fetch_index & mask).concat(UInt::lit(0, 6)).zext(24);
         let command_address =
             view.event_ring.bits(24..64).concat(view.event_ring.bits(0..24) | offset);
+        let slot = UInt::lit(ADMIN_SLOT.into(), 3);
         let orders_data = || {
             is_command.next(false);
-            let slot = UInt::lit(ADMIN_SLOT.into(), 3);
             order.next(ReadOrder::new(slot, host.value(), data_lines));
             slot_lines.next(data_lines);
             step.go(Step::Order);
         };
+
+        let code = |error: QueueError| UInt::lit(error as u64, 8);
+        let error = lookup(
+            io.outcome.value(),
+            &[
+                (outcome::REFUSED, code(QueueError::ReadRefused)),
+                (outcome::POISONED, code(QueueError::ReadPoisoned)),
+            ],
+            code(QueueError::ReadTimeout),
+        );
 
         // The line that the host is given: a memory for each word of a beat.
         let per_beat = self.bits / 64;
@@ -242,10 +252,9 @@ impl Component for Admin {
             lane.write_lanes(fills & here, place.bits(lane_bits..3), filling, halves);
         }
 
-        let reads_core = is(AdminOpcode::ReadBlock) | reads_back.value();
         io.core.set(CoreRequest {
             valid: step.is(Step::Access),
-            write: !reads_core,
+            write: !(is(AdminOpcode::ReadBlock) | reads_back.value()),
             address: address.value(),
             data: value.value(),
         });
@@ -270,9 +279,7 @@ impl Component for Admin {
                 when(view.running & view.has_events & !view.free.is_zero(), || {
                     strobes.field(|s| s.fetched).set(UInt::lit(1, 4));
                     is_command.next(true);
-                    let slot = UInt::lit(ADMIN_SLOT.into(), 3);
-                    let one = UInt::lit(1, 4);
-                    order.next(ReadOrder::new(slot, command_address, one));
+                    order.next(ReadOrder::new(slot, command_address, UInt::lit(1, 4)));
                     slot_lines.next(1);
                     // The value comes last, and stays.
                     word.next(FIRST_WORD);
@@ -290,20 +297,6 @@ impl Component for Admin {
                         || {
                             release.set(true);
                             when(is_command, || {
-                                let error = lookup(
-                                    io.outcome.value(),
-                                    &[
-                                        (
-                                            outcome::REFUSED,
-                                            UInt::lit(QueueError::ReadRefused as u64, 8),
-                                        ),
-                                        (
-                                            outcome::POISONED,
-                                            UInt::lit(QueueError::ReadPoisoned as u64, 8),
-                                        ),
-                                    ],
-                                    UInt::lit(QueueError::ReadTimeout as u64, 8),
-                                );
                                 strobes.field(|s| s.error).set(error);
                                 strobes.field(|s| s.returned).set(UInt::lit(1, 4));
                                 step.go(Step::Idle);
@@ -333,8 +326,8 @@ impl Component for Admin {
                             let low = 8 * (field.offset as u32 % 8);
                             value.bits(low..low + 8 * field.bytes as u32)
                         };
-                        // Where the word of a field is the one that was taken.
-                        let holds = |field: WireField| is_of(word.value(), field);
+                        // Whether the word of a field is the one that was taken.
+                        let holds = |field: WireField| word.eq((field.offset as u64 / 8 + 1) % 8);
                         when(holds(command_layout::OPCODE), || {
                             let code = part(command_layout::OPCODE);
                             opcode.next(code);
@@ -503,9 +496,4 @@ impl Component for Admin {
         io.finished.set(step.is(Step::Finish) & io.record.ready());
         io.idle.set(step.is(Step::Idle));
     }
-}
-
-/// Whether the word with a field was taken last: `next` is the one behind it.
-fn is_of(next: UInt, field: WireField) -> Bool {
-    next.eq((field.offset as u64 / 8 + 1) % 8)
 }
