@@ -34,7 +34,7 @@ const CHOICE_CYCLES: u64 = 2;
 pub struct Facts {
     /// Lanes of the vector register that it reads.
     pub lanes: u32,
-    /// Bits of the magnitude of the dividend, at most 64.
+    /// Bits of the magnitude of the dividend or radicand, at most 64.
     pub dividend_bits: u32,
     /// A conditional jump is taken.
     pub taken: bool,
@@ -85,11 +85,11 @@ impl Timing {
                 _ => Self::Direct(1),
             },
             Class::Alu | Class::Event => match instruction {
-                I::LeadingZeros { .. } | I::TrailingZeros { .. } | I::CountOnes { .. } => long(2),
+                I::LeadingZeros { .. } | I::TrailingZeros { .. } | I::CountOnes { .. } => long(6),
                 _ => Self::Direct(1),
             },
             Class::Branch => Self::Direct(if facts.taken { JUMP_CYCLES } else { 1 }),
-            Class::Multiply => long(2),
+            Class::Multiply => long(7),
             Class::Divide => long(quotient_cycles(facts.dividend_bits)),
             Class::Context => Self::Direct(match instruction {
                 I::StoreContext { .. } | I::PushContext { .. } => 2 + WAKE_CYCLES,
@@ -128,18 +128,20 @@ fn is_histogram(program: &Program, map: MapId) -> bool {
 /// Cycles from the request to the result of a helper.
 fn helper_cycles(helper: Helper, facts: Facts) -> u64 {
     match helper {
-        Helper::Crc32c => 1,
-        Helper::MulHigh | Helper::Log2 => 2,
-        Helper::SquareRoot => 33,
-        Helper::Random => 6,
+        Helper::Crc32c | Helper::Log2 => 6,
+        Helper::MulHigh => 8,
+        Helper::SquareRoot => quotient_cycles(facts.dividend_bits),
+        Helper::Random => 18,
         // The dividend is shifted left by 16.
-        Helper::Ratio => quotient_cycles(facts.dividend_bits + 16),
+        Helper::Ratio => quotient_cycles(facts.dividend_bits) + 8,
     }
 }
 
-/// The same of a quotient: two bits each cycle, leading zero bytes skipped.
+/// The same of a quotient or square root: two bits each cycle, and two leading zero bytes, or the odd one, are skipped
+/// in a cycle.
 fn quotient_cycles(dividend_bits: u32) -> u64 {
-    3 + 4 * u64::from(dividend_bits.div_ceil(8).max(1))
+    let bytes = dividend_bits.div_ceil(8).clamp(1, 8);
+    u64::from(4 + 4 * bytes + (8 - bytes).div_ceil(2))
 }
 
 /// Words of N lanes that a vector takes.
@@ -349,7 +351,7 @@ pub fn vector_read(instruction: Instruction) -> Option<usize> {
     })
 }
 
-/// The register of the dividend of an instruction that divides, and whether it is signed.
+/// The register of the dividend of an instruction that divides or takes a square root, and whether it is signed.
 pub fn dividend(instruction: Instruction) -> Option<(Scalar, bool)> {
     use Instruction as I;
     match instruction {
@@ -359,7 +361,7 @@ pub fn dividend(instruction: Instruction) -> Option<(Scalar, bool)> {
         I::DivU { a, .. } | I::DivUImm { a, .. } | I::RemU { a, .. } | I::RemUImm { a, .. } => {
             Some((a, false))
         }
-        I::Call { helper: Helper::Ratio, a, .. } => Some((a, false)),
+        I::Call { helper: Helper::Ratio | Helper::SquareRoot, a, .. } => Some((a, false)),
         _ => None,
     }
 }
@@ -392,9 +394,9 @@ mod tests {
     fn scalars_add_up() {
         let facts = Facts { dividend_bits: 64, ..Facts::default() };
         assert_eq!(run("exit decided", facts), 8);
-        assert_eq!(run("movi r1, 1\nmuli r1, r1, 3\nexit decided", facts), 8 + 1 + 5);
-        assert_eq!(run("divi r1, r1, 3\nexit decided", facts), 8 + 38);
-        assert_eq!(run("CALL r1, ratio, r1, r2\nexit decided", facts), 8 + 5 + 41);
+        assert_eq!(run("movi r1, 1\nmuli r1, r1, 3\nexit decided", facts), 8 + 1 + 10);
+        assert_eq!(run("divi r1, r1, 3\nexit decided", facts), 8 + 39);
+        assert_eq!(run("CALL r1, ratio, r1, r2\nexit decided", facts), 8 + 47);
     }
 
     #[test]

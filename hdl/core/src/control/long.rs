@@ -1,8 +1,16 @@
 //! The unit for what takes several cycles: products, quotients, counts of bits and the helpers of `CALL`.
+//!
+//! It is made to be small, for programs seldom need it: everything happens in three registers, in steps of 16 bits
+//! where that saves logic, and one adder serves signs and sums.
+
+mod divide;
+mod multiply;
 
 use rtl_builder::prelude::*;
 use rtl_builder::stock::stream::Stream;
 
+use self::divide::{Divider, next_root};
+use self::multiply::{Multiplier, part_of};
 use super::decode::LongFunction;
 use crate::bits::{count_ones, crc32c, leading_zeros, reverse};
 use crate::config::Widths;
@@ -34,9 +42,10 @@ impl LongRequest {
 
 /// One operation at a time, of all stages.
 ///
-/// Cycles from taking a request to offering its completion: 1 for CRC, 2 for products, logarithm
-/// and counts of bits, 33 for square roots, 6 for random numbers, and for quotients 3 more than half
-/// the bits of the dividend, rounded up to whole bytes.
+/// Cycles from taking a request to offering its completion: 6 for CRC and counts of bits, 7 for products, 8 for
+/// their high half, 6 for logarithms and 18 for random numbers. Quotients, remainders and square roots take 4, as many as
+/// half the bits of the first operand, rounded up to whole bytes, and one for each two bytes of zeros above, rounded up;
+/// a ratio takes 8 more.
 pub struct LongUnit {
     pub(crate) widths: Widths,
 }
@@ -53,20 +62,108 @@ pub struct LongUnitIo {
 #[derive(Clone, Copy, State)]
 enum Step {
     Idle,
-    Direct,
-    Count,
+    /// a random number: adds the second operand
+    Seed,
+    /// and the increment of SplitMix64
+    Increment,
+    /// exclusive or with higher bits, or with the start of a CRC
+    Mix,
     Multiply,
-    Product,
+    Crc,
+    Count,
     Prepare,
+    /// the same as `Divide`, but nothing is left of the dividend yet and zeros at its top can be skipped
     Skip,
     Divide,
-    Quotient,
-    Root,
-    Mix,
+    /// takes remainder or high half of a product
+    Collect,
+    /// signs, and results of other kinds
+    Finish,
+    Done,
 }
 
-/// Bits of the dividend: that of `ratio` is shifted left by 16.
-const DIVIDEND_BITS: u32 = 80;
+/// Registers of an operation.
+#[derive(Clone, Copy)]
+struct Work {
+    function: Reg<UInt>,
+    /// First operand, result. The dividend leaves it at the top, and quotient, product and CRC come in.
+    a: Reg<UInt>,
+    /// Second operand; the divisor that gives a square root.
+    b: Reg<UInt>,
+    /// High half of the product so far, or what is left of the dividend.
+    high: Reg<UInt>,
+    /// Half the bits that are still to come, less 1. Parts of 16 bits are counted in bits 3 and above.
+    left: Reg<UInt>,
+    /// Products of a random number so far; 1 when the low 16 bits of a ratio are under way.
+    round: Reg<UInt>,
+    /// Count of bits.
+    tally: Reg<UInt>,
+    /// `high` is below zero.
+    negative: Reg<Bool>,
+    /// `b` is signed and negative.
+    b_negative: Reg<Bool>,
+    /// The first operand was signed and negative.
+    a_negative: Reg<Bool>,
+    /// The adder takes the negative of its first operand.
+    negate: Reg<Bool>,
+    /// The divisor is zero, or the ratio has too many bits.
+    spoilt: Reg<Bool>,
+}
+
+impl Work {
+    fn new() -> Self {
+        Self {
+            function: reg("function", uint(LongFunction::BITS), 0),
+            a: reg_uninit("a", uint(64)),
+            b: reg_uninit("b", uint(64)),
+            high: reg_uninit("high", uint(64)),
+            left: reg("left", uint(6), 0),
+            round: reg("round", uint(2), 0),
+            tally: reg("tally", uint(7), 0),
+            negative: reg("negative", boolean(), false),
+            b_negative: reg("b_negative", boolean(), false),
+            a_negative: reg("a_negative", boolean(), false),
+            negate: reg("negate", boolean(), false),
+            spoilt: reg("spoilt", boolean(), false),
+        }
+    }
+
+    fn is(&self, wanted: LongFunction) -> Bool {
+        wanted.is(self.function.value())
+    }
+
+    fn is_any(&self, wanted: &[LongFunction]) -> Bool {
+        any_of(wanted, self.function.value())
+    }
+
+    /// Moves 16 bits in at the top, and counts them.
+    fn shift_down(&self, top: UInt) -> UInt {
+        self.left.next(self.left.wrapping_sub(8));
+        top.concat(self.a.bits(16..64))
+    }
+
+    /// Moves out 16 bits at the top, and counts them.
+    fn shift_up(&self) {
+        self.left.next(self.left.wrapping_sub(8));
+        self.a.next(self.a.bits(0..48).concat(UInt::lit(0, 16)));
+    }
+
+    /// No part of 16 bits comes after this one.
+    fn is_last_part(&self) -> Bool {
+        self.left.bits(3..6).is_zero()
+    }
+}
+
+fn any_of(wanted: &[LongFunction], code: UInt) -> Bool {
+    wanted.iter().fold(Bool::lit(false), |any, wanted| any | wanted.is(code))
+}
+
+/// `left` of 64 bits.
+const ALL_LEFT: u64 = 31;
+/// `left` of a product: two cycles pass before the first part is added.
+const PRODUCT_LEFT: u64 = ALL_LEFT + 16;
+
+const REMAINDERS: [LongFunction; 2] = [LongFunction::Remainder, LongFunction::RemainderUnsigned];
 
 impl Component for LongUnit {
     type Io = LongUnitIo;
@@ -87,327 +184,198 @@ impl Component for LongUnit {
     }
 
     fn build(&self, io: LongUnitIo) {
+        use LongFunction::*;
         let step = fsm("step", Step::Idle);
+        let work = Work::new();
+        let Work { function, a, b, high, left, round, .. } = work;
         let request = io.request.payload();
         let thread = reg("thread", uint(self.widths.thread), 0);
-        let function = reg("function", uint(LongFunction::BITS), 0);
-        let a = reg("a", uint(64), 0);
-        let b = reg("b", uint(64), 0);
-        let is = |wanted: LongFunction| wanted.is(function.value());
-        let any = |wanted: &[LongFunction], code: UInt| {
-            wanted.iter().fold(Bool::lit(false), |any, wanted| any | wanted.is(code))
-        };
         io.request.accept(step.is(Step::Idle));
 
-        // One count of zeros from the top serves both directions and the logarithm.
-        let directed = mux(is(LongFunction::TrailingZeros), reverse(a.value()), a.value());
-        let zeros = leading_zeros(directed).named("zeros");
-        let counted = lookup(
-            function.value(),
-            &[
-                (LongFunction::Log2 as u64, logarithm(zeros)),
-                (LongFunction::CountOnes as u64, count_ones(a.value())),
-            ],
-            zeros,
-        );
-        let multiplier = Multiplier::new(a.value(), b.value());
-        let random = is(LongFunction::Random);
-        let mixed = mix_before_product(a.value());
-        let divider = Divider::new();
-        let root = Root::new();
-        let count = reg("count", uint(6), 0);
-        let second_round = reg("second_round", boolean(), false);
-
         when(io.request.fire(), || {
+            let code = request.function;
+            let signed = any_of(&[Divide, Remainder], code);
             thread.next(request.thread);
-            function.next(request.function);
+            function.next(code);
             a.next(request.a);
             b.next(request.b);
-            second_round.next(false);
-            use LongFunction::*;
-            let code = request.function;
-            when(Crc32c.is(code), || step.go(Step::Direct))
-                .elsewhen(any(&[Log2, LeadingZeros, TrailingZeros, CountOnes], code), || {
-                    step.go(Step::Count);
-                })
-                .elsewhen(any(&[Multiply, MulHigh], code), || step.go(Step::Multiply))
-                .elsewhen(SquareRoot.is(code), || {
-                    root.start(request.a);
-                    count.next(31);
-                    step.go(Step::Root);
-                })
-                .elsewhen(Random.is(code), || {
-                    // SplitMix64 begins with the seed plus its increment.
-                    let seed = request.a.wrapping_add(request.b);
-                    a.next(seed.wrapping_add(0x9e37_79b9_7f4a_7c15_u64));
-                    step.go(Step::Mix);
-                })
+            work.negate.next(signed & request.a.bit(63));
+            work.a_negative.next(signed & request.a.bit(63));
+            work.b_negative.next(signed & request.b.bit(63));
+            let product = any_of(&[Multiply, MulHigh], code);
+            left.next(mux(product, UInt::lit(PRODUCT_LEFT, 6), UInt::lit(ALL_LEFT, 6)));
+            round.next(0);
+            let zeros = any_of(&[LeadingZeros, TrailingZeros], code);
+            work.tally.next(mux(zeros, UInt::lit(64, 7), UInt::lit(0, 7)));
+            when(product, || step.go(Step::Multiply))
+                .elsewhen(Crc32c.is(code), || step.go(Step::Mix))
+                .elsewhen(zeros | any_of(&[Log2, CountOnes], code), || step.go(Step::Count))
+                .elsewhen(Random.is(code), || step.go(Step::Seed))
                 .otherwise(|| step.go(Step::Prepare));
         });
 
-        let taken = io.completion.ready();
-        let state = step.switch();
-        state
+        // Parts of 16 bits of the second factor, or of a constant of SplitMix64, lowest one first.
+        let index = UInt::lit(1, 2).wrapping_sub(left.bits(3..5));
+        let factors = [0xbf58_476d_1ce4_e5b9_u64, 0x94d0_49bb_1331_11eb];
+        let [first, second] = factors.map(|factor| part_of(UInt::lit(factor, 64), index));
+        let part = mux(work.is(Random), mux(round.bit(1), second, first), part_of(*b, index));
+        let multiplier = Multiplier::new(left.bit(5), *a, part, *high);
+        let divider = Divider::new(
+            (*high, *work.negative),
+            a.bits(62..64),
+            (*b, *work.b_negative),
+            work.is(SquareRoot),
+        );
+        let sum = adder(&work, step);
+        let counted = work.is(TrailingZeros);
+
+        step.switch()
             .on(Step::Idle, || {})
-            .on(Step::Direct, || when(taken, || step.go(Step::Idle)).otherwise(|| {}))
-            .on(Step::Count, || {
-                a.next(counted.zext(64));
-                step.go(Step::Direct);
+            .on(Step::Seed, || {
+                a.next(sum);
+                step.go(Step::Increment);
+            })
+            .on(Step::Increment, || {
+                a.next(sum);
+                step.go(Step::Mix);
             })
             .on(Step::Mix, || {
-                a.next(mux(second_round, mix_second(a.value()), mixed));
-                b.next(mux(
-                    second_round,
-                    UInt::lit(0x94d0_49bb_1331_11eb, 64),
-                    UInt::lit(0xbf58_476d_1ce4_e5b9, 64),
-                ));
+                let higher = |bits: u32| a.bits(bits..64).zext(64);
+                let other = lookup(*round, &[(0, higher(30)), (1, higher(27))], higher(31));
+                a.next(*a ^ mux(work.is(Crc32c), b.bits(0..32).zext(64), other));
+                round.next(round.wrapping_add(1));
+                left.next(PRODUCT_LEFT);
                 step.go(Step::Multiply);
-            })
-            .on(Step::Multiply, || step.go(Step::Product))
-            .on(Step::Product, || {
-                when(random & !second_round.value(), || {
-                    a.next(multiplier.product.bits(0..64));
-                    second_round.next(true);
-                    step.go(Step::Mix);
-                })
-                .elsewhen(taken, || step.go(Step::Idle));
-            })
-            .on(Step::Prepare, || {
-                divider.prepare(a.value(), b.value(), function.value());
-                step.go(Step::Skip);
-            })
-            .on(Step::Skip, || {
-                divider.skip(&count);
-                step.go(Step::Divide);
-            })
-            .on(Step::Divide, || {
-                divider.step();
-                count.next(count.wrapping_sub(1));
-                when(count.eq(0), || step.go(Step::Quotient));
-            })
-            .on(Step::Quotient, || when(taken, || step.go(Step::Idle)).otherwise(|| {}))
-            .on(Step::Root, || {
-                root.step();
-                count.next(count.wrapping_sub(1));
-                when(count.eq(0), || {
-                    a.next(root.next_root.zext(64));
-                    step.go(Step::Direct);
+                when(round.bit(1), || step.go(Step::Done));
+                when(work.is(Crc32c), || {
+                    left.next(ALL_LEFT);
+                    step.go(Step::Crc);
                 });
             })
+            .on(Step::Multiply, || {
+                // Nothing was multiplied in the first two cycles.
+                when(left.bit(5), || {
+                    left.next(left.wrapping_sub(8));
+                    high.next(0);
+                })
+                .otherwise(|| {
+                    a.next(work.shift_down(multiplier.sum.bits(0..16)));
+                    high.next(multiplier.sum.bits(16..80));
+                });
+                when(work.is_last_part(), || {
+                    step.go(Step::Done);
+                    when(work.is(Random), || step.go(Step::Mix));
+                    when(work.is(MulHigh), || step.go(Step::Collect));
+                });
+            })
+            .on(Step::Crc, || {
+                // A CRC is linear: what 16 bits give goes into the next 32 ones.
+                let crc = crc32c(0, a.bits(0..16)).zext(64);
+                a.next(work.shift_down(UInt::lit(0, 16)) ^ crc);
+                when(work.is_last_part(), || step.go(Step::Done));
+            })
+            .on(Step::Count, || {
+                count(&work, counted);
+                when(counted, || work.shift_up()).otherwise(|| {
+                    a.next(work.shift_down(UInt::lit(0, 16)));
+                });
+                when(work.is_last_part(), || step.go(Step::Finish));
+            })
+            .on(Step::Prepare, || {
+                a.next(sum);
+                high.next(0);
+                work.negative.next(false);
+                work.negate.next(false);
+                work.spoilt.next(b.is_zero());
+                when(work.is(SquareRoot), || b.next(1));
+                step.go(Step::Skip);
+            })
+            .on_any(&[Step::Skip, Step::Divide], || {
+                let skipping = step.is(Step::Skip);
+                let none = |low: u32| a.bits(low..64).is_zero();
+                when(skipping & none(48) & !work.is_last_part(), || work.shift_up())
+                    .elsewhen(skipping & none(56) & !left.bits(2..6).is_zero(), || {
+                        left.next(left.wrapping_sub(4));
+                        a.next(a.bits(0..56).concat(UInt::lit(0, 8)));
+                    })
+                    .otherwise(|| {
+                        divide(&work, &divider);
+                        step.go(Step::Divide);
+                        when(left.eq(0), || step.go(Step::Collect));
+                        // Behind the dividend of a ratio come 16 zeros.
+                        when(left.eq(0) & work.is(Ratio) & round.eq(0), || {
+                            left.next(7);
+                            round.next(1);
+                            step.go(Step::Divide);
+                        });
+                    });
+            })
+            .on(Step::Collect, || {
+                a.next(sum);
+                let of_divisor = *work.b_negative & !work.is_any(&REMAINDERS);
+                work.negate.next(*work.a_negative ^ of_divisor);
+                step.go(Step::Finish);
+                when(work.is(MulHigh), || step.go(Step::Done));
+            })
+            .on(Step::Finish, || {
+                a.next(sum);
+                when(work.is(SquareRoot), || a.next(b.bits(2..34).zext(64)));
+                when(work.is(Ratio) & *work.spoilt, || a.next(u64::MAX));
+                when(work.is_any(&[Log2, LeadingZeros, TrailingZeros, CountOnes]), || {
+                    a.next(work.tally.zext(64));
+                });
+                step.go(Step::Done);
+            })
+            .on(Step::Done, || when(io.completion.ready(), || step.go(Step::Idle)).otherwise(|| {}))
             .default(|| step.go(Step::Idle));
 
-        let last_round = !random | second_round.value();
-        let product = mux(
-            is(LongFunction::MulHigh),
-            multiplier.product.bits(64..128),
-            multiplier.product.bits(0..64),
-        );
-        let product = mux(random, xor_shift(multiplier.product.bits(0..64), 31), product);
-        let value = priority_mux(
-            &[
-                (step.is(Step::Product), product),
-                (step.is(Step::Quotient), divider.result(a.value(), function.value())),
-                (is(LongFunction::Crc32c), crc_helper(a.value(), b.value())),
-            ],
-            a.value(),
-        );
-        let valid =
-            step.is_any(&[Step::Direct, Step::Quotient]) | (step.is(Step::Product) & last_round);
         io.completion.offer(
-            valid,
-            Completion {
-                thread: thread.value(),
-                value: value.named("value"),
-                status: UInt::lit(0, 8),
-            },
+            step.is(Step::Done),
+            Completion { thread: *thread, value: *a, status: UInt::lit(0, 8) },
         );
     }
 }
 
-/// CRC-32C of a, started with the low half of b. The start state goes in as if it stood
-/// before the message: CRC is linear, so the first 32 bits of the message take it up.
-fn crc_helper(a: UInt, b: UInt) -> UInt {
-    crc32c(0, a ^ b.bits(0..32).zext(64)).zext(64)
+/// What `a` becomes by addition: signs, the seed of a random number, the remainder.
+fn adder(work: &Work, step: Fsm<Step>) -> UInt {
+    let remainder = work.is_any(&REMAINDERS);
+    let collects = step.is(Step::Collect) & (remainder | work.is(LongFunction::MulHigh));
+    let first = mux(collects, *work.high, *work.a) ^ work.negate.as_uint().repeat(64);
+    // A remainder below zero lacks one divisor.
+    let lacks = step.is(Step::Collect) & remainder & *work.negative;
+    let takes_b = step.is(Step::Seed) | lacks;
+    let b = (*work.b ^ work.b_negative.as_uint().repeat(64)) & takes_b.as_uint().repeat(64);
+    let increment = UInt::lit(0x9e37_79b9_7f4a_7c15, 64);
+    let second = b | (increment & step.is(Step::Increment).as_uint().repeat(64));
+    // The negative of a number is its complement plus 1, which comes as a carry from one bit below.
+    let carry = *work.negate | (*work.b_negative & takes_b);
+    let sum = first.concat(UInt::lit(1, 1)).wrapping_add(second.concat(carry.as_uint()));
+    sum.bits(1..65).named("total")
 }
 
-/// Place of the highest one bit, from the zeros above it; 0 when there is none.
-fn logarithm(zeros: UInt) -> UInt {
-    mux(zeros.bit(6), UInt::lit(0, 7), UInt::lit(63, 7) ^ zeros)
+/// Two bits of a quotient, or one of a square root.
+fn divide(work: &Work, divider: &Divider) {
+    let Work { a, b, left, .. } = *work;
+    left.next(left.wrapping_sub(1));
+    work.high.next(divider.rest);
+    work.negative.next(divider.negative);
+    let quotient = mux(*work.spoilt, UInt::lit(0, 2), divider.quotient);
+    a.next(a.bits(0..62).concat(quotient));
+    when(work.is(LongFunction::SquareRoot), || b.next(next_root(*b, divider.negative)));
+    // The low 16 bits of a ratio drive its first ones out of the register.
+    when(work.round.bit(0) & !a.bits(62..64).is_zero(), || work.spoilt.next(true));
 }
 
-fn xor_shift(value: UInt, bits: u32) -> UInt {
-    value ^ value.bits(bits..64).zext(64)
-}
-
-fn mix_before_product(value: UInt) -> UInt {
-    xor_shift(value, 30)
-}
-
-fn mix_second(value: UInt) -> UInt {
-    xor_shift(value, 27)
-}
-
-/// The product of two 64-bit registers, one cycle after they are loaded: four products of
-/// 32 bits, registered, and their sum.
-struct Multiplier {
-    product: UInt,
-}
-
-impl Multiplier {
-    fn new(a: UInt, b: UInt) -> Self {
-        let halves = |value: UInt| [value.bits(0..32), value.bits(32..64)];
-        let ([a_low, a_high], [b_low, b_high]) = (halves(a), halves(b));
-        let partial = |name: &str, a: UInt, b: UInt| {
-            let product = reg_uninit(name, uint(64));
-            product.next(a * b);
-            product.value()
-        };
-        let low = partial("product_low", a_low, b_low);
-        let cross = partial("product_cross", a_low, b_high);
-        let other = partial("product_other", a_high, b_low);
-        let high = partial("product_high", a_high, b_high);
-        let middle = (cross + other).concat(UInt::lit(0, 32));
-        let product = (high.concat(low) + middle).trunc(128).named("product");
-        Self { product }
-    }
-}
-
-/// `value` less `part` and true if it fits, else `value` and false: one subtraction, whose borrow tells.
-fn take_if_it_fits(value: UInt, part: UInt) -> (UInt, Bool) {
-    let bits = value.width();
-    let difference = value.zext(bits + 1).wrapping_sub(part.zext(bits + 1));
-    let fits = !difference.bit(bits);
-    (mux(fits, difference.trunc(bits), value), fits)
-}
-
-/// A restoring divider, two bits each cycle.
-struct Divider {
-    /// What is left of the dividend, highest bit first; the quotient comes in from below.
-    dividend: Reg<UInt>,
-    divisor: Reg<UInt>,
-    remainder: Reg<UInt>,
-    negate_quotient: Reg<Bool>,
-    negate_remainder: Reg<Bool>,
-}
-
-impl Divider {
-    fn new() -> Self {
-        Self {
-            dividend: reg("dividend", uint(DIVIDEND_BITS), 0),
-            divisor: reg("divisor", uint(64), 0),
-            remainder: reg("remainder", uint(64), 0),
-            negate_quotient: reg("negate_quotient", boolean(), false),
-            negate_remainder: reg("negate_remainder", boolean(), false),
-        }
-    }
-
-    fn prepare(&self, a: UInt, b: UInt, function: UInt) {
-        let is = |wanted: LongFunction| wanted.is(function);
-        let signed = is(LongFunction::Divide) | is(LongFunction::Remainder);
-        let magnitude =
-            |value: UInt| mux(signed & value.bit(63), UInt::lit(0, 64).wrapping_sub(value), value);
-        let a_magnitude = magnitude(a);
-        let scaled = a_magnitude.concat(UInt::lit(0, 16));
-        self.dividend.next(mux(is(LongFunction::Ratio), scaled, a_magnitude.zext(DIVIDEND_BITS)));
-        self.divisor.next(magnitude(b));
-        self.remainder.next(0);
-        self.negate_quotient.next(signed & (a.bit(63) ^ b.bit(63)));
-        self.negate_remainder.next(signed & a.bit(63));
-    }
-
-    /// Drops zero bytes at the top of the dividend: their quotient bits are zero.
-    fn skip(&self, count: &Reg<UInt>) {
-        let bytes = DIVIDEND_BITS / 8;
-        let dividend = self.dividend.value();
-        // `used` bytes of the dividend remain, at least one.
-        let arms: Vec<_> = (2..=bytes)
-            .rev()
-            .map(|used| {
-                let nonzero = !dividend.bits(8 * (used - 1)..8 * used).is_zero();
-                (nonzero, Self::aligned(dividend, used))
-            })
-            .collect();
-        let (shifted, steps) = priority_mux(&arms, Self::aligned(dividend, 1));
-        self.dividend.next(shifted);
-        count.next(steps);
-    }
-
-    /// The dividend with its `used` low bytes at the top, and the number of steps less 1.
-    fn aligned(dividend: UInt, used: u32) -> (UInt, UInt) {
-        let low = dividend.bits(0..8 * used);
-        let zeros = DIVIDEND_BITS - 8 * used;
-        let shifted = if zeros == 0 { low } else { low.concat(UInt::lit(0, zeros)) };
-        (shifted, UInt::lit(u64::from(4 * used - 1), 6))
-    }
-
-    fn step(&self) {
-        let divisor = self.divisor.value();
-        let mut remainder = self.remainder.value();
-        let mut dividend = self.dividend.value();
-        for _ in 0..2 {
-            let shifted = remainder.concat(dividend.bit(DIVIDEND_BITS - 1).as_uint());
-            let (rest, fits) = take_if_it_fits(shifted, divisor);
-            remainder = rest.trunc(64);
-            dividend = dividend.bits(0..DIVIDEND_BITS - 1).concat(fits.as_uint());
-        }
-        self.remainder.next(remainder);
-        self.dividend.next(dividend);
-    }
-
-    /// The result when all steps are done; `a` is the dividend as it came.
-    fn result(&self, a: UInt, function: UInt) -> UInt {
-        let is = |wanted: LongFunction| wanted.is(function);
-        let by_zero = self.divisor.is_zero();
-        let quotient = self.dividend.value();
-        let ratio = mux(
-            by_zero | !quotient.bits(64..DIVIDEND_BITS).is_zero(),
-            UInt::lit(u64::MAX, 64),
-            quotient.trunc(64),
-        );
-        let wants_remainder = is(LongFunction::Remainder) | is(LongFunction::RemainderUnsigned);
-        let magnitude = mux(wants_remainder, self.remainder.value(), quotient.trunc(64));
-        let negate =
-            mux(wants_remainder, self.negate_remainder.value(), self.negate_quotient.value());
-        let signed = mux(negate, UInt::lit(0, 64).wrapping_sub(magnitude), magnitude);
-        let of_zero = mux(wants_remainder, a, UInt::lit(0, 64));
-        mux(is(LongFunction::Ratio), ratio, mux(by_zero, of_zero, signed))
-    }
-}
-
-/// Square root, one bit each cycle: two bits of the radicand enter the remainder, from which
-/// four times the root so far plus one is taken if it fits.
-struct Root {
-    radicand: Reg<UInt>,
-    remainder: Reg<UInt>,
-    root: Reg<UInt>,
-    next_remainder: UInt,
-    next_root: UInt,
-}
-
-impl Root {
-    fn new() -> Self {
-        let radicand = reg("radicand", uint(64), 0);
-        let remainder = reg("root_remainder", uint(34), 0);
-        let root = reg("root", uint(32), 0);
-        let shifted = remainder.value().concat(radicand.bits(62..64));
-        let trial = root.value().concat(UInt::lit(1, 2)).zext(36);
-        let (rest, fits) = take_if_it_fits(shifted, trial);
-        let next_remainder = rest.trunc(34);
-        let next_root = root.bits(0..31).concat(fits.as_uint()).named("next_root");
-        Self { radicand, remainder, root, next_remainder, next_root }
-    }
-
-    fn start(&self, a: UInt) {
-        self.radicand.next(a);
-        self.remainder.next(0);
-        self.root.next(0);
-    }
-
-    fn step(&self) {
-        self.radicand.next(self.radicand.bits(0..62).concat(UInt::lit(0, 2)));
-        self.remainder.next(self.next_remainder);
-        self.root.next(self.next_root);
-    }
+/// Counts in 16 bits: those at the top in reverse for trailing zeros, else those at the bottom, so that the last part
+/// with a one bit decides about zeros.
+fn count(work: &Work, trailing: Bool) {
+    let part = mux(trailing, reverse(work.a.bits(48..64)), work.a.bits(0..16)).named("counted");
+    let zeros = work.left.bits(3..5).concat(leading_zeros(part).bits(0..4));
+    let place = mux(work.is(LongFunction::Log2), !zeros, zeros).zext(7);
+    when(work.is(LongFunction::CountOnes), || {
+        work.tally.next(work.tally.wrapping_add(count_ones(part)));
+    })
+    .elsewhen(!part.is_zero(), || work.tally.next(place));
 }
 
 #[cfg(test)]
@@ -481,11 +449,20 @@ mod tests {
         let widths = Widths::of(&CardShape::tiny());
         let mut sim = elaborate(LongUnit { widths }).unwrap().simulator();
         let mut cycles = |function: LongFunction, a| run(&mut sim, function as u64, a, 3).1;
-        assert_eq!(cycles(LongFunction::Crc32c, 5), 1);
-        assert_eq!(cycles(LongFunction::CountOnes, 5), 2);
-        assert_eq!(cycles(LongFunction::Multiply, 5), 2);
-        assert_eq!(cycles(LongFunction::Random, 5), 6);
-        assert_eq!(cycles(LongFunction::SquareRoot, 5), 33);
-        assert_eq!(cycles(LongFunction::DivideUnsigned, 0x12_3456), 3 + 12);
+        for counts in [LongFunction::Crc32c, LongFunction::Log2, LongFunction::LeadingZeros] {
+            assert_eq!(cycles(counts, 5), 6);
+        }
+        assert_eq!(cycles(LongFunction::TrailingZeros, 5), 6);
+        assert_eq!(cycles(LongFunction::CountOnes, 5), 6);
+        assert_eq!(cycles(LongFunction::Multiply, 5), 7);
+        assert_eq!(cycles(LongFunction::MulHigh, 5), 8);
+        assert_eq!(cycles(LongFunction::Random, 5), 18);
+        for quotient in [LongFunction::DivideUnsigned, LongFunction::Remainder] {
+            assert_eq!(cycles(quotient, 0), 4 + 4 + 4);
+            assert_eq!(cycles(quotient, 0x12_3456), 4 + 12 + 3);
+            assert_eq!(cycles(quotient, 0x1234_5678_9abc_def0), 4 + 32);
+        }
+        assert_eq!(cycles(LongFunction::SquareRoot, 0x12_3456), 4 + 12 + 3);
+        assert_eq!(cycles(LongFunction::Ratio, 0x12_3456), 4 + 12 + 3 + 8);
     }
 }

@@ -15,7 +15,7 @@ use super::interval::Interval;
 /// Ranges of all scalar registers.
 pub(super) type Scalars = [Interval; SCALAR_REGISTERS];
 
-/// The most bits that the magnitude of the dividend has, for instructions that divide.
+/// The most bits that the magnitude of the dividend has, for instructions that divide or take a square root.
 pub(super) fn dividend_bits(instruction: Instruction, scalars: &Scalars) -> Option<u32> {
     let (register, signed) = dividend(instruction)?;
     let Interval { low, high } = scalars[register.index()];

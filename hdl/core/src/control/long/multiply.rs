@@ -1,0 +1,34 @@
+//! Products of 64 bits, 16 bits of the second factor at a time.
+
+use rtl_builder::prelude::*;
+
+/// Four multipliers of 16 x 16 bits and the sum of their products.
+///
+/// In each cycle all of the first factor is multiplied by one part of 16 bits of the second one. A product goes
+/// from its block straight into a register, so that synthesis can take that of the block, and is added a cycle later.
+pub(super) struct Multiplier {
+    /// `high` and the product of the part of two cycles ago: its low 16 bits are bits of the whole product.
+    pub(super) sum: UInt,
+}
+
+impl Multiplier {
+    /// The first factor is taken over while `load` is true, and must be there for two cycles.
+    pub(super) fn new(load: Bool, a: UInt, part: UInt, high: UInt) -> Self {
+        let factor = reg_uninit("factor", uint(64));
+        when(load, || factor.next(a));
+        let part = delayed("part", part);
+        let [first, second, third, fourth] = [0, 1, 2, 3].map(|place| {
+            let digit = factor.bits(16 * place..16 * place + 16);
+            delayed(format!("product{place}"), digit * part)
+        });
+        let even = (high + third.concat(first)).trunc(65);
+        let upper = even.bits(16..65) + fourth.concat(second);
+        Self { sum: upper.trunc(64).concat(even.bits(0..16)).named("sum") }
+    }
+}
+
+/// Bits `16 * index` and above of a number, 16 of them.
+pub(super) fn part_of(value: UInt, index: UInt) -> UInt {
+    let parts = [0, 1, 2, 3].map(|part| (u64::from(part), value.bits(16 * part..16 * part + 16)));
+    lookup(index, &parts, UInt::lit(0, 16))
+}
