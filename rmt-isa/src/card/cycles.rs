@@ -85,12 +85,17 @@ impl Timing {
                 _ => Self::Direct(1),
             },
             Class::Alu | Class::Event => match instruction {
-                I::LeadingZeros { .. } | I::TrailingZeros { .. } | I::CountOnes { .. } => long(6),
+                I::LeadingZeros { .. } | I::TrailingZeros { .. } | I::CountOnes { .. } => long(7),
                 _ => Self::Direct(1),
             },
             Class::Branch => Self::Direct(if facts.taken { JUMP_CYCLES } else { 1 }),
             Class::Multiply => long(7),
-            Class::Divide => long(quotient_cycles(facts.dividend_bits)),
+            Class::Divide => {
+                // Signs are taken from the dividend and given to the result.
+                let signs =
+                    if dividend(instruction).is_some_and(|(_, signed)| signed) { 2 } else { 0 };
+                long(quotient_cycles(facts.dividend_bits) + signs)
+            }
             Class::Context => Self::Direct(match instruction {
                 I::StoreContext { .. } | I::PushContext { .. } => 2 + WAKE_CYCLES,
                 I::LoadHistory { .. } | I::LoadHistoryImm { .. } => 5 + WAKE_CYCLES,
@@ -128,7 +133,8 @@ fn is_histogram(program: &Program, map: MapId) -> bool {
 /// Cycles from the request to the result of a helper.
 fn helper_cycles(helper: Helper, facts: Facts) -> u64 {
     match helper {
-        Helper::Crc32c | Helper::Log2 => 6,
+        Helper::Crc32c => 5,
+        Helper::Log2 => 7,
         Helper::MulHigh => 8,
         Helper::SquareRoot => quotient_cycles(facts.dividend_bits),
         Helper::Random => 18,
@@ -141,7 +147,7 @@ fn helper_cycles(helper: Helper, facts: Facts) -> u64 {
 /// in a cycle.
 fn quotient_cycles(dividend_bits: u32) -> u64 {
     let bytes = dividend_bits.div_ceil(8).clamp(1, 8);
-    u64::from(4 + 4 * bytes + (8 - bytes).div_ceil(2))
+    u64::from(3 + 4 * bytes + (8 - bytes).div_ceil(2))
 }
 
 /// Words of N lanes that a vector takes.
@@ -395,8 +401,8 @@ mod tests {
         let facts = Facts { dividend_bits: 64, ..Facts::default() };
         assert_eq!(run("exit decided", facts), 8);
         assert_eq!(run("movi r1, 1\nmuli r1, r1, 3\nexit decided", facts), 8 + 1 + 10);
-        assert_eq!(run("divi r1, r1, 3\nexit decided", facts), 8 + 39);
-        assert_eq!(run("CALL r1, ratio, r1, r2\nexit decided", facts), 8 + 47);
+        assert_eq!(run("divi r1, r1, 3\nexit decided", facts), 8 + 40);
+        assert_eq!(run("CALL r1, ratio, r1, r2\nexit decided", facts), 8 + 46);
     }
 
     #[test]

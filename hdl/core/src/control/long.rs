@@ -9,10 +9,10 @@ mod multiply;
 use rtl_builder::prelude::*;
 use rtl_builder::stock::stream::Stream;
 
-use self::divide::{Divider, next_root};
+use self::divide::{Divider, Divisor, next_root, plus};
 use self::multiply::{Multiplier, part_of};
 use super::decode::LongFunction;
-use crate::bits::{count_ones, crc32c, leading_zeros, reverse};
+use crate::bits::{count_ones, crc32c, first_set};
 use crate::config::Widths;
 use crate::signals::Completion;
 
@@ -42,10 +42,10 @@ impl LongRequest {
 
 /// One operation at a time, of all stages.
 ///
-/// Cycles from taking a request to offering its completion: 6 for CRC and counts of bits, 7 for products, 8 for
-/// their high half, 6 for logarithms and 18 for random numbers. Quotients, remainders and square roots take 4, as many as
-/// half the bits of the first operand, rounded up to whole bytes, and one for each two bytes of zeros above, rounded up;
-/// a ratio takes 8 more.
+/// Cycles from taking a request to offering its completion: 5 for CRC, 7 for products, logarithms and counts
+/// of bits, 8 for the high half of a product and 18 for random numbers. Quotients, remainders and square roots take 3, 2
+/// more with signs, half the bits of the first operand, rounded up to whole bytes, and one for each two bytes of zeros
+/// above it, rounded up; a ratio takes 8 more.
 pub struct LongUnit {
     pub(crate) widths: Widths,
 }
@@ -62,90 +62,89 @@ pub struct LongUnitIo {
 #[derive(Clone, Copy, State)]
 enum Step {
     Idle,
-    /// a random number: adds the second operand
+    /// A random number: adds the second operand,
     Seed,
     /// and the increment of SplitMix64
     Increment,
-    /// exclusive or with higher bits, or with the start of a CRC
+    /// Exclusive or with higher bits
     Mix,
     Multiply,
     Crc,
     Count,
-    Prepare,
-    /// the same as `Divide`, but nothing is left of the dividend yet and zeros at its top can be skipped
+    /// Takes the sign from a dividend
+    Strip,
+    /// Drops zeros at the top of the dividend
     Skip,
     Divide,
-    /// takes remainder or high half of a product
+    /// Takes remainder or high half of a product, if wanted
     Collect,
-    /// signs, and results of other kinds
-    Finish,
+    /// Gives quotient or remainder its sign
+    Sign,
+    /// Takes what is not made in `a`
+    Report,
     Done,
 }
 
-/// Registers of an operation.
+/// Registers of an operation. Those without reset have a value in each step that reads them.
 #[derive(Clone, Copy)]
 struct Work {
+    step: Fsm<Step>,
     function: Reg<UInt>,
-    /// First operand, result. The dividend leaves it at the top, and quotient, product and CRC come in.
+    /// First operand, result. The dividend leaves it at the top; quotient, product and CRC come in.
     a: Reg<UInt>,
     /// Second operand; the divisor that gives a square root.
     b: Reg<UInt>,
-    /// High half of the product so far, or what is left of the dividend.
+    /// High half of the product so far, or what is left of the dividend; else zero.
     high: Reg<UInt>,
-    /// Half the bits that are still to come, less 1. Parts of 16 bits are counted in bits 3 and above.
+    /// Half the bits of `a` that are still to come, less 1: bits 3 and above count parts of 16 bits.
     left: Reg<UInt>,
     /// Products of a random number so far; 1 when the low 16 bits of a ratio are under way.
     round: Reg<UInt>,
-    /// Count of bits.
-    tally: Reg<UInt>,
-    /// `high` is below zero.
-    negative: Reg<Bool>,
-    /// `b` is signed and negative.
-    b_negative: Reg<Bool>,
-    /// The first operand was signed and negative.
     a_negative: Reg<Bool>,
-    /// The adder takes the negative of its first operand.
-    negate: Reg<Bool>,
-    /// The divisor is zero, or the ratio has too many bits.
+    b_negative: Reg<Bool>,
+    /// A square root is wanted.
+    of_root: Reg<Bool>,
+    /// Trailing zeros are wanted.
+    trailing: Reg<Bool>,
+    /// The divisor is added to what is left of the dividend, not subtracted.
+    adds: Reg<Bool>,
+    /// The divisor is zero, or a ratio has too many bits.
     spoilt: Reg<Bool>,
+    /// The adder takes `high`.
+    adds_high: Reg<Bool>,
+    /// The adder takes the negative of its first number.
+    negates: Reg<Bool>,
 }
 
 impl Work {
     fn new() -> Self {
+        let flag = |name: &str| reg_uninit(name, boolean());
         Self {
-            function: reg("function", uint(LongFunction::BITS), 0),
+            step: fsm("step", Step::Idle),
+            function: reg_uninit("function", uint(LongFunction::BITS)),
             a: reg_uninit("a", uint(64)),
             b: reg_uninit("b", uint(64)),
             high: reg_uninit("high", uint(64)),
-            left: reg("left", uint(6), 0),
-            round: reg("round", uint(2), 0),
-            tally: reg("tally", uint(7), 0),
-            negative: reg("negative", boolean(), false),
-            b_negative: reg("b_negative", boolean(), false),
-            a_negative: reg("a_negative", boolean(), false),
-            negate: reg("negate", boolean(), false),
-            spoilt: reg("spoilt", boolean(), false),
+            left: reg_uninit("left", uint(6)),
+            round: reg_uninit("round", uint(2)),
+            a_negative: flag("a_negative"),
+            b_negative: flag("b_negative"),
+            of_root: flag("of_root"),
+            trailing: flag("trailing"),
+            adds: flag("adds"),
+            spoilt: flag("spoilt"),
+            adds_high: flag("adds_high"),
+            negates: flag("negates"),
         }
     }
 
     fn is(&self, wanted: LongFunction) -> Bool {
-        wanted.is(self.function.value())
+        wanted.is(*self.function)
     }
 
-    fn is_any(&self, wanted: &[LongFunction]) -> Bool {
-        any_of(wanted, self.function.value())
-    }
-
-    /// Moves 16 bits in at the top, and counts them.
-    fn shift_down(&self, top: UInt) -> UInt {
-        self.left.next(self.left.wrapping_sub(8));
-        top.concat(self.a.bits(16..64))
-    }
-
-    /// Moves out 16 bits at the top, and counts them.
-    fn shift_up(&self) {
-        self.left.next(self.left.wrapping_sub(8));
-        self.a.next(self.a.bits(0..48).concat(UInt::lit(0, 16)));
+    /// The first part goes on its way, and nothing comes out yet: `left` begins with more than 64 bits.
+    fn is_ahead(&self) -> Bool {
+        self.left.bit(5)
     }
 
     /// No part of 16 bits comes after this one.
@@ -158,12 +157,22 @@ fn any_of(wanted: &[LongFunction], code: UInt) -> Bool {
     wanted.iter().fold(Bool::lit(false), |any, wanted| any | wanted.is(code))
 }
 
+/// The value, or zero.
+fn masked(wanted: Bool, value: UInt) -> UInt {
+    value & wanted.as_uint().repeat(value.width() as usize)
+}
+
 /// `left` of 64 bits.
 const ALL_LEFT: u64 = 31;
-/// `left` of a product: two cycles pass before the first part is added.
+/// `left` of a count: a part is counted in the cycle behind that in which it is looked at.
+const COUNT_LEFT: u64 = ALL_LEFT + 8;
+/// `left` of a product: a part is added two cycles later.
 const PRODUCT_LEFT: u64 = ALL_LEFT + 16;
 
+const SIGNED: [LongFunction; 2] = [LongFunction::Divide, LongFunction::Remainder];
 const REMAINDERS: [LongFunction; 2] = [LongFunction::Remainder, LongFunction::RemainderUnsigned];
+const ZEROS: [LongFunction; 2] = [LongFunction::LeadingZeros, LongFunction::TrailingZeros];
+const PRODUCTS: [LongFunction; 2] = [LongFunction::Multiply, LongFunction::MulHigh];
 
 impl Component for LongUnit {
     type Io = LongUnitIo;
@@ -185,197 +194,208 @@ impl Component for LongUnit {
 
     fn build(&self, io: LongUnitIo) {
         use LongFunction::*;
-        let step = fsm("step", Step::Idle);
         let work = Work::new();
-        let Work { function, a, b, high, left, round, .. } = work;
+        let Work { step, function, a, b, high, left, round, .. } = work;
+        let Work { a_negative, b_negative, of_root, trailing, adds, spoilt, .. } = work;
         let request = io.request.payload();
-        let thread = reg("thread", uint(self.widths.thread), 0);
-        io.request.accept(step.is(Step::Idle));
-
-        when(io.request.fire(), || {
-            let code = request.function;
-            let signed = any_of(&[Divide, Remainder], code);
-            thread.next(request.thread);
-            function.next(code);
-            a.next(request.a);
-            b.next(request.b);
-            work.negate.next(signed & request.a.bit(63));
-            work.a_negative.next(signed & request.a.bit(63));
-            work.b_negative.next(signed & request.b.bit(63));
-            let product = any_of(&[Multiply, MulHigh], code);
-            left.next(mux(product, UInt::lit(PRODUCT_LEFT, 6), UInt::lit(ALL_LEFT, 6)));
-            round.next(0);
-            let zeros = any_of(&[LeadingZeros, TrailingZeros], code);
-            work.tally.next(mux(zeros, UInt::lit(64, 7), UInt::lit(0, 7)));
-            when(product, || step.go(Step::Multiply))
-                .elsewhen(Crc32c.is(code), || step.go(Step::Mix))
-                .elsewhen(zeros | any_of(&[Log2, CountOnes], code), || step.go(Step::Count))
-                .elsewhen(Random.is(code), || step.go(Step::Seed))
-                .otherwise(|| step.go(Step::Prepare));
-        });
-
-        // Parts of 16 bits of the second factor, or of a constant of SplitMix64, lowest one first.
-        let index = UInt::lit(1, 2).wrapping_sub(left.bits(3..5));
-        let factors = [0xbf58_476d_1ce4_e5b9_u64, 0x94d0_49bb_1331_11eb];
-        let [first, second] = factors.map(|factor| part_of(UInt::lit(factor, 64), index));
-        let part = mux(work.is(Random), mux(round.bit(1), second, first), part_of(*b, index));
-        let multiplier = Multiplier::new(left.bit(5), *a, part, *high);
-        let divider = Divider::new(
-            (*high, *work.negative),
-            a.bits(62..64),
-            (*b, *work.b_negative),
-            work.is(SquareRoot),
-        );
-        let sum = adder(&work, step);
-        let counted = work.is(TrailingZeros);
-
-        step.switch()
-            .on(Step::Idle, || {})
-            .on(Step::Seed, || {
-                a.next(sum);
-                step.go(Step::Increment);
-            })
-            .on(Step::Increment, || {
-                a.next(sum);
-                step.go(Step::Mix);
-            })
-            .on(Step::Mix, || {
-                let higher = |bits: u32| a.bits(bits..64).zext(64);
-                let other = lookup(*round, &[(0, higher(30)), (1, higher(27))], higher(31));
-                a.next(*a ^ mux(work.is(Crc32c), b.bits(0..32).zext(64), other));
-                round.next(round.wrapping_add(1));
-                left.next(PRODUCT_LEFT);
-                step.go(Step::Multiply);
-                when(round.bit(1), || step.go(Step::Done));
-                when(work.is(Crc32c), || {
-                    left.next(ALL_LEFT);
-                    step.go(Step::Crc);
-                });
-            })
-            .on(Step::Multiply, || {
-                // Nothing was multiplied in the first two cycles.
-                when(left.bit(5), || {
-                    left.next(left.wrapping_sub(8));
-                    high.next(0);
-                })
-                .otherwise(|| {
-                    a.next(work.shift_down(multiplier.sum.bits(0..16)));
-                    high.next(multiplier.sum.bits(16..80));
-                });
-                when(work.is_last_part(), || {
-                    step.go(Step::Done);
-                    when(work.is(Random), || step.go(Step::Mix));
-                    when(work.is(MulHigh), || step.go(Step::Collect));
-                });
-            })
-            .on(Step::Crc, || {
-                // A CRC is linear: what 16 bits give goes into the next 32 ones.
-                let crc = crc32c(0, a.bits(0..16)).zext(64);
-                a.next(work.shift_down(UInt::lit(0, 16)) ^ crc);
-                when(work.is_last_part(), || step.go(Step::Done));
-            })
-            .on(Step::Count, || {
-                count(&work, counted);
-                when(counted, || work.shift_up()).otherwise(|| {
-                    a.next(work.shift_down(UInt::lit(0, 16)));
-                });
-                when(work.is_last_part(), || step.go(Step::Finish));
-            })
-            .on(Step::Prepare, || {
-                a.next(sum);
-                high.next(0);
-                work.negative.next(false);
-                work.negate.next(false);
-                work.spoilt.next(b.is_zero());
-                when(work.is(SquareRoot), || b.next(1));
-                step.go(Step::Skip);
-            })
-            .on_any(&[Step::Skip, Step::Divide], || {
-                let skipping = step.is(Step::Skip);
-                let none = |low: u32| a.bits(low..64).is_zero();
-                when(skipping & none(48) & !work.is_last_part(), || work.shift_up())
-                    .elsewhen(skipping & none(56) & !left.bits(2..6).is_zero(), || {
-                        left.next(left.wrapping_sub(4));
-                        a.next(a.bits(0..56).concat(UInt::lit(0, 8)));
-                    })
-                    .otherwise(|| {
-                        divide(&work, &divider);
-                        step.go(Step::Divide);
-                        when(left.eq(0), || step.go(Step::Collect));
-                        // Behind the dividend of a ratio come 16 zeros.
-                        when(left.eq(0) & work.is(Ratio) & round.eq(0), || {
-                            left.next(7);
-                            round.next(1);
-                            step.go(Step::Divide);
-                        });
-                    });
-            })
-            .on(Step::Collect, || {
-                a.next(sum);
-                let of_divisor = *work.b_negative & !work.is_any(&REMAINDERS);
-                work.negate.next(*work.a_negative ^ of_divisor);
-                step.go(Step::Finish);
-                when(work.is(MulHigh), || step.go(Step::Done));
-            })
-            .on(Step::Finish, || {
-                a.next(sum);
-                when(work.is(SquareRoot), || a.next(b.bits(2..34).zext(64)));
-                when(work.is(Ratio) & *work.spoilt, || a.next(u64::MAX));
-                when(work.is_any(&[Log2, LeadingZeros, TrailingZeros, CountOnes]), || {
-                    a.next(work.tally.zext(64));
-                });
-                step.go(Step::Done);
-            })
-            .on(Step::Done, || when(io.completion.ready(), || step.go(Step::Idle)).otherwise(|| {}))
-            .default(|| step.go(Step::Idle));
-
+        let thread = reg_uninit("thread", uint(self.widths.thread));
+        let idle = step.is(Step::Idle);
+        io.request.accept(idle);
         io.completion.offer(
             step.is(Step::Done),
             Completion { thread: *thread, value: *a, status: UInt::lit(0, 8) },
         );
+
+        // Zero bytes at the top of a dividend, of which its last one stays.
+        let [first, second] = [56, 48].map(|low| a.bits(low..low + 8).is_zero());
+        let one = first & !left.bits(2..6).is_zero();
+        let two = first & second & !work.is_last_part();
+        let skip_two = step.is(Step::Skip) & two;
+        let skip_one = step.is(Step::Skip) & one & !two;
+        let divides = step.is(Step::Divide);
+        let adds_product = step.is(Step::Multiply) & !work.is_ahead();
+        let counts = step.is(Step::Count);
+
+        let multiplier = Multiplier::new(work.is_ahead(), *a, factor_part(&work), *high);
+        let divisor = Divisor { value: *b, negative: *b_negative, of_root: *of_root };
+        let divider = Divider::new(*high, *adds, a.bits(62..64), divisor);
+        let tally = tally(&work);
+
+        // The first operand. The start state of a CRC goes in as if it stood before the message, whose first 32 bits take
+        // it up.
+        let crc_start = masked(Crc32c.is(request.function), request.b.bits(0..32)).zext(64);
+        let quotient = masked(!*spoilt, divider.quotient);
+        let down = step.is(Step::Crc) | adds_product | (counts & !*trailing);
+        let product_low = masked(adds_product, multiplier.sum.bits(0..16));
+        // A CRC is linear: what 16 bits give goes into the next 32 ones.
+        let crc = masked(step.is(Step::Crc), crc32c(0, a.bits(0..16))).zext(64);
+        let other = mux(*of_root, b.bits(2..34), tally.zext(32)).zext(64);
+        let up = |bits: u32| a.bits(0..64 - bits).concat(UInt::lit(0, bits));
+        let sums = [Step::Seed, Step::Increment, Step::Strip, Step::Collect, Step::Sign];
+        let saturates = step.is(Step::Collect) & work.is(Ratio) & *spoilt;
+        let choices = [
+            (idle, request.a ^ crc_start),
+            (skip_two | (counts & *trailing), up(16)),
+            (skip_one, up(8)),
+            (divides, a.bits(0..62).concat(quotient)),
+            (down, product_low.concat(a.bits(16..64)) ^ crc),
+            (step.is(Step::Mix), mix(&work)),
+            (step.is(Step::Report), other),
+            (step.is_any(&sums), adder(&work) | saturates.as_uint().repeat(64)),
+        ];
+        let changes = choices.iter().fold(Bool::lit(false), |any, choice| any | choice.0);
+        when(changes, || a.next(one_hot_mux(&choices)));
+
+        // The second one, and what is left or comes above the first one.
+        when(idle, || b.next(request.b))
+            .elsewhen(step.is(Step::Skip) & *of_root, || b.next(1))
+            .elsewhen(divides & *of_root, || b.next(next_root(*b, divider.negative)));
+        let highs = [(divides, divider.rest), (adds_product, multiplier.sum.bits(16..80))];
+        high.next(one_hot_mux(&highs));
+        adds.next(*b_negative ^ (divides & divider.negative));
+        when(step.is(Step::Skip), || spoilt.next(b.is_zero()));
+        // The low 16 bits of a ratio drive its first ones out of the register.
+        when(divides & round.bit(0) & !a.bits(62..64).is_zero(), || spoilt.next(true));
+
+        // Bits of `a` that are done.
+        let by_part = skip_two | counts | step.is_any(&[Step::Multiply, Step::Crc]);
+        let less = |low: u32| {
+            let above = left.bits(low..6).wrapping_sub(1);
+            if low == 0 { above } else { above.concat(left.bits(0..low)) }
+        };
+        when(by_part, || left.next(less(3)))
+            .elsewhen(skip_one, || left.next(less(2)))
+            .elsewhen(divides, || left.next(less(0)));
+
+        work.negates.next(false);
+        work.adds_high.next(false);
+        let state = step.switch();
+        state
+            .on(Step::Idle, || {
+                let code = request.function;
+                let signed = any_of(&SIGNED, code);
+                thread.next(request.thread);
+                function.next(code);
+                work.negates.next(signed & request.a.bit(63));
+                a_negative.next(signed & request.a.bit(63));
+                b_negative.next(signed & request.b.bit(63));
+                of_root.next(SquareRoot.is(code));
+                trailing.next(TrailingZeros.is(code));
+                let product = any_of(&PRODUCTS, code);
+                let counted = any_of(&ZEROS, code) | any_of(&[Log2, CountOnes], code);
+                left.next(ALL_LEFT);
+                when(counted, || left.next(COUNT_LEFT));
+                when(product, || left.next(PRODUCT_LEFT));
+                round.next(0);
+                when(io.request.fire(), || {
+                    when(product, || step.go(Step::Multiply))
+                        .elsewhen(Crc32c.is(code), || step.go(Step::Crc))
+                        .elsewhen(counted, || step.go(Step::Count))
+                        .elsewhen(Random.is(code), || step.go(Step::Seed))
+                        .elsewhen(signed, || step.go(Step::Strip))
+                        .otherwise(|| step.go(Step::Skip));
+                });
+            })
+            .on(Step::Seed, || step.go(Step::Increment))
+            .on(Step::Increment, || step.go(Step::Mix))
+            .on(Step::Mix, || {
+                round.next(round.wrapping_add(1));
+                left.next(PRODUCT_LEFT);
+                step.go(Step::Multiply);
+                when(round.bit(1), || step.go(Step::Done));
+            })
+            .on(Step::Multiply, || {
+                when(work.is_last_part(), || {
+                    step.go(Step::Done);
+                    when(work.is(Random), || step.go(Step::Mix));
+                    when(work.is(MulHigh), || {
+                        work.adds_high.next(true);
+                        step.go(Step::Collect);
+                    });
+                });
+            })
+            .on(Step::Crc, || when(work.is_last_part(), || step.go(Step::Done)).otherwise(|| {}))
+            .on(Step::Count, || {
+                when(work.is_last_part(), || step.go(Step::Report)).otherwise(|| {});
+            })
+            .on(Step::Strip, || step.go(Step::Skip))
+            .on(Step::Skip, || when(!one & !two, || step.go(Step::Divide)).otherwise(|| {}))
+            .on(Step::Divide, || {
+                when(left.eq(0), || {
+                    work.adds_high.next(any_of(&REMAINDERS, *function));
+                    step.go(Step::Collect);
+                    when(*of_root, || step.go(Step::Report));
+                    // Behind the dividend of a ratio come 16 zeros.
+                    when(work.is(Ratio) & !round.bit(0), || {
+                        left.next(7);
+                        round.next(1);
+                        step.go(Step::Divide);
+                    });
+                });
+            })
+            .on(Step::Collect, || {
+                let of_divisor = *b_negative & !any_of(&REMAINDERS, *function);
+                work.negates.next(*a_negative ^ of_divisor);
+                step.go(Step::Done);
+                when(any_of(&SIGNED, *function), || step.go(Step::Sign));
+            })
+            .on_any(&[Step::Sign, Step::Report], || step.go(Step::Done))
+            .on(Step::Done, || when(io.completion.ready(), || step.go(Step::Idle)).otherwise(|| {}))
+            .default(|| step.go(Step::Idle));
     }
 }
 
-/// What `a` becomes by addition: signs, the seed of a random number, the remainder.
-fn adder(work: &Work, step: Fsm<Step>) -> UInt {
-    let remainder = work.is_any(&REMAINDERS);
-    let collects = step.is(Step::Collect) & (remainder | work.is(LongFunction::MulHigh));
-    let first = mux(collects, *work.high, *work.a) ^ work.negate.as_uint().repeat(64);
+/// 16 bits of the second factor, or of a constant of SplitMix64, lowest ones first.
+fn factor_part(work: &Work) -> UInt {
+    let first = UInt::lit(PRODUCT_LEFT / 8, 3);
+    let index = first.wrapping_sub(work.left.bits(3..6)).trunc(2);
+    let [first, second] = [0xbf58_476d_1ce4_e5b9_u64, 0x94d0_49bb_1331_11eb]
+        .map(|factor| part_of(UInt::lit(factor, 64), index));
+    let constant = mux(work.round.bit(1), second, first);
+    mux(work.is(LongFunction::Random), constant, part_of(*work.b, index))
+}
+
+/// The first operand, exclusive or its bits moved down as SplitMix64 does.
+fn mix(work: &Work) -> UInt {
+    let higher = |bits: u32| work.a.bits(bits..64).zext(64);
+    *work.a ^ lookup(*work.round, &[(0, higher(30)), (1, higher(27))], higher(31))
+}
+
+/// What the first operand becomes by addition: signs, the seed of a random number, the remainder.
+fn adder(work: &Work) -> UInt {
+    let first = mux(*work.adds_high, *work.high, *work.a) ^ work.negates.as_uint().repeat(64);
     // A remainder below zero lacks one divisor.
-    let lacks = step.is(Step::Collect) & remainder & *work.negative;
-    let takes_b = step.is(Step::Seed) | lacks;
-    let b = (*work.b ^ work.b_negative.as_uint().repeat(64)) & takes_b.as_uint().repeat(64);
+    let adds_b = work.step.is(Step::Seed) | (*work.adds_high & (*work.adds ^ *work.b_negative));
+    let complements = *work.b_negative & adds_b;
+    let b = masked(adds_b, *work.b) ^ complements.as_uint().repeat(64);
     let increment = UInt::lit(0x9e37_79b9_7f4a_7c15, 64);
-    let second = b | (increment & step.is(Step::Increment).as_uint().repeat(64));
-    // The negative of a number is its complement plus 1, which comes as a carry from one bit below.
-    let carry = *work.negate | (*work.b_negative & takes_b);
-    let sum = first.concat(UInt::lit(1, 1)).wrapping_add(second.concat(carry.as_uint()));
-    sum.bits(1..65).named("total")
+    let second = b | masked(work.step.is(Step::Increment), increment);
+    plus(first, second, *work.negates | complements).named("total")
 }
 
-/// Two bits of a quotient, or one of a square root.
-fn divide(work: &Work, divider: &Divider) {
-    let Work { a, b, left, .. } = *work;
-    left.next(left.wrapping_sub(1));
-    work.high.next(divider.rest);
-    work.negative.next(divider.negative);
-    let quotient = mux(*work.spoilt, UInt::lit(0, 2), divider.quotient);
-    a.next(a.bits(0..62).concat(quotient));
-    when(work.is(LongFunction::SquareRoot), || b.next(next_root(*b, divider.negative)));
-    // The low 16 bits of a ratio drive its first ones out of the register.
-    when(work.round.bit(0) & !a.bits(62..64).is_zero(), || work.spoilt.next(true));
-}
-
-/// Counts in 16 bits: those at the top in reverse for trailing zeros, else those at the bottom, so that the last part
-/// with a one bit decides about zeros.
-fn count(work: &Work, trailing: Bool) {
-    let part = mux(trailing, reverse(work.a.bits(48..64)), work.a.bits(0..16)).named("counted");
-    let zeros = work.left.bits(3..5).concat(leading_zeros(part).bits(0..4));
-    let place = mux(work.is(LongFunction::Log2), !zeros, zeros).zext(7);
-    when(work.is(LongFunction::CountOnes), || {
-        work.tally.next(work.tally.wrapping_add(count_ones(part)));
+/// What was counted so far. Trailing zeros are counted from the top and in reverse, all else from the bottom, so that
+/// the last part with a one bit decides about zeros.
+fn tally(work: &Work) -> UInt {
+    let Work { function, a, left, .. } = *work;
+    let tally = reg_uninit("tally", uint(7));
+    let part: Vec<_> =
+        (0..16).map(|index| mux(*work.trailing, a.bit(48 + index), a.bit(15 - index))).collect();
+    let (any, zeros) = first_set(&part);
+    let (any, zeros) = (delayed("any", any), delayed("zeros", zeros));
+    let ones =
+        [0, 8].map(|low| delayed(format!("ones{low}"), count_ones(a.bits(low..low + 8))).zext(7));
+    when(work.is_ahead(), || {
+        // Nothing but zeros.
+        tally.next(mux(any_of(&ZEROS, *function), UInt::lit(64, 7), UInt::lit(0, 7)));
     })
-    .elsewhen(!part.is_zero(), || work.tally.next(place));
+    .elsewhen(work.is(LongFunction::CountOnes), || {
+        tally.next(tally.wrapping_add(ones[0]).wrapping_add(ones[1]));
+    })
+    .elsewhen(any, || {
+        let above = left.bits(3..5).concat(zeros);
+        tally.next(mux(work.is(LongFunction::Log2), !above, above).zext(7));
+    });
+    tally.value()
 }
 
 #[cfg(test)]
@@ -449,20 +469,19 @@ mod tests {
         let widths = Widths::of(&CardShape::tiny());
         let mut sim = elaborate(LongUnit { widths }).unwrap().simulator();
         let mut cycles = |function: LongFunction, a| run(&mut sim, function as u64, a, 3).1;
-        for counts in [LongFunction::Crc32c, LongFunction::Log2, LongFunction::LeadingZeros] {
-            assert_eq!(cycles(counts, 5), 6);
+        use LongFunction::*;
+        assert_eq!(cycles(LongFunction::Crc32c, 5), 5);
+        for seven in [Multiply, Log2, LeadingZeros, TrailingZeros, CountOnes] {
+            assert_eq!(cycles(seven, 5), 7);
         }
-        assert_eq!(cycles(LongFunction::TrailingZeros, 5), 6);
-        assert_eq!(cycles(LongFunction::CountOnes, 5), 6);
-        assert_eq!(cycles(LongFunction::Multiply, 5), 7);
         assert_eq!(cycles(LongFunction::MulHigh, 5), 8);
         assert_eq!(cycles(LongFunction::Random, 5), 18);
-        for quotient in [LongFunction::DivideUnsigned, LongFunction::Remainder] {
-            assert_eq!(cycles(quotient, 0), 4 + 4 + 4);
-            assert_eq!(cycles(quotient, 0x12_3456), 4 + 12 + 3);
-            assert_eq!(cycles(quotient, 0x1234_5678_9abc_def0), 4 + 32);
+        for (function, more) in
+            [(DivideUnsigned, 3), (SquareRoot, 3), (Ratio, 3 + 8), (Divide, 5), (Remainder, 5)]
+        {
+            assert_eq!(cycles(function, 0), more + 4 + 4);
+            assert_eq!(cycles(function, 0x12_3456), more + 12 + 3);
+            assert_eq!(cycles(function, 0x1234_5678_9abc_def0), more + 32);
         }
-        assert_eq!(cycles(LongFunction::SquareRoot, 0x12_3456), 4 + 12 + 3);
-        assert_eq!(cycles(LongFunction::Ratio, 0x12_3456), 4 + 12 + 3 + 8);
     }
 }
