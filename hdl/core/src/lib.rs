@@ -19,7 +19,7 @@
 //! - [`card`]: the core as a PCIe device: [`tlp`] is its endpoint, [`queue`] its queue pairs,
 //!   admin queue and registers. [`pcie`] gives it a clock of its own beside the PCIe block's;
 //!   [`serial`] puts it behind a serial line, for boards without PCIe.
-//! - [`signals`], [`bits`]: what passes between units, and small logic that they share.
+//! - [`signals`], [`bits`], `event`, `memory`, `counters`: what passes between units, and small parts that they share.
 //!
 //! The definition of what all of it must compute is the interpreter of `rmt-vm`; the tests
 //! compare with it on the evaluator of `rtl-builder`.
@@ -31,6 +31,7 @@ pub mod context;
 pub mod control;
 mod counters;
 pub mod engine;
+mod event;
 pub mod host;
 pub mod map;
 pub mod matching;

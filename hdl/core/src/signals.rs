@@ -5,6 +5,10 @@ use rtl_builder::prelude::*;
 
 use crate::bits::any;
 use crate::config::Widths;
+use crate::event::EVENT_BITS;
+
+/// Bits that tell `r1` to `r4` apart.
+pub(crate) const ARGUMENT_BITS: u32 = 2;
 
 /// An access of the host, registered, to all units at once; one comes at a time. With it
 /// goes the bank that events use: it changes only while no event runs.
@@ -118,6 +122,50 @@ impl ThreadPulse {
     }
 }
 
+/// A part of an event on its way to the copies of the thread that takes it, an equal share of its 64 bytes. The first one comes in the
+/// cycle in which the event is taken, the others in the cycles behind it; no event is taken before the last one.
+#[derive(Clone, Copy, Debug, Bundle)]
+pub struct EventBeat {
+    /// A part in this cycle
+    pub valid: Bool,
+    /// The thread
+    pub thread: UInt,
+    /// Which part, from 0
+    pub number: UInt,
+    /// It is the last one; never set without a part, unless an event is one part
+    pub last: Bool,
+    /// The part, its first byte lowest
+    pub data: UInt,
+}
+
+impl EventBeat {
+    /// The shape for events of `beats` parts, and thread numbers of `thread_bits` bits.
+    pub fn shape(beats: u32, thread_bits: u32) -> Self {
+        Self {
+            valid: boolean(),
+            thread: uint(thread_bits),
+            number: uint(bits_for(beats.into()).max(1)),
+            last: boolean(),
+            data: uint(EVENT_BITS / beats),
+        }
+    }
+}
+
+/// A register of `r1` to `r4` of a thread that waits for its tail call.
+#[derive(Clone, Copy, Debug, Bundle)]
+pub struct Argument {
+    /// The thread
+    pub thread: UInt,
+    /// The low bits of the register's number: 1, 2, 3, and 0 for `r4`
+    pub register: UInt,
+}
+
+impl Argument {
+    pub(crate) fn shape(widths: &Widths) -> Self {
+        Self { thread: uint(widths.thread), register: uint(ARGUMENT_BITS) }
+    }
+}
+
 /// An event enters a thread, or goes on to another table.
 #[derive(Clone, Copy, Debug, Bundle)]
 pub struct TableVisit {
@@ -142,13 +190,11 @@ pub struct TailCall {
     pub thread: UInt,
     /// The table
     pub table: UInt,
-    /// `r1` to `r4`, `r1` lowest
-    pub arguments: UInt,
 }
 
 impl TailCall {
     pub(crate) fn shape(widths: &Widths) -> Self {
-        Self { thread: uint(widths.thread), table: uint(widths.table), arguments: uint(256) }
+        Self { thread: uint(widths.thread), table: uint(widths.table) }
     }
 }
 

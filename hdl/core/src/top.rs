@@ -70,7 +70,7 @@ impl Component for Core {
         let host = instance("host_port", HostPort { shape: shape.clone() });
         let bank_switch = instance("bank_switch", BankSwitch { banks: shape.banks() });
         let slots = instance("program_slots", Slots { shape: shape.clone() });
-        let intake = instance("intake", Intake { widths });
+        let intake = instance("intake", Intake { widths, beats: shape.event_beats() });
         let dispatcher = instance("dispatcher", Dispatcher { widths });
         let matching = instance("match_unit", MatchUnit { shape: shape.clone() });
         let stages: Vec<StageIo> = (0..shape.stages)
@@ -80,7 +80,10 @@ impl Component for Core {
         let context = instance("context_unit", ContextUnit { shape: shape.clone() });
         let maps = instance("map_unit", MapUnit { shape: shape.clone() });
         let long = instance("long_unit", LongUnit { widths });
-        let engine = instance("engine", Engine { shape: shape.engine.clone() });
+        let engine = instance(
+            "engine",
+            Engine { shape: shape.engine.clone(), event_beats: shape.event_beats() },
+        );
         let retire = instance("retire", Retire { widths });
         let (event, access) = (intake.taken.payload(), host.access.value());
 
@@ -115,6 +118,8 @@ impl Component for Core {
         dispatcher.ended.set(retire.ended);
         dispatcher.free.set(retire.free);
         let accept = dispatcher.accept.value();
+        intake.accept.set(accept);
+        let beat = intake.beat.value();
         for (number, stage) in (0..).zip(&stages) {
             if let Some(port) = &stage.number {
                 port.set(UInt::lit(number, port.width()));
@@ -122,8 +127,7 @@ impl Component for Core {
             // All stages have the same program: reads see that of the first.
             let reads = if number == 0 { access.read } else { Bool::lit(false) };
             stage.host.set(HostAccess { read: reads, ..access });
-            stage.accept.set(accept);
-            stage.event.set(event);
+            stage.beat.set(beat);
             stage.start.set(matching.start);
             stage.parameters.set(matching.parameters);
             stage.response.set(engine.response);
@@ -137,20 +141,28 @@ impl Component for Core {
         join_requests(stages.iter().map(|stage| &stage.tail_call), &tail_calls);
         connect(&tail_calls.request, &matching.tail_call);
         dispatcher.hold.set(matching.hold);
-        matching.takes.set(accept);
-        matching.event.set(event);
+        matching.beat.set(beat);
         matching.first.set(TableVisit {
             valid: accept.valid & !dispatcher.refuse.valid,
             thread: accept.thread,
             table: intake.choice.table,
         });
+        for (field, (argument, value)) in
+            matching.arguments.iter().zip(&matching.values).enumerate()
+        {
+            let argument = argument.value();
+            let values: Vec<UInt> = stages
+                .iter()
+                .map(|stage| {
+                    stage.arguments[field].set(argument);
+                    stage.values[field].value()
+                })
+                .collect();
+            value.set(select(split.stage(argument.thread), &values));
+        }
         let begins = matching.begins.value();
-        engine.start.set(Start {
-            valid: begins.valid,
-            thread: begins.thread,
-            takes: accept.valid,
-            event,
-        });
+        engine.start.set(Start { valid: begins.valid, thread: begins.thread });
+        engine.beat.set(beat);
         let start = matching.start.value();
         context.begins.set(ThreadPulse { valid: start.valid, thread: start.thread });
 

@@ -100,7 +100,7 @@ fn expected(design: &Design) -> [u64; 2] {
 #[test]
 fn the_products_of_an_engine_are_as_many_as_its_shape_says() {
     for shape in [EngineShape::tiny(), EngineShape::small(), EngineShape::default_card()] {
-        let engine = elaborate(Engine { shape: shape.clone() }).unwrap();
+        let engine = elaborate(Engine { shape: shape.clone(), event_beats: 4 }).unwrap();
         assert_eq!(expected(&engine)[0], u64::from(shape.dsp_blocks()), "{shape:?}");
     }
 }
@@ -119,7 +119,7 @@ fn an_engine_takes_the_dsp_blocks_and_block_rams_of_the_formula() {
         ..EngineShape::tiny()
     };
     for shape in [tiny, deeper] {
-        let engine = elaborate(Engine { shape: shape.clone() }).unwrap();
+        let engine = elaborate(Engine { shape: shape.clone(), event_beats: 4 }).unwrap();
         let Some(cells) = cells(&engine, XILINX) else { return };
         let halves = 2 * count(&cells, "RAMB36E1") + count(&cells, "RAMB18E1");
         assert_eq!([count(&cells, "DSP48E1"), halves], expected(&engine), "{shape:?}");

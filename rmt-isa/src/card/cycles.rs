@@ -16,14 +16,15 @@ use crate::instruction::{Class, Instruction};
 use crate::operand::{MapId, Operand, Role, Scalar, WindowId};
 use crate::program::{ForestMode, MapKind, Program, TreeNode};
 
-/// Cycles from taking an event to the first instruction in execution, one less than from a tail call:
-/// slot or register (1), look-up (2), match and choice (2), fetch and decode (2). A key of more fields than the card
-/// gathers in a cycle takes longer.
-pub const LOOK_UP_CYCLES: u64 = 7;
+/// Cycles from the beginning of a table visit to the first instruction in execution: key (1), look-up (1), match and
+/// choice (2), fetch and decode (2). A key of more fields than the card gathers in a cycle takes longer.
+pub const LOOK_UP_CYCLES: u64 = 6;
 /// Cycles from the instruction that ends an event to its decision at the output.
 pub const EXIT_CYCLES: u64 = 1;
 /// Cycles from the completion of an instruction to the next one of its thread.
 pub const WAKE_CYCLES: u64 = 2;
+/// Cycles from a tail call to the beginning of its visit: its request waits in two registers.
+const TAIL_CALL_CYCLES: u64 = 2;
 /// Cycles from an instruction to the next one behind a jump that is taken.
 const JUMP_CYCLES: u64 = 3;
 /// Cycles from a command to the choice of its operation, when nothing else is under way; it is issued one later.
@@ -79,7 +80,7 @@ impl Timing {
             Class::Control => match instruction {
                 I::Jump { .. } => Self::Direct(JUMP_CYCLES),
                 I::TailCall { table } => {
-                    Self::Direct(1 + look_up_cycles(shape, program, table.index()))
+                    Self::Direct(TAIL_CALL_CYCLES + look_up_cycles(shape, program, table.index()))
                 }
                 I::Call { helper, .. } => long(helper_cycles(helper, facts)),
                 _ => Self::Direct(1),
@@ -114,11 +115,19 @@ impl Timing {
     }
 }
 
-/// Cycles from taking an event to the first instruction behind the look-up in a table.
+/// Cycles from taking an event to the beginning of its first visit: its slot is looked up (1), and it goes to its thread, whose
+/// last part comes as the visit begins.
+fn first_visit_cycles(shape: &CardShape) -> u64 {
+    u64::from(shape.event_beats())
+}
+
+/// Cycles from the beginning of a visit to the first instruction behind the look-up in a table.
 fn look_up_cycles(shape: &CardShape, program: &Program, table: usize) -> u64 {
     let fields = program.tables.get(table).map_or(0, |table| table.key.len() as u64);
     let groups = fields.div_ceil(u64::from(shape.match_fields).max(1)).max(1);
-    LOOK_UP_CYCLES + groups - 1
+    // A card that gathers fewer fields than a key may have reads the table's descriptor in a cycle of its own.
+    let descriptor = u64::from(shape.event_beats() > 1);
+    descriptor + LOOK_UP_CYCLES + groups - 1
 }
 
 /// An instruction of the long unit, which takes so many cycles: its request waits for one in a register.
@@ -288,7 +297,7 @@ pub struct LoneThread {
 impl LoneThread {
     /// An event that is taken in cycle 0 for the first table of a program: its first instruction is about to execute.
     pub fn at_first_instruction(shape: &CardShape, program: &Program) -> Self {
-        Self::at(look_up_cycles(shape, program, 0))
+        Self::at(first_visit_cycles(shape) + look_up_cycles(shape, program, 0))
     }
 
     /// The instruction of this cycle is the first one of all.
@@ -447,7 +456,7 @@ mod tests {
             let shape = CardShape { match_fields, ..CardShape::tiny() };
             [0, 1, 2, 3, 4].map(|table| look_up_cycles(&shape, &program, table))
         };
-        assert_eq!(cycles(4), [7; 5]);
+        assert_eq!(cycles(4), [6; 5]);
         assert_eq!(cycles(2), [7, 7, 7, 8, 8]);
         assert_eq!(cycles(1), [7, 7, 8, 9, 10]);
     }

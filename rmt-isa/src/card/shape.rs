@@ -110,7 +110,7 @@ card_shape! { {
     tables;
     /// Width of the longest key of a table: 64 or 128 bits. Costs four slots of block RAM width and four comparators.
     match_key_bits;
-    /// Fields of a key that are gathered each cycle: 1, 2 or 4. With 4 the match unit takes a table visit each cycle; else a key with more fields takes as many cycles more as it needs, and the card has up to 3,000 look-up tables less.
+    /// Fields of a key that are gathered each cycle, and quarters of an event that go to its thread each cycle: 1, 2 or 4. With 4 the card takes an event and the match unit a table visit each cycle; else a key with more fields takes as many cycles more as it needs, an event takes 2 or 4 cycles, and the card has up to 7,000 look-up tables less.
     match_fields;
     /// Buckets of the exact match under each of the two hash choices: 16 to 4096, a power of two. Each holds two entries, so the card holds four times as many slots; about nine tenths of them can be filled.
     match_buckets;
@@ -332,6 +332,12 @@ impl CardShape {
     /// Event threads of one stage.
     pub const fn threads_of_stage(&self) -> u32 {
         self.engine.threads / self.stages
+    }
+
+    /// Parts in which an event is copied to the thread that takes it, one each cycle: as many as a key of most fields
+    /// takes cycles to gather.
+    pub const fn event_beats(&self) -> u32 {
+        MAX_KEY_FIELDS as u32 / self.match_fields
     }
 
     /// Slots of the exact match, all choices and places.

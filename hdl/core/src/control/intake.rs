@@ -1,4 +1,4 @@
-//! The register at the core's event port: an event waits here while its program slot is looked up.
+//! The register at the core's event port: an event waits here for a thread, and goes to its copies.
 
 use rmt_isa::event::event_layout::{HOOK, KEY};
 use rtl_builder::prelude::*;
@@ -7,15 +7,20 @@ use rtl_builder::stock::stream::Stream;
 use super::slots::SlotChoice;
 use crate::bits::crc32c;
 use crate::config::Widths;
+use crate::event::EVENT_BITS;
+use crate::signals::{EventBeat, ThreadPulse};
 
 /// Keeps one event, and beside it what its program slot says, so that neither the way to the slots
 /// nor the hash of the key lies before the dispatcher's decision, nor that decision behind another
-/// unit's. One event each cycle can pass.
+/// unit's. An event that is taken goes to the copies of its thread in `beats` parts, one each cycle, from here: so many
+/// cycles later the next one can be taken, with one part one each cycle.
 ///
 /// An event that has come in runs: a commit waits for it like for one that has a thread, so what
 /// its slot said when it came in holds when it leaves.
 pub struct Intake {
     pub(crate) widths: Widths,
+    /// Parts in which an event goes on, 1, 2 or 4.
+    pub(crate) beats: u32,
 }
 
 /// Ports of [`Intake`].
@@ -35,6 +40,10 @@ pub struct IntakeIo {
     pub taken: StreamOut<UInt>,
     /// What its slot says
     pub choice: Output<SlotChoice>,
+    /// The dispatcher takes the event for this thread
+    pub accept: Input<ThreadPulse>,
+    /// Parts of the event, the first one in the cycle in which it is taken
+    pub beat: Output<EventBeat>,
     /// An event comes in
     pub enters: Output<Bool>,
     /// An event waits here
@@ -45,7 +54,7 @@ impl Component for Intake {
     type Io = IntakeIo;
 
     fn name(&self) -> String {
-        format!("intake_t{}", self.widths.threads)
+        format!("intake_t{}_b{}", self.widths.threads, self.beats)
     }
 
     fn doc(&self) -> String {
@@ -54,13 +63,15 @@ impl Component for Intake {
 
     fn io(&self) -> IntakeIo {
         IntakeIo {
-            event: stream_in(uint(512)),
+            event: stream_in(uint(EVENT_BITS)),
             stop: input(boolean()),
             hook: output(uint(8 * HOOK.bytes as u32)),
             hash: output(uint(32)),
             looked_up: input(SlotChoice::shape(&self.widths)),
-            taken: stream_out(uint(512)),
+            taken: stream_out(uint(EVENT_BITS)),
             choice: output(SlotChoice::shape(&self.widths)),
+            accept: input(ThreadPulse::shape(&self.widths)),
+            beat: output(EventBeat::shape(self.beats, self.widths.thread)),
             enters: output(boolean()),
             waits: output(boolean()),
         }
@@ -68,9 +79,12 @@ impl Component for Intake {
 
     fn build(&self, io: IntakeIo) {
         let valid = reg("valid", boolean(), false);
-        let held = reg_uninit("held", uint(512));
+        let held = reg_uninit("held", uint(EVENT_BITS));
         let choice = reg_uninit("held_choice", SlotChoice::shape(&self.widths));
-        let free = !valid | io.taken.ready();
+        let (beat, leaves) = self.beat(&io, held.value());
+        // An event that leaves in parts is here for so long that the next one need not come in the cycle in which it is taken: what
+        // the dispatcher decides does not lie before what the core takes.
+        let free = if self.beats == 1 { !valid | io.taken.ready() } else { !valid & !leaves };
         let ready = free & !io.stop & !Bool::reset();
         let event = io.event.payload();
         let part = |field: rmt_isa::event::WireField| {
@@ -84,11 +98,50 @@ impl Component for Intake {
             valid.next(enters);
             held.next(event);
             choice.next(io.looked_up.value());
-        });
+        })
+        .elsewhen(io.taken.fire(), || valid.next(false));
+        io.beat.set(beat);
         io.taken.offer(valid.value(), held.value());
         io.choice.set(choice.value());
         io.enters.set(enters);
         io.waits.set(valid.value());
+    }
+}
+
+impl Intake {
+    /// The part of the event that goes on in this cycle, and whether parts of an event that was taken before follow behind it.
+    fn beat(&self, io: &IntakeIo, event: UInt) -> (EventBeat, Bool) {
+        let accept = io.accept.value();
+        if self.beats == 1 {
+            let beat = EventBeat {
+                valid: accept.valid,
+                thread: accept.thread,
+                number: UInt::lit(0, 1),
+                last: Bool::lit(true),
+                data: event,
+            };
+            return (beat, Bool::lit(false));
+        }
+        let number =
+            reg("beat", uint(self.beats.ilog2()), 0).doc("Part that goes next; 0: none does");
+        let owner =
+            reg_uninit("owner", uint(self.widths.thread)).doc("The thread whose event goes");
+        let follows = !number.is_zero();
+        let valid = accept.valid | follows;
+        when(valid, || number.next(number.wrapping_add(1)));
+        when(accept.valid, || owner.next(accept.thread));
+        let bits = EVENT_BITS / self.beats;
+        let parts: Vec<UInt> =
+            (0..self.beats).map(|part| event.bits(bits * part..bits * (part + 1))).collect();
+        let last = number.eq(u64::from(self.beats) - 1);
+        let beat = EventBeat {
+            valid,
+            thread: mux(follows, owner.value(), accept.thread),
+            number: number.value(),
+            last,
+            data: select(number.value(), &parts),
+        };
+        (beat, follows & !last)
     }
 }
 
@@ -98,6 +151,11 @@ mod tests {
     use rmt_isa::arithmetic::hash_key;
     use rmt_isa::card::CardShape;
 
+    fn intake(beats: u32) -> Simulator {
+        let widths = Widths::of(&CardShape::tiny());
+        elaborate(Intake { widths, beats }).unwrap().simulator()
+    }
+
     fn offer(sim: &mut Simulator, hook: u64, key: u64) {
         sim.poke("event_valid", 1);
         sim.poke_bits("event_payload", &Bits::from_words(512, &[hook, key, 0, 0, 0, 0, 0, 0]));
@@ -105,8 +163,7 @@ mod tests {
 
     #[test]
     fn an_event_keeps_the_choice_of_its_own_hook_while_it_waits() {
-        let widths = Widths::of(&CardShape::tiny());
-        let mut sim = elaborate(Intake { widths }).unwrap().simulator();
+        let mut sim = intake(1);
         offer(&mut sim, 3, 77);
         assert_eq!(["event_ready", "enters"].map(|port| sim.peek(port)), [1, 1]);
         assert_eq!(["hook", "hash"].map(|port| sim.peek(port)), [3, u64::from(hash_key(77))]);
@@ -129,8 +186,7 @@ mod tests {
 
     #[test]
     fn nothing_comes_in_while_a_commit_waits_and_what_is_here_goes_on() {
-        let widths = Widths::of(&CardShape::tiny());
-        let mut sim = elaborate(Intake { widths }).unwrap().simulator();
+        let mut sim = intake(1);
         offer(&mut sim, 3, 77);
         sim.step();
         sim.poke("stop", 1);
@@ -140,5 +196,35 @@ mod tests {
         assert_eq!(["waits", "event_ready"].map(|port| sim.peek(port)), [0, 0]);
         sim.poke("stop", 0);
         assert_eq!(["event_ready", "enters"].map(|port| sim.peek(port)), [1, 1]);
+    }
+
+    #[test]
+    fn an_event_goes_on_in_parts_and_the_next_one_comes_in_with_the_last() {
+        for beats in [2, 4] {
+            let mut sim = intake(beats);
+            let words: Vec<u64> = (1..=8).collect();
+            sim.poke("event_valid", 1);
+            sim.poke_bits("event_payload", &Bits::from_words(512, &words));
+            sim.step();
+            assert_eq!(
+                ["taken_valid", "event_ready", "beat_valid"].map(|port| sim.peek(port)),
+                [1, 0, 0]
+            );
+            // The dispatcher takes it for thread 1, and then may say anything.
+            sim.poke("taken_ready", 1);
+            sim.poke("accept_valid", 1);
+            sim.poke("accept_thread", 1);
+            for (number, part) in (0..).zip(words.chunks(8 / beats as usize)) {
+                let last = number + 1 == u64::from(beats);
+                let seen = ["beat_valid", "beat_thread", "beat_number", "beat_last", "event_ready"];
+                let expected = [1, 1, number, last.into(), last.into()];
+                assert_eq!(seen.map(|port| sim.peek(port)), expected, "part {number} of {beats}");
+                assert_eq!(sim.peek_bits("beat_data").words(), part);
+                sim.step();
+                sim.poke("accept_valid", 0);
+                sim.poke("accept_thread", 0);
+            }
+            assert_eq!(["taken_valid", "beat_valid"].map(|port| sim.peek(port)), [1, 0]);
+        }
     }
 }

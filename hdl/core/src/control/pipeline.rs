@@ -30,9 +30,12 @@ use crate::bits::slot;
 use crate::config::Widths;
 use crate::context::ContextRequest;
 use crate::engine::ports::Command;
+use crate::event::EventCopies;
 use crate::map::MapRequest;
 use crate::matching::ParameterLoad;
-use crate::signals::{Completion, End, Redirect, TailCall, ThreadPulse};
+use crate::signals::{
+    ARGUMENT_BITS, Argument, Completion, End, EventBeat, Redirect, TailCall, ThreadPulse,
+};
 use crate::units::ask;
 
 /// Stages D and X.
@@ -51,16 +54,18 @@ pub struct PipelineIo {
     pub pc: Input<UInt>,
     /// The word
     pub word: Input<UInt>,
-    /// An event is taken: the thread's copy is written
-    pub accept: Input<ThreadPulse>,
-    /// The event
-    pub event: Input<UInt>,
+    /// Parts of the threads' events
+    pub beat: Input<EventBeat>,
     /// Parameters of a matched entry
     pub parameters: Input<ParameterLoad>,
     /// Threads that must end
     pub doomed: Input<UInt>,
     /// Tail calls, to the match unit
     pub tail_call: StreamOut<TailCall>,
+    /// Registers that the match unit needs of a thread that waits for its tail call
+    pub arguments: Vec<Input<Argument>>,
+    /// Their values, in the same cycle
+    pub values: Vec<Output<UInt>>,
     /// Instructions for the ML engine
     pub engine: StreamOut<Command>,
     /// Instructions for the context unit
@@ -135,16 +140,18 @@ impl Component for Pipeline {
 
     fn io(&self) -> PipelineIo {
         let widths = Widths::of_stage(&self.shape);
+        let each_field = || 0..self.shape.match_fields;
         PipelineIo {
             fetched: input(boolean()),
             thread: input(uint(widths.thread)),
             pc: input(uint(widths.pc)),
             word: input(uint(64)),
-            accept: input(ThreadPulse::shape(&widths)),
-            event: input(uint(512)),
+            beat: input(EventBeat::shape(self.shape.event_beats(), widths.thread)),
             parameters: input(ParameterLoad::shape(&widths)),
             doomed: input(uint(widths.threads)),
             tail_call: stream_out(TailCall::shape(&widths)),
+            arguments: each_field().map(|_| input(Argument::shape(&widths))).collect(),
+            values: each_field().map(|_| output(uint(64))).collect(),
             engine: stream_out(Command {
                 thread: uint(widths.thread),
                 ..Command::shape(&self.shape.engine)
@@ -168,7 +175,7 @@ impl Component for Pipeline {
 
     fn build(&self, io: PipelineIo) {
         let execute = Execute::new(&Widths::of_stage(&self.shape));
-        let registers = Registers::new(&Widths::of_stage(&self.shape));
+        let registers = Registers::new(&self.shape, io.beat.value());
         self.operands(&io, &execute, &registers);
         self.execution(&io, &execute, &registers);
     }
@@ -217,12 +224,12 @@ impl Execute {
     }
 }
 
-/// Scalar registers of all threads, and copies of `r1` to `r4` for tail calls.
+/// Scalar registers of all threads, and copies of `r1` to `r4` for the keys of tail calls.
 struct Registers {
     all: AsyncMem<UInt>,
-    arguments: Vec<AsyncMem<UInt>>,
+    arguments: AsyncMem<UInt>,
     register_bits: u32,
-    events: AsyncMem<UInt>,
+    events: EventCopies,
     parameters: AsyncMem<UInt>,
     /// Destination of the instruction that each stopped thread waits for, and whether it
     /// has one.
@@ -230,16 +237,14 @@ struct Registers {
 }
 
 impl Registers {
-    fn new(widths: &Widths) -> Self {
-        let threads = u64::from(widths.threads);
+    fn new(shape: &CardShape, beat: EventBeat) -> Self {
+        let threads = u64::from(shape.threads_of_stage());
         let register_bits = SCALAR_REGISTERS.ilog2();
         Self {
             all: AsyncMem::new("registers", uint(64), threads * SCALAR_REGISTERS as u64),
-            arguments: (1..=4)
-                .map(|register| AsyncMem::new(format!("argument_r{register}"), uint(64), threads))
-                .collect(),
+            arguments: AsyncMem::new("arguments", uint(64), threads << ARGUMENT_BITS),
             register_bits,
-            events: AsyncMem::new("thread_events", uint(512), threads),
+            events: EventCopies::new("events", shape.threads_of_stage(), shape.event_beats(), beat),
             parameters: AsyncMem::new("thread_parameters", uint(256), threads),
             destinations: AsyncMem::new("destinations", uint(register_bits + 1), threads),
         }
@@ -247,9 +252,12 @@ impl Registers {
 
     fn write(&self, enable: Bool, thread: UInt, register: UInt, value: UInt) {
         self.all.write(enable, thread.concat(register), value);
-        for (index, memory) in self.arguments.iter().enumerate() {
-            memory.write(enable & register.eq(index as u64 + 1), thread, value);
-        }
+        let argument = register.ge(1) & register.le(1_u64 << ARGUMENT_BITS);
+        self.arguments.write(
+            enable & argument,
+            thread.concat(register.trunc(ARGUMENT_BITS)),
+            value,
+        );
     }
 }
 
@@ -257,7 +265,6 @@ impl Pipeline {
     /// Stage D: decodes the word and reads its operands.
     fn operands(&self, io: &PipelineIo, x: &Execute, registers: &Registers) {
         let (word, thread) = (io.word.value(), io.thread.value());
-        registers.events.write(io.accept.valid, io.accept.thread, io.event);
         registers.parameters.write(io.parameters.valid, io.parameters.thread, io.parameters.values);
         let decoded = decode(&self.shape, slot(word, OPCODE));
         let read = |operand: operand::Slot| {
@@ -268,14 +275,12 @@ impl Pipeline {
             mux(forwarded, x.result.value(), stored)
         };
         let offset = slot(word, OFF);
-        let event = registers.events.read(thread);
-        let event_words: Vec<UInt> = (0..8).map(|n| event.bits(64 * n..64 * (n + 1))).collect();
         let parameters = registers.parameters.read(thread);
         let parameter_words: Vec<UInt> =
             (0..4).map(|n| parameters.bits(64 * n..64 * (n + 1))).collect();
         let a = mux(
             decoded.event,
-            select(offset.bits(3..6), &event_words),
+            registers.events.words(thread, &[offset.bits(3..6)])[0],
             mux(decoded.parameter, select(offset.bits(0..2), &parameter_words), read(A)),
         );
         let constant = slot(word, IMM).as_sint().sext(64).as_uint();
@@ -324,15 +329,17 @@ impl Pipeline {
         let table = slot(word, OFF);
         let no_table = table.ge(self.shape.tables);
         let calls = wants(Unit::TailCall) & !no_table;
-        let arguments: Vec<UInt> =
-            registers.arguments.iter().rev().map(|memory| memory.read(thread)).collect();
         let visits = ask(
             &io.tail_call,
             "tail_call",
             calls,
-            TailCall { thread, table: table.trunc(widths.table), arguments: cat(&arguments) },
+            TailCall { thread, table: table.trunc(widths.table) },
             TailCall::shape(&widths),
         );
+        for (argument, value) in io.arguments.iter().zip(&io.values) {
+            let Argument { thread, register } = argument.value();
+            value.set(registers.arguments.read(thread.concat(register)));
+        }
         let context_taken = ask(
             &io.context,
             "context",

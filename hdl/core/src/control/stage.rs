@@ -13,7 +13,9 @@ use crate::context::ContextRequest;
 use crate::engine::ports::{Command, Response};
 use crate::map::MapRequest;
 use crate::matching::ParameterLoad;
-use crate::signals::{Completion, End, HostAccess, HostReply, Redirect, TailCall, ThreadPulse};
+use crate::signals::{
+    Argument, Completion, End, EventBeat, HostAccess, HostReply, Redirect, TailCall,
+};
 use crate::units::ThreadSplit;
 
 /// Shared units that answer by a stream of completions.
@@ -31,10 +33,8 @@ pub struct Stage {
 pub struct StageIo {
     /// Number of the stage, constant; absent when there is only one
     pub number: Option<Input<UInt>>,
-    /// An event is taken
-    pub accept: Input<ThreadPulse>,
-    /// The event
-    pub event: Input<UInt>,
+    /// Parts of events
+    pub beat: Input<EventBeat>,
     /// An action begins
     pub start: Input<Redirect>,
     /// Its parameters
@@ -43,6 +43,10 @@ pub struct StageIo {
     pub doomed: Input<UInt>,
     /// Tail calls, to the match unit
     pub tail_call: StreamOut<TailCall>,
+    /// Registers that the match unit needs, of own threads or others
+    pub arguments: Vec<Input<Argument>>,
+    /// Their values, in the same cycle
+    pub values: Vec<Output<UInt>>,
     /// Instructions for the ML engine
     pub engine: StreamOut<Command>,
     /// Instructions for the context unit
@@ -89,14 +93,16 @@ impl Component for Stage {
     fn io(&self) -> StageIo {
         let widths = Widths::of(&self.shape);
         let stages = self.shape.stages;
+        let each_field = || 0..self.shape.match_fields;
         StageIo {
             number: (stages > 1).then(|| input(uint(stages.ilog2()))),
-            accept: input(ThreadPulse::shape(&widths)),
-            event: input(uint(512)),
+            beat: input(EventBeat::shape(self.shape.event_beats(), widths.thread)),
             start: input(Redirect::shape(&widths)),
             parameters: input(ParameterLoad::shape(&widths)),
             doomed: input(uint(self.shape.threads_of_stage())),
             tail_call: stream_out(TailCall::shape(&widths)),
+            arguments: each_field().map(|_| input(Argument::shape(&widths))).collect(),
+            values: each_field().map(|_| output(uint(64))).collect(),
             engine: stream_out(Command::shape(&self.shape.engine)),
             context: stream_out(ContextRequest::shape(&widths)),
             map: stream_out(MapRequest::shape(&widths)),
@@ -126,12 +132,12 @@ impl Component for Stage {
         let pipeline = instance("pipeline", Pipeline { shape: self.shape.clone() });
 
         // An event comes, its action begins.
-        let (accept, start) = (io.accept.value(), io.start.value());
-        pipeline.accept.set(ThreadPulse {
-            valid: accept.valid & own(accept.thread),
-            thread: local(accept.thread),
+        let (beat, start) = (io.beat.value(), io.start.value());
+        pipeline.beat.set(EventBeat {
+            valid: beat.valid & own(beat.thread),
+            thread: local(beat.thread),
+            ..beat
         });
-        pipeline.event.set(io.event);
         fetch.start.set(Redirect {
             valid: start.valid & own(start.thread),
             thread: local(start.thread),
@@ -164,6 +170,13 @@ impl Component for Stage {
             thread: global(call.thread),
             ..call
         });
+        for (argument, inner) in io.arguments.iter().zip(&pipeline.arguments) {
+            let argument = argument.value();
+            inner.set(Argument { thread: local(argument.thread), ..argument });
+        }
+        for (inner, value) in pipeline.values.iter().zip(&io.values) {
+            value.set(inner);
+        }
         pass_on(&pipeline.engine, &io.engine, |command| Command {
             thread: global(command.thread),
             ..command

@@ -12,12 +12,13 @@ use super::product::{ProductUnit, ProductUnitIo};
 use super::reduce::Reducer;
 use super::registers::{VectorRegisters, VectorRegistersIo, WordAddress, lane_mask};
 use super::requantiser::Requantiser;
-use super::sequencer::{Sequencer, SequencerIo};
+use super::sequencer::{Sequencer, SequencerIo, Step};
 use super::steps::Steps;
 use super::tree::{TreeEngine, TreeEngineIo};
 use super::vector_lane::{EXACT_BITS, VectorLane, VectorLaneIo};
 use super::window::{WindowUnit, WindowUnitIo};
 use crate::counters::Counters;
+use crate::signals::EventBeat;
 use rmt_isa::card::engine::*;
 use rmt_isa::operand::Element;
 use rtl_builder::prelude::*;
@@ -33,13 +34,17 @@ use rtl_builder::prelude::*;
 pub struct Engine {
     /// The parameters; [`EngineShape::check`] must accept them.
     pub shape: EngineShape,
+    /// Parts in which events come: 1, 2 or 4.
+    pub event_beats: u32,
 }
 
 /// Ports of [`Engine`].
 #[derive(Clone, Ports)]
 pub struct EngineIo {
-    /// A thread begins an event
+    /// A thread begins an action
     pub start: Input<Start>,
+    /// Parts of the threads' events, all before the first command of the thread
+    pub beat: Input<EventBeat>,
     /// Vector and model instructions, except those that move lanes to and from context records
     pub command: StreamIn<Command>,
     /// The answers
@@ -131,14 +136,18 @@ impl Engine {
         registers: &VectorRegistersIo,
         row: UInt,
     ) -> Vec<VectorLaneIo> {
-        let events = instance("event_copy", EventCopy { shape: self.shape.clone() });
+        let events = instance(
+            "event_copy",
+            EventCopy { shape: self.shape.clone(), beats: self.event_beats },
+        );
         let step = &steps.operands;
-        events.start.set(io.start);
+        events.beat.set(io.beat);
         events.thread.set(step.thread);
-        // Byte of the word's first element: words advance by N elements.
-        let elements = (step.word.zext(6) << self.shape.array.trailing_zeros()).trunc(6);
-        let byte = step.operation.base.trunc(6);
-        events.byte.set(byte.wrapping_add(elements.shift_left(step.operation.element)));
+        // Byte of the word's first element: words advance by N elements. It is known a cycle early, for the event has a long way from it.
+        let Step { word, operation, .. } = steps.now;
+        let elements = (word.zext(6) << self.shape.array.trailing_zeros()).trunc(6);
+        let byte = operation.base.trunc(6).wrapping_add(elements.shift_left(operation.element));
+        events.byte.set(delayed("event_byte", byte));
         events.element.set(step.operation.element);
 
         let a = lookup(
@@ -292,6 +301,7 @@ impl Component for Engine {
         let shape = &self.shape;
         EngineIo {
             start: input(Start::shape(shape)),
+            beat: input(EventBeat::shape(self.event_beats, thread_bits(shape))),
             command: stream_in(Command::shape(shape)),
             response: output(Response::shape(shape)),
             lanes_in: stream_in(LanesIn::shape(shape)),

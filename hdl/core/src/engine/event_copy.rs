@@ -1,33 +1,34 @@
 //! The threads' copies of their events, and lanes from them.
 
 use super::lanes::{join, split};
-use super::ports::{Start, thread_bits};
+use super::ports::thread_bits;
 use crate::bits::shift_down;
+use crate::event::EVENT_BITS;
+use crate::signals::EventBeat;
 use rmt_isa::card::engine::EngineShape;
 use rtl_builder::prelude::*;
-
-/// Bits of an event.
-const EVENT_BITS: u32 = 512;
 
 /// Keeps each thread's event and gives N of its elements at once.
 #[derive(Clone, Debug)]
 pub struct EventCopy {
     /// The engine's parameters.
     pub shape: EngineShape,
+    /// Parts in which events come.
+    pub beats: u32,
 }
 
 /// Ports of [`EventCopy`].
 #[derive(Clone, Ports)]
 pub struct EventCopyIo {
-    /// A thread begins an action
-    pub start: Input<Start>,
+    /// Parts of the threads' events
+    pub beat: Input<EventBeat>,
     /// Thread whose event is read
     pub thread: Input<UInt>,
     /// Byte of the first element, a multiple of its width
     pub byte: Input<UInt>,
     /// Number of the element type
     pub element: Input<UInt>,
-    /// N elements in the same cycle, extended to 32 bits; zero beyond the event
+    /// N elements in the same cycle, extended to 32 bits; anything beyond the event
     pub lanes: Output<UInt>,
 }
 
@@ -35,7 +36,7 @@ impl Component for EventCopy {
     type Io = EventCopyIo;
 
     fn name(&self) -> String {
-        format!("event_copy_n{}_t{}", self.shape.array, self.shape.threads)
+        format!("event_copy_n{}_t{}_b{}", self.shape.array, self.shape.threads, self.beats)
     }
 
     fn doc(&self) -> String {
@@ -44,7 +45,7 @@ impl Component for EventCopy {
 
     fn io(&self) -> EventCopyIo {
         EventCopyIo {
-            start: input(Start::shape(&self.shape)),
+            beat: input(EventBeat::shape(self.beats, thread_bits(&self.shape))),
             thread: input(uint(thread_bits(&self.shape))),
             byte: input(uint(6)),
             element: input(uint(2)),
@@ -53,16 +54,14 @@ impl Component for EventCopy {
     }
 
     fn build(&self, io: EventCopyIo) {
-        let events = AsyncMem::new("events", uint(EVENT_BITS), self.shape.threads.into());
-        events.write(io.start.takes, io.start.thread, io.start.event);
-        let event = events.read(io.thread);
         // Elements are aligned: what moves by less than the width of an element is needed for narrower ones alone.
         let byte = io.byte.value();
         let moved = |from: UInt, low: u32, high: u32, width: u32| {
             let bits = (width * self.shape.array).min(from.width());
             shift_down(from, 8 << low, byte.bits(low..high), bits)
         };
-        let by_4 = moved(event, 2, byte.width(), 32).named("aligned");
+        let (event, byte_bits) = self.reach(byte, &io);
+        let by_4 = moved(event, 2, byte_bits, 32).named("aligned");
         let by_2 = moved(by_4, 1, 2, 16);
         let by_1 = moved(by_2, 0, 1, 8);
         let of_width = |(aligned, width): (UInt, u32)| -> Vec<SInt> {
@@ -79,5 +78,57 @@ impl Component for EventCopy {
             })
             .collect();
         io.lanes.set(join(&lanes));
+    }
+}
+
+impl EventCopy {
+    /// Memories that the parts of an event take turns in: two if elements never lie in more parts than two side by side.
+    pub(crate) fn banks(&self) -> u32 {
+        if 32 * self.shape.array * self.beats <= EVENT_BITS {
+            self.beats.min(2)
+        } else {
+            self.beats
+        }
+    }
+
+    /// The thread's event as far as elements can reach, and the bits of `byte` that say where they begin in it: all of it, or
+    /// the part that has this byte and the one behind it.
+    fn reach(&self, byte: UInt, io: &EventCopyIo) -> (UInt, u32) {
+        let banks = self.banks();
+        let (bank_bits, beat) = (banks.ilog2(), io.beat.value());
+        let memories: Vec<AsyncMem<UInt>> = (0..banks)
+            .map(|bank| {
+                let rows = u64::from(self.shape.threads * self.beats / banks);
+                let memory =
+                    AsyncMem::new(format!("events_{bank}"), uint(EVENT_BITS / self.beats), rows);
+                let here = if banks == 1 {
+                    Bool::lit(true)
+                } else {
+                    beat.number.trunc(bank_bits).eq(bank)
+                };
+                let row = self.row(beat.thread, beat.number);
+                memory.write(beat.valid & here, row, beat.data);
+                memory
+            })
+            .collect();
+        if banks == self.beats {
+            let parts: Vec<UInt> = memories.iter().rev().map(|part| part.read(io.thread)).collect();
+            return (cat(&parts), byte.width());
+        }
+        // The part of an even number follows one of an odd number in the next row.
+        let byte_bits = byte.width() - self.beats.ilog2();
+        let part = byte.bits(byte_bits..byte.width());
+        let odd = part.bit(0);
+        let next = part.wrapping_add(odd.as_uint().zext(part.width()));
+        let thread = io.thread.value();
+        let even_part = memories[0].read(self.row(thread, next));
+        let odd_part = memories[1].read(self.row(thread, part));
+        (mux(odd, even_part.concat(odd_part), odd_part.concat(even_part)), byte_bits)
+    }
+
+    /// Row of a part of a thread's event.
+    fn row(&self, thread: UInt, part: UInt) -> UInt {
+        let (bank_bits, part_bits) = (self.banks().ilog2(), self.beats.ilog2());
+        if bank_bits == part_bits { thread } else { thread.concat(part.bits(bank_bits..part_bits)) }
     }
 }

@@ -56,21 +56,12 @@ pub struct Start {
     pub valid: Bool,
     /// The thread
     pub thread: UInt,
-    /// It is the first one of this event, of which the thread's copy is made
-    pub takes: Bool,
-    /// The event, byte i in bits 8i+7..8i
-    pub event: UInt,
 }
 
 impl Start {
     /// The shape for an engine.
     pub fn shape(shape: &EngineShape) -> Self {
-        Self {
-            valid: boolean(),
-            thread: uint(thread_bits(shape)),
-            takes: boolean(),
-            event: uint(512),
-        }
+        Self { valid: boolean(), thread: uint(thread_bits(shape)) }
     }
 }
 

@@ -55,6 +55,8 @@ impl Pending {
 
 /// The steps of the last five cycles: entry i is the step of i cycles before.
 pub struct Steps {
+    /// The step of this cycle, in full.
+    pub now: Step,
     /// The step of one cycle before, in full.
     pub operands: Step,
     stages: Vec<(Bool, Pending)>,
@@ -77,7 +79,7 @@ impl Steps {
                 (valid.value(), pending)
             }));
         }
-        Self { operands, stages }
+        Self { now: step, operands, stages }
     }
 
     /// The step of `cycle` cycles before, valid or not.

@@ -27,10 +27,10 @@ impl Key {
         Self { key: UInt::lit(0, key_bits), tops: bytes, signs: bytes }
     }
 
-    /// With the field behind that a part of the table's descriptor asks for, if it does. `event` has byte i in bits 8i+7..8i,
-    /// `arguments` hold `r1` to `r4`, `r1` lowest.
-    pub(crate) fn with_field(self, part: UInt, event: UInt, arguments: UInt) -> Self {
-        let value = field_value(part, event, arguments);
+    /// With the field behind that a part of the table's descriptor asks for, if it does, of the word of the event that has it,
+    /// or of the register that it names.
+    pub(crate) fn with_field(self, part: UInt, word: UInt, argument: UInt) -> Self {
+        let value = field_value(part, word, argument);
         // The width of an integer type is in the low two bits of its code.
         let kind = field(part, key_field::KIND);
         let behind = |key: UInt, new: UInt, unit: u32| {
@@ -66,15 +66,10 @@ impl Key {
 }
 
 /// What a field is taken from, its low bits those of the field.
-fn field_value(part: UInt, event: UInt, arguments: UInt) -> UInt {
-    let event_words: Vec<UInt> =
-        (0..8).map(|word| event.bits(64 * word..64 * (word + 1))).collect();
-    let scalars: Vec<UInt> =
-        (0..4).map(|word| arguments.bits(64 * word..64 * (word + 1))).collect();
+fn field_value(part: UInt, word: UInt, argument: UInt) -> UInt {
     let place = field(part, key_field::PLACE);
     // Fields are aligned: of the low bits of a place those below the field's width are 0, so each part of the word
     // comes from few places.
-    let word = select(place.bits(3..6), &event_words);
     let halved = |value: UInt, bit: u32| {
         let half = value.width() / 2;
         mux(place.bit(bit), value.bits(half..2 * half), value.bits(0..half))
@@ -83,8 +78,5 @@ fn field_value(part: UInt, event: UInt, arguments: UInt) -> UInt {
     let low_16 = halved(low_32, 1);
     let low_8 = halved(low_16, 0);
     let from_event = cat(&[word.bits(32..64), low_32.bits(16..32), low_16.bits(8..16), low_8]);
-    // r1 has place 1; place 4, whose low bits are 0, is r4.
-    let from_argument =
-        lookup(place.bits(0..2), &[(1, scalars[0]), (2, scalars[1]), (3, scalars[2])], scalars[3]);
-    mux(flag(part, key_field::ARGUMENT), from_argument, from_event)
+    mux(flag(part, key_field::ARGUMENT), argument, from_event)
 }

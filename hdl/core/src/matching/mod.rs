@@ -5,8 +5,8 @@
 //! - [`ordered`]: the stores of prefix and ternary entries and of ranges, made of [`slot`]s.
 //! - this file: descriptors, the pipeline, default actions, parameters.
 //!
-//! Cycle 0: descriptor and key; more cycles if the key has more fields than are gathered in one. Cycle 1: hash,
-//! memories are addressed (and all slots of the ordered stores are compared).
+//! Cycle 0: descriptor and key; a cycle for the descriptor and more for the key if not all fields are gathered in one. Cycle 1:
+//! hash, memories are addressed (and all slots of the ordered stores are compared).
 //! Cycle 2: four exact entries are compared, the first slot that matched is found; the
 //! action or the miss is known, the parameters are addressed. Cycle 3: the parameters are
 //! there. A table's entries all stand in one store, so that at most one of them hits.
@@ -26,7 +26,8 @@ use rtl_builder::prelude::*;
 use crate::bits::{any, flag};
 use crate::config::Widths;
 use crate::signals::{
-    End, HostAccess, HostReply, Redirect, TableVisit, TailCall, ThreadPulse, in_bank,
+    Argument, End, EventBeat, HostAccess, HostReply, Redirect, TableVisit, TailCall, ThreadPulse,
+    in_bank,
 };
 use exact::{ExactStore, SlotContent};
 use gather::{Gathered, Gatherer};
@@ -58,18 +59,20 @@ impl ParameterLoad {
 /// Ports of [`MatchUnit`].
 #[derive(Clone, Ports)]
 pub struct MatchUnitIo {
-    /// A thread takes an event; not while `hold` is set
-    pub takes: Input<ThreadPulse>,
-    /// The event, byte i in bits 8i+7..8i
-    pub event: Input<UInt>,
-    /// The event goes to a table; in the cycle of `takes`, with the same thread
+    /// An event is taken and goes to its first table; not while `hold` is set
     pub first: Input<TableVisit>,
+    /// Parts of events; the first one comes with `first`
+    pub beat: Input<EventBeat>,
     /// Tail calls; they go before events
     pub tail_call: StreamIn<TailCall>,
-    /// No thread may take an event in this cycle
+    /// No event may be taken in this cycle
     pub hold: Output<Bool>,
-    /// A visit begins; without one the thread is that of `first`
+    /// A visit begins
     pub begins: Output<ThreadPulse>,
+    /// Registers that a key needs
+    pub arguments: Vec<Output<Argument>>,
+    /// Their values, in the same cycle
+    pub values: Vec<Input<UInt>>,
     /// Three cycles after the one with the last fields of the key: the action begins
     pub start: Output<Redirect>,
     /// In the same cycle instead: no action, the event ends
@@ -109,13 +112,15 @@ impl Component for MatchUnit {
 
     fn io(&self) -> MatchUnitIo {
         let widths = Widths::of(&self.shape);
+        let each_field = || 0..self.shape.match_fields;
         MatchUnitIo {
-            takes: input(ThreadPulse::shape(&widths)),
-            event: input(uint(512)),
             first: input(TableVisit::shape(&widths)),
+            beat: input(EventBeat::shape(self.shape.event_beats(), widths.thread)),
             tail_call: stream_in(TailCall::shape(&widths)),
             hold: output(boolean()),
             begins: output(ThreadPulse::shape(&widths)),
+            arguments: each_field().map(|_| output(Argument::shape(&widths))).collect(),
+            values: each_field().map(|_| input(uint(64))).collect(),
             start: output(Redirect::shape(&widths)),
             end: output(End::shape(&widths)),
             parameters: output(ParameterLoad::shape(&widths)),
@@ -141,12 +146,17 @@ impl Component for MatchUnit {
         keys.write(writes & !odd, number, host.data);
         defaults.write(writes & odd, number, host.data);
         let gatherer = instance("gatherer", Gatherer { shape: self.shape.clone() });
-        gatherer.takes.set(io.takes);
-        gatherer.event.set(io.event);
         gatherer.first.set(io.first);
+        gatherer.beat.set(io.beat);
         connect(&io.tail_call, &gatherer.tail_call);
         io.hold.set(gatherer.hold);
         io.begins.set(gatherer.begins);
+        for (own, outer) in gatherer.arguments.iter().zip(&io.arguments) {
+            outer.set(own);
+        }
+        for (own, outer) in gatherer.values.iter().zip(&io.values) {
+            own.set(outer);
+        }
         gatherer.descriptor.set(keys.read(active(gatherer.table.value())));
 
         // Cycle 1: hash.

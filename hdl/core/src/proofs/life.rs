@@ -20,6 +20,7 @@ use crate::signals::End;
 /// them is free to end any thread that runs, in any order and at any time.
 struct Life {
     widths: Widths,
+    beats: u32,
 }
 
 #[derive(Clone, Ports)]
@@ -42,7 +43,8 @@ impl Component for Life {
     type Io = LifeIo;
 
     fn name(&self) -> String {
-        format!("life_of_events_s{}_t{}", self.widths.stages, self.widths.threads)
+        let Widths { stages, threads, .. } = self.widths;
+        format!("life_of_events_s{stages}_t{threads}_b{}", self.beats)
     }
 
     fn io(&self) -> LifeIo {
@@ -66,7 +68,7 @@ impl Component for Life {
         let dispatcher = instance("dispatcher", Dispatcher { widths: self.widths });
         let switch = instance("bank_switch", BankSwitch { banks: 2 });
         let retire = instance("retire", Retire { widths: self.widths });
-        let intake = instance("intake", Intake { widths: self.widths });
+        let intake = instance("intake", Intake { widths: self.widths, beats: self.beats });
         connect(&io.event, &intake.event);
         connect(&intake.taken, &dispatcher.event);
         intake.looked_up.set(io.choice.value());
@@ -79,6 +81,8 @@ impl Component for Life {
         switch.hold.set(Bool::lit(false));
         switch.running.set(dispatcher.running | intake.waits);
         let accept = dispatcher.accept.value();
+        intake.accept.set(accept);
+        let beat = intake.beat.value();
         retire.arrives.set(intake.enters);
         retire.accept.set(accept);
         let event = intake.taken.payload();
@@ -166,7 +170,12 @@ impl Component for Life {
         );
         formal::assert(
             "an_idle_card_takes_events",
-            !busy.is_zero() | io.hold | state.pending | Bool::reset() | io.event.ready(),
+            !busy.is_zero()
+                | io.hold
+                | state.pending
+                | Bool::reset()
+                | io.event.ready()
+                | (beat.valid & !beat.last),
         );
         formal::cover("a_swap_between_two_events", sent & its_bank & any(&[io.commit.value()]));
     }
@@ -209,8 +218,10 @@ fn a_decision_stays_as_it_is_until_it_is_taken() {
 #[test]
 fn every_event_ends_in_one_decision_with_its_tag_and_sees_one_bank() {
     let mut shape = CardShape::tiny();
-    super::prove(Life { widths: Widths::of(&shape) }, Goal::Always);
+    super::prove(Life { widths: Widths::of(&shape), beats: 1 }, Goal::Always);
     shape.stages = 2;
     shape.engine.threads = 4;
-    super::prove(Life { widths: Widths::of(&shape) }, Goal::Always);
+    for beats in [1, 4] {
+        super::prove(Life { widths: Widths::of(&shape), beats }, Goal::Always);
+    }
 }

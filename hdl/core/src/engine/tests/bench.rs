@@ -1,6 +1,7 @@
 //! An engine on the evaluator, and the small things that tests need to drive it.
 
 use crate::engine::Engine;
+use crate::engine::event_copy::EventCopy;
 use rmt_isa::Instruction;
 use rmt_isa::arithmetic::split_mix_64;
 use rmt_isa::card::HostWrite;
@@ -69,10 +70,13 @@ pub struct Bench {
     pub shape: EngineShape,
 }
 
+/// Parts in which events come.
+const EVENT_BEATS: u32 = 4;
+
 impl Bench {
     pub fn new(shape: EngineShape) -> Self {
-        let design =
-            elaborate(Engine { shape: shape.clone() }).unwrap_or_else(|error| panic!("{error}"));
+        let design = elaborate(Engine { shape: shape.clone(), event_beats: EVENT_BEATS })
+            .unwrap_or_else(|error| panic!("{error}"));
         let mut bench = Self { sim: design.simulator(), shape };
         bench.sim.poke("lanes_out_ready", 1);
         bench.fill_memories();
@@ -96,7 +100,7 @@ impl Bench {
                 ]
             })
             .collect();
-        let others: [(&str, u64, u32); 11] = [
+        let others: [(&str, u64, u32); 10] = [
             ("constants", extent(EngineRegion::Constants), n * 32),
             ("product.loader.weights", extent(EngineRegion::Weights), n * 8),
             (
@@ -111,9 +115,12 @@ impl Bench {
             ("forest_unit.features", shape.words_per_register().into(), n * 32),
             ("forest_unit.votes", 256, 16),
             ("decoder.vector_types", (shape.threads * 8).into(), 11),
-            ("event_copy.events", shape.threads.into(), 512),
         ];
         memories.extend(others.map(|(name, words, bits)| (name.to_owned(), words, bits)));
+        let banks = EventCopy { shape: shape.clone(), beats: EVENT_BEATS }.banks();
+        let rows = u64::from(shape.threads * EVENT_BEATS / banks);
+        let bits = 512 / EVENT_BEATS;
+        memories.extend((0..banks).map(|bank| (format!("event_copy.events_{bank}"), rows, bits)));
         for (memory, words, bits) in memories {
             for word in 0..words {
                 let garbage: Vec<u64> = (0..16).map(|_| random.bits()).collect();
@@ -156,14 +163,19 @@ impl Bench {
     }
 
     pub fn start(&mut self, thread: u64, event: &Event) {
-        self.sim.poke("start_valid", 1);
-        self.sim.poke("start_takes", 1);
+        self.sim.poke("beat_valid", 1);
+        self.sim.poke("beat_thread", thread);
         self.sim.poke("start_thread", thread);
         let words: Vec<u64> = (0..8).map(|word| event.load(word * 8, 8)).collect();
-        self.sim.poke_bits("start_event", &Bits::from_words(512, &words));
-        self.sim.step();
+        let words_of_beat = words.len() / EVENT_BEATS as usize;
+        for (number, part) in (0..).zip(words.chunks(words_of_beat)) {
+            self.sim.poke("beat_number", number);
+            self.sim.poke_bits("beat_data", &Bits::from_words(512 / EVENT_BEATS, part));
+            self.sim.poke("start_valid", (number + 1 == u64::from(EVENT_BEATS)).into());
+            self.sim.step();
+        }
+        self.sim.poke("beat_valid", 0);
         self.sim.poke("start_valid", 0);
-        self.sim.poke("start_takes", 0);
     }
 
     /// Offers a command in this cycle; it is taken, since the engine is always ready.

@@ -39,7 +39,7 @@ fn ordered_table(kind: MatchKind, random: u64) -> (Table, Entry) {
 /// Entries come and go while a key is looked up each cycle: each look-up finds what was to
 /// be found before the change, or what is to be found after it.
 fn live_changes(kind: MatchKind) {
-    let shape = CardShape::tiny();
+    let shape = CardShape { match_fields: 4, ..CardShape::tiny() };
     let mut program = program();
     program.tables[0] = ordered_table(kind, 0).0;
     let image = lower(&program, Ordering::Pure, &shape).unwrap();
@@ -54,6 +54,7 @@ fn live_changes(kind: MatchKind) {
     let mut before = store.clone();
     let mut pending: VecDeque<HostWrite> = VecDeque::new();
     let mut expected: VecDeque<[Option<u64>; 2]> = VecDeque::new();
+    sim.poke("beat_last", 1);
     let (mut changes, mut different) = (0, 0);
     for cycle in 0..6000_u64 {
         let random = split_mix_64(cycle);
@@ -88,8 +89,10 @@ fn live_changes(kind: MatchKind) {
         poke_write(&mut sim, write.as_ref());
         let value = (random >> 16 & 0x3f | (random >> 16 & 0x40) << 9) as u16;
         sim.poke("first_valid", 1);
-        sim.poke("first_table", 0);
-        sim.poke_bits("event", &Bits::from_words(512, &[0, 0, u64::from(value) << 16]));
+        sim.poke("beat_valid", 1);
+        sim.poke("first_thread", cycle % 2);
+        sim.poke("beat_thread", cycle % 2);
+        sim.poke_bits("beat_data", &Bits::from_words(512, &[0, 0, u64::from(value) << 16]));
         let both = [&before, &store].map(|store| winner(store, kind, value));
         different += usize::from(both[0] != both[1]);
         expected.push_back(both);

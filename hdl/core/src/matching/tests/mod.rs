@@ -48,13 +48,14 @@ fn one_look_up_each_cycle_is_sustained() {
     sim.poke("host_write", 0);
 
     let event = |n: u64| Bits::from_words(512, &[0, n, (n % 3) << 16, 0, 0, 0, 0, 0]);
+    sim.poke("beat_last", 1);
     for cycle in 0..124 {
         let events = (cycle < 120).into();
         sim.poke("first_valid", events);
-        sim.poke("takes_valid", events);
+        sim.poke("beat_valid", events);
         sim.poke("first_thread", cycle % 2);
-        sim.poke("takes_thread", cycle % 2);
-        sim.poke_bits("event", &event(cycle));
+        sim.poke("beat_thread", cycle % 2);
+        sim.poke_bits("beat_data", &event(cycle));
         assert_eq!(sim.peek("hold"), 0);
         // What was asked three and four cycles ago.
         let entry = |n: u64| {

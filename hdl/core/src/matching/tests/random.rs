@@ -1,4 +1,4 @@
-//! Random tables of all kinds against the interpreter, look-ups of events and of tail calls without a pause.
+//! Random tables of all kinds against the interpreter, look-ups of events and of tail calls side by side.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -57,49 +57,16 @@ impl Unit {
         self.sim.poke("host_write", 0);
     }
 
-    /// Sends the visits one behind the other, and compares all answers and their cycles.
-    fn visit_all(&mut self, visits: &[Visit], match_fields: usize) {
-        let mut unsent = visits.iter().enumerate();
-        let mut next = unsent.next();
-        let mut stored = false;
+    /// Sends the visits, each event as soon as its thread is free, and compares all answers and their cycles.
+    fn visit_all(&mut self, visits: &[Visit], shape: &CardShape) {
+        let mut bench = Traffic::new(visits, shape);
         // Number of a visit, and the cycle of its answer.
         let mut begun: VecDeque<(usize, usize)> = VecDeque::new();
         let mut parameters_of = None;
         let mut answered = 0;
         for cycle in 0.. {
-            assert!(cycle < 10 * visits.len() + 10, "all visits have answers");
-            for port in ["takes_valid", "first_valid", "tail_call_valid"] {
-                self.sim.poke(port, 0);
-            }
-            if let Some((number, visit)) = next {
-                let thread = number as u64 % 2;
-                let (calls, takes) = (visit.by_call && stored, self.sim.peek("hold") == 0);
-                if calls {
-                    self.sim.poke("tail_call_valid", 1);
-                    self.sim.poke("tail_call_payload_thread", thread);
-                    self.sim.poke("tail_call_payload_table", visit.table);
-                    let arguments = Bits::from_words(256, &visit.arguments);
-                    self.sim.poke_bits("tail_call_payload_arguments", &arguments);
-                } else if takes {
-                    self.sim.poke("takes_valid", 1);
-                    self.sim.poke("takes_thread", thread);
-                    let words: Vec<u64> =
-                        (0..8).map(|word| visit.event.load(8 * word, 8)).collect();
-                    self.sim.poke_bits("event", &Bits::from_words(512, &words));
-                    self.sim.poke("first_valid", (!visit.by_call).into());
-                    self.sim.poke("first_thread", thread);
-                    self.sim.poke("first_table", visit.table);
-                }
-                let goes = if calls { self.sim.peek("tail_call_ready") == 1 } else { takes };
-                if goes && visit.by_call && !stored {
-                    stored = true;
-                } else if goes {
-                    (stored, next) = (false, unsent.next());
-                    let groups = visit.fields.div_ceil(match_fields).max(1);
-                    let waits = usize::from(visit.by_call);
-                    begun.push_back((number, cycle + waits + groups - 1 + 3));
-                }
-            }
+            assert!(cycle < 20 * visits.len() + 20, "all visits have answers");
+            begun.extend(bench.cycle(&mut self.sim, cycle));
             if let Some((number, given)) = parameters_of.take() {
                 let given: &Vec<u64> = given;
                 let values = self.sim.peek_bits("parameters_values");
@@ -114,7 +81,7 @@ impl Unit {
                 if let Some((action, given)) = &visit.expected {
                     let start = u64::from(self.starts[*action]);
                     assert_eq!(self.sim.peek("start_pc"), start, "{what}");
-                    assert_eq!(self.sim.peek("start_thread"), number as u64 % 2);
+                    assert_eq!(self.sim.peek("start_thread"), number as u64 % THREADS as u64);
                     parameters_of = Some((number, given));
                 }
                 answered += 1;
@@ -126,6 +93,131 @@ impl Unit {
                 break;
             }
         }
+    }
+}
+
+/// Threads of the card.
+const THREADS: usize = 2;
+
+/// Events and tail calls of visits on their way to the unit. Visits come from the threads in turn.
+struct Traffic<'a> {
+    visits: &'a [Visit],
+    match_fields: usize,
+    beats: usize,
+    /// Events that were taken.
+    taken: usize,
+    /// Parts of the last of them that have gone to its thread.
+    copied: usize,
+    /// Tail calls that the unit has not taken, visits that were taken before, and first visits: with the first cycle in which
+    /// each may begin.
+    calls: VecDeque<usize>,
+    called: VecDeque<(usize, usize)>,
+    first: VecDeque<(usize, usize)>,
+    /// From when on the next visit may begin, and a thread take its next event.
+    free_from: usize,
+    threads_from: [usize; THREADS],
+    arguments: [[u64; 4]; THREADS],
+}
+
+impl<'a> Traffic<'a> {
+    fn new(visits: &'a [Visit], shape: &CardShape) -> Self {
+        let beats = shape.event_beats() as usize;
+        Self {
+            visits,
+            match_fields: shape.match_fields as usize,
+            beats,
+            taken: 0,
+            copied: beats,
+            calls: VecDeque::new(),
+            called: VecDeque::new(),
+            first: VecDeque::new(),
+            free_from: 0,
+            threads_from: [0; THREADS],
+            arguments: [[0; 4]; THREADS],
+        }
+    }
+
+    /// Sets the inputs of a cycle. A visit that begins in it, and the cycle of its answer.
+    fn cycle(&mut self, sim: &mut Simulator, cycle: usize) -> Option<(usize, usize)> {
+        self.send_call(sim, cycle);
+        self.send_event(sim, cycle);
+        let begins = self.begins(sim, cycle);
+        for field in 0..self.match_fields {
+            let thread = sim.peek(&format!("arguments_{field}_thread")) as usize;
+            let register = sim.peek(&format!("arguments_{field}_register")) as usize;
+            let value = self.arguments[thread][(register + 3) % 4];
+            sim.poke(&format!("values_{field}"), value);
+        }
+        begins
+    }
+
+    fn send_event(&mut self, sim: &mut Simulator, cycle: usize) {
+        sim.poke("beat_valid", 0);
+        sim.poke("beat_last", (self.beats == 1).into());
+        sim.poke("first_valid", 0);
+        let thread = self.taken % THREADS;
+        if self.copied == self.beats
+            && self.taken < self.visits.len()
+            && self.threads_from[thread] <= cycle
+            && sim.peek("hold") == 0
+        {
+            let visit = &self.visits[self.taken];
+            sim.poke("first_valid", (!visit.by_call).into());
+            sim.poke("first_thread", thread as u64);
+            sim.poke("first_table", visit.table);
+            self.threads_from[thread] = usize::MAX;
+            (self.taken, self.copied) = (self.taken + 1, 0);
+        }
+        if self.copied == self.beats {
+            return;
+        }
+        let (number, part) = (self.taken - 1, self.copied);
+        let visit = &self.visits[number];
+        let words: Vec<u64> = (0..8).map(|word| visit.event.load(8 * word, 8)).collect();
+        let part_words = 8 / self.beats;
+        let data = &words[part_words * part..part_words * (part + 1)];
+        self.copied += 1;
+        let last = self.copied == self.beats;
+        sim.poke("beat_valid", 1);
+        sim.poke("beat_thread", (number % THREADS) as u64);
+        sim.poke("beat_number", part as u64);
+        sim.poke("beat_last", last.into());
+        sim.poke_bits("beat_data", &Bits::from_words(64 * part_words as u32, data));
+        if last && visit.by_call {
+            self.calls.push_back(number);
+        } else if last {
+            self.first.push_back((number, cycle));
+        }
+    }
+
+    fn send_call(&mut self, sim: &mut Simulator, cycle: usize) {
+        sim.poke("tail_call_valid", (!self.calls.is_empty()).into());
+        if let Some(&number) = self.calls.front() {
+            self.arguments[number % THREADS] = self.visits[number].arguments;
+            sim.poke("tail_call_payload_thread", (number % THREADS) as u64);
+            sim.poke("tail_call_payload_table", self.visits[number].table);
+            if sim.peek("tail_call_ready") == 1 {
+                self.calls.pop_front();
+                self.called.push_back((number, cycle + 1));
+            }
+        }
+    }
+
+    /// A visit begins in the first cycle in which it can; tail calls go before events.
+    fn begins(&mut self, sim: &mut Simulator, cycle: usize) -> Option<(usize, usize)> {
+        let free = self.free_from <= cycle;
+        let ready = |(_, from): &(usize, usize)| free && *from <= cycle;
+        let called = self.called.pop_front_if(|visit| ready(visit));
+        let begins = called.or_else(|| self.first.pop_front_if(|visit| ready(visit)));
+        assert_eq!(sim.peek("begins_valid") == 1, begins.is_some(), "cycle {cycle}");
+        let (number, _) = begins?;
+        assert_eq!(sim.peek("begins_thread"), (number % THREADS) as u64);
+        let groups = self.visits[number].fields.div_ceil(self.match_fields).max(1);
+        // The last cycle in which its fields are gathered.
+        let ends = cycle + groups - usize::from(self.beats == 1);
+        self.free_from = ends.max(cycle + 1);
+        self.threads_from[number % THREADS] = ends;
+        Some((number, ends + 3))
     }
 }
 
@@ -213,7 +305,7 @@ fn random_tables(shape: &CardShape, seeds: std::ops::Range<u64>, most_fields: us
                 });
             }
         }
-        unit.visit_all(&visits, shape.match_fields as usize);
+        unit.visit_all(&visits, shape);
     }
     // Hits in all kinds with 1 to 4 fields; misses with and without default.
     for kind in 0..4 {
