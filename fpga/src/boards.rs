@@ -81,6 +81,8 @@ pub struct Board {
     pub input_mhz: f64,
     /// Clock of the card unless another is asked for, MHz.
     pub card_mhz: f64,
+    /// What place and route is asked of its card's clock whatever was asked for, MHz; see [`flow`](crate::flow).
+    pub aim_mhz: f64,
     /// How the host reaches it.
     pub link: Link,
     /// Its lights are on while their pins are low.
@@ -156,6 +158,7 @@ pub const BOARDS: &[Board] = &[
         },
         input_mhz: 100.0,
         card_mhz: 25.0,
+        aim_mhz: 80.0,
         link: Link::Serial { baud: 1_000_000 },
         lights_low: true,
         flow: Flow::Trellis,
@@ -177,6 +180,7 @@ pub const BOARDS: &[Board] = &[
         },
         input_mhz: 25.0,
         card_mhz: 25.0,
+        aim_mhz: 50.0,
         link: Link::Serial { baud: 1_000_000 },
         lights_low: false,
         flow: Flow::Trellis,
@@ -192,6 +196,7 @@ pub const BOARDS: &[Board] = &[
         part: ACORN_CLE215,
         input_mhz: 200.0,
         card_mhz: 20.0,
+        aim_mhz: 20.0,
         link: Link::Serial { baud: 1_000_000 },
         lights_low: true,
         flow: Flow::Xray,
@@ -207,6 +212,7 @@ pub const BOARDS: &[Board] = &[
         part: ACORN_CLE215,
         input_mhz: 125.0,
         card_mhz: PCIE_CARD_MHZ,
+        aim_mhz: PCIE_CARD_MHZ,
         link: Link::Pcie { generation: 2, lanes: 4, stream_bits: 128 },
         lights_low: true,
         flow: Flow::Vivado,
@@ -228,6 +234,7 @@ pub const BOARDS: &[Board] = &[
         },
         input_mhz: 125.0,
         card_mhz: PCIE_CARD_MHZ,
+        aim_mhz: PCIE_CARD_MHZ,
         link: Link::Pcie { generation: 2, lanes: 4, stream_bits: 128 },
         lights_low: true,
         flow: Flow::Vivado,
@@ -243,6 +250,7 @@ pub const BOARDS: &[Board] = &[
         part: ACORN_CLE215,
         input_mhz: 125.0,
         card_mhz: PCIE_CARD_MHZ,
+        aim_mhz: PCIE_CARD_MHZ,
         link: Link::Pcie { generation: 2, lanes: 1, stream_bits: 64 },
         lights_low: true,
         flow: Flow::Vivado,

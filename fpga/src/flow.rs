@@ -1,5 +1,5 @@
 //! The steps from a configuration to a bitstream. What is the same for all parts stands here, what differs in
-//! `trellis` (ECP5) and `xray` (7-series); how far a tool is, in `progress`; a part of the card alone, in [`unit`].
+//! `trellis` (ECP5) and `xray` (7-series); place and route, in `route`; how far a tool is, in `progress`; a part of the card alone, in [`unit`].
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -18,16 +18,18 @@ use crate::netlist;
 use crate::pll::PllKind;
 use crate::process::run;
 use crate::report::{ModuleUse, Report, Timing};
+use crate::resources::Resources;
 use crate::tools::{LOADER, Search, Tool, YOSYS};
 use crate::vivado;
-use crate::wiring::spare_wires;
 
 mod progress;
+mod route;
 mod trellis;
 pub mod unit;
 mod xray;
 
-use progress::{Passes, Rounds, Stage};
+use progress::Passes;
+use route::Router;
 
 /// What is built.
 pub struct Request<'a> {
@@ -112,42 +114,19 @@ type Pack =
 
 /// What place and route aims at.
 struct Goal {
-    part: Part,
+    board: &'static Board,
     speed: u32,
     mhz: f64,
     seed: u32,
     /// A whole card; else one of its units.
     whole: bool,
-    /// Multipliers that it takes.
-    multipliers: u64,
-}
-
-/// How nextpnr is run.
-struct Router {
-    tool: Tool,
-    seed: u32,
-    /// All others.
-    arguments: Vec<String>,
-    /// The name under which it finds the board's pins.
-    constraints: &'static str,
-    /// What changes in the netlist before; nothing leaves it as synthesis left it.
-    changes: Option<Changes>,
-}
-
-/// What a netlist needs so that a whole card can be routed.
-#[derive(Debug)]
-struct Changes {
-    /// Networks of clocks that resets and enables may take.
-    networks: usize,
-    /// Settings of nextpnr for which its command line has no argument: they go with the netlist.
-    settings: &'static [(&'static str, &'static str)],
+    /// What it takes.
+    used: Resources,
 }
 
 /// Files that synthesis and place and route leave.
 const NETLIST: &str = "netlist.json";
 const TIMING: &str = "timing.json";
-/// What stands in place of a routing that was given up: the wires left, and the rounds since.
-const UNROUTABLE: &str = "unroutable.json";
 /// What the last tool writes.
 const BITSTREAM: &str = "board.bit";
 /// How long it may run: it takes seconds.
@@ -279,12 +258,12 @@ impl Builder<'_> {
         }
         let begun = Instant::now();
         let mut goal = Goal {
-            part: board.part,
+            board,
             speed: report.speed,
             mhz: request.mhz,
             seed: request.seed,
             whole: true,
-            multipliers: used.multipliers,
+            used,
         };
         let pins = board.constraints.1;
         let last = request.seed.saturating_add(request.tries.saturating_sub(1));
@@ -366,82 +345,6 @@ impl Builder<'_> {
         let packed = result["packed_multipliers"].as_u64().unwrap_or(0);
         Ok((folder.join(NETLIST), modules, packed))
     }
-
-    /// Place and route: the folder of its results, and clocks and paths.
-    fn route(
-        &mut self,
-        router: &Router,
-        pins: &str,
-        versions: &BTreeMap<String, String>,
-        netlist: &Path,
-        limit: Duration,
-    ) -> Result<(PathBuf, Timing), FpgaError> {
-        let Router { tool, seed, arguments, constraints, changes } = router;
-        let mut text = std::fs::read(netlist).map_err(FpgaError::file("read", netlist))?;
-        let key = Key::default()
-            .with("route 4")
-            .with(&versions[tool.name])
-            .with(&text)
-            .with(pins)
-            .with(seed.to_string())
-            .with(arguments.join(" "))
-            .with(format!("{changes:?}"));
-        let nextpnr = self.search.find(*tool)?;
-        let unroutable =
-            |(left, rounds)| FpgaError::Unroutable { tool: tool.name, seed: *seed, left, rounds };
-        self.tell("place and route", 0.0, "");
-        let cache = self.cache.clone();
-        let (folder, hit) = cache.step("route", key, |folder| {
-            if let Some(Changes { networks, settings }) = changes {
-                let mut changed = read_json(netlist)?;
-                spare_wires(&mut changed, *networks)?;
-                set_settings(&mut changed, settings)?;
-                text = changed.to_string().into_bytes();
-            }
-            for (name, content) in [(NETLIST, &text[..]), (*constraints, pins.as_bytes())] {
-                let path = folder.join(name);
-                std::fs::write(&path, content).map_err(FpgaError::file("write", &path))?;
-            }
-            let mut command = Command::new(&nextpnr);
-            command.current_dir(folder).args(["--seed", &seed.to_string()]).args(arguments);
-            let (mut stage, mut rounds) = (Stage::default(), Rounds::default());
-            let log = folder.join("nextpnr.log");
-            let result = run(tool.name, &mut command, &log, limit, &mut |line| {
-                if let Some(doing) = stage.take(line) {
-                    self.tell("place and route", stage.done, doing);
-                }
-                rounds.stuck(line).map_or(Ok(()), |stuck| Err(unroutable(stuck)))
-            });
-            match result {
-                // It would come to the same again.
-                Err(FpgaError::Unroutable { left, rounds, .. }) => {
-                    let path = folder.join(UNROUTABLE);
-                    let text = serde_json::json!([left, rounds]).to_string();
-                    std::fs::write(&path, text).map_err(FpgaError::file("write", &path))
-                }
-                result => result,
-            }
-        })?;
-        let given_up = folder.join(UNROUTABLE);
-        if given_up.is_file() {
-            let stuck = serde_json::from_value(read_json(&given_up)?)
-                .map_err(FpgaError::json("a kept routing"))?;
-            return Err(unroutable(stuck));
-        }
-        self.tell("place and route", 1.0, if hit { "was there already" } else { "done" });
-        let timing = Timing::of_nextpnr(&read_json(&folder.join(TIMING))?)?;
-        Ok((folder, timing))
-    }
-}
-
-/// Writes settings of nextpnr where its own netlists have them: in the top module.
-fn set_settings(netlist: &mut Value, settings: &[(&str, &str)]) -> Result<(), FpgaError> {
-    let top = netlist::modules_of(netlist)?.get_mut(TOP).and_then(Value::as_object_mut);
-    let values = settings.iter().map(|&(name, value)| (name.to_owned(), value.into())).collect();
-    if let Some(top) = top {
-        top.insert("settings".to_owned(), Value::Object(values));
-    }
-    Ok(())
 }
 
 impl Builder<'_> {

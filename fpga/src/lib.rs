@@ -12,13 +12,14 @@
 //! - [`flow`]: the steps, each cached by the content of what it depends on ([`cache`]).
 //! - [`xc7`]: the assembler of the 7-series, from nextpnr's features to frames.
 //! - [`netlist`]: what yosys leaves undone: registers move into the multipliers of the ECP5.
-//!   [`wiring`]: connections that need no wires there.
+//!   [`wiring`]: connections that need no wires there; [`channels`]: rows that are left to wires.
 //! - [`resources`]: what a netlist needs and a part has; [`modules`]: the same by module; [`report`]: clocks, paths.
 //! - [`estimate`]: what a card takes, without synthesis, from builds that were made.
 //! - [`vivado`]: the project for boards whose tool does not run here.
 
 pub mod boards;
 pub mod cache;
+pub mod channels;
 pub mod error;
 pub mod estimate;
 pub mod flow;

@@ -72,11 +72,24 @@ pub struct Crossing<'a> {
     pub may_ns: f64,
 }
 
+/// A clock after routing.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Clock {
+    /// Its signal.
+    pub name: String,
+    /// What it reaches, MHz.
+    pub reached_mhz: f64,
+    /// What was asked for, MHz.
+    pub asked_mhz: f64,
+    /// What the tool expected before routing, MHz, where it places in a run of its own.
+    pub placed_mhz: Option<f64>,
+}
+
 /// Clocks and paths after routing.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Timing {
-    /// Each clock: what it reaches and what was asked, MHz.
-    pub clocks: Vec<(String, f64, f64)>,
+    /// Each clock.
+    pub clocks: Vec<Clock>,
     /// The longest paths.
     pub paths: Vec<CriticalPath>,
 }
@@ -94,8 +107,11 @@ impl Timing {
         };
         let fmax = report.get("fmax").and_then(Value::as_object).ok_or_else(|| bad("no clocks"))?;
         let clocks = (fmax.iter())
-            .map(|(name, clock)| {
-                (clean(name), number(&clock["achieved"]), number(&clock["constraint"]))
+            .map(|(name, clock)| Clock {
+                name: clean(name),
+                reached_mhz: number(&clock["achieved"]),
+                asked_mhz: number(&clock["constraint"]),
+                placed_mhz: None,
             })
             .collect();
         let paths = report.get("critical_paths").and_then(Value::as_array);
@@ -124,7 +140,7 @@ impl Timing {
 const GLOBAL: &str = "$glbnet$";
 
 /// A name without what tools put around it.
-fn clean(name: &str) -> String {
+pub(crate) fn clean(name: &str) -> String {
     name.trim_start_matches(GLOBAL).to_owned()
 }
 
@@ -174,7 +190,7 @@ impl Report {
     /// Whether every clock reaches what was asked, and what crosses between them is there in time.
     pub fn meets_timing(&self) -> bool {
         let clocks = self.timing.as_ref().map(|timing| &timing.clocks[..]).unwrap_or_default();
-        clocks.iter().all(|(_, achieved, asked)| achieved >= asked)
+        clocks.iter().all(|clock| clock.reached_mhz >= clock.asked_mhz)
             && self.crossings().iter().all(|crossing| crossing.takes_ns <= crossing.may_ns)
     }
 
@@ -215,9 +231,11 @@ impl Report {
             self.seed
         );
         if let Some(timing) = &self.timing {
-            text += "| clock | reaches, MHz | asked, MHz |\n| --- | --- | --- |\n";
-            for (name, achieved, asked) in &timing.clocks {
-                let _ = writeln!(text, "| {name} | {achieved:.1} | {asked:.1} |");
+            text += "| clock | reaches, MHz | asked, MHz | expected before routing, MHz |\n\
+                     | --- | --- | --- | --- |\n";
+            for Clock { name, reached_mhz, asked_mhz, placed_mhz } in &timing.clocks {
+                let placed = placed_mhz.map_or_else(|| "-".to_owned(), |mhz| format!("{mhz:.1}"));
+                let _ = writeln!(text, "| {name} | {reached_mhz:.1} | {asked_mhz:.1} | {placed} |");
             }
             text.push('\n');
             for Crossing { clocks, takes_ns, may_ns } in self.crossings() {
@@ -271,6 +289,10 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    fn clock(name: &str, reached_mhz: f64, asked_mhz: f64) -> Clock {
+        Clock { name: name.to_owned(), reached_mhz, asked_mhz, placed_mhz: None }
+    }
+
     #[test]
     fn clocks_and_paths_are_read_with_the_names_of_the_source() {
         let hop = |kind: &str, net: &str, delay: f64| {
@@ -287,7 +309,7 @@ mod tests {
                 hop("routing", "card.core.sum[3]", 3.7)] }],
         });
         let timing = Timing::of_nextpnr(&report).unwrap();
-        assert_eq!(timing.clocks, [("clk".to_owned(), 78.7, 100.0)]);
+        assert_eq!(timing.clocks, [clock("clk", 78.7, 100.0)]);
         let path = &timing.paths[0];
         assert_eq!(path.clocks, "posedge clk to posedge clk");
         assert!((path.nanoseconds() - 12.6).abs() < 1e-9);
@@ -315,7 +337,10 @@ mod tests {
                 total: used,
             }],
             packed_multipliers: 3,
-            timing: Some(Timing { clocks: vec![("clk".into(), 49.0, 50.0)], paths: Vec::new() }),
+            timing: Some(Timing {
+                clocks: vec![Clock { placed_mhz: Some(51.0), ..clock("clk", 49.0, 50.0) }],
+                paths: Vec::new(),
+            }),
             synthesis_seconds: 1.0,
             route_seconds: Some(2.0),
         };
@@ -326,7 +351,7 @@ mod tests {
                 vec![Hop { kind: "routing".into(), signal: String::new(), nanoseconds: length }];
             let paths =
                 vec![CriticalPath { clocks: "posedge clk to posedge array_clk".into(), hops }];
-            let clocks = vec![("clk".into(), 50.0, 50.0), ("array_clk".into(), 200.0, 200.0)];
+            let clocks = vec![clock("clk", 50.0, 50.0), clock("array_clk", 200.0, 200.0)];
             let mut report = Report { timing: Some(Timing { clocks, paths }), ..report.clone() };
             let mut shape = report.configuration.shape().clone();
             shape.engine.array_clock_ratio = 4;
@@ -343,7 +368,7 @@ mod tests {
         let page = report.markdown();
         for part in [
             "4 × 4 array",
-            "| clk | 49.0 | 50.0 |",
+            "| clk | 49.0 | 50.0 | 51.0 |",
             "| look-up tables | 10 | 100 | 10.0 |",
             "| mac_cell | 16 | 160 |",
             "| yosys | 0.70 |",

@@ -1,5 +1,9 @@
 //! How far yosys and nextpnr are, from what they say.
 
+use std::collections::BTreeMap;
+
+use crate::report::clean;
+
 /// How far yosys is, from the numbers of its passes: each file and command has one, and those within
 /// the synthesis (`synth_ecp5`, which calls itself SYNTH_LATTICE) a second one.
 #[derive(Default)]
@@ -22,27 +26,30 @@ impl Passes {
     }
 }
 
-/// Rounds of the router without fewer shared wires than ever before, after which it is given up. Of cards that were
+/// Rounds of the router without fewer wires shared or late than ever before, after which it is given up. Of cards that were
 /// routed, one had none for 40.
 const ROUNDS_WITHOUT_GAIN: u32 = 100;
 
-/// The router's rounds: `iter=3 wires=45678 overused=123 overuse=130 archfail=NA`.
+/// The router's rounds: `iter=3 wires=45678 overused=123 overuse=130 tmgfail=4 archfail=NA`.
 #[derive(Default)]
 pub struct Rounds {
-    /// The fewest shared wires so far.
+    /// The fewest wires shared or late so far.
     fewest: Option<u64>,
     /// Rounds since then.
     since: u32,
 }
 
 impl Rounds {
-    /// The wires that are shared after a round, if a line tells of one.
+    /// The wires that are shared after a round and the connections that are late, if a line tells of one.
     pub fn of_line(line: &str) -> Option<u64> {
-        let (_, rest) = line.split_once("iter=")?.1.split_once(" overused=")?;
-        rest.split_whitespace().next()?.parse().ok()
+        let round = line.split_once("iter=")?.1;
+        let number = |name: &str| -> Option<u64> {
+            round.split_once(name)?.1.split_whitespace().next()?.parse().ok()
+        };
+        Some(number(" overused=")? + number(" tmgfail=").unwrap_or(0))
     }
 
-    /// The fewest shared wires, and the rounds since, once it does not get better.
+    /// The fewest wires shared or late, and the rounds since, once it does not get better.
     pub fn stuck(&mut self, line: &str) -> Option<(u64, u32)> {
         let left = Self::of_line(line)?;
         if self.fewest.is_none_or(|fewest| left < fewest) {
@@ -52,6 +59,42 @@ impl Rounds {
         }
         let fewest = self.fewest?;
         (fewest > 0 && self.since >= ROUNDS_WITHOUT_GAIN).then_some((fewest, self.since))
+    }
+}
+
+/// What nextpnr expects of clocks once it has placed.
+#[derive(Default)]
+pub struct Placed {
+    /// By their signals, MHz: what is expected and what it was asked for.
+    pub clocks: BTreeMap<String, (f64, f64)>,
+    /// The router runs.
+    pub routing: bool,
+}
+
+impl Placed {
+    /// A line of the log: `Max frequency for clock 'a': 35.99 MHz (FAIL at 37.50 MHz)` tells of one, until routing begins.
+    pub fn take(&mut self, line: &str) {
+        self.routing |= line.contains("Running router");
+        if !self.routing
+            && let Some((name, clock)) = Self::of_line(line)
+        {
+            self.clocks.insert(name, clock);
+        }
+    }
+
+    fn of_line(line: &str) -> Option<(String, (f64, f64))> {
+        let (_, rest) = line.split_once("Max frequency for clock")?;
+        let (name, rest) = rest.trim_start().strip_prefix('\'')?.split_once("':")?;
+        let (reached, rest) = rest.split_once("MHz (")?;
+        let (_, asked) = rest.split_once("at ")?;
+        let number = |text: &str| text.trim().parse::<f64>().ok();
+        Some((clean(name), (number(reached)?, number(asked.split_once("MHz")?.0)?)))
+    }
+
+    /// What is expected of the clock that misses what it was asked for most, by that; 1 if none is known.
+    pub fn reached(&self) -> f64 {
+        let least = self.clocks.values().map(|(expected, asked)| expected / asked);
+        least.reduce(f64::min).unwrap_or(1.0)
     }
 }
 
@@ -86,7 +129,7 @@ impl Stage {
             let left = left as f64;
             self.arcs = self.arcs.max(left).max(1.0);
             self.done = 0.38 + 0.6 * (1.0 - left / self.arcs);
-            return Some(format!("{left} wires are wanted by more than one net"));
+            return Some(format!("{left} wires are wanted by more than one net or late"));
         }
         if let Some(rest) = text.strip_prefix("Routing ") {
             self.arcs = rest.split_whitespace().next()?.parse().ok()?;

@@ -1,7 +1,9 @@
 //! The flow without its tools.
 
+use super::progress::{Rounds, Stage};
 use super::*;
 use crate::boards::{self, smallest_card};
+use crate::report::Clock;
 use serde_json::json;
 
 fn request<'a>(board: &str, config: &'a CoreConfig) -> Request<'a> {
@@ -93,21 +95,31 @@ fn with_router(
     let netlist = json!({ "modules": { TOP: { "attributes": {}, "cells": cells } } });
     let path = folder.path().join("mapped.json");
     std::fs::write(&path, netlist.to_string()).unwrap();
-    let timing = json!({ "fmax": { "clk": { "achieved": 61.5, "constraint": 50.0 } }, "critical_paths": [] });
+    let timing = |constraint: Value| {
+        let clock = json!({ "achieved": 61.5, "constraint": constraint });
+        json!({ "fmax": { "$glbnet$clk": clock }, "critical_paths": [] })
+    };
+    // The card's clock, of which 60 MHz are expected whatever is asked for, is half of the input's.
+    let asked = "asked=$(tail -n 1 board.lpf | sed 's/.* \\([0-9.]*\\) MHZ;/\\1/' | awk '{ print $1 / 2 }')";
+    let placed = "Max frequency for clock    '\\$glbnet\\$clk': 60.00 MHz (FAIL at $asked MHz)";
     let scripts = [
         ("yosys", format!("echo '3.7. Executing FLATTEN pass.'; cp {} .", path.display())),
         (
             "nextpnr-ecp5",
             format!(
-                "echo 'Info: Packing'; {first}\necho '{timing}' > timing.json; echo > board.config"
+                "echo 'Info: Packing'; {asked}; echo \"Info: {placed}\"; echo 'Info: Running router2...'\n\
+                 [ $asked = 80 ] && exec sleep 100\n\
+                 {first}\necho '{}' | sed \"s/\\\"ASKED\\\"/$asked/\" > timing.json; echo > board.config",
+                timing("ASKED".into())
             ),
         ),
         ("ecppack", "echo bits > board.bit".to_owned()),
         (
             "nextpnr-himbaechel-xilinx",
             format!(
-                "echo '{timing}' > timing.json; echo CLB_X0Y0.AFF.ZINI > board.fasm; \
-                 echo '{delays}' > board.sdf"
+                "echo '{}' > timing.json; echo CLB_X0Y0.AFF.ZINI > board.fasm; \
+                 echo '{delays}' > board.sdf",
+                timing(50.0.into())
             ),
         ),
         (
@@ -148,9 +160,17 @@ fn steps_follow_each_other_to_a_bitstream_and_a_report() {
         assert_eq!(build.report.used.luts, 100);
         build.report.timing.unwrap().clocks
     };
-    assert_eq!(clocks("ecpix5"), [("clk".to_owned(), 61.5, 50.0)]);
+    let clock = |reached_mhz: f64, asked_mhz: f64, placed_mhz: Option<f64>| Clock {
+        name: "clk".to_owned(),
+        reached_mhz,
+        asked_mhz,
+        placed_mhz,
+    };
+    // The first run asks for the 80 MHz that the board's own card is asked for, and waits. As 60 are expected, another
+    // one takes its place.
+    assert_eq!(clocks("ecpix5"), [clock(61.5, 50.0, Some(60.0))]);
     // The path through the multiplier is longer than what nextpnr tells of.
-    assert_eq!(clocks("acorn-serial"), [("clk".to_owned(), 50.0, 50.0)]);
+    assert_eq!(clocks("acorn-serial"), [clock(50.0, 50.0, None)]);
 }
 
 #[test]
@@ -187,7 +207,7 @@ fn a_routing_that_does_not_end_is_given_up_and_the_next_seed_tried() {
         .unwrap();
     assert_eq!(
         error.to_string(),
-        "nextpnr-ecp5 cannot route it with seed 2: 7 wires are wanted by more than one net, and no fewer for \
+        "nextpnr-ecp5 cannot route it with seed 2: 7 wires are wanted by more than one net or late, and no fewer for \
          100 rounds; try another --seed or a smaller configuration"
     );
     assert_eq!(tried(), "1 2 1 2 ");
@@ -213,4 +233,6 @@ fn progress_is_read_from_what_the_tools_say() {
     };
     assert_eq!((round(400), round(100), round(0)), (0.38, 0.83, 0.98));
     assert_eq!(stage.take("Info: iter=214 steplen=0.77 penalty=[0.00]"), None);
+    let late = "Info:     iter=3 wires=900 overused=12 overuse=13 tmgfail=4 archfail=NA";
+    assert_eq!(Rounds::of_line(late), Some(16));
 }

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::{BITSTREAM, Builder, Changes, Family, Goal, NETLIST, Router, TIMING};
+use super::route::{Aim, Changes, Router};
+use super::{BITSTREAM, Builder, Family, Goal, NETLIST, TIMING};
 use crate::boards::{Board, TOP};
 use crate::cache::Key;
+use crate::channels::tables_taken;
 use crate::error::FpgaError;
 use crate::pll::EHXPLLL;
 use crate::tools::{ECPPACK, NEXTPNR_ECP5};
@@ -25,9 +27,9 @@ const CONFIG: &str = "board.config";
 const PINS: &str = "board.lpf";
 /// Of the part's 16 networks 8 reach the controls of flip-flops; one is the clock's, which also enters memory blocks.
 const NETWORKS: usize = 7;
-/// What a wire costs that several signals want. nextpnr doubles the price with each round: after a dozen rounds nothing else
-/// counts, and signals only push each other to and fro. With a price that grows slowly, what a wire cost in earlier
-/// rounds is heard too, and who has another way takes it.
+/// What a wire costs that several signals want. nextpnr adds 2 to the price with each round, and counts what was shared
+/// before once: signals push each other to and fro. With a price that grows more slowly, what a wire cost in earlier rounds is heard
+/// too, and who has another way takes it.
 const NEGOTIATION: &[(&str, &str)] = &[
     ("router2/initCurrCongWeight", "2.0"),
     ("router2/currCongWeightMult", "1.15"),
@@ -36,6 +38,10 @@ const NEGOTIATION: &[(&str, &str)] = &[
     ("router2/bbMargin/x", "12"),
     ("router2/bbMargin/y", "12"),
 ];
+
+/// Shares of a part's tables: rows stay free in cards of more than the first, if all is not more than the second.
+const CHANNELS_FROM: f64 = 0.4;
+const CHANNELS_UP_TO: f64 = 0.9;
 
 /// What a wire takes by ABC's reckoning, ps. By yosys' own figure, 300, an adder of 64 bits counts as much as three tables in a row.
 const WIRE_PS: u32 = 1000;
@@ -61,7 +67,8 @@ fn synthesis(_: bool) -> String {
 }
 
 fn router(goal: &Goal) -> Router {
-    let Goal { part, speed, mhz, seed, whole, .. } = *goal;
+    let Goal { board, speed, mhz, seed, whole, .. } = *goal;
+    let part = &board.part;
     // Parts of the 5G series have one speed grade; what they would be at another one is that of their sisters.
     let device = if speed == part.speed { part.tool_name } else { "--85k" };
     let mut arguments = vec![device.to_owned()];
@@ -79,11 +86,20 @@ fn router(goal: &Goal) -> Router {
     }
     arguments.extend(["--lpf-allow-unconstrained", "--timing-allow-fail"].map(str::to_owned));
     if whole {
-        // The placer with the shortest wires.
-        arguments.extend(["--placer", "static"].map(str::to_owned));
+        // The placer with the shortest wires; and the router heeds time.
+        arguments.extend(["--placer", "static", "--tmg-ripup"].map(str::to_owned));
     }
-    let changes = whole.then_some(Changes { networks: NETWORKS, settings: NEGOTIATION });
-    Router { tool: NEXTPNR_ECP5, arguments, seed, constraints: PINS, changes }
+    // Less is routed as it is, and its wires are shorter; more leaves the placer no choice.
+    let (tables, available) = (goal.used.luts as f64, part.resources.luts as f64);
+    let channels = tables > CHANNELS_FROM * available
+        && tables + tables_taken() as f64 <= CHANNELS_UP_TO * available;
+    let changes = whole.then_some(Changes { networks: NETWORKS, channels, settings: NEGOTIATION });
+    let aim = whole.then_some(Aim {
+        input_mhz: board.input_mhz,
+        ahead: board.aim_mhz / mhz,
+        constraint: |mhz| format!("FREQUENCY PORT \"clock_in\" {mhz:.3} MHZ;\n"),
+    });
+    Router { tool: NEXTPNR_ECP5, arguments, seed, constraints: PINS, changes, aim }
 }
 
 fn pack(

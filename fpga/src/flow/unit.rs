@@ -50,10 +50,9 @@ pub struct Measured {
 impl Measured {
     /// What the fastest clock reaches, MHz, with those that are a part of it.
     pub fn mhz(&self) -> f64 {
-        let fastest =
-            self.timing.clocks.iter().map(|(_, _, asked)| *asked).fold(f64::NAN, f64::max);
-        let reached =
-            self.timing.clocks.iter().map(|(_, reached, asked)| reached * fastest / asked);
+        let clocks = &self.timing.clocks;
+        let fastest = clocks.iter().map(|clock| clock.asked_mhz).fold(f64::NAN, f64::max);
+        let reached = clocks.iter().map(|clock| clock.reached_mhz * fastest / clock.asked_mhz);
         reached.fold(f64::NAN, f64::min)
     }
 }
@@ -162,17 +161,15 @@ impl Builder<'_> {
         })?;
         let used = of(design.top_name()).map(|module| module.total).unwrap_or_default();
         let speed = board.part.speed;
-        let multipliers = used.multipliers;
-        let goal = Goal { part: board.part, speed, mhz, seed, whole: false, multipliers };
+        let goal = Goal { board, speed, mhz, seed, whole: false, used };
         let router = (family.router)(&goal);
         let (folder, mut timing) =
             self.route(&router, &pins(board.flow), &tools, &netlist, limit)?;
         (family.complete)(&self.search, &board.part, &folder, &mut timing)?;
         // The tools ask all clocks for the same.
         let divides = design.multiples().iter().map(|(_, cycles)| *cycles).max().unwrap_or(1);
-        for (_, _, asked) in timing.clocks.iter_mut().filter(|(name, ..)| name.starts_with(COUNTER))
-        {
-            *asked /= f64::from(divides);
+        for clock in timing.clocks.iter_mut().filter(|clock| clock.name.starts_with(COUNTER)) {
+            clock.asked_mhz /= f64::from(divides);
         }
         Ok(Measured { used, packed_multipliers, timing, tools })
     }
@@ -181,6 +178,7 @@ impl Builder<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::Clock;
     use rmt_core::engine::array::MacArray;
     use rtl_builder::prelude::elaborate;
 
@@ -210,8 +208,14 @@ mod tests {
 
     #[test]
     fn a_clock_counts_as_often_as_it_goes_into_the_fastest() {
-        let clocks = [("clk", 120.0, 100.0), ("cycles[1]", 25.0, 25.0)]
-            .map(|(name, reached, asked)| (name.to_owned(), reached, asked));
+        let clocks = [("clk", 120.0, 100.0), ("cycles[1]", 25.0, 25.0)].map(
+            |(name, reached_mhz, asked_mhz)| Clock {
+                name: name.to_owned(),
+                reached_mhz,
+                asked_mhz,
+                placed_mhz: None,
+            },
+        );
         let timing = Timing { clocks: clocks.to_vec(), paths: Vec::new() };
         let (used, tools) = (Resources::default(), std::collections::BTreeMap::new());
         let measured = Measured { used, packed_multipliers: 0, timing, tools };

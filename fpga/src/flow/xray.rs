@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::{BITSTREAM, Builder, Family, Goal, NETLIST, Router, TIMING, read_json};
+use super::route::Router;
+use super::{BITSTREAM, Builder, Family, Goal, NETLIST, TIMING, read_json};
 use crate::boards::{Board, Part, TOP};
 use crate::cache::Key;
 use crate::error::FpgaError;
@@ -58,7 +59,7 @@ const HEAP_MULTIPLIERS: u64 = 128;
 fn router(goal: &Goal) -> Router {
     let mut arguments = Vec::new();
     for (name, value) in [
-        ("--device", goal.part.tool_name.to_owned()),
+        ("--device", goal.board.part.tool_name.to_owned()),
         ("--json", NETLIST.to_owned()),
         ("-o", format!("xdc={PINS}")),
         ("-o", format!("fasm={FASM}")),
@@ -72,10 +73,17 @@ fn router(goal: &Goal) -> Router {
     // Of the smallest card the usual placer (heap) moved the same few cells to and fro, and did not end its first round.
     // The multipliers of a 16 x 16 array it scatters: wires nine times as long as before each had a place of its own. Of
     // an 8 x 8 array it makes the faster one.
-    if goal.whole || goal.multipliers > HEAP_MULTIPLIERS {
+    if goal.whole || goal.used.multipliers > HEAP_MULTIPLIERS {
         arguments.extend(["--placer", "static"].map(str::to_owned));
     }
-    Router { tool: NEXTPNR_XILINX, arguments, seed: goal.seed, constraints: PINS, changes: None }
+    Router {
+        tool: NEXTPNR_XILINX,
+        arguments,
+        seed: goal.seed,
+        constraints: PINS,
+        changes: None,
+        aim: None,
+    }
 }
 
 /// nextpnr leaves out paths that begin or end in a multiplier.
@@ -90,10 +98,10 @@ fn complete(
     let netlist = read_json(&routed.join(NETLIST))?;
     let library = Database::find(&search.data(XRAY_DATABASE)?, part.tool_name)?;
     for found in multiplier_paths(&delays, &netlist, &library.multiplier_delays()?)? {
-        for (name, achieved, _) in &mut timing.clocks {
+        for clock in &mut timing.clocks {
             // A path between two clocks limits neither.
-            if found.within(name) {
-                *achieved = achieved.min(1e3 / found.path.nanoseconds());
+            if found.within(&clock.name) {
+                clock.reached_mhz = clock.reached_mhz.min(1e3 / found.path.nanoseconds());
             }
         }
         timing.paths.push(found.path);
