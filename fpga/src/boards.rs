@@ -81,7 +81,8 @@ pub struct Board {
     pub input_mhz: f64,
     /// Clock of the card unless another is asked for, MHz.
     pub card_mhz: f64,
-    /// What place and route is asked of its card's clock whatever was asked for, MHz; see [`flow`](crate::flow).
+    /// What place and route is asked of the card's clock before the placement is known, MHz, whatever was asked for: what
+    /// its own card is asked for once it is (`flow/route.rs`). Vivado and nextpnr for the 7-series are asked for what was asked for.
     pub aim_mhz: f64,
     /// How the host reaches it.
     pub link: Link,
@@ -180,7 +181,7 @@ pub const BOARDS: &[Board] = &[
         },
         input_mhz: 25.0,
         card_mhz: 25.0,
-        aim_mhz: 50.0,
+        aim_mhz: 39.0,
         link: Link::Serial { baud: 1_000_000 },
         lights_low: false,
         flow: Flow::Trellis,

@@ -118,6 +118,8 @@ struct Goal {
     speed: u32,
     mhz: f64,
     seed: u32,
+    /// Seeds that were given up before.
+    attempt: i32,
     /// A whole card; else one of its units.
     whole: bool,
     /// What it takes.
@@ -262,6 +264,7 @@ impl Builder<'_> {
             speed: report.speed,
             mhz: request.mhz,
             seed: request.seed,
+            attempt: 0,
             whole: true,
             used,
         };
@@ -273,6 +276,7 @@ impl Builder<'_> {
                 Err(error @ FpgaError::Unroutable { .. }) if goal.seed < last => {
                     self.tell("place and route", 0.0, error.to_string());
                     goal.seed += 1;
+                    goal.attempt += 1;
                 }
                 routed => break routed?,
             }

@@ -51,12 +51,15 @@ pub(super) struct Changes {
 }
 
 /// What the clocks are asked for.
-#[derive(Debug)]
 pub(super) struct Aim {
-    /// The board's input, MHz, from which all clocks come.
+    /// The board's input, MHz, from which all clocks come: to ask for more, it is said to be faster than it is.
     pub(super) input_mhz: f64,
-    /// By how much it is said to be faster, before the placement is known.
-    pub(super) ahead: f64,
+    /// What was asked of the card's clock, MHz.
+    pub(super) asked_mhz: f64,
+    /// What the router is asked for instead before the placement is known, MHz.
+    pub(super) first_mhz: f64,
+    /// What it should be asked for, by what is expected of the placement.
+    pub(super) beyond_placed: f64,
     /// The constraint that says how fast the input is, MHz; it counts more than that of the board.
     pub(super) constraint: fn(f64) -> String,
 }
@@ -66,9 +69,7 @@ const LOG: &str = "nextpnr.log";
 const UNROUTABLE: &str = "unroutable.json";
 /// By how much the input was said to be faster.
 const AHEAD: &str = "ahead.json";
-/// What is asked for, by what is expected of a placement: 1.06 was reached within 69 rounds, 1.25 never.
-const BEYOND_PLACED: f64 = 1.08;
-/// How far from that it may be without beginning again.
+/// How far what is asked for may be from what it should be without beginning again.
 const AIM_TOLERANCE: f64 = 0.05;
 
 impl Builder<'_> {
@@ -91,7 +92,8 @@ impl Builder<'_> {
             .with(seed.to_string())
             .with(arguments.join(" "))
             .with(format!("{changes:?}"))
-            .with(aim.as_ref().map_or_else(String::new, |aim| aim.ahead.to_string()));
+            .with(aim.as_ref().map_or_else(String::new, |aim| aim.first_mhz.to_string()))
+            .with(aim.as_ref().map_or_else(String::new, |aim| aim.beyond_placed.to_string()));
         self.tell("place and route", 0.0, "");
         let cache = self.cache.clone();
         let (folder, hit) = cache.step("route", key, |folder| {
@@ -145,11 +147,13 @@ impl Builder<'_> {
     ) -> Result<(), FpgaError> {
         let Router { tool, seed, arguments, constraints, aim, .. } = router;
         let nextpnr = self.search.find(*tool)?;
-        let mut ahead = aim.as_ref().map_or(1.0, |aim| aim.ahead);
-        let mut known = aim.is_none();
+        let mut aimed_mhz = aim.as_ref().map(|aim| aim.first_mhz);
+        // By what is expected; nothing once that has been heard.
+        let mut beyond_placed = aim.as_ref().map(|aim| aim.beyond_placed);
         loop {
-            let said = aim.as_ref().map(|aim| (aim.constraint)(aim.input_mhz * ahead));
-            let text = pins.to_owned() + &said.unwrap_or_default();
+            let ahead = aim.as_ref().zip(aimed_mhz).map_or(1.0, |(aim, mhz)| mhz / aim.asked_mhz);
+            let mut text = pins.to_owned();
+            text.extend(aim.as_ref().map(|aim| (aim.constraint)(aim.input_mhz * ahead)));
             write(&folder.join(constraints), text.as_bytes())?;
             write(&folder.join(AHEAD), ahead.to_string().as_bytes())?;
             let mut command = Command::new(&nextpnr);
@@ -167,21 +171,23 @@ impl Builder<'_> {
                     self.tell("place and route", stage.done, doing);
                 }
                 placed.take(line);
-                if placed.routing && !known {
-                    known = true;
-                    let wanted = placed.reached() * BEYOND_PLACED;
+                if placed.routing
+                    && let Some(beyond_placed) = beyond_placed.take()
+                {
+                    let wanted = placed.reached() * beyond_placed;
                     if (wanted - 1.0).abs() > AIM_TOLERANCE {
-                        better = Some(ahead * wanted);
+                        // Whole MHz, so that this is what others would begin with.
+                        better = aimed_mhz.map(|mhz| (mhz * wanted).round().max(1.0));
                         // Ends the run.
                         return Err(unroutable((0, 0)));
                     }
                 }
                 rounds.stuck(line).map_or(Ok(()), |stuck| Err(unroutable(stuck)))
             });
-            match better {
-                Some(better) => ahead = better,
-                None => return result,
+            if better.is_none() {
+                return result;
             }
+            aimed_mhz = better;
         }
     }
 }
