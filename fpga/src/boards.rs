@@ -81,8 +81,8 @@ pub struct Board {
     pub input_mhz: f64,
     /// Clock of the card unless another is asked for, MHz.
     pub card_mhz: f64,
-    /// What place and route is asked of the card's clock before the placement is known, MHz, whatever was asked for: what
-    /// its own card is asked for once it is (`flow/route.rs`). Vivado and nextpnr for the 7-series are asked for what was asked for.
+    /// What the router is asked of the card's clock before the placement is known, MHz: of the board's own card, what it
+    /// will be asked for then (`flow/route.rs`). Vivado and nextpnr for the 7-series are told what the user asks for.
     pub aim_mhz: f64,
     /// How the host reaches it.
     pub link: Link,

@@ -1,5 +1,6 @@
 //! The steps from a configuration to a bitstream. What is the same for all parts stands here, what differs in
-//! `trellis` (ECP5) and `xray` (7-series); place and route, in `route`; how far a tool is, in `progress`; a part of the card alone, in [`unit`].
+//! `trellis` (ECP5) and `xray` (7-series); place and route, in `route`; how far a tool is, in `progress`; a part of the
+//! card alone, in [`unit`].
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
