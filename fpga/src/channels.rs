@@ -31,10 +31,6 @@ const SITES: [&str; 8] = [
 /// Every so many rows one stays free. With 21 of 85 rows 8 x 8 with two stages was routed, which was not without.
 const EVERY: usize = 4;
 
-/// Begins the cells' names, so that they come after all others. Among them, the same placer (nextpnr 0.11.1, `static`) left
-/// 8 x 8 with two stages with wires a fifth longer.
-const LAST: &str = "~channel_";
-
 /// Rows of the logic tiles.
 fn logic_rows() -> impl Iterator<Item = u32> {
     ROWS.filter(|row| row % ROWS_TO_NEXT_BLOCKS != FIRST_OF_BLOCKS % ROWS_TO_NEXT_BLOCKS)
@@ -64,10 +60,12 @@ pub fn leave_channels(netlist: &mut Value) -> Result<(), FpgaError> {
                     "type": "LUT4",
                     "parameters": { "INIT": "0".repeat(16) },
                     "attributes": { "BEL": format!("X{column}/Y{row}/{site}") },
-                    "port_directions": {},
+                    "port_directions": {
+                        "A": "input", "B": "input", "C": "input", "D": "input", "Z": "output"
+                    },
                     "connections": {},
                 });
-                top.insert(format!("{LAST}R{row}C{column}_{site}"), cell);
+                top.insert(format!("channel_{column}_{row}_{site}"), cell);
             }
         }
     }
@@ -88,7 +86,7 @@ mod tests {
         leave_channels(&mut netlist).unwrap();
         let cells = netlist["modules"][TOP]["cells"].as_object().unwrap();
         assert_eq!(cells.len() as u64, 1 + tables_taken());
-        let site = &cells["~channel_R4C2_SLICED.K1"]["attributes"]["BEL"];
+        let site = &cells["channel_2_4_SLICED.K1"]["attributes"]["BEL"];
         assert_eq!(site, "X2/Y4/SLICED.K1");
         let error = leave_channels(&mut json!({ "modules": {} })).unwrap_err().to_string();
         assert!(error.contains("no rmt_board"), "{error}");
