@@ -181,7 +181,7 @@ pub const BOARDS: &[Board] = &[
         },
         input_mhz: 25.0,
         card_mhz: 25.0,
-        aim_mhz: 51.0,
+        aim_mhz: 49.0,
         link: Link::Serial { baud: 1_000_000 },
         lights_low: false,
         flow: Flow::Trellis,
