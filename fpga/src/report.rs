@@ -81,7 +81,7 @@ pub struct Clock {
     pub reached_mhz: f64,
     /// What was asked for, MHz.
     pub asked_mhz: f64,
-    /// What the tool expected before routing, MHz, where it places in a run of its own.
+    /// What the tool expected of the placement before routing, MHz, where it says so.
     pub placed_mhz: Option<f64>,
 }
 
