@@ -315,11 +315,9 @@ impl Builder<'_> {
         let cache = self.cache.clone();
         let (folder, hit) = cache.step("synthesis", key, |folder| {
             for (name, text) in files {
-                let path = folder.join(name);
-                std::fs::write(&path, text).map_err(FpgaError::file("write", &path))?;
+                write(&folder.join(name), text)?;
             }
-            let path = folder.join("synthesis.ys");
-            std::fs::write(&path, script).map_err(FpgaError::file("write", &path))?;
+            write(&folder.join("synthesis.ys"), script)?;
             // The program runs in a sandbox that sees only what is below its folder.
             let mut command = Command::new(&yosys);
             command.current_dir(folder).arg("synthesis.ys");
@@ -334,14 +332,11 @@ impl Builder<'_> {
             let path = folder.join("mapped.json");
             let mut netlist = read_json(&path)?;
             netlist::pack_registers(&mut netlist)?;
-            let path = folder.join(NETLIST);
-            let text = netlist.to_string();
-            std::fs::write(&path, text).map_err(FpgaError::file("write", &path))?;
+            write(&folder.join(NETLIST), netlist.to_string())?;
             let modules = module_use(&netlist);
             let packed = registered_multipliers(&netlist, &modules);
             let result = serde_json::json!({ "modules": modules, "packed_multipliers": packed });
-            let path = folder.join("result.json");
-            std::fs::write(&path, result.to_string()).map_err(FpgaError::file("write", &path))
+            write(&folder.join("result.json"), result.to_string())
         })?;
         self.tell("synthesis", 1.0, if hit { "was there already" } else { "done" });
         let result = read_json(&folder.join("result.json"))?;
@@ -364,8 +359,7 @@ impl Builder<'_> {
         let program = self.search.find(tool)?;
         self.tell("bitstream", 0.5, "");
         let (folder, _) = self.cache.step("bitstream", key, |folder| {
-            let path = folder.join(name);
-            std::fs::write(&path, content).map_err(FpgaError::file("write", &path))?;
+            write(&folder.join(name), content)?;
             let mut command = Command::new(&program);
             command.current_dir(folder).args(arguments);
             let log = folder.join(format!("{}.log", tool.name));
@@ -395,6 +389,10 @@ fn script(synthesis: &str, files: &[File], defines: &[&str], parameters: &[(&str
         script += "opt_expr -fine\nopt_clean\nopt_hier\n";
     }
     script + synthesis
+}
+
+fn write(path: &Path, content: impl AsRef<[u8]>) -> Result<(), FpgaError> {
+    std::fs::write(path, content).map_err(FpgaError::file("write", path))
 }
 
 fn read_json(path: &Path) -> Result<Value, FpgaError> {

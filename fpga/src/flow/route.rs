@@ -14,7 +14,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::progress::{Placed, Rounds, Stage};
-use super::{Builder, NETLIST, TIMING, read_json};
+use super::{Builder, NETLIST, TIMING, read_json, write};
 use crate::boards::TOP;
 use crate::cache::Key;
 use crate::channels::leave_channels;
@@ -37,6 +37,13 @@ pub(super) struct Router {
     pub(super) changes: Option<Changes>,
     /// What the clocks are asked for beyond what the card was; nothing: just that.
     pub(super) aim: Option<Aim>,
+}
+
+impl Router {
+    /// What is said when so much is left, and no less for so many rounds.
+    fn unroutable(&self, (left, rounds): (u64, u32)) -> FpgaError {
+        FpgaError::Unroutable { tool: self.tool.name, seed: self.seed, left, rounds }
+    }
 }
 
 /// What a netlist needs so that a whole card can be routed.
@@ -110,16 +117,16 @@ impl Builder<'_> {
             match self.nextpnr(router, pins, folder, limit) {
                 // It would come to the same again.
                 Err(FpgaError::Unroutable { left, rounds, .. }) => {
-                    write(&folder.join(UNROUTABLE), json!([left, rounds]).to_string().as_bytes())
+                    write(&folder.join(UNROUTABLE), json!([left, rounds]).to_string())
                 }
                 result => result,
             }
         })?;
         let given_up = folder.join(UNROUTABLE);
         if given_up.is_file() {
-            let (left, rounds) = serde_json::from_value(read_json(&given_up)?)
+            let stuck = serde_json::from_value(read_json(&given_up)?)
                 .map_err(FpgaError::json("a kept routing"))?;
-            return Err(FpgaError::Unroutable { tool: tool.name, seed: *seed, left, rounds });
+            return Err(router.unroutable(stuck));
         }
         self.tell("place and route", 1.0, if hit { "was there already" } else { "done" });
         let mut timing = Timing::of_nextpnr(&read_json(&folder.join(TIMING))?)?;
@@ -154,18 +161,12 @@ impl Builder<'_> {
             let ahead = aim.as_ref().zip(aimed_mhz).map_or(1.0, |(aim, mhz)| mhz / aim.asked_mhz);
             let mut text = pins.to_owned();
             text.extend(aim.as_ref().map(|aim| (aim.constraint)(aim.input_mhz * ahead)));
-            write(&folder.join(constraints), text.as_bytes())?;
-            write(&folder.join(AHEAD), ahead.to_string().as_bytes())?;
+            write(&folder.join(constraints), text)?;
+            write(&folder.join(AHEAD), ahead.to_string())?;
             let mut command = Command::new(&nextpnr);
             command.current_dir(folder).args(["--seed", &seed.to_string()]).args(arguments);
             let (mut stage, mut rounds) = (Stage::default(), Rounds::default());
             let (mut placed, mut better) = (Placed::default(), None);
-            let unroutable = |(left, rounds)| FpgaError::Unroutable {
-                tool: tool.name,
-                seed: *seed,
-                left,
-                rounds,
-            };
             let result = run(tool.name, &mut command, &folder.join(LOG), limit, &mut |line| {
                 if let Some(doing) = stage.take(line) {
                     self.tell("place and route", stage.done, doing);
@@ -179,10 +180,10 @@ impl Builder<'_> {
                         // Whole MHz, so that this is what others would begin with.
                         better = aimed_mhz.map(|mhz| (mhz * wanted).round().max(1.0));
                         // Ends the run.
-                        return Err(unroutable((0, 0)));
+                        return Err(router.unroutable((0, 0)));
                     }
                 }
-                rounds.stuck(line).map_or(Ok(()), |stuck| Err(unroutable(stuck)))
+                rounds.stuck(line).map_or(Ok(()), |stuck| Err(router.unroutable(stuck)))
             });
             if better.is_none() {
                 return result;
@@ -190,10 +191,6 @@ impl Builder<'_> {
             aimed_mhz = better;
         }
     }
-}
-
-fn write(path: &Path, content: &[u8]) -> Result<(), FpgaError> {
-    std::fs::write(path, content).map_err(FpgaError::file("write", path))
 }
 
 /// Writes settings of nextpnr where its own netlists have them: in the top module.

@@ -101,10 +101,10 @@ fn router(goal: &Goal) -> Router {
         && tables + tables_taken() as f64 <= CHANNELS_UP_TO * available;
     let changes = whole.then_some(Changes { networks: NETWORKS, channels, settings: NEGOTIATION });
     let eased = EASED.powi(goal.attempt);
-    let aim = whole.then_some(Aim {
+    let aim = board.aim_mhz.filter(|_| whole).map(|aim_mhz| Aim {
         input_mhz: board.input_mhz,
         asked_mhz: mhz,
-        first_mhz: (board.aim_mhz * eased).round(),
+        first_mhz: (aim_mhz * eased).round(),
         beyond_placed: BEYOND_PLACED * eased,
         constraint: |mhz| format!("FREQUENCY PORT \"clock_in\" {mhz:.3} MHZ;\n"),
     });
