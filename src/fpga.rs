@@ -82,6 +82,9 @@ struct Build {
     /// Clock of the card, MHz; without it, the board's
     #[arg(long)]
     mhz: Option<f64>,
+    /// Clock that the router is asked for, MHz; without it, by what the placement is expected to reach. The card's clock stays
+    #[arg(long, value_parser = aim)]
+    aim: Option<f64>,
     /// Speed grade to route for, in place of the part's own: to compare, not to load
     #[arg(long)]
     speed: Option<u32>,
@@ -100,6 +103,15 @@ struct Build {
     /// Print the report as JSON
     #[arg(long)]
     json: bool,
+}
+
+/// A clock that may be asked of the router.
+fn aim(text: &str) -> Result<f64, String> {
+    let mhz = text.parse().map_err(|_| "a clock in MHz, such as 37.5".to_owned())?;
+    if !(1.0..=1000.0).contains(&mhz) {
+        return Err("clocks from 1 to 1000 MHz can be asked for".to_owned());
+    }
+    Ok(mhz)
 }
 
 /// Seeds that are tried when none is asked for: each takes some ten minutes.
@@ -185,6 +197,7 @@ impl Build {
             mhz: self.mhz.unwrap_or(board.card_mhz),
             seed: self.seed.unwrap_or(1),
             tries: if self.seed.is_some() { 1 } else { TRIES },
+            aim_mhz: self.aim,
             speed: self.speed,
             limit: Duration::from_secs(60 * self.limit),
             only_synthesis: self.synthesis_only,

@@ -81,9 +81,6 @@ pub struct Board {
     pub input_mhz: f64,
     /// Clock of the card unless another is asked for, MHz.
     pub card_mhz: f64,
-    /// What the router is asked of the card's clock before the placement is known, MHz: of the board's own card, what it
-    /// will be asked for then (`flow/route.rs`). Nothing: what the user asks for, as with Vivado and the 7-series.
-    pub aim_mhz: Option<f64>,
     /// How the host reaches it.
     pub link: Link,
     /// Its lights are on while their pins are low.
@@ -159,7 +156,6 @@ pub const BOARDS: &[Board] = &[
         },
         input_mhz: 100.0,
         card_mhz: 25.0,
-        aim_mhz: Some(80.0),
         link: Link::Serial { baud: 1_000_000 },
         lights_low: true,
         flow: Flow::Trellis,
@@ -181,7 +177,6 @@ pub const BOARDS: &[Board] = &[
         },
         input_mhz: 25.0,
         card_mhz: 25.0,
-        aim_mhz: Some(49.0),
         link: Link::Serial { baud: 1_000_000 },
         lights_low: false,
         flow: Flow::Trellis,
@@ -197,7 +192,6 @@ pub const BOARDS: &[Board] = &[
         part: ACORN_CLE215,
         input_mhz: 200.0,
         card_mhz: 20.0,
-        aim_mhz: None,
         link: Link::Serial { baud: 1_000_000 },
         lights_low: true,
         flow: Flow::Xray,
@@ -213,7 +207,6 @@ pub const BOARDS: &[Board] = &[
         part: ACORN_CLE215,
         input_mhz: 125.0,
         card_mhz: PCIE_CARD_MHZ,
-        aim_mhz: None,
         link: Link::Pcie { generation: 2, lanes: 4, stream_bits: 128 },
         lights_low: true,
         flow: Flow::Vivado,
@@ -235,7 +228,6 @@ pub const BOARDS: &[Board] = &[
         },
         input_mhz: 125.0,
         card_mhz: PCIE_CARD_MHZ,
-        aim_mhz: None,
         link: Link::Pcie { generation: 2, lanes: 4, stream_bits: 128 },
         lights_low: true,
         flow: Flow::Vivado,
@@ -251,7 +243,6 @@ pub const BOARDS: &[Board] = &[
         part: ACORN_CLE215,
         input_mhz: 125.0,
         card_mhz: PCIE_CARD_MHZ,
-        aim_mhz: None,
         link: Link::Pcie { generation: 2, lanes: 1, stream_bits: 64 },
         lights_low: true,
         flow: Flow::Vivado,

@@ -46,6 +46,9 @@ pub struct Request<'a> {
     pub tries: u32,
     /// Speed grade to route for in place of the part's own.
     pub speed: Option<u32>,
+    /// What the router is asked of the card's clock, MHz; without it, what the placement is expected to reach and a little
+    /// more. Clocks of the bitstream are those of `mhz`.
+    pub aim_mhz: Option<f64>,
     /// How long each tool may run.
     pub limit: Duration,
     /// Stop when the netlist is known to fit.
@@ -118,6 +121,7 @@ struct Goal {
     board: &'static Board,
     speed: u32,
     mhz: f64,
+    aim_mhz: Option<f64>,
     seed: u32,
     /// Seeds that were given up before.
     attempt: i32,
@@ -264,6 +268,7 @@ impl Builder<'_> {
             board,
             speed: report.speed,
             mhz: request.mhz,
+            aim_mhz: request.aim_mhz,
             seed: request.seed,
             attempt: 0,
             whole: true,

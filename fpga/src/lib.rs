@@ -12,7 +12,8 @@
 //! - [`flow`]: the steps, each cached by the content of what it depends on ([`cache`]).
 //! - [`xc7`]: the assembler of the 7-series, from nextpnr's features to frames.
 //! - [`netlist`]: what yosys leaves undone: registers move into the multipliers of the ECP5.
-//!   [`wiring`]: connections that need no wires there; [`channels`]: rows that are left to wires.
+//!   [`wiring`]: connections that need no wires there; [`channels`]: rows that are left to wires; [`floorplan`]: where
+//!   memories and multipliers stand.
 //! - [`resources`]: what a netlist needs and a part has; [`modules`]: the same by module; [`report`]: clocks, paths.
 //! - [`estimate`]: what a card takes, without synthesis, from builds that were made.
 //! - [`vivado`]: the project for boards whose tool does not run here.
@@ -22,6 +23,7 @@ pub mod cache;
 pub mod channels;
 pub mod error;
 pub mod estimate;
+pub mod floorplan;
 pub mod flow;
 pub mod modules;
 pub mod netlist;

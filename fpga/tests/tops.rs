@@ -19,6 +19,7 @@ fn request(board: &'static Board, config: &CoreConfig) -> Vec<(String, String)> 
         seed: 1,
         tries: 1,
         speed: None,
+        aim_mhz: None,
         limit: Duration::from_secs(1),
         only_synthesis: true,
     };

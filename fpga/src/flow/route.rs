@@ -2,19 +2,21 @@
 //!
 //! Its router heeds time only where a clock is missed: whatever is late goes back to the queue. A clock that is met by
 //! far leaves it free to take any way round what is full, and one that cannot be met keeps it busy for ever. So a whole
-//! card is asked for a little more than its placement is expected to reach, whatever was asked for: first for what the
-//! board's own card reaches; if another one turns out to be faster or slower once it is placed, for that, from the
-//! start.
+//! card is asked for a little more than it is expected to reach once it is placed, whatever was asked for. That is known from a
+//! placement before, which tells where its blocks should stand, too (`floorplan.rs`).
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::progress::{Placed, Rounds, Stage};
-use super::{Builder, NETLIST, TIMING, read_json, write};
+use super::{Builder, Goal, NETLIST, TIMING, read_json, write};
+use crate::floorplan::{block_sites, lock_blocks};
 use crate::boards::TOP;
 use crate::cache::Key;
 use crate::channels::leave_channels;
@@ -33,7 +35,7 @@ pub(super) struct Router {
     pub(super) arguments: Vec<String>,
     /// The name under which it finds the board's pins.
     pub(super) constraints: &'static str,
-    /// What changes in the netlist before; nothing leaves it as synthesis left it.
+    /// What changes in the netlist before, and that it is placed twice; nothing leaves it as synthesis left it.
     pub(super) changes: Option<Changes>,
     /// What the clocks are asked for beyond what the card was; nothing: just that.
     pub(super) aim: Option<Aim>,
@@ -57,27 +59,97 @@ pub(super) struct Changes {
     pub(super) settings: &'static [(&'static str, &'static str)],
 }
 
+impl Changes {
+    /// A netlist as it is placed.
+    fn of(&self, netlist: &Path) -> Result<Value, FpgaError> {
+        let mut changed = read_json(netlist)?;
+        spare_wires(&mut changed, self.networks)?;
+        if self.channels {
+            leave_channels(&mut changed)?;
+        }
+        set_settings(&mut changed, self.settings)?;
+        Ok(changed)
+    }
+}
+
+/// How constraints say how fast the board's input is.
+pub(super) struct Clock {
+    /// What the line begins with.
+    pub(super) begins: &'static str,
+    /// The line, by MHz.
+    pub(super) line: fn(f64) -> String,
+}
+
+impl Clock {
+    /// Constraints with another clock at the input.
+    fn replaced(&self, constraints: &str, mhz: f64) -> String {
+        let lines = constraints.lines().map(|line| {
+            if line.starts_with(self.begins) { (self.line)(mhz) } else { line.to_owned() }
+        });
+        lines.map(|line| line + "\n").collect()
+    }
+}
+
 /// What the clocks are asked for.
 pub(super) struct Aim {
     /// The board's input, MHz, from which all clocks come: to ask for more, it is said to be faster than it is.
     pub(super) input_mhz: f64,
     /// What was asked of the card's clock, MHz.
     pub(super) asked_mhz: f64,
-    /// What the router is asked for instead before the placement is known, MHz.
-    pub(super) first_mhz: f64,
-    /// What it should be asked for, by what is expected of the placement.
+    /// What the router is asked for instead, MHz; nothing: by what is expected of the first placement.
+    pub(super) aim_mhz: Option<f64>,
+    /// By how much more than that.
     pub(super) beyond_placed: f64,
-    /// The constraint that says how fast the input is, MHz; it counts more than that of the board.
-    pub(super) constraint: fn(f64) -> String,
+    /// Less by so much since others were given up.
+    pub(super) eased: f64,
+    /// The line of the board's constraints that says how fast its input is.
+    pub(super) clock: Clock,
+}
+
+impl Aim {
+    /// By how much the input is said to be faster.
+    fn ahead(&self, first: Option<&First>) -> f64 {
+        let by_placement = first.map(|first| self.asked_mhz * first.reached * self.beyond_placed);
+        let Some(mhz) = self.aim_mhz.or(by_placement) else { return 1.0 };
+        // In tenths of a MHz, as people would write it.
+        ((10.0 * mhz * self.eased).round() / 10.0).max(0.1) / self.asked_mhz
+    }
+}
+
+/// By so much less with each placement that was given up: what is late may have been what kept it from being routed.
+const EASED: f64 = 0.93;
+
+impl Goal {
+    /// What a whole card is asked for: what the user says, or by what is expected of its placement.
+    pub(super) fn aim(&self, beyond_placed: f64, clock: Clock) -> Option<Aim> {
+        self.whole.then(|| Aim {
+            input_mhz: self.board.input_mhz,
+            asked_mhz: self.mhz,
+            aim_mhz: self.aim_mhz,
+            beyond_placed,
+            eased: EASED.powi(self.attempt),
+            clock,
+        })
+    }
 }
 
 const LOG: &str = "nextpnr.log";
+/// A placed design as nextpnr writes it.
+const PLACED: &str = "placed.json";
+const FIRST: &str = "first.json";
+const FIRST_PLACEMENT: &str = "first placement";
+const PLACE_AND_ROUTE: &str = "place and route";
 /// What stands in place of a routing that was given up: what was left, and the rounds since.
 const UNROUTABLE: &str = "unroutable.json";
-/// By how much the input was said to be faster.
-const AHEAD: &str = "ahead.json";
-/// How far what is asked for may be from what it should be without beginning again.
-const AIM_TOLERANCE: f64 = 0.05;
+
+/// What the first placement tells: where blocks should stand, and how fast the card is expected to be.
+#[derive(Deserialize, Serialize)]
+struct First {
+    /// Sites by the names of the blocks.
+    sites: BTreeMap<String, String>,
+    /// Of the clock that misses what it was asked for most, by that.
+    reached: f64,
+}
 
 impl Builder<'_> {
     /// Place and route: the folder of its results, and clocks and paths.
@@ -90,31 +162,50 @@ impl Builder<'_> {
         limit: Duration,
     ) -> Result<(PathBuf, Timing), FpgaError> {
         let Router { tool, seed, arguments, changes, aim, .. } = router;
-        let mut text = std::fs::read(netlist).map_err(FpgaError::file("read", netlist))?;
-        let key = Key::default()
-            .with("route 5")
-            .with(&versions[tool.name])
-            .with(&text)
-            .with(pins)
+        let text = std::fs::read(netlist).map_err(FpgaError::file("read", netlist))?;
+        let key = |step: &str| {
+            Key::default()
+                .with(step)
+                .with(&versions[tool.name])
+                .with(&text)
+                .with(pins)
+                .with(arguments.join(" "))
+                .with(format!("{changes:?}"))
+        };
+        let first = match changes {
+            Some(changes) => {
+                Some(self.first_placement(router, changes, pins, key("place 1"), netlist, limit)?)
+            }
+            None => None,
+        };
+        let ahead = aim.as_ref().map_or(1.0, |aim| aim.ahead(first.as_ref()));
+        let key = key("route 7")
             .with(seed.to_string())
-            .with(arguments.join(" "))
-            .with(format!("{changes:?}"))
-            .with(aim.as_ref().map_or_else(String::new, |aim| aim.first_mhz.to_string()))
-            .with(aim.as_ref().map_or_else(String::new, |aim| aim.beyond_placed.to_string()));
-        self.tell("place and route", 0.0, "");
+            .with(json!(first).to_string())
+            .with(ahead.to_string());
+        self.tell(PLACE_AND_ROUTE, 0.0, "");
         let cache = self.cache.clone();
         let (folder, hit) = cache.step("route", key, |folder| {
-            if let Some(Changes { networks, channels, settings }) = changes {
-                let mut changed = read_json(netlist)?;
-                spare_wires(&mut changed, *networks)?;
-                if *channels {
-                    leave_channels(&mut changed)?;
+            let changed = match (changes, &first) {
+                (Some(changes), Some(first)) => {
+                    let mut changed = changes.of(netlist)?;
+                    lock_blocks(&mut changed, &first.sites)?;
+                    Cow::Owned(changed.to_string().into_bytes())
                 }
-                set_settings(&mut changed, settings)?;
-                text = changed.to_string().into_bytes();
-            }
-            write(&folder.join(NETLIST), &text)?;
-            match self.nextpnr(router, pins, folder, limit) {
+                _ => Cow::Borrowed(&text),
+            };
+            write(&folder.join(NETLIST), changed.as_slice())?;
+            let constraints = match aim {
+                Some(aim) => aim.clock.replaced(pins, aim.input_mhz * ahead),
+                None => pins.to_owned(),
+            };
+            write(&folder.join(router.constraints), constraints)?;
+            let mut rounds = Rounds::default();
+            let seed = ["--seed".to_owned(), seed.to_string()];
+            let result = self.nextpnr(router, PLACE_AND_ROUTE, &seed, folder, limit, &mut |line| {
+                rounds.stuck(line).map_or(Ok(()), |stuck| Err(router.unroutable(stuck)))
+            });
+            match result {
                 // It would come to the same again.
                 Err(FpgaError::Unroutable { left, rounds, .. }) => {
                     write(&folder.join(UNROUTABLE), json!([left, rounds]).to_string())
@@ -128,15 +219,9 @@ impl Builder<'_> {
                 .map_err(FpgaError::json("a kept routing"))?;
             return Err(router.unroutable(stuck));
         }
-        self.tell("place and route", 1.0, if hit { "was there already" } else { "done" });
+        self.tell(PLACE_AND_ROUTE, 1.0, if hit { "was there already" } else { "done" });
         let mut timing = Timing::of_nextpnr(&read_json(&folder.join(TIMING))?)?;
-        let log = folder.join(LOG);
-        let said = std::fs::read(&log).map_err(FpgaError::file("read", &log))?;
-        let mut placed = Placed::default();
-        for line in String::from_utf8_lossy(&said).lines() {
-            placed.take(line);
-        }
-        let ahead = read_json(&folder.join(AHEAD))?.as_f64().unwrap_or(1.0);
+        let placed = expected(&folder)?;
         for clock in &mut timing.clocks {
             clock.asked_mhz /= ahead;
             clock.placed_mhz = placed.clocks.get(&clock.name).map(|(expected, _)| *expected);
@@ -144,53 +229,67 @@ impl Builder<'_> {
         Ok((folder, timing))
     }
 
-    /// Runs it in the folder of the netlist; from the start once more if it was asked for what its placement is far from.
+    /// Places once to learn where blocks should stand: for all seeds, and whatever is asked for.
+    fn first_placement(
+        &mut self,
+        router: &Router,
+        changes: &Changes,
+        pins: &str,
+        key: Key,
+        netlist: &Path,
+        limit: Duration,
+    ) -> Result<First, FpgaError> {
+        self.tell(FIRST_PLACEMENT, 0.0, "");
+        let cache = self.cache.clone();
+        let (folder, hit) = cache.step("place", key, |folder| {
+            write(&folder.join(NETLIST), changes.of(netlist)?.to_string())?;
+            write(&folder.join(router.constraints), pins)?;
+            let only_place = ["--no-route", "--write", PLACED].map(str::to_owned);
+            self.nextpnr(router, FIRST_PLACEMENT, &only_place, folder, limit, &mut |_| Ok(()))?;
+            let placed = folder.join(PLACED);
+            let design = std::fs::read(&placed).map_err(FpgaError::file("read", &placed))?;
+            let first =
+                First { sites: block_sites(&design)?, reached: expected(folder)?.reached() };
+            write(&folder.join(FIRST), json!(first).to_string())?;
+            // A hundred megabytes.
+            std::fs::remove_file(&placed).map_err(FpgaError::file("remove", &placed))
+        })?;
+        self.tell(FIRST_PLACEMENT, 1.0, if hit { "was there already" } else { "done" });
+        serde_json::from_value(read_json(&folder.join(FIRST))?)
+            .map_err(FpgaError::json("a kept placement"))
+    }
+
+    /// Runs it in the folder of the netlist; hears each line.
     fn nextpnr(
         &mut self,
         router: &Router,
-        pins: &str,
+        step: &'static str,
+        more: &[String],
         folder: &Path,
         limit: Duration,
+        hears: &mut dyn FnMut(&str) -> Result<(), FpgaError>,
     ) -> Result<(), FpgaError> {
-        let Router { tool, seed, arguments, constraints, aim, .. } = router;
-        let nextpnr = self.search.find(*tool)?;
-        let mut aimed_mhz = aim.as_ref().map(|aim| aim.first_mhz);
-        // By what is expected; nothing once that has been heard.
-        let mut beyond_placed = aim.as_ref().map(|aim| aim.beyond_placed);
-        loop {
-            let ahead = aim.as_ref().zip(aimed_mhz).map_or(1.0, |(aim, mhz)| mhz / aim.asked_mhz);
-            let mut text = pins.to_owned();
-            text.extend(aim.as_ref().map(|aim| (aim.constraint)(aim.input_mhz * ahead)));
-            write(&folder.join(constraints), text)?;
-            write(&folder.join(AHEAD), ahead.to_string())?;
-            let mut command = Command::new(&nextpnr);
-            command.current_dir(folder).args(["--seed", &seed.to_string()]).args(arguments);
-            let (mut stage, mut rounds) = (Stage::default(), Rounds::default());
-            let (mut placed, mut better) = (Placed::default(), None);
-            let result = run(tool.name, &mut command, &folder.join(LOG), limit, &mut |line| {
-                if let Some(doing) = stage.take(line) {
-                    self.tell("place and route", stage.done, doing);
-                }
-                placed.take(line);
-                if placed.routing
-                    && let Some(beyond_placed) = beyond_placed.take()
-                {
-                    let wanted = placed.reached() * beyond_placed;
-                    if (wanted - 1.0).abs() > AIM_TOLERANCE {
-                        // Whole MHz, so that this is what others would begin with.
-                        better = aimed_mhz.map(|mhz| (mhz * wanted).round().max(1.0));
-                        // Ends the run.
-                        return Err(router.unroutable((0, 0)));
-                    }
-                }
-                rounds.stuck(line).map_or(Ok(()), |stuck| Err(router.unroutable(stuck)))
-            });
-            if better.is_none() {
-                return result;
+        let mut command = Command::new(self.search.find(router.tool)?);
+        command.current_dir(folder).args(&router.arguments).args(more);
+        let mut stage = Stage::default();
+        run(router.tool.name, &mut command, &folder.join(LOG), limit, &mut |line| {
+            if let Some(doing) = stage.take(line) {
+                self.tell(step, stage.done, doing);
             }
-            aimed_mhz = better;
-        }
+            hears(line)
+        })
     }
+}
+
+/// What nextpnr's log says of the clocks once all is placed.
+fn expected(folder: &Path) -> Result<Placed, FpgaError> {
+    let log = folder.join(LOG);
+    let said = std::fs::read(&log).map_err(FpgaError::file("read", &log))?;
+    let mut placed = Placed::default();
+    for line in String::from_utf8_lossy(&said).lines() {
+        placed.take(line);
+    }
+    Ok(placed)
 }
 
 /// Writes settings of nextpnr where its own netlists have them: in the top module.

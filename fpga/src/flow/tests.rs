@@ -14,6 +14,7 @@ fn request<'a>(board: &str, config: &'a CoreConfig) -> Request<'a> {
         seed: 1,
         tries: 2,
         speed: None,
+        aim_mhz: None,
         limit: Duration::from_secs(60),
         only_synthesis: false,
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::route::{Aim, Changes, Router};
+use super::route::{Changes, Clock, Router};
 use super::{BITSTREAM, Builder, Family, Goal, NETLIST, TIMING};
 use crate::boards::{Board, TOP};
 use crate::cache::Key;
@@ -41,9 +41,12 @@ const NEGOTIATION: &[(&str, &str)] = &[
 
 /// What the router is asked for, by what is expected of a placement. More is found sometimes: of the smallest card on the
 /// ECPIX-5 1.08 and 1.14 within 77 rounds, on the ULX3S a few connections were late for 1.08 after 120 rounds.
-const BEYOND_PLACED: f64 = 1.03;
-/// By so much less with each placement that was given up: what is late may have been what kept it from being routed.
-const EASED: f64 = 0.93;
+const BEYOND_PLACED: f64 = 1.07;
+
+const CLOCK: Clock = Clock {
+    begins: "FREQUENCY PORT",
+    line: |mhz| format!("FREQUENCY PORT \"clock_in\" {mhz:.3} MHZ;"),
+};
 
 /// Shares of a part's tables: rows stay free in cards of more than the first, if all is not more than the second.
 const CHANNELS_FROM: f64 = 0.4;
@@ -85,29 +88,24 @@ fn router(goal: &Goal) -> Router {
         ("--textcfg", CONFIG.to_owned()),
         ("--report", TIMING.to_owned()),
         ("--speed", speed.to_string()),
-        ("--freq", mhz.to_string()),
         ("--router", "router2".to_owned()),
     ] {
         arguments.extend([name.to_owned(), value]);
     }
     arguments.extend(["--lpf-allow-unconstrained", "--timing-allow-fail"].map(str::to_owned));
     if whole {
-        // The placer with the shortest wires; and the router heeds time.
+        // The placer with the shortest wires; and the router heeds time. All clocks come from the board's input: a frequency
+        // for those that have none would be for wires that nothing clocks, and the placer makes them longer for it.
         arguments.extend(["--placer", "static", "--tmg-ripup"].map(str::to_owned));
+    } else {
+        arguments.extend(["--freq".to_owned(), mhz.to_string()]);
     }
     // Less is routed as it is, and its wires are shorter; more leaves the placer no choice.
     let (tables, available) = (goal.used.luts as f64, part.resources.luts as f64);
     let channels = tables > CHANNELS_FROM * available
         && tables + tables_taken() as f64 <= CHANNELS_UP_TO * available;
     let changes = whole.then_some(Changes { networks: NETWORKS, channels, settings: NEGOTIATION });
-    let eased = EASED.powi(goal.attempt);
-    let aim = board.aim_mhz.filter(|_| whole).map(|aim_mhz| Aim {
-        input_mhz: board.input_mhz,
-        asked_mhz: mhz,
-        first_mhz: (aim_mhz * eased).round(),
-        beyond_placed: BEYOND_PLACED * eased,
-        constraint: |mhz| format!("FREQUENCY PORT \"clock_in\" {mhz:.3} MHZ;\n"),
-    });
+    let aim = goal.aim(BEYOND_PLACED, CLOCK);
     Router { tool: NEXTPNR_ECP5, arguments, seed, constraints: PINS, changes, aim }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::route::Router;
+use super::route::{Clock, Router};
 use super::{BITSTREAM, Builder, Family, Goal, NETLIST, TIMING, read_json};
 use crate::boards::{Board, Part, TOP};
 use crate::cache::Key;
@@ -53,6 +53,13 @@ fn check(search: &Search, board: &Board) -> Result<(), FpgaError> {
     Database::find(&search.data(XRAY_DATABASE)?, board.part.tool_name).map(drop)
 }
 
+/// What the router is asked for, by what is expected of a placement.
+const BEYOND_PLACED: f64 = 1.07;
+const CLOCK: Clock = Clock {
+    begins: "create_clock",
+    line: |mhz| format!("create_clock -period {:.4} [get_ports clock_in_p]", 1e3 / mhz),
+};
+
 /// Multipliers that the usual placer keeps together.
 const HEAP_MULTIPLIERS: u64 = 128;
 
@@ -76,13 +83,16 @@ fn router(goal: &Goal) -> Router {
     if goal.whole || goal.used.multipliers > HEAP_MULTIPLIERS {
         arguments.extend(["--placer", "static"].map(str::to_owned));
     }
+    if goal.whole {
+        arguments.push("--tmg-ripup".to_owned());
+    }
     Router {
         tool: NEXTPNR_XILINX,
         arguments,
         seed: goal.seed,
         constraints: PINS,
         changes: None,
-        aim: None,
+        aim: goal.aim(BEYOND_PLACED, CLOCK),
     }
 }
 
