@@ -108,6 +108,9 @@ pub struct Stage {
 }
 
 impl Stage {
+    /// What is done when all is placed.
+    pub const PLACED: f64 = 0.35;
+
     /// What it does now, if a line tells something new. A third of the time is placing, the rest routing.
     pub fn take(&mut self, line: &str) -> Option<String> {
         let text = line.trim_start_matches("Info:").trim();
@@ -116,8 +119,8 @@ impl Stage {
             ("Creating initial analytic placement", 0.05),
             ("Running Static placer", 0.05),
             ("Running simulated annealing placer", 0.15),
-            ("Routing globals", 0.35),
-            ("Routing global clocks", 0.35),
+            ("Routing globals", Self::PLACED),
+            ("Routing global clocks", Self::PLACED),
             ("Setting up routing queue", 0.38),
             ("Routing complete", 0.98),
         ];

@@ -16,11 +16,11 @@ use serde_json::{Value, json};
 
 use super::progress::{Placed, Rounds, Stage};
 use super::{Builder, Goal, NETLIST, TIMING, read_json, write};
-use crate::floorplan::{block_sites, lock_blocks};
 use crate::boards::TOP;
 use crate::cache::Key;
 use crate::channels::leave_channels;
 use crate::error::FpgaError;
+use crate::floorplan::{block_sites, lock_blocks};
 use crate::netlist;
 use crate::process::run;
 use crate::report::Timing;
@@ -45,6 +45,14 @@ impl Router {
     /// What is said when so much is left, and no less for so many rounds.
     fn unroutable(&self, (left, rounds): (u64, u32)) -> FpgaError {
         FpgaError::Unroutable { tool: self.tool.name, seed: self.seed, left, rounds }
+    }
+
+    /// The board's constraints, with as many MHz asked of the card's clock: the board's input is said to be faster.
+    fn pins(&self, pins: &str, mhz: &dyn Fn(&Aim) -> f64) -> String {
+        self.aim.as_ref().map_or_else(
+            || pins.to_owned(),
+            |aim| aim.clock.replaced(pins, aim.input_mhz * mhz(aim) / aim.asked_mhz),
+        )
     }
 }
 
@@ -109,7 +117,7 @@ pub(super) struct Aim {
 impl Aim {
     /// By how much the input is said to be faster.
     fn ahead(&self, first: Option<&First>) -> f64 {
-        let by_placement = first.map(|first| self.asked_mhz * first.reached * self.beyond_placed);
+        let by_placement = first.map(|first| first.reached_mhz * self.beyond_placed);
         let Some(mhz) = self.aim_mhz.or(by_placement) else { return 1.0 };
         // In tenths of a MHz, as people would write it.
         ((10.0 * mhz * self.eased).round() / 10.0).max(0.1) / self.asked_mhz
@@ -139,6 +147,8 @@ const PLACED: &str = "placed.json";
 const FIRST: &str = "first.json";
 const FIRST_PLACEMENT: &str = "first placement";
 const PLACE_AND_ROUTE: &str = "place and route";
+/// More than any card reaches: the placer weighs ways only while a clock is missed, and then alike.
+const MISSED_MHZ: f64 = 100.0;
 /// What stands in place of a routing that was given up: what was left, and the rounds since.
 const UNROUTABLE: &str = "unroutable.json";
 
@@ -147,8 +157,8 @@ const UNROUTABLE: &str = "unroutable.json";
 struct First {
     /// Sites by the names of the blocks.
     sites: BTreeMap<String, String>,
-    /// Of the clock that misses what it was asked for most, by that.
-    reached: f64,
+    /// What the card's clock is expected to reach.
+    reached_mhz: f64,
 }
 
 impl Builder<'_> {
@@ -195,11 +205,8 @@ impl Builder<'_> {
                 _ => Cow::Borrowed(&text),
             };
             write(&folder.join(NETLIST), changed.as_slice())?;
-            let constraints = match aim {
-                Some(aim) => aim.clock.replaced(pins, aim.input_mhz * ahead),
-                None => pins.to_owned(),
-            };
-            write(&folder.join(router.constraints), constraints)?;
+            let pins = router.pins(pins, &|aim| aim.asked_mhz * ahead);
+            write(&folder.join(router.constraints), pins)?;
             let mut rounds = Rounds::default();
             let seed = ["--seed".to_owned(), seed.to_string()];
             let result = self.nextpnr(router, PLACE_AND_ROUTE, &seed, folder, limit, &mut |line| {
@@ -243,13 +250,13 @@ impl Builder<'_> {
         let cache = self.cache.clone();
         let (folder, hit) = cache.step("place", key, |folder| {
             write(&folder.join(NETLIST), changes.of(netlist)?.to_string())?;
-            write(&folder.join(router.constraints), pins)?;
+            write(&folder.join(router.constraints), router.pins(pins, &|_| MISSED_MHZ))?;
             let only_place = ["--no-route", "--write", PLACED].map(str::to_owned);
             self.nextpnr(router, FIRST_PLACEMENT, &only_place, folder, limit, &mut |_| Ok(()))?;
             let placed = folder.join(PLACED);
             let design = std::fs::read(&placed).map_err(FpgaError::file("read", &placed))?;
-            let first =
-                First { sites: block_sites(&design)?, reached: expected(folder)?.reached() };
+            let reached_mhz = MISSED_MHZ * expected(folder)?.reached();
+            let first = First { sites: block_sites(&design)?, reached_mhz };
             write(&folder.join(FIRST), json!(first).to_string())?;
             // A hundred megabytes.
             std::fs::remove_file(&placed).map_err(FpgaError::file("remove", &placed))
@@ -271,10 +278,11 @@ impl Builder<'_> {
     ) -> Result<(), FpgaError> {
         let mut command = Command::new(self.search.find(router.tool)?);
         command.current_dir(folder).args(&router.arguments).args(more);
-        let mut stage = Stage::default();
+        let (mut stage, all) =
+            (Stage::default(), if step == FIRST_PLACEMENT { Stage::PLACED } else { 1.0 });
         run(router.tool.name, &mut command, &folder.join(LOG), limit, &mut |line| {
             if let Some(doing) = stage.take(line) {
-                self.tell(step, stage.done, doing);
+                self.tell(step, stage.done / all, doing);
             }
             hears(line)
         })
