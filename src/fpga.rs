@@ -107,7 +107,9 @@ struct Build {
 
 /// A clock that may be asked of the router.
 fn aim(text: &str) -> Result<f64, String> {
-    let mhz = text.parse().map_err(|_| "a clock in MHz, such as 37.5".to_owned())?;
+    let mhz = text
+        .parse()
+        .map_err(|_| "this is no clock; give a clock in MHz, such as 37.5".to_owned())?;
     if !(1.0..=1000.0).contains(&mhz) {
         return Err("clocks from 1 to 1000 MHz can be asked for".to_owned());
     }
@@ -286,4 +288,15 @@ fn flash(board: &Board, bitstream: &Path, permanent: bool, dry_run: bool) -> Res
         );
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_clock_that_no_router_reaches_is_refused() {
+        assert_eq!(super::aim("37.5"), Ok(37.5));
+        for (text, problem) in [("fast", "no clock"), ("nan", "1 to 1000"), ("0", "1 to 1000")] {
+            assert!(super::aim(text).unwrap_err().contains(problem), "{text}");
+        }
+    }
 }
