@@ -28,23 +28,23 @@ impl EventCopies {
         copies
     }
 
-    /// The words of a thread's event with these numbers, 0 to 7, in the same cycle.
-    pub(crate) fn words(&self, thread: UInt, numbers: &[UInt]) -> Vec<UInt> {
-        // The whole event in one row is read once for all.
+    /// The word of a thread's event with this number, 0 to 7, in the same cycle.
+    pub(crate) fn word(&self, thread: UInt, number: UInt) -> UInt {
         let whole = (self.beats == 1).then(|| self.rows.read(thread));
-        numbers.iter().map(|&number| self.word(whole, thread, number)).collect()
+        self.word_of(whole, thread, number)
     }
 
-    /// The same; if events come as a whole, also of one that comes in this cycle.
+    /// The words with these numbers; if events come as a whole, also of one that comes in this cycle.
     pub(crate) fn words_at_once(&self, thread: UInt, numbers: &[UInt]) -> Vec<UInt> {
+        // The whole event in one row is read once for all.
         let whole = (self.beats == 1).then(|| {
             let comes = self.beat.valid & self.beat.thread.eq(thread);
             mux(comes, self.beat.data, self.rows.read(thread))
         });
-        numbers.iter().map(|&number| self.word(whole, thread, number)).collect()
+        numbers.iter().map(|&number| self.word_of(whole, thread, number)).collect()
     }
 
-    fn word(&self, whole: Option<UInt>, thread: UInt, number: UInt) -> UInt {
+    fn word_of(&self, whole: Option<UInt>, thread: UInt, number: UInt) -> UInt {
         let low = WORD_NUMBER_BITS - self.beats.ilog2();
         let row = whole.unwrap_or_else(|| {
             self.rows.read(self.row(thread, number.bits(low..WORD_NUMBER_BITS)))

@@ -16,6 +16,7 @@ use crate::control::slots::Slots;
 use crate::control::stage::{Stage, StageIo};
 use crate::engine::Engine;
 use crate::engine::ports::{Command, HostAnswer, Start};
+use crate::event::EVENT_BITS;
 use crate::host::{AMOUNT_BITS, HostCommand, HostPort};
 use crate::map::{MapRequest, MapUnit};
 use crate::matching::MatchUnit;
@@ -57,7 +58,7 @@ impl Component for Core {
 
     fn io(&self) -> CoreIo {
         CoreIo {
-            event: stream_in(uint(512)),
+            event: stream_in(uint(EVENT_BITS)),
             decision: stream_out(uint(256)),
             host: input(HostCommand::shape()),
             host_answer: output(HostAnswer::shape()),

@@ -8,6 +8,7 @@ use rtl_builder::stock::stream::Stream;
 use super::slots::SlotChoice;
 use crate::bits::{any, count_ones, lowest_set, one_hot};
 use crate::config::Widths;
+use crate::event::EVENT_BITS;
 use crate::signals::{End, ThreadPulse};
 
 /// The dispatcher. Events are taken in order of arrival. One is taken when a thread is free
@@ -64,7 +65,7 @@ impl Component for Dispatcher {
 
     fn io(&self) -> DispatcherIo {
         DispatcherIo {
-            event: stream_in(uint(512)),
+            event: stream_in(uint(EVENT_BITS)),
             choice: input(SlotChoice::shape(&self.widths)),
             hold: input(boolean()),
             accept: output(ThreadPulse::shape(&self.widths)),
@@ -207,8 +208,10 @@ mod tests {
         fn offer(&mut self, key: u64) -> Option<u64> {
             self.sim.poke("event_valid", 1);
             self.sim.poke("choice_lock", u64::from(hash_key(key)) & 7);
-            self.sim
-                .poke_bits("event_payload", &Bits::from_words(512, &[3, key, 0, 0, 0, 0, 0, 0]));
+            self.sim.poke_bits(
+                "event_payload",
+                &Bits::from_words(EVENT_BITS, &[3, key, 0, 0, 0, 0, 0, 0]),
+            );
             let taken = self.sim.peek("accept_valid") == 1;
             assert_eq!(taken, self.sim.peek("event_ready") == 1);
             let thread = taken.then(|| self.sim.peek("accept_thread"));
@@ -296,9 +299,10 @@ mod tests {
             [(4, 0, Status::NoProgram), (3 | 1 << 16, 1, Status::BadEvent)]
         {
             bench.sim.poke("choice_served", served);
-            bench
-                .sim
-                .poke_bits("event_payload", &Bits::from_words(512, &[word, 0, 0, 0, 0, 0, 0, 0]));
+            bench.sim.poke_bits(
+                "event_payload",
+                &Bits::from_words(EVENT_BITS, &[word, 0, 0, 0, 0, 0, 0, 0]),
+            );
             assert_eq!(bench.sim.peek("refuse_valid"), 1);
             assert_eq!(bench.sim.peek("refuse_status"), status as u64);
         }

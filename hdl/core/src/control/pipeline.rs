@@ -280,7 +280,7 @@ impl Pipeline {
             (0..4).map(|n| parameters.bits(64 * n..64 * (n + 1))).collect();
         let a = mux(
             decoded.event,
-            registers.events.words(thread, &[offset.bits(3..6)])[0],
+            registers.events.word(thread, offset.bits(3..6)),
             mux(decoded.parameter, select(offset.bits(0..2), &parameter_words), read(A)),
         );
         let constant = slot(word, IMM).as_sint().sext(64).as_uint();

@@ -79,6 +79,8 @@ pub struct AdminIo {
 
 /// Counters of 32 bits in a line.
 const COUNTERS_PER_LINE: u32 = LINE_WIDTH / 32;
+/// Bits of the number of a counter in its line.
+pub(super) const COUNTER_NUMBER_BITS: u32 = COUNTERS_PER_LINE.ilog2();
 /// The word of a command that is taken first: the one behind its value, which so is taken last.
 const FIRST_WORD: u64 = (command_layout::VALUE.offset as u64 + 8) / 8;
 
@@ -141,7 +143,7 @@ impl Component for Admin {
             stop: output(uint(self.queues)),
             busy_pairs: input(uint(self.queues)),
             counter_asked: output(boolean()),
-            counter_number: output(uint(COUNTERS_PER_LINE.ilog2())),
+            counter_number: output(uint(COUNTER_NUMBER_BITS)),
             counter: input(uint(32)),
             health: (0..3).map(|_| input(uint(64))).collect(),
             finished: output(boolean()),
@@ -237,7 +239,7 @@ impl Component for Admin {
         // It gets what a read of the core gives, or half a word: a counter. Their number is in the age, which is long enough
         // for all that was counted to show before the last round.
         let gathers = step.is(Step::Gather);
-        let counter_number = age.bits(0..COUNTERS_PER_LINE.ilog2());
+        let counter_number = age.bits(0..COUNTER_NUMBER_BITS);
         io.counter_asked.set(gathers);
         io.counter_number.set(counter_number);
         let low_half = counter_number.bit(0);

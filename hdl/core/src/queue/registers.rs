@@ -13,6 +13,7 @@ use rmt_isa::device::{READ_TIMEOUT_CYCLES, pci};
 use rtl_builder::prelude::*;
 use rtl_builder::stock::lowest_set;
 
+use super::admin::COUNTER_NUMBER_BITS;
 use super::config_copy::ConfigCopy;
 use super::core_access::{CoreReply, CoreRequest};
 use super::inline::pair_bits;
@@ -128,7 +129,7 @@ impl Component for Registers {
             read_timeout: output(uint(32)),
             reset: output(boolean()),
             counter_asked: input(boolean()),
-            counter_number: input(uint(4)),
+            counter_number: input(uint(COUNTER_NUMBER_BITS)),
             counter: output(uint(32)),
             health: (0..3).map(|_| output(uint(64))).collect(),
             alarm: output(boolean()),
