@@ -104,10 +104,8 @@ pub(super) struct Aim {
     pub(super) input_mhz: f64,
     /// What was asked of the card's clock, MHz.
     pub(super) asked_mhz: f64,
-    /// What the router is asked for instead, MHz; nothing: by what is expected of the first placement.
+    /// What the router is asked for instead, MHz; nothing: by what is expected of the first placement, if there is one.
     pub(super) aim_mhz: Option<f64>,
-    /// By how much more than that.
-    pub(super) beyond_placed: f64,
     /// Less by so much since others were given up.
     pub(super) eased: f64,
     /// The line of the board's constraints that says how fast its input is.
@@ -117,24 +115,26 @@ pub(super) struct Aim {
 impl Aim {
     /// By how much the input is said to be faster.
     fn ahead(&self, first: Option<&First>) -> f64 {
-        let by_placement = first.map(|first| first.reached_mhz * self.beyond_placed);
+        let by_placement = first.map(|first| BEYOND_PLACED * first.reached_mhz);
         let Some(mhz) = self.aim_mhz.or(by_placement) else { return 1.0 };
         // In tenths of a MHz, as people would write it.
         ((10.0 * mhz * self.eased).round() / 10.0).max(0.1) / self.asked_mhz
     }
 }
 
+/// What the router is asked for, by what is expected of the first placement; the second one was expected to reach 0.98 to
+/// 1.12 times as much.
+const BEYOND_PLACED: f64 = 1.07;
 /// By so much less with each placement that was given up: what is late may have been what kept it from being routed.
 const EASED: f64 = 0.93;
 
 impl Goal {
     /// What a whole card is asked for: what the user says, or by what is expected of its placement.
-    pub(super) fn aim(&self, beyond_placed: f64, clock: Clock) -> Option<Aim> {
+    pub(super) fn aim(&self, clock: Clock) -> Option<Aim> {
         self.whole.then(|| Aim {
             input_mhz: self.board.input_mhz,
             asked_mhz: self.mhz,
             aim_mhz: self.aim_mhz,
-            beyond_placed,
             eased: EASED.powi(self.attempt),
             clock,
         })

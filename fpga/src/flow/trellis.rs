@@ -39,10 +39,6 @@ const NEGOTIATION: &[(&str, &str)] = &[
     ("router2/bbMargin/y", "12"),
 ];
 
-/// What the router is asked for, by what is expected of a placement. More is found sometimes: of the smallest card on the
-/// ECPIX-5 1.08 and 1.14 within 77 rounds, on the ULX3S a few connections were late for 1.08 after 120 rounds.
-const BEYOND_PLACED: f64 = 1.07;
-
 const CLOCK: Clock = Clock {
     begins: "FREQUENCY PORT",
     line: |mhz| format!("FREQUENCY PORT \"clock_in\" {mhz:.3} MHZ;"),
@@ -94,8 +90,8 @@ fn router(goal: &Goal) -> Router {
     }
     arguments.extend(["--lpf-allow-unconstrained", "--timing-allow-fail"].map(str::to_owned));
     if whole {
-        // The placer with the shortest wires; and the router heeds time. All clocks come from the board's input: a frequency
-        // for those that have none would be for wires that nothing clocks, and the placer makes them longer for it.
+        // The placer with the shortest wires; and the router heeds time. All clocks come from the board's input, which has its
+        // constraint.
         arguments.extend(["--placer", "static", "--tmg-ripup"].map(str::to_owned));
     } else {
         arguments.extend(["--freq".to_owned(), mhz.to_string()]);
@@ -105,7 +101,7 @@ fn router(goal: &Goal) -> Router {
     let channels = tables > CHANNELS_FROM * available
         && tables + tables_taken() as f64 <= CHANNELS_UP_TO * available;
     let changes = whole.then_some(Changes { networks: NETWORKS, channels, settings: NEGOTIATION });
-    let aim = goal.aim(BEYOND_PLACED, CLOCK);
+    let aim = goal.aim(CLOCK);
     Router { tool: NEXTPNR_ECP5, arguments, seed, constraints: PINS, changes, aim }
 }
 

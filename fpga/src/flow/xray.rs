@@ -53,8 +53,6 @@ fn check(search: &Search, board: &Board) -> Result<(), FpgaError> {
     Database::find(&search.data(XRAY_DATABASE)?, board.part.tool_name).map(drop)
 }
 
-/// What the router is asked for, by what is expected of a placement.
-const BEYOND_PLACED: f64 = 1.07;
 const CLOCK: Clock = Clock {
     begins: "create_clock",
     line: |mhz| format!("create_clock -period {:.4} [get_ports clock_in_p]", 1e3 / mhz),
@@ -92,7 +90,7 @@ fn router(goal: &Goal) -> Router {
         seed: goal.seed,
         constraints: PINS,
         changes: None,
-        aim: goal.aim(BEYOND_PLACED, CLOCK),
+        aim: goal.aim(CLOCK),
     }
 }
 
