@@ -228,15 +228,13 @@ impl Floor {
     }
 
     /// Moves a block to a site of its kind; who stands there comes to the site that it leaves.
-    fn exchange(&mut self, block: usize, site: usize) -> Option<usize> {
+    fn exchange(&mut self, block: usize, site: usize) {
         let (kind, before) = self.at[block];
-        let other = self.taken[kind][site];
         self.taken[kind].swap(before, site);
         self.at[block].1 = site;
-        if let Some(other) = other {
+        if let Some(other) = self.taken[kind][before] {
             self.at[other].1 = before;
         }
-        other
     }
 
     /// Moves a block where all becomes shortest; what it gains.
