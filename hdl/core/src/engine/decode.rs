@@ -74,8 +74,10 @@ pub struct DecoderIo {
     pub operation_valid: Output<Bool>,
     /// Its thread
     pub operation_thread: Output<UInt>,
-    /// The operation
+    /// The operation, without `base`
     pub operation: Output<Operation>,
+    /// Its `base`, a cycle later
+    pub base: Output<UInt>,
 }
 
 /// All that the check of one command looks at.
@@ -103,6 +105,9 @@ struct Outcome {
     defines: Wire<VectorType>,
     /// Lanes that the operation goes through.
     lanes: Wire<UInt>,
+    /// So many words are to be added to its base so many times.
+    row: Wire<UInt>,
+    words_per_row: Wire<UInt>,
 }
 
 impl Decoder {
@@ -152,11 +157,9 @@ impl Decoder {
 
         let columns = field(c.tensor, TENSOR_COLUMNS);
         let row = c.scalar_a.trunc(16);
-        let words_per_row = ((columns + (self.shape.array - 1))
-            >> self.shape.array.trailing_zeros())
-        .named("words_per_row");
+        let words_per_row =
+            ((columns + (self.shape.array - 1)) >> self.shape.array.trailing_zeros()).resize(16);
         let row_exists = c.scalar_a.lt(field(c.tensor, TENSOR_ROWS)).named("row_exists");
-        let row_base = (field(c.tensor, TENSOR_ROW_BASE) + row * words_per_row).named("row_base");
 
         let key = c.fields.opcode;
         let arithmetic = |f: Function| {
@@ -186,7 +189,9 @@ impl Decoder {
             .is(opcode_of("VectorLoadTensor"), || {
                 operand(Operand::Value);
                 when(row_exists, || operand(Operand::Row));
-                op.field(|o| o.base).set(row_base.trunc(16));
+                op.field(|o| o.base).set(field(c.tensor, TENSOR_ROW_BASE));
+                out.row.set(row);
+                out.words_per_row.set(words_per_row);
                 out.lanes.set(columns);
                 define(columns, field(c.tensor, TENSOR_ELEMENT));
                 let in_rows = field(c.tensor, TENSOR_IN_ROWS).as_bool();
@@ -379,6 +384,7 @@ impl Component for Decoder {
             operation_valid: output(boolean()),
             operation_thread: output(thread),
             operation: output(Operation::shape(shape)),
+            base: output(uint(16)),
         }
     }
 
@@ -438,6 +444,8 @@ impl Component for Decoder {
             fits: wire("fits", boolean()),
             defines: wire("defines", VectorType::shape()),
             lanes: wire("lanes", uint(9)),
+            row: wire("row", uint(16)),
+            words_per_row: wire("words_per_row", uint(16)),
         };
         outcome.operation.set(Operation {
             d: context.fields.d,
@@ -448,6 +456,8 @@ impl Component for Decoder {
         outcome.fits.set(false);
         outcome.defines.set(zero(&VectorType::shape()));
         outcome.lanes.set(1);
+        outcome.row.set(0);
+        outcome.words_per_row.set(0);
         self.vector_instructions(&context, &outcome);
 
         let decoded = decodes(&context.fields).named("decoded");
@@ -468,8 +478,17 @@ impl Component for Decoder {
                 ],
                 UInt::lit(0, 8),
             ),
+            base: UInt::lit(0, 16),
             ..checked
         };
+        // A product takes as long as all that comes before it.
+        let factors = [
+            delayed("first_word", checked.base),
+            delayed("row_number", outcome.row.value()),
+            delayed("row_words", outcome.words_per_row.value()),
+        ];
+        let [base, row, words_per_row] = factors;
+        io.base.set((base + row * words_per_row).trunc(16));
         io.operation_valid.set(valid);
         io.operation_thread.set(command.thread);
         io.operation.set(operation);

@@ -335,6 +335,7 @@ impl Component for Engine {
         issuer.valid.set(decoder.operation_valid);
         issuer.thread.set(decoder.operation_thread);
         issuer.operation.set(decoder.operation);
+        issuer.base.set(decoder.base);
         let busy = Busy::new(&shape);
         issuer.busy.set(busy.all());
         // What the issuer chooses is issued in the next cycle: its choice among the threads and the first step of what

@@ -27,8 +27,10 @@ pub struct IssuerIo {
     pub valid: Input<Bool>,
     /// Its thread
     pub thread: Input<UInt>,
-    /// The operation
+    /// The operation, without `base`
     pub operation: Input<Operation>,
+    /// `base` of the operation that came in the cycle before
+    pub base: Input<UInt>,
     /// Bit t: an earlier operation of thread t is not yet finished
     pub busy: Input<UInt>,
     /// Bit u: unit u can take an operation in the next cycle, if one may begin
@@ -85,6 +87,7 @@ impl Component for Issuer {
             valid: input(boolean()),
             thread: input(thread),
             operation: input(Operation::shape(shape)),
+            base: input(uint(16)),
             busy: input(uint(shape.threads)),
             unit_ready: input(uint(UNITS)),
             begins: input(boolean()),
@@ -101,6 +104,11 @@ impl Component for Issuer {
         let shape = &self.shape;
         let slots = AsyncMem::new("slots", Operation::shape(shape), shape.threads.into());
         slots.write(io.valid, io.thread, io.operation.value());
+        let came = reg("came", boolean(), false);
+        came.next(io.valid);
+        let came_thread = delayed("came_thread", io.thread.value());
+        let bases = AsyncMem::new("bases", uint(16), shape.threads.into());
+        bases.write(came, came_thread, io.base);
 
         // What the choice needs stands in registers of its own, the rest in the slots.
         let mut waiting = Vec::new();
@@ -148,7 +156,8 @@ impl Component for Issuer {
         io.issue.set(issue);
         io.issue_thread.set(chosen);
         io.issue_units.set(select(chosen, &units));
-        io.issue_operation.set(slots.read(chosen));
+        let base = mux(came & came_thread.eq(chosen), io.base.value(), bases.read(chosen));
+        io.issue_operation.set(Operation { base, ..slots.read(chosen) });
         let waiting: Vec<Bool> = waiting.iter().map(|w| w.value()).collect();
         io.stalls.set(join_bools(&waiting).reduce_or() & !issue);
     }
