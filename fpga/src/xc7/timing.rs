@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!  nextpnr: delays of cells and ways (SDF) ──┐
-//!  netlist: settings of each DSP48E1 ────────┼─► graph of pins ─► longest path that touches a multiplier
+//!  netlist: ways, settings of each DSP48E1 ──┼─► graph of pins ─► longest path that touches a multiplier
 //!  database: delays by settings (SDF) ───────┘
 //! ```
 
@@ -11,10 +11,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use serde_json::Value;
 
+use self::wires::Wires;
 use super::sdf;
 use crate::boards::TOP;
 use crate::error::FpgaError;
 use crate::report::{CriticalPath, Hop};
+
+mod wires;
 
 /// The block, as yosys and the database call it.
 const BLOCK: &str = "DSP48E1";
@@ -190,7 +193,7 @@ impl Graph {
         known.0 = known.0.max(setup);
     }
 
-    fn add(&mut self, cell: &sdf::Cell) {
+    fn add(&mut self, cell: &sdf::Cell, wires: &Wires) {
         for (from, to, delay) in &cell.delays {
             let to = self.pin(format!("{}/{to}", cell.instance));
             let is_clock = cell.setups.iter().any(|(_, clock, _)| clock == from);
@@ -205,7 +208,7 @@ impl Graph {
             let [pin, clock] = [pin, clock].map(|pin| self.pin(format!("{}/{pin}", cell.instance)));
             self.end_at(pin, *setup, clock);
         }
-        for (from, to, delay) in &cell.ways {
+        for (from, to, delay) in cell.ways.iter().filter(|(from, to, _)| wires.has(from, to)) {
             let (from, to) = (self.pin(from.clone()), self.pin(to.clone()));
             self.arcs[from].push(Arc { to, delay: *delay, inside: false });
         }
@@ -419,9 +422,9 @@ fn nets(netlist: &Value, pin: &str) -> Vec<String> {
 
 fn graph(delays: &str, netlist: &Value, library: &Library) -> Result<Graph, FpgaError> {
     let bad = |problem| FpgaError::BadOutput { what: "nextpnr's file of delays", problem };
-    let mut graph = Graph::default();
+    let (mut graph, wires) = (Graph::default(), Wires::of(netlist));
     for cell in sdf::cells(delays).map_err(bad)? {
-        graph.add(&cell);
+        graph.add(&cell, &wires);
     }
     let blocks = blocks(netlist);
     let mut pins: BTreeMap<&str, Vec<(usize, String)>> = BTreeMap::new();

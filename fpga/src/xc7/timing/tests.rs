@@ -67,9 +67,18 @@ fn the_longest_path_that_touches_a_multiplier_is_found() {
     // Through a table into the first operand, which ends there.
     let long =
         "(INTERCONNECT g/Q l/A1 (2000:2000:2000)) (INTERCONNECT l/O6 u.two/A0 (3000:3000:3000))";
-    let found = path(long, registered);
+    let found = path(long, registered.clone());
     assert!((found.nanoseconds() - (0.35 + 2.0 + 0.125 + 3.0 + 0.4)).abs() < 1e-9, "{found:?}");
     assert_eq!(found.signals(), ["g.Q", "l.A1", "l.O6", "u.two.A0"]);
+    // The table's own signal is another one: its neighbour's pin.
+    let mut netlist = netlist(registered);
+    let cells = &mut netlist["modules"][TOP]["cells"];
+    cells["g"] = json!({ "port_directions": { "Q": "output" }, "connections": { "Q": [5] } });
+    cells["l"]["connections"] = json!({ "I0": [6], "O": [7] });
+    cells["l"]["port_directions"] = json!({ "I0": "input", "O": "output" });
+    let library = Library::read(LIBRARY).unwrap();
+    let found = multiplier_paths(&delays(long), &netlist, &library).unwrap();
+    assert_eq!(found[0].path.signals(), ["u.one.P11", "u.two.C11"]);
 }
 
 #[test]
