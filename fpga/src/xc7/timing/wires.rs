@@ -65,8 +65,9 @@ impl Wires {
         for (name, net) in nets.into_iter().flatten() {
             let bits = bits(&net["bits"]);
             let first = net["offset"].as_u64().unwrap_or(0);
-            for (index, bit) in (first..).zip(bits) {
+            for (index, bit) in (0..).zip(bits) {
                 let Some(wire) = self.wire(&mut known, bit) else { continue };
+                let index = first.saturating_add(index);
                 let place = if bits.len() > 1 { format!("[{index}]") } else { String::new() };
                 self.by_name.insert(format!("{prefix}{name}{place}"), wire);
             }
@@ -111,12 +112,16 @@ impl Wires {
     }
 
     /// What is known of a cell in `table`, or the wire of which nextpnr made it.
-    fn known(&self, table: &HashMap<String, Vec<usize>>, cell: &str) -> Option<Vec<usize>> {
-        let found = |name: &str| table.get(name).cloned();
+    fn known<'a>(
+        &'a self,
+        table: &'a HashMap<String, Vec<usize>>,
+        cell: &str,
+    ) -> Option<&'a [usize]> {
+        let found = |name: &str| table.get(name).map(Vec::as_slice);
         let made = || {
             let end = MADE.iter().filter_map(|made| cell.find(made)).min()?;
             let name = &cell[..end];
-            found(name).or_else(|| self.by_name.get(name).map(|wire| vec![*wire]))
+            found(name).or_else(|| self.by_name.get(name).map(std::slice::from_ref))
         };
         found(cell).or_else(made)
     }

@@ -482,12 +482,9 @@ impl Component for Decoder {
             ..checked
         };
         // A product takes as long as all that comes before it.
-        let factors = [
-            delayed("first_word", checked.base),
-            delayed("row_number", outcome.row.value()),
-            delayed("row_words", outcome.words_per_row.value()),
-        ];
-        let [base, row, words_per_row] = factors;
+        let base = delayed("first_word", checked.base);
+        let row = delayed("row_number", outcome.row.value());
+        let words_per_row = delayed("row_words", outcome.words_per_row.value());
         io.base.set((base + row * words_per_row).trunc(16));
         io.operation_valid.set(valid);
         io.operation_thread.set(command.thread);
