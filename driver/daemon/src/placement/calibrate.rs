@@ -90,7 +90,11 @@ pub fn measure(card: Option<&mut CardEngine>) -> Result<Platform, CardError> {
 }
 
 fn software<E: Engine>(engine: &mut E) -> SoftwareCost {
-    let mut time = |program: &Program| event_ns(engine, program);
+    costs(|program| event_ns(engine, program))
+}
+
+/// What each thing costs, by what an event of a program takes.
+fn costs(mut time: impl FnMut(&Program) -> f64) -> SoftwareCost {
     let (nothing, scalar, plain) = (time(&no_op()), time(&scalar()), time(&vector("")));
     let (product, tree) = (time(&product()), time(&tree()));
     let each = |more: f64, less: f64, count: f64| ((more - less) / count).max(0.001);
@@ -157,15 +161,41 @@ mod tests {
     use rmt_vm::verifier::{Limits, verify};
 
     #[test]
-    fn the_programs_are_verified_and_the_figures_in_order() {
+    fn the_programs_are_verified_and_engines_agree_on_them() {
+        let event = Event::new(HOOK, 0, 12345);
         for program in [no_op(), scalar(), vector(""), product(), tree()] {
             verify(&program, &Limits::default()).unwrap();
+            let (mut interpreter, mut jit) = (InterpreterEngine::default(), Jit::default());
+            interpreter.load(&program).unwrap();
+            if jit.load(&program).is_ok() {
+                assert_eq!(interpreter.run(&event).unwrap(), jit.run(&event).unwrap());
+            }
         }
+    }
+
+    /// Costs by the times of the five programs, in the order in which they are measured.
+    fn costs_of(times: [f64; 5]) -> [f64; 4] {
+        let mut times = times.into_iter();
+        let costs = costs(|_| times.next().unwrap());
+        [costs.event_ns, costs.instruction_ns, costs.mac_ns, costs.comparison_ns]
+    }
+
+    #[test]
+    fn a_cost_is_the_difference_of_two_programs_by_what_one_has_more() {
+        let (macs, comparisons) = (4096.0 * 2.0, 16.0 * 5.0);
+        let times = [100.0, 167.0, 300.0, 300.0 + macs, 300.0 + comparisons];
+        assert_eq!(costs_of(times), [100.0, 1.0, 2.0, 5.0]);
+        // Where others use the machine as well, the longer program may be measured as the shorter one: no cost is negative.
+        assert_eq!(costs_of([100.0, 90.0, 300.0, 290.0, 280.0]), [100.0, 0.001, 0.001, 0.001]);
+    }
+
+    #[test]
+    fn a_machine_without_a_card_is_measured() {
         let platform = measure(None).unwrap();
         assert_eq!(platform.card, None);
-        // An interpreter that is as fast as machine code would be news.
-        let (slow, fast) = (platform.interpreter, platform.jit);
-        assert!(slow.mac_ns > fast.mac_ns, "{platform:?}");
-        assert!(slow.instruction_ns > fast.instruction_ns, "{platform:?}");
+        for costs in [&platform.interpreter, &platform.jit] {
+            let all = [costs.event_ns, costs.instruction_ns, costs.mac_ns, costs.comparison_ns];
+            assert!(all.iter().all(|cost| *cost > 0.0 && cost.is_finite()), "{platform:?}");
+        }
     }
 }
