@@ -1,8 +1,9 @@
 //! The steps from a configuration to a bitstream. What is the same for all parts stands here, what differs in
-//! `trellis` (ECP5) and `xray` (7-series); place and route, in `route`; how far a tool is, in `progress`; a part of the
-//! card alone, in [`unit`].
+//! `trellis` (ECP5) and `xray` (7-series); place and route, in `route`, and how it is asked, in `router`; how far a tool is, in
+//! `progress`; a part of the card alone, in [`unit`].
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -25,12 +26,13 @@ use crate::vivado;
 
 mod progress;
 mod route;
+mod router;
 mod trellis;
 pub mod unit;
 mod xray;
 
 use progress::Passes;
-use route::Router;
+use router::Router;
 
 /// What is built.
 pub struct Request<'a> {
@@ -97,7 +99,7 @@ struct Family {
     /// Whether what the tools need beside themselves is there.
     check: fn(&Search, &Board) -> Result<(), FpgaError>,
     /// How nextpnr is run.
-    router: fn(&Goal) -> Router,
+    router: fn(&Search, &Goal) -> Result<Router, FpgaError>,
     /// Adds to nextpnr's timing what it does not know, from the folder of what it made.
     complete: fn(&Search, &Part, &Path, &mut Timing) -> Result<(), FpgaError>,
     /// From the folder of what nextpnr made to the bitstream.
@@ -127,6 +129,8 @@ struct Goal {
     attempt: i32,
     /// A whole card; else one of its units.
     whole: bool,
+    /// The array has a clock of its own.
+    array_clock: bool,
     /// What it takes.
     used: Resources,
 }
@@ -272,12 +276,13 @@ impl Builder<'_> {
             seed: request.seed,
             attempt: 0,
             whole: true,
+            array_clock: has_array_clock(request.config),
             used,
         };
         let pins = board.constraints.1;
         let last = request.seed.saturating_add(request.tries.saturating_sub(1));
         let (folder, mut timing) = loop {
-            let router = (family.router)(&goal);
+            let router = (family.router)(&self.search, &goal)?;
             match self.route(&router, pins, &report.tools, &netlist, request.limit) {
                 Err(error @ FpgaError::Unroutable { .. }) if goal.seed < last => {
                     self.tell("place and route", 0.0, error.to_string());
@@ -332,8 +337,9 @@ impl Builder<'_> {
                 if let Some(done) = passes.take(line) {
                     self.tell("synthesis", done, line.split("Executing").last().unwrap_or(line));
                 }
-                Ok(())
-            })?;
+                ControlFlow::Continue(())
+            })
+            .map(drop)?;
             let path = folder.join("mapped.json");
             let mut netlist = read_json(&path)?;
             netlist::pack_registers(&mut netlist)?;
@@ -368,7 +374,8 @@ impl Builder<'_> {
             let mut command = Command::new(&program);
             command.current_dir(folder).args(arguments);
             let log = folder.join(format!("{}.log", tool.name));
-            run(tool.name, &mut command, &log, BITSTREAM_LIMIT, &mut |_| Ok(()))
+            run(tool.name, &mut command, &log, BITSTREAM_LIMIT, &mut |_| ControlFlow::Continue(()))
+                .map(drop)
         })?;
         self.tell("bitstream", 1.0, "done");
         Ok(folder.join(BITSTREAM))

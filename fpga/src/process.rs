@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
@@ -39,19 +40,18 @@ fn ends_with_its_parent(command: &mut Command) {
     let _ = command;
 }
 
-/// Runs a command to its end, at most for `limit`. Each line of its output goes to `line`, which may end it by
-/// an error of its own, and into the file `log`.
+/// Runs a command, at most for `limit`. Each line of its output goes to `line`, which may break it off, and into the file
+/// `log`. Whether it ran to its end.
 ///
 /// # Errors
-/// [`FpgaError::ToolFailed`] with what it said of errors, [`FpgaError::ToolTimeout`], that of `line`, or a file that
-/// cannot be written.
+/// [`FpgaError::ToolFailed`] with what it said of errors, [`FpgaError::ToolTimeout`], or a file that cannot be written.
 pub fn run(
     tool: &'static str,
     command: &mut Command,
     log: &Path,
     limit: Duration,
-    line: &mut dyn FnMut(&str) -> Result<(), FpgaError>,
-) -> Result<(), FpgaError> {
+    line: &mut dyn FnMut(&str) -> ControlFlow<()>,
+) -> Result<ControlFlow<()>, FpgaError> {
     let program = std::path::PathBuf::from(command.get_program());
     let mut file = File::create(log).map_err(FpgaError::file("write", log))?;
     ends_with_its_parent(command);
@@ -85,7 +85,9 @@ pub fn run(
             Ok(text) => {
                 let text = text.trim_end();
                 writeln!(file, "{text}").map_err(FpgaError::file("write", log))?;
-                line(text)?;
+                if line(text).is_break() {
+                    return Ok(ControlFlow::Break(()));
+                }
                 said.push(text.to_owned());
             }
             Err(mpsc::RecvTimeoutError::Disconnected) => break,
@@ -97,7 +99,7 @@ pub fn run(
     }
     let status = child.wait().map_err(FpgaError::file("wait for", &program))?;
     if status.success() {
-        return Ok(());
+        return Ok(ControlFlow::Continue(()));
     }
     Err(FpgaError::ToolFailed {
         tool,
@@ -122,13 +124,13 @@ fn cause(said: &[String]) -> String {
 mod tests {
     use super::*;
 
-    fn shell(script: &str, limit: Duration) -> (Result<(), FpgaError>, Vec<String>) {
+    fn shell(script: &str, limit: Duration) -> (Result<ControlFlow<()>, FpgaError>, Vec<String>) {
         let log = tempfile::NamedTempFile::new().unwrap();
         let mut lines = Vec::new();
         let mut command = Command::new("sh");
         let result = run("sh", command.args(["-c", script]), log.path(), limit, &mut |line| {
             lines.push(line.to_owned());
-            Ok(())
+            if line == "enough" { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
         let kept = std::fs::read_to_string(log.path()).unwrap();
         assert_eq!(kept.lines().collect::<Vec<_>>(), lines);
@@ -139,8 +141,11 @@ mod tests {
     fn lines_come_as_they_are_said_and_failures_with_their_cause() {
         let minute = Duration::from_secs(60);
         let (result, lines) = shell("echo one; echo two", minute);
-        assert!(result.is_ok());
+        assert_eq!(result.unwrap(), ControlFlow::Continue(()));
         assert_eq!(lines, ["one", "two"]);
+        let (result, lines) = shell("echo one; echo enough; sleep 60; echo two", minute);
+        assert_eq!(result.unwrap(), ControlFlow::Break(()));
+        assert_eq!(lines, ["one", "enough"]);
         let (result, _) = shell("echo ERROR: no such part; echo bye; exit 3", minute);
         let error = result.unwrap_err().to_string();
         assert!(error.contains("no such part") && !error.contains("bye"), "{error}");

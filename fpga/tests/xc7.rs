@@ -10,7 +10,7 @@ use rmt_fpga::Board;
 use rmt_fpga::boards::TOP;
 use rmt_fpga::report::Timing;
 use rmt_fpga::tools::{NEXTPNR_XILINX, Search, Tool, XC7FRAMES2BIT, XRAY_DATABASE, YOSYS};
-use rmt_fpga::xc7::{Database, assemble};
+use rmt_fpga::xc7::{Database, assemble, binding, keep_free};
 
 use common::{Bench, check_clocks, have};
 
@@ -105,16 +105,25 @@ fn a_bitstream_holds_what_place_and_route_said() {
     for kind in ["DSP48E1", "RAMB36E1", "RAM32M", "SRL16E", "CARRY4", "PLLE2_ADV", "IBUFDS"] {
         assert!(netlist.contains(&format!("\"type\": \"{kind}\"")), "no {kind}");
     }
+    let mut database = Database::find(&database, part).unwrap();
+    let lone = database.lone_tables().unwrap();
+    // One column beside the transceivers: 100 tiles of two slices.
+    assert_eq!(lone.len(), 1600);
+    assert!(lone.iter().all(|table| table.starts_with("X135Y")));
+    let mut netlist = serde_json::from_str(&netlist).unwrap();
+    keep_free(&mut netlist, lone.len()).unwrap();
+    bench.write("netlist.json", &netlist.to_string());
+    bench.write("kept_free.py", &binding(&lone));
     let route = [
         &["--device", part, "--json", "netlist.json", "-o", "xdc=board.xdc"][..],
         &["-o", "fasm=board.fasm", "--report", "timing.json", "--freq", "20"],
+        &["--pre-place", "kept_free.py"],
     ];
     bench.call(NEXTPNR_XILINX, &route.concat());
     let timing =
         Timing::of_nextpnr(&serde_json::from_str(&bench.read("timing.json")).unwrap()).unwrap();
     check_clocks(&timing, [("clk", 20.0), ("array_clk", 80.0)], "posedge array_clk to posedge clk");
 
-    let mut database = Database::find(&database, part).unwrap();
     let frames = assemble(&bench.read("board.fasm"), &mut database).unwrap();
     let text = frames.text();
     bench.write("board.frames", &text);

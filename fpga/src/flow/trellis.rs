@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::route::{Changes, Clock, Router};
+use super::router::{Changes, InputClock, Router};
 use super::{BITSTREAM, Builder, Family, Goal, NETLIST, TIMING};
 use crate::boards::{Board, TOP};
 use crate::cache::Key;
 use crate::channels::tables_taken;
 use crate::error::FpgaError;
 use crate::pll::EHXPLLL;
-use crate::tools::{ECPPACK, NEXTPNR_ECP5};
+use crate::tools::{ECPPACK, NEXTPNR_ECP5, Search};
 
 pub(super) const FAMILY: Family = Family {
     synthesis,
@@ -39,7 +39,7 @@ const NEGOTIATION: &[(&str, &str)] = &[
     ("router2/bbMargin/y", "12"),
 ];
 
-const CLOCK: Clock = Clock {
+const CLOCK: InputClock = InputClock {
     begins: "FREQUENCY PORT",
     line: |mhz| format!("FREQUENCY PORT \"clock_in\" {mhz:.3} MHZ;"),
 };
@@ -71,7 +71,7 @@ fn synthesis(_: bool) -> String {
     )
 }
 
-fn router(goal: &Goal) -> Router {
+fn router(_: &Search, goal: &Goal) -> Result<Router, FpgaError> {
     let Goal { board, speed, mhz, seed, whole, .. } = *goal;
     let part = &board.part;
     // Parts of the 5G series have one speed grade; what they would be at another one is that of their sisters.
@@ -100,9 +100,19 @@ fn router(goal: &Goal) -> Router {
     let (tables, available) = (goal.used.luts as f64, part.resources.luts as f64);
     let channels = tables > CHANNELS_FROM * available
         && tables + tables_taken() as f64 <= CHANNELS_UP_TO * available;
-    let changes = whole.then_some(Changes { networks: NETWORKS, channels, settings: NEGOTIATION });
+    let changes = whole.then_some(Changes { networks: NETWORKS, channels });
+    let settings = if whole { NEGOTIATION } else { &[] };
     let aim = goal.aim(CLOCK);
-    Router { tool: NEXTPNR_ECP5, arguments, seed, constraints: PINS, changes, aim }
+    Ok(Router {
+        tool: NEXTPNR_ECP5,
+        arguments,
+        seed,
+        constraints: PINS,
+        changes,
+        settings,
+        kept_free: Vec::new(),
+        aim,
+    })
 }
 
 fn pack(

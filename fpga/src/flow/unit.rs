@@ -161,8 +161,18 @@ impl Builder<'_> {
         })?;
         let used = of(design.top_name()).map(|module| module.total).unwrap_or_default();
         let speed = board.part.speed;
-        let goal = Goal { board, speed, mhz, aim_mhz: None, seed, attempt: 0, whole: false, used };
-        let router = (family.router)(&goal);
+        let goal = Goal {
+            board,
+            speed,
+            mhz,
+            aim_mhz: None,
+            seed,
+            attempt: 0,
+            whole: false,
+            array_clock: false,
+            used,
+        };
+        let router = (family.router)(&self.search, &goal)?;
         let (folder, mut timing) =
             self.route(&router, &pins(board.flow), &tools, &netlist, limit)?;
         (family.complete)(&self.search, &board.part, &folder, &mut timing)?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::route::{Clock, Router};
+use super::router::{InputClock, Router};
 use super::{BITSTREAM, Builder, Family, Goal, NETLIST, TIMING, read_json};
 use crate::boards::{Board, Part, TOP};
 use crate::cache::Key;
@@ -53,15 +53,28 @@ fn check(search: &Search, board: &Board) -> Result<(), FpgaError> {
     Database::find(&search.data(XRAY_DATABASE)?, board.part.tool_name).map(drop)
 }
 
-const CLOCK: Clock = Clock {
+const CLOCK: InputClock = InputClock {
     begins: "create_clock",
     line: |mhz| format!("create_clock -period {:.4} [get_ports clock_in_p]", 1e3 / mhz),
 };
 
+/// What a wire costs that several signals want. nextpnr lets a connection pay the less of it the more critical it is, down to a
+/// twentieth, and while a clock is met it takes them all for the most critical ones: these are twenty times the prices of the ECP5.
+const NEGOTIATION: &[(&str, &str)] = &[
+    ("router2/initCurrCongWeight", "40.0"),
+    ("router2/currCongWeightMult", "20.0"),
+    ("router2/histCongWeight", "40.0"),
+    ("router2/bbMargin/x", "12"),
+    ("router2/bbMargin/y", "12"),
+];
+
+/// More than any card reaches: placer and router prefer the longest ways only while a clock is missed.
+const MISSED_MHZ: f64 = 125.0;
+
 /// Multipliers that the usual placer keeps together.
 const HEAP_MULTIPLIERS: u64 = 128;
 
-fn router(goal: &Goal) -> Router {
+fn router(search: &Search, goal: &Goal) -> Result<Router, FpgaError> {
     let mut arguments = Vec::new();
     for (name, value) in [
         ("--device", goal.board.part.tool_name.to_owned()),
@@ -81,17 +94,31 @@ fn router(goal: &Goal) -> Router {
     if goal.whole || goal.used.multipliers > HEAP_MULTIPLIERS {
         arguments.extend(["--placer", "static"].map(str::to_owned));
     }
-    if goal.whole {
-        arguments.push("--tmg-ripup".to_owned());
+    let mut aim = goal.aim(CLOCK);
+    if let Some(aim) = &mut aim {
+        // With two clocks, or one that the user has in mind, what is late goes back to the queue until all is in time. One
+        // alone becomes as fast as it may.
+        if aim.aim_mhz.is_some() || goal.array_clock {
+            arguments.push("--tmg-ripup".to_owned());
+        } else {
+            aim.aim_mhz = Some(MISSED_MHZ);
+        }
     }
-    Router {
+    let mut kept_free = Vec::new();
+    if goal.whole {
+        let mut database = Database::find(&search.data(XRAY_DATABASE)?, goal.board.part.tool_name)?;
+        kept_free = database.lone_tables()?;
+    }
+    Ok(Router {
         tool: NEXTPNR_XILINX,
         arguments,
         seed: goal.seed,
         constraints: PINS,
         changes: None,
-        aim: goal.aim(CLOCK),
-    }
+        settings: if goal.whole { NEGOTIATION } else { &[] },
+        kept_free,
+        aim,
+    })
 }
 
 /// nextpnr leaves out paths that begin or end in a multiplier.

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use serde::Deserialize;
 
 use super::frames::{Frames, Outside};
+use super::lone;
 use super::timing::Library;
 use crate::error::FpgaError;
 
@@ -42,6 +43,9 @@ struct Tile {
     bits: HashMap<String, Bits>,
     #[serde(default)]
     sites: HashMap<String, String>,
+    /// Column and row, which are nextpnr's, too.
+    grid_x: u32,
+    grid_y: u32,
 }
 
 /// A bit that a feature sets or clears: kind of frame, frame from the tile's first on, bit from its first word on.
@@ -112,6 +116,16 @@ impl Database {
     /// When they are missing or damaged.
     pub fn multiplier_delays(&self) -> Result<Library, FpgaError> {
         Library::read(&read(&self.family.join("timings/DSP_L.sdf"))?)
+    }
+
+    /// Tables, as nextpnr names their places, that stay free: too few wires pass them.
+    ///
+    /// # Errors
+    /// When the list of tiles is damaged.
+    pub fn lone_tables(&mut self) -> Result<Vec<String>, FpgaError> {
+        self.load_tiles()?;
+        let tiles = self.tiles.values().map(|tile| (tile.kind.as_str(), tile.grid_x, tile.grid_y));
+        Ok(lone::tables(tiles))
     }
 
     /// The list of tiles of the part's fabric.

@@ -1,5 +1,5 @@
-//! The 7-series: the assembler, from what nextpnr says of a design to the frames of its bitstream, and the delays that
-//! nextpnr does not know (`timing`).
+//! The 7-series: the assembler, from what nextpnr says of a design to the frames of its bitstream, the delays that nextpnr
+//! does not know (`timing`), and the slices that it should leave alone (`lone`).
 //!
 //! ```text
 //!  features (FASM) ─► tile, feature, bits ─► bits of frames ─► frames, as text for xc7frames2bit
@@ -17,6 +17,7 @@ use crate::error::FpgaError;
 mod database;
 mod fasm;
 mod frames;
+mod lone;
 mod sdf;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -24,6 +25,7 @@ mod timing;
 
 pub use database::Database;
 pub use frames::Frames;
+pub use lone::{binding, keep_free};
 pub use timing::{Library, multiplier_paths};
 
 /// How many unknown features an error names.

@@ -17,14 +17,16 @@ const MULTIPLIER_DELAYS: &str = "(DELAYFILE (CELL (CELLTYPE \"DSP48E1_PREG_1\")
 pub(crate) fn small_database() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let tile = |kind: &str, bits: &str| {
-        format!(r#"{{ "type": "{kind}", "grid_x": 1, "bits": {{ {bits} }}, "sites": {{}} }}"#)
+        format!(
+            r#"{{ "type": "{kind}", "grid_x": 1, "grid_y": 2, "bits": {{ {bits} }}, "sites": {{}} }}"#
+        )
     };
     let place = |base: &str, offset: u32| {
         format!(r#"{{ "baseaddr": "{base}", "frames": 36, "offset": {offset}, "words": 2 }}"#)
     };
     let pin = |alias: &str, offset: u32, sites: &str| {
         format!(
-            r#"{{ "type": "LIOB33{}", "sites": {{ {sites} }}, "bits": {{ "CLB_IO_CLK": {{
+            r#"{{ "type": "LIOB33{}", "grid_x": 0, "grid_y": 3, "sites": {{ {sites} }}, "bits": {{ "CLB_IO_CLK": {{
                "baseaddr": "0x00440000", "frames": 42, "offset": {offset}, "words": 2{alias} }} }} }}"#,
             if alias.is_empty() { "" } else { "_SING" }
         )

@@ -1,6 +1,7 @@
 //! What the tests of both open flows share: a folder in which they call the tools.
 #![allow(missing_docs)]
 
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -58,7 +59,7 @@ impl Bench {
         let mut command = Command::new(self.search.find(tool).unwrap());
         command.current_dir(self.path()).args(arguments);
         let log = self.path().join(format!("{}.log", tool.name));
-        let done = run(tool.name, &mut command, &log, LIMIT, &mut |_| Ok(()));
+        let done = run(tool.name, &mut command, &log, LIMIT, &mut |_| ControlFlow::Continue(()));
         let said = std::fs::read_to_string(log).unwrap_or_default();
         if let Err(error) = done {
             panic!("{error}\n{said}");

@@ -1,0 +1,175 @@
+//! How nextpnr is asked: its arguments, the netlist that it places, and what its clocks are asked for.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::route::First;
+use super::{Goal, NETLIST, read_json, write};
+use crate::boards::TOP;
+use crate::channels::leave_channels;
+use crate::error::FpgaError;
+use crate::floorplan::lock_blocks;
+use crate::netlist;
+use crate::tools::Tool;
+use crate::wiring::spare_wires;
+use crate::xc7::{binding, keep_free};
+
+/// A program in Python that binds what keeps places free.
+const KEPT_FREE: &str = "kept_free.py";
+
+/// How nextpnr is run.
+pub(super) struct Router {
+    pub(super) tool: Tool,
+    pub(super) seed: u32,
+    /// All others.
+    pub(super) arguments: Vec<String>,
+    /// The name under which it finds the board's pins.
+    pub(super) constraints: &'static str,
+    /// What changes in the netlist before, and that it is placed twice; nothing leaves it as synthesis left it.
+    pub(super) changes: Option<Changes>,
+    /// Settings of nextpnr for which its command line has no argument: they go with the netlist.
+    pub(super) settings: &'static [(&'static str, &'static str)],
+    /// Places of tables that stay free.
+    pub(super) kept_free: Vec<String>,
+    /// What the clocks are asked for beyond what the card was; nothing: just that.
+    pub(super) aim: Option<Aim>,
+}
+
+impl Router {
+    /// All arguments: its own, and what a step has more.
+    pub(super) fn arguments(&self, more: &[String]) -> Vec<String> {
+        let mut all = [&self.arguments, more].concat();
+        if !self.kept_free.is_empty() {
+            all.extend(["--pre-place", KEPT_FREE].map(str::to_owned));
+        }
+        all
+    }
+
+    /// Writes what it reads: the netlist as synthesis left it, with what changes; constraints.
+    pub(super) fn write_inputs(
+        &self,
+        folder: &Path,
+        mapped: &Path,
+        first: Option<&First>,
+        pins: String,
+    ) -> Result<(), FpgaError> {
+        write(&folder.join(NETLIST), self.netlist(mapped, first)?.to_string())?;
+        write(&folder.join(self.constraints), pins)?;
+        if !self.kept_free.is_empty() {
+            write(&folder.join(KEPT_FREE), binding(&self.kept_free))?;
+        }
+        Ok(())
+    }
+
+    /// The netlist that is placed; with blocks at their sites, once they are known.
+    fn netlist(&self, mapped: &Path, first: Option<&First>) -> Result<Value, FpgaError> {
+        let mut netlist = read_json(mapped)?;
+        if let Some(Changes { networks, channels }) = self.changes {
+            spare_wires(&mut netlist, networks)?;
+            if channels {
+                leave_channels(&mut netlist)?;
+            }
+        }
+        if !self.kept_free.is_empty() {
+            keep_free(&mut netlist, self.kept_free.len())?;
+        }
+        set_settings(&mut netlist, self.settings)?;
+        if let Some(first) = first {
+            lock_blocks(&mut netlist, &first.sites)?;
+        }
+        Ok(netlist)
+    }
+
+    /// The board's constraints, with an input that is said to be so many times as fast.
+    pub(super) fn pins(&self, pins: &str, ahead: f64) -> String {
+        self.aim
+            .as_ref()
+            .map_or_else(|| pins.to_owned(), |aim| aim.clock.replaced(pins, aim.input_mhz * ahead))
+    }
+}
+
+/// What a netlist needs so that a whole card can be routed.
+#[derive(Debug)]
+pub(super) struct Changes {
+    /// Networks of clocks that resets and enables may take.
+    pub(super) networks: usize,
+    /// Rows of the logic stay free.
+    pub(super) channels: bool,
+}
+
+/// How constraints say how fast the board's input is.
+pub(super) struct InputClock {
+    /// What the line begins with.
+    pub(super) begins: &'static str,
+    /// The line, by MHz.
+    pub(super) line: fn(f64) -> String,
+}
+
+impl InputClock {
+    /// Constraints with another clock at the input.
+    fn replaced(&self, constraints: &str, mhz: f64) -> String {
+        let lines = constraints.lines().map(|line| {
+            if line.starts_with(self.begins) { (self.line)(mhz) } else { line.to_owned() }
+        });
+        lines.map(|line| line + "\n").collect()
+    }
+}
+
+/// What the clocks are asked for.
+pub(super) struct Aim {
+    /// The board's input, MHz, from which all clocks come: to ask for more, it is said to be faster than it is.
+    pub(super) input_mhz: f64,
+    /// What was asked of the card's clock, MHz.
+    pub(super) asked_mhz: f64,
+    /// What the router is asked for instead, MHz; nothing: by what is expected of the first placement, if there is one.
+    pub(super) aim_mhz: Option<f64>,
+    /// Less by so much since others were given up.
+    pub(super) eased: f64,
+    /// The line of the board's constraints that says how fast its input is.
+    pub(super) clock: InputClock,
+}
+
+impl Aim {
+    /// Whether it goes by what is expected of placements, and nothing was given up.
+    pub(super) fn is_by_placement(&self) -> bool {
+        self.aim_mhz.is_none() && self.eased >= 1.0
+    }
+
+    /// By how much the input is said to be faster.
+    pub(super) fn ahead(&self, first: Option<&First>) -> f64 {
+        let by_placement = first.map(|first| BEYOND_PLACED * first.reached_mhz);
+        let Some(mhz) = self.aim_mhz.or(by_placement) else { return 1.0 };
+        // In tenths of a MHz, as people would write it.
+        ((10.0 * mhz * self.eased).round() / 10.0).max(0.1) / self.asked_mhz
+    }
+}
+
+/// What the router is asked for, by what is expected of the first placement; the second one was expected to reach 0.98 to
+/// 1.12 times as much.
+const BEYOND_PLACED: f64 = 1.07;
+/// By so much less with each placement that was given up: what is late may have been what kept it from being routed.
+const EASED: f64 = 0.93;
+
+impl Goal {
+    /// What a whole card is asked for: what the user says, or by what is expected of its placement.
+    pub(super) fn aim(&self, clock: InputClock) -> Option<Aim> {
+        self.whole.then(|| Aim {
+            input_mhz: self.board.input_mhz,
+            asked_mhz: self.mhz,
+            aim_mhz: self.aim_mhz,
+            eased: EASED.powi(self.attempt),
+            clock,
+        })
+    }
+}
+
+/// Writes settings of nextpnr where its own netlists have them: in the top module.
+fn set_settings(netlist: &mut Value, settings: &[(&str, &str)]) -> Result<(), FpgaError> {
+    let top = netlist::modules_of(netlist)?.get_mut(TOP).and_then(Value::as_object_mut);
+    let values = settings.iter().map(|&(name, value)| (name.to_owned(), value.into())).collect();
+    if let Some(top) = top.filter(|_| !settings.is_empty()) {
+        top.insert("settings".to_owned(), Value::Object(values));
+    }
+    Ok(())
+}
