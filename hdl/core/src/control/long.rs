@@ -9,7 +9,7 @@ mod multiply;
 use rtl_builder::prelude::*;
 use rtl_builder::stock::stream::Stream;
 
-use self::divide::{Divider, Divisor, next_root, plus};
+use self::divide::{Divider, Divisor, next_root, plus, triple};
 use self::multiply::{Multiplier, part_of};
 use super::decode::LongFunction;
 use crate::bits::{count_ones, crc32c, first_set};
@@ -42,8 +42,8 @@ impl LongRequest {
 
 /// One operation at a time, of all stages.
 ///
-/// Cycles from taking a request to offering its completion: 5 for CRC, 7 for products, logarithms and counts
-/// of bits, 8 for the high half of a product and 18 for random numbers. Quotients, remainders and square roots take 3, 2
+/// Cycles from taking a request to offering its completion: 5 for CRC, 7 for logarithms and counts of bits, 8 for
+/// products, 9 for the high half of one and 20 for random numbers. Quotients, remainders and square roots take 3, 2
 /// more with signs, half the bits of the first operand, rounded up to whole bytes, and one for each two bytes of zeros
 /// above it, rounded up; a ratio takes 8 more.
 pub struct LongUnit {
@@ -166,8 +166,8 @@ fn masked(wanted: Bool, value: UInt) -> UInt {
 const ALL_LEFT: u64 = 31;
 /// `left` of a count: a part is counted in the cycle behind that in which it is looked at.
 const COUNT_LEFT: u64 = ALL_LEFT + 8;
-/// `left` of a product: a part is added two cycles later.
-const PRODUCT_LEFT: u64 = ALL_LEFT + 16;
+/// `left` of a product: a part is added three cycles later.
+const PRODUCT_LEFT: u64 = ALL_LEFT + 24;
 
 const SIGNED: [LongFunction; 2] = [LongFunction::Divide, LongFunction::Remainder];
 const REMAINDERS: [LongFunction; 2] = [LongFunction::Remainder, LongFunction::RemainderUnsigned];
@@ -217,7 +217,9 @@ impl Component for LongUnit {
         let counts = step.is(Step::Count);
 
         let multiplier = Multiplier::new(work.is_ahead(), *a, factor_part(&work), *high);
-        let divisor = Divisor { value: *b, negative: *b_negative, of_root: *of_root };
+        // A quotient's divisor stays as it is from the cycle before its first step on.
+        let triple = delayed("triple", triple(*b, *b_negative));
+        let divisor = Divisor { value: *b, negative: *b_negative, triple, of_root: *of_root };
         let divider = Divider::new(*high, *adds, a.bits(62..64), divisor);
         let tally = tally(&work);
 
@@ -471,11 +473,12 @@ mod tests {
         let mut cycles = |function: LongFunction, a| run(&mut sim, function as u64, a, 3).1;
         use LongFunction::*;
         assert_eq!(cycles(LongFunction::Crc32c, 5), 5);
-        for seven in [Multiply, Log2, LeadingZeros, TrailingZeros, CountOnes] {
+        for seven in [Log2, LeadingZeros, TrailingZeros, CountOnes] {
             assert_eq!(cycles(seven, 5), 7);
         }
-        assert_eq!(cycles(LongFunction::MulHigh, 5), 8);
-        assert_eq!(cycles(LongFunction::Random, 5), 18);
+        assert_eq!(cycles(Multiply, 5), 8);
+        assert_eq!(cycles(LongFunction::MulHigh, 5), 9);
+        assert_eq!(cycles(LongFunction::Random, 5), 20);
         for (function, more) in
             [(DivideUnsigned, 3), (SquareRoot, 3), (Ratio, 3 + 8), (Divide, 5), (Remainder, 5)]
         {

@@ -5,9 +5,10 @@ use rtl_builder::prelude::*;
 /// Four multipliers of 16 x 16 bits and the sum of their products.
 ///
 /// In each cycle all of the first factor is multiplied by one part of 16 bits of the second one. A product goes
-/// from its block straight into a register, so that synthesis can take that of the block, and is added a cycle later.
+/// from its block straight into a register, so that synthesis can take that of the block. The four are one number a cycle
+/// later, and that is added another one later: no cycle has two sums in a row.
 pub(super) struct Multiplier {
-    /// `high` and the product of the part of two cycles ago: its low 16 bits are bits of the whole product.
+    /// `high` and the product of the part of three cycles ago: its low 16 bits are bits of the whole product.
     pub(super) sum: UInt,
 }
 
@@ -21,9 +22,9 @@ impl Multiplier {
             let digit = factor.bits(16 * place..16 * place + 16);
             delayed(format!("product{place}"), digit * part)
         });
-        let even = (high + third.concat(first)).trunc(65);
-        let upper = even.bits(16..65) + fourth.concat(second);
-        Self { sum: upper.trunc(64).concat(even.bits(0..16)).named("sum") }
+        let upper = third.zext(48).concat(first.bits(16..32)) + fourth.concat(second);
+        let product = delayed("product", upper.trunc(64).concat(first.bits(0..16)));
+        Self { sum: (high.zext(80) + product).trunc(80).named("sum") }
     }
 }
 
