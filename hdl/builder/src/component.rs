@@ -291,10 +291,11 @@ pub fn instance<C: Component>(name: impl AsRef<str>, component: C) -> C::Io {
     })
 }
 
-/// Like [`instance`], with a reset of its own: registers in it and below are reset by the module's reset or `reset`.
+/// Like [`instance`], with a reset of its own: registers in it and below are reset by `reset` alone.
 ///
-/// `reset` must come from a register: outputs of the instance may depend on its reset in the same cycle. Other clock
-/// domains in the instance keep the module's reset.
+/// `reset` must come from a register: outputs of the instance may depend on its reset in the same cycle. It must be true in
+/// the cycle behind one with the module's reset, as a register is whose reset value is true. Other clock domains in the
+/// instance keep the module's reset.
 ///
 /// ```
 /// # use rtl_builder::prelude::*;
@@ -306,7 +307,8 @@ pub fn instance<C: Component>(name: impl AsRef<str>, component: C) -> C::Io {
 /// #     fn name(&self) -> String { "watched".into() }
 /// #     fn io(&self) -> Io { Io { restart: input(boolean()), count: output(uint(4)) } }
 /// #     fn build(&self, io: Io) {
-/// let restart = delayed("restart_held", io.restart.value());
+/// let restart = reg("restart_held", boolean(), true);
+/// restart.next(io.restart);
 /// let counter = instance_with_reset("counter", Counter::<Main>::new(10), restart);
 /// counter.enable.set(true);
 /// counter.clear.set(false);
@@ -314,7 +316,7 @@ pub fn instance<C: Component>(name: impl AsRef<str>, component: C) -> C::Io {
 /// #     }
 /// # }
 /// # let mut sim = elaborate(Watched)?.simulator();
-/// # sim.step_n(3); assert_eq!(sim.peek("count"), 3);
+/// # sim.step_n(4); assert_eq!(sim.peek("count"), 3);
 /// # sim.poke("restart", 1); sim.step(); assert_eq!(sim.peek("count"), 4);
 /// # sim.step(); assert_eq!(sim.peek("count"), 0);
 /// # Ok::<(), Error>(())
@@ -327,7 +329,7 @@ pub fn instance_with_reset<C: Component, D: Domain>(
 ) -> C::Io {
     let name = name.as_ref();
     let local = crate::state::wire(format!("{name}_reset"), Bool::<D>::of());
-    local.set(Bool::<D>::reset() | reset.source(None));
+    local.set(reset.source(None));
     let io = instance(name, component);
     let place = Location::caller();
     session::with(|s| {

@@ -502,9 +502,16 @@ impl Component for Engine {
         reducer.word.set(done.word);
         reducer.last.set(done.last);
         reducer.last_lane.set(done.last_lane);
-        let lane_answer = is_lane & done.last;
+        // That they go out is known a cycle before, so that a stage need not wait for it before it knows who writes registers.
+        let answers = |name: &str, before: Bool| {
+            let answer = reg(name, boolean(), false);
+            answer.next(before);
+            answer.value()
+        };
+        let lane_answer =
+            answers("lane_answer", steps.is_function(1, Function::Lane) & steps.at(1).last);
+        let sum_answer = answers("sum_answer", is_reduced(3) & steps.at(3).last);
         let reduced = steps.at(4);
-        let sum_answer = (is_reduced(4) & reduced.last).named("sum_answer");
         let early_answer = (issue & operation.early).named("early_answer");
         let tree_answer = (tree.done & !sequencer.answers_now & !early_answer).named("tree_answer");
         tree.take.set(tree_answer);
@@ -519,7 +526,8 @@ impl Component for Engine {
         busy.set(sum_answer, reduced.thread, false);
         busy.set(tree_answer, tree.done_thread.value(), false);
         io.response.set(Response {
-            valid: lane_answer | sum_answer | tree_answer | early_answer,
+            // A tree that has to wait for its answer waits for another one's.
+            valid: lane_answer | sum_answer | tree.done | early_answer,
             thread: priority_mux(
                 &[
                     (lane_answer, done.thread),
