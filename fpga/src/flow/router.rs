@@ -26,7 +26,7 @@ pub(super) struct Router {
     pub(super) arguments: Vec<String>,
     /// The name under which it finds the board's pins.
     pub(super) constraints: &'static str,
-    /// What changes in the netlist before, and that it is placed twice; nothing leaves it as synthesis left it.
+    /// What changes in the netlist so that there are wires enough, and that it is placed twice; nothing: neither.
     pub(super) changes: Option<Changes>,
     /// Settings of nextpnr for which its command line has no argument: they go with the netlist.
     pub(super) settings: &'static [(&'static str, &'static str)],

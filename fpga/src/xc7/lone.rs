@@ -14,7 +14,7 @@ use crate::netlist::{cells, modules_of};
 
 /// Cells of the grid to either side in which columns of switches are counted.
 const REACH: u32 = 12;
-/// Among other slices there are a dozen of them.
+/// Slices with at most so many of them are lone; others have 6 to 12.
 const FEW: usize = 4;
 
 /// The tables, as nextpnr names them, of slices with few wires around, from kind, column and row of all tiles.
