@@ -7,9 +7,8 @@
 
 use serde_json::{Value, json};
 
-use crate::boards::TOP;
 use crate::error::FpgaError;
-use crate::netlist::{cells, modules_of};
+use crate::netlist::top_cells;
 
 /// Columns of an 85F's logic tiles.
 const COLUMNS: std::ops::RangeInclusive<u32> = 2..=124;
@@ -51,8 +50,7 @@ pub fn tables_taken() -> u64 {
 /// # Errors
 /// [`FpgaError::BadOutput`] when this is no netlist of a board.
 pub fn leave_channels(netlist: &mut Value) -> Result<(), FpgaError> {
-    let no_top = || FpgaError::BadOutput { what: "yosys' netlist", problem: format!("no {TOP}") };
-    let top = modules_of(netlist)?.get_mut(TOP).and_then(cells).ok_or_else(no_top)?;
+    let top = top_cells(netlist)?;
     for row in channels() {
         for column in COLUMNS {
             for site in SITES {
@@ -75,6 +73,7 @@ pub fn leave_channels(netlist: &mut Value) -> Result<(), FpgaError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::boards::TOP;
 
     #[test]
     fn every_fourth_row_of_tables_stays_free() {

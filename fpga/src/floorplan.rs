@@ -10,9 +10,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::boards::TOP;
 use crate::error::FpgaError;
-use crate::netlist::{cells, modules_of};
+use crate::netlist::top_cells;
 
 /// A kind of block, and where its sites are: in some rows, four in each group of nine columns.
 struct Kind {
@@ -285,8 +284,7 @@ pub fn block_sites(placed: &[u8]) -> Result<BTreeMap<String, String>, FpgaError>
 /// [`FpgaError::BadOutput`] when the netlist has no such blocks.
 pub fn lock_blocks(netlist: &mut Value, sites: &BTreeMap<String, String>) -> Result<(), FpgaError> {
     let bad = |problem: String| FpgaError::BadOutput { what: "yosys' netlist", problem };
-    let top = modules_of(netlist)?.get_mut(TOP).and_then(cells);
-    let top = top.ok_or_else(|| bad(format!("no {TOP}")))?;
+    let top = top_cells(netlist)?;
     for (name, bel) in sites {
         let cell = top.get_mut(name).ok_or_else(|| bad(format!("no block {name}")))?;
         let attributes = cell.get_mut("attributes").and_then(Value::as_object_mut);
@@ -301,6 +299,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::boards::TOP;
 
     fn cell(kind: &str, bel: &str, nets: &[u64]) -> Value {
         json!({ "type": kind, "attributes": { "NEXTPNR_BEL": bel }, "connections": { "Q": nets, "D": ["0"] } })

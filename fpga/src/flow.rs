@@ -338,8 +338,7 @@ impl Builder<'_> {
                     self.tell("synthesis", done, line.split("Executing").last().unwrap_or(line));
                 }
                 ControlFlow::Continue(())
-            })
-            .map(drop)?;
+            })?;
             let path = folder.join("mapped.json");
             let mut netlist = read_json(&path)?;
             netlist::pack_registers(&mut netlist)?;
@@ -375,7 +374,6 @@ impl Builder<'_> {
             command.current_dir(folder).args(arguments);
             let log = folder.join(format!("{}.log", tool.name));
             run(tool.name, &mut command, &log, BITSTREAM_LIMIT, &mut |_| ControlFlow::Continue(()))
-                .map(drop)
         })?;
         self.tell("bitstream", 1.0, "done");
         Ok(folder.join(BITSTREAM))

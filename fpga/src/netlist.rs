@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
+use crate::boards::TOP;
 use crate::error::FpgaError;
 
 const MULTIPLIER: &str = "MULT18X18D";
@@ -72,6 +73,12 @@ pub fn pack_registers(netlist: &mut Value) -> Result<Packed, FpgaError> {
 pub(crate) fn modules_of(netlist: &mut Value) -> Result<&mut Map<String, Value>, FpgaError> {
     let bad = || FpgaError::BadOutput { what: "the netlist", problem: "it has no modules".into() };
     netlist.get_mut("modules").and_then(Value::as_object_mut).ok_or_else(bad)
+}
+
+/// The cells of a board's top, in a netlist as yosys writes it.
+pub(crate) fn top_cells(netlist: &mut Value) -> Result<&mut Map<String, Value>, FpgaError> {
+    let no_top = || FpgaError::BadOutput { what: "yosys' netlist", problem: format!("no {TOP}") };
+    modules_of(netlist)?.get_mut(TOP).and_then(cells).ok_or_else(no_top)
 }
 
 pub(crate) fn net(bit: &Value) -> Option<Net> {

@@ -40,8 +40,8 @@ fn ends_with_its_parent(command: &mut Command) {
     let _ = command;
 }
 
-/// Runs a command, at most for `limit`. Each line of its output goes to `line`, which may break it off, and into the file
-/// `log`. Whether it ran to its end.
+/// Runs a command to its end, at most for `limit`. Each line of its output goes to `line`, which may break it off, and into
+/// the file `log`.
 ///
 /// # Errors
 /// [`FpgaError::ToolFailed`] with what it said of errors, [`FpgaError::ToolTimeout`], or a file that cannot be written.
@@ -51,7 +51,7 @@ pub fn run(
     log: &Path,
     limit: Duration,
     line: &mut dyn FnMut(&str) -> ControlFlow<()>,
-) -> Result<ControlFlow<()>, FpgaError> {
+) -> Result<(), FpgaError> {
     let program = std::path::PathBuf::from(command.get_program());
     let mut file = File::create(log).map_err(FpgaError::file("write", log))?;
     ends_with_its_parent(command);
@@ -86,7 +86,7 @@ pub fn run(
                 let text = text.trim_end();
                 writeln!(file, "{text}").map_err(FpgaError::file("write", log))?;
                 if line(text).is_break() {
-                    return Ok(ControlFlow::Break(()));
+                    return Ok(());
                 }
                 said.push(text.to_owned());
             }
@@ -99,7 +99,7 @@ pub fn run(
     }
     let status = child.wait().map_err(FpgaError::file("wait for", &program))?;
     if status.success() {
-        return Ok(ControlFlow::Continue(()));
+        return Ok(());
     }
     Err(FpgaError::ToolFailed {
         tool,
@@ -124,7 +124,7 @@ fn cause(said: &[String]) -> String {
 mod tests {
     use super::*;
 
-    fn shell(script: &str, limit: Duration) -> (Result<ControlFlow<()>, FpgaError>, Vec<String>) {
+    fn shell(script: &str, limit: Duration) -> (Result<(), FpgaError>, Vec<String>) {
         let log = tempfile::NamedTempFile::new().unwrap();
         let mut lines = Vec::new();
         let mut command = Command::new("sh");
@@ -141,10 +141,10 @@ mod tests {
     fn lines_come_as_they_are_said_and_failures_with_their_cause() {
         let minute = Duration::from_secs(60);
         let (result, lines) = shell("echo one; echo two", minute);
-        assert_eq!(result.unwrap(), ControlFlow::Continue(()));
+        assert!(result.is_ok());
         assert_eq!(lines, ["one", "two"]);
         let (result, lines) = shell("echo one; echo enough; sleep 60; echo two", minute);
-        assert_eq!(result.unwrap(), ControlFlow::Break(()));
+        assert!(result.is_ok());
         assert_eq!(lines, ["one", "enough"]);
         let (result, _) = shell("echo ERROR: no such part; echo bye; exit 3", minute);
         let error = result.unwrap_err().to_string();

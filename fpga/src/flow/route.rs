@@ -206,7 +206,6 @@ impl Builder<'_> {
             }
             hears(line)
         })
-        .map(drop)
     }
 }
 

@@ -18,6 +18,25 @@ use crate::xc7::{binding, keep_free};
 /// A program in Python that binds what keeps places free.
 const KEPT_FREE: &str = "kept_free.py";
 
+/// A setting of nextpnr and its value.
+pub(super) type Setting = (&'static str, &'static str);
+
+/// What a wire costs that several signals want: at first, more with each round, and by what was shared in rounds before.
+pub(super) const fn prices(
+    first: &'static str,
+    each_round: &'static str,
+    before: &'static str,
+) -> [Setting; 5] {
+    [
+        ("router2/initCurrCongWeight", first),
+        ("router2/currCongWeightMult", each_round),
+        ("router2/histCongWeight", before),
+        // Cells that a way may leave the box of its signal by: 3 keep it inside the place that is full.
+        ("router2/bbMargin/x", "12"),
+        ("router2/bbMargin/y", "12"),
+    ]
+}
+
 /// How nextpnr is run.
 pub(super) struct Router {
     pub(super) tool: Tool,
@@ -29,7 +48,7 @@ pub(super) struct Router {
     /// What changes in the netlist so that there are wires enough, and that it is placed twice; nothing: neither.
     pub(super) changes: Option<Changes>,
     /// Settings of nextpnr for which its command line has no argument: they go with the netlist.
-    pub(super) settings: &'static [(&'static str, &'static str)],
+    pub(super) settings: &'static [Setting],
     /// Places of tables that stay free.
     pub(super) kept_free: Vec<String>,
     /// What the clocks are asked for beyond what the card was; nothing: just that.
@@ -165,7 +184,7 @@ impl Goal {
 }
 
 /// Writes settings of nextpnr where its own netlists have them: in the top module.
-fn set_settings(netlist: &mut Value, settings: &[(&str, &str)]) -> Result<(), FpgaError> {
+fn set_settings(netlist: &mut Value, settings: &[Setting]) -> Result<(), FpgaError> {
     let top = netlist::modules_of(netlist)?.get_mut(TOP).and_then(Value::as_object_mut);
     let values = settings.iter().map(|&(name, value)| (name.to_owned(), value.into())).collect();
     if let Some(top) = top.filter(|_| !settings.is_empty()) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::router::{Changes, InputClock, Router};
+use super::router::{Changes, InputClock, Router, Setting, prices};
 use super::{BITSTREAM, Builder, Family, Goal, NETLIST, TIMING};
 use crate::boards::{Board, TOP};
 use crate::cache::Key;
@@ -30,14 +30,7 @@ const NETWORKS: usize = 7;
 /// What a wire costs that several signals want. nextpnr adds 2 to the price with each round, and counts what was shared
 /// before once: signals push each other to and fro. With a price that grows more slowly, what a wire cost in earlier rounds is heard
 /// too, and who has another way takes it.
-const NEGOTIATION: &[(&str, &str)] = &[
-    ("router2/initCurrCongWeight", "2.0"),
-    ("router2/currCongWeightMult", "1.15"),
-    ("router2/histCongWeight", "2.0"),
-    // Cells that a way may leave the box of its signal by: 3 keep it inside the place that is full.
-    ("router2/bbMargin/x", "12"),
-    ("router2/bbMargin/y", "12"),
-];
+const NEGOTIATION: &[Setting] = &prices("2.0", "1.15", "2.0");
 
 const CLOCK: InputClock = InputClock {
     begins: "FREQUENCY PORT",

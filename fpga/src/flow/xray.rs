@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::router::{InputClock, Router};
+use super::router::{InputClock, Router, Setting, prices};
 use super::{BITSTREAM, Builder, Family, Goal, NETLIST, TIMING, read_json};
 use crate::boards::{Board, Part, TOP};
 use crate::cache::Key;
@@ -60,13 +60,7 @@ const CLOCK: InputClock = InputClock {
 
 /// What a wire costs that several signals want. nextpnr lets a connection pay the less of it the more critical it is, down to a
 /// twentieth, and while a clock is met it takes them all for the most critical ones: these are twenty times the prices of the ECP5.
-const NEGOTIATION: &[(&str, &str)] = &[
-    ("router2/initCurrCongWeight", "40.0"),
-    ("router2/currCongWeightMult", "20.0"),
-    ("router2/histCongWeight", "40.0"),
-    ("router2/bbMargin/x", "12"),
-    ("router2/bbMargin/y", "12"),
-];
+const NEGOTIATION: &[Setting] = &prices("40.0", "20.0", "40.0");
 
 /// More than any card reaches: placer and router prefer the longest ways only while a clock is missed.
 const MISSED_MHZ: f64 = 125.0;

@@ -8,9 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use crate::boards::TOP;
 use crate::error::FpgaError;
-use crate::netlist::{cells, modules_of};
+use crate::netlist::top_cells;
 
 /// Cells of the grid to either side in which columns of switches are counted.
 const REACH: u32 = 12;
@@ -51,8 +50,7 @@ fn name(index: usize) -> String {
 /// # Errors
 /// [`FpgaError::BadOutput`] when this is no netlist of a board.
 pub fn keep_free(netlist: &mut Value, places: usize) -> Result<(), FpgaError> {
-    let no_top = || FpgaError::BadOutput { what: "yosys' netlist", problem: format!("no {TOP}") };
-    let top = modules_of(netlist)?.get_mut(TOP).and_then(cells).ok_or_else(no_top)?;
+    let top = top_cells(netlist)?;
     top.extend((0..places).map(|index| {
         // With no input at all nextpnr ends, and without `keep` it takes the table out.
         let cell = json!({
@@ -79,6 +77,7 @@ pub fn binding(places: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::boards::TOP;
 
     /// A row of an FPGA: pairs of slices and their switches, and between two holes one pair alone.
     fn row(y: u32) -> Vec<(&'static str, u32, u32)> {
