@@ -11,7 +11,7 @@ use comfy_table::{Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
 use maud::{DOCTYPE, html};
 use rmt_core::CoreConfig;
-use rmt_fpga::boards::{BOARDS, Board, smallest_card};
+use rmt_fpga::boards::{BOARDS, Board};
 use rmt_fpga::flow::{Builder, Progress, Request, loader_command};
 use rmt_fpga::report::Report;
 use rmt_fpga::tools::Search;
@@ -174,11 +174,7 @@ fn list(as_json: bool) -> Result<()> {
 impl Build {
     fn configuration(&self, board: &Board) -> Result<CoreConfig> {
         let config = match (&self.preset, &self.config) {
-            (Some(name), _) if name == "smallest" => smallest_card(),
-            (Some(name), _) => CoreConfig::preset(name).with_context(|| {
-                let presets = CoreConfig::PRESETS.join(", ");
-                format!("there is no preset `{name}`; the presets are: smallest, {presets}")
-            })?,
+            (Some(name), _) => CoreConfig::preset(name)?,
             (None, Some(path)) => {
                 let text = fs::read_to_string(path)
                     .with_context(|| format!("cannot read {}", path.display()))?;

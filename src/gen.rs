@@ -47,7 +47,7 @@ pub struct Gen {
 /// Which core: shared by all subcommands that generate one.
 #[derive(Args)]
 pub struct ConfigArguments {
-    /// A ready configuration: tiny (4x4 array), small (8x8) or large (16x16)
+    /// A ready configuration: smallest, tiny (4x4 array), small (8x8) or large (16x16)
     #[arg(long, default_value = "small", conflicts_with = "config")]
     preset: String,
     /// A configuration file (TOML); `--print-config` shows what it may hold
@@ -72,10 +72,7 @@ impl ConfigArguments {
                     .with_context(|| format!("cannot read {}", path.display()))?;
                 toml::from_str(&text).with_context(|| path.display().to_string())?
             }
-            None => CoreConfig::preset(&self.preset).with_context(|| {
-                let presets = CoreConfig::PRESETS.join(", ");
-                format!("there is no preset `{}`; the presets are: {presets}", self.preset)
-            })?,
+            None => CoreConfig::preset(&self.preset)?,
         };
         config.check()?;
         Ok(config)

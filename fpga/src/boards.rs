@@ -2,7 +2,6 @@
 
 use rmt_core::CoreConfig;
 use rmt_isa::card::CardShape;
-use rmt_isa::card::engine::EngineShape;
 use serde::Serialize;
 
 use crate::error::FpgaError;
@@ -162,7 +161,7 @@ pub const BOARDS: &[Board] = &[
         loader: &["-b", "ecpix5"],
         top: ECP5_TOP,
         constraints: file!("constraints/ecpix5.lpf"),
-        configuration: smallest_card,
+        configuration: CoreConfig::smallest,
         state: "simulated, bitstream of a whole card; never on a board",
     },
     Board {
@@ -183,7 +182,7 @@ pub const BOARDS: &[Board] = &[
         loader: &["-b", "ulx3s"],
         top: ECP5_TOP,
         constraints: file!("constraints/ulx3s.lpf"),
-        configuration: smallest_card,
+        configuration: CoreConfig::smallest,
         state: "simulated, bitstream of a whole card; never on a board",
     },
     Board {
@@ -198,7 +197,7 @@ pub const BOARDS: &[Board] = &[
         loader: ACORN_LOADER,
         top: XC7_TOP,
         constraints: file!("constraints/acorn_serial.xdc"),
-        configuration: smallest_card,
+        configuration: CoreConfig::smallest,
         state: "bitstream of a whole card; never on a board",
     },
     Board {
@@ -275,22 +274,6 @@ impl Board {
             }
         }
     }
-}
-
-/// The smallest card that runs both programs of `firmware/`: one queue pair, one lane of the requantiser, no slots that
-/// compare in registers, no maps, no windows for convolutions. It is the card of the boards whose tools run here.
-pub fn smallest_card() -> CoreConfig {
-    let tiny = CardShape::tiny();
-    let engine = EngineShape { requantise_lanes: 1, windows: 0, ..tiny.engine.clone() };
-    CoreConfig::new(CardShape {
-        queues: 1,
-        ternary_slots: 0,
-        range_slots: 0,
-        context_words: 8192,
-        maps: 0,
-        engine,
-        ..tiny
-    })
 }
 
 #[cfg(test)]

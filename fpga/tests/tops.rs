@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use rmt_core::CoreConfig;
-use rmt_fpga::boards::{BOARDS, Board, Flow, Link, TOP, smallest_card};
+use rmt_fpga::boards::{BOARDS, Board, Flow, Link, TOP};
 use rmt_fpga::flow::{Request, defines, sources};
 use rmt_fpga::vivado;
 
@@ -49,9 +49,9 @@ fn run(command: &mut Command, part: &str) -> Option<(bool, String)> {
 
 #[test]
 fn tops_fit_the_generated_card() {
-    let mut shape = smallest_card().shape().clone();
+    let mut shape = CoreConfig::smallest().shape().clone();
     shape.engine.array_clock_ratio = 4;
-    for config in [smallest_card(), CoreConfig::new(shape)] {
+    for config in [CoreConfig::smallest(), CoreConfig::new(shape)] {
         boards().for_each(|board| check_top(board, &board.adapt(&config)));
     }
 }

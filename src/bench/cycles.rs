@@ -1,6 +1,6 @@
 //! `rmt bench cycles`: cycles of the RTL, which are exact.
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use clap::Args;
 use comfy_table::{CellAlignment, Table, presets};
 use rmt_core::CoreConfig;
@@ -107,10 +107,7 @@ impl Cycles {
     }
 
     fn measured(&self, preset: &str) -> Result<Vec<Figure>> {
-        let config = CoreConfig::preset(preset).with_context(|| {
-            let presets = CoreConfig::PRESETS.join(", ");
-            format!("there is no preset `{preset}`; the presets are: {presets}")
-        })?;
+        let config = CoreConfig::preset(preset)?;
         let mut figures = match self.simulator {
             Simulator::Verilator => {
                 let model = verilated_model(&config, None, Trace::None)?;

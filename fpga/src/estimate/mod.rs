@@ -233,7 +233,7 @@ const _: () = assert!(WEIGHTS.len() == Operators::NAMES.len());
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::boards::smallest_card;
+    use rmt_core::CoreConfig;
 
     #[test]
     fn a_kind_is_a_name_without_parameters() {
@@ -262,7 +262,7 @@ mod tests {
         let calibration = Calibration::ecp5().unwrap();
         let point = calibration.points.iter().find(|point| point.name == "smallest").unwrap();
         let board = crate::Board::find("ulx3s").unwrap();
-        let design = crate::flow::design(board, &smallest_card(), board.card_mhz).unwrap();
+        let design = crate::flow::design(board, &CoreConfig::smallest(), board.card_mhz).unwrap();
         let estimate = calibration.estimate(&design);
         // A kind that is new, or logic that has grown so much, asks for another build and fit.
         assert!(estimate.unknown.is_empty(), "{:?}", estimate.unknown);
@@ -274,7 +274,7 @@ mod tests {
 
     #[test]
     fn a_fit_gives_back_what_it_was_fitted_to() {
-        let design = rmt_core::elaborate_card(&smallest_card()).unwrap();
+        let design = rmt_core::elaborate_card(&CoreConfig::smallest()).unwrap();
         let own = |name: &str| Resources {
             luts: if name.starts_with("engine") { 2000 } else { 300 },
             flip_flops: 100,

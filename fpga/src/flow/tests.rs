@@ -2,7 +2,7 @@
 
 use super::progress::{Rounds, Stage};
 use super::*;
-use crate::boards::{self, smallest_card};
+use crate::boards;
 use crate::report::Clock;
 use serde_json::json;
 
@@ -28,7 +28,7 @@ fn missing(board: &str, there: &[&str]) -> String {
     for name in there {
         std::fs::write(bin.join(name), "").unwrap();
     }
-    let config = smallest_card();
+    let config = CoreConfig::smallest();
     let mut builder = Builder {
         search: Search { folders: vec![bin] },
         cache: Cache { folder: folder.path().join("cache") },
@@ -55,7 +55,7 @@ fn a_missing_tool_is_named_before_anything_runs() {
 
 #[test]
 fn each_board_can_make_its_own_clock() {
-    let config = smallest_card();
+    let config = CoreConfig::smallest();
     for board in boards::BOARDS {
         // Vivado builds for the 7-series alone.
         let kind = family(board.flow).map_or(&crate::pll::PLLE2, |family| &family.pll);
@@ -147,7 +147,7 @@ fn with_router(
         let copied = Command::new("cp").arg(&path).arg(bin.join(name)).status().unwrap();
         assert!(copied.success());
     }
-    let config = smallest_card();
+    let config = CoreConfig::smallest();
     let mut said = Vec::new();
     let mut builder = Builder {
         search: Search { folders: vec![bin] },

@@ -1,5 +1,6 @@
 //! The configuration of the core: one value from which all RTL is generated.
 
+use rmt_isa::card::engine::EngineShape;
 use rmt_isa::card::{CardShape, ShapeError};
 use serde::{Deserialize, Serialize};
 
@@ -15,8 +16,13 @@ pub struct CoreConfig {
     shape: CardShape,
 }
 
+/// A name that no preset has.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no preset `{0}`; the presets are: smallest, {all}", all = CoreConfig::PRESETS.join(", "))]
+pub struct UnknownPreset(pub String);
+
 impl CoreConfig {
-    /// Names of the presets.
+    /// Names of the presets that have all units; [`Self::smallest`] has not.
     pub const PRESETS: &[&str] = &["tiny", "small", "large"];
 
     /// A configuration for a shape; [`Self::check`] says whether it can be built.
@@ -25,14 +31,34 @@ impl CoreConfig {
     }
 
     /// The preset of a name: `tiny` (4 × 4 array, 1 stage), `small` (8 × 8, 2 stages) or
-    /// `large` (16 × 16, 4 stages).
-    pub fn preset(name: &str) -> Option<Self> {
-        Some(Self::new(match name {
+    /// `large` (16 × 16, 4 stages), or `smallest`.
+    ///
+    /// # Errors
+    /// [`UnknownPreset`], which lists those that there are.
+    pub fn preset(name: &str) -> Result<Self, UnknownPreset> {
+        Ok(Self::new(match name {
+            "smallest" => return Ok(Self::smallest()),
             "tiny" => CardShape::tiny(),
             "small" => CardShape::small(),
             "large" => CardShape::default_card(),
-            _ => return None,
+            _ => return Err(UnknownPreset(name.to_owned())),
         }))
+    }
+
+    /// The smallest card that runs both programs of `firmware/`: one queue pair, one lane of the requantiser, no slots that
+    /// compare in registers, no maps, no windows for convolutions.
+    pub fn smallest() -> Self {
+        let tiny = CardShape::tiny();
+        let engine = EngineShape { requantise_lanes: 1, windows: 0, ..tiny.engine.clone() };
+        Self::new(CardShape {
+            queues: 1,
+            ternary_slots: 0,
+            range_slots: 0,
+            context_words: 8192,
+            maps: 0,
+            engine,
+            ..tiny
+        })
     }
 
     /// What software must know of the card.
@@ -127,7 +153,13 @@ mod tests {
         for name in CoreConfig::PRESETS {
             assert_eq!(CoreConfig::preset(name).unwrap().check(), Ok(()), "{name}");
         }
-        assert_eq!(CoreConfig::preset("huge"), None);
+        assert_eq!(CoreConfig::preset("smallest"), Ok(CoreConfig::smallest()));
+        assert_eq!(CoreConfig::smallest().check(), Ok(()));
+        let error = CoreConfig::preset("huge").unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "there is no preset `huge`; the presets are: smallest, tiny, small, large"
+        );
     }
 
     #[test]

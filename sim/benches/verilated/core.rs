@@ -21,7 +21,7 @@ const RUNS: usize = 5;
 
 /// Compares both sides on the preset `tiny` with the network of the firmware.
 pub fn compare(toolchain: &Toolchain) -> Result<(), Failure> {
-    let config = CoreConfig::preset("tiny").ok_or("there is no preset `tiny`")?;
+    let config = CoreConfig::preset("tiny")?;
     let design = rmt_core::elaborate(&config)?;
     let (program, image) = firmware(&config)?;
     let events = recorded(&program)?;
