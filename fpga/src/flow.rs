@@ -24,6 +24,7 @@ use crate::resources::Resources;
 use crate::tools::{LOADER, Search, Tool, YOSYS};
 use crate::vivado;
 
+mod mapping;
 mod progress;
 mod route;
 mod router;
@@ -344,7 +345,7 @@ impl Builder<'_> {
             netlist::pack_registers(&mut netlist)?;
             write(&folder.join(NETLIST), netlist.to_string())?;
             let modules = module_use(&netlist);
-            let packed = registered_multipliers(&netlist, &modules);
+            let packed = registered_multipliers(&netlist);
             let result = serde_json::json!({ "modules": modules, "packed_multipliers": packed });
             write(&folder.join("result.json"), result.to_string())
         })?;

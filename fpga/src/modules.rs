@@ -1,14 +1,13 @@
 //! What each module takes, counted in the netlist.
 //!
-//! With its hierarchy a netlist says itself which cell stands where. Synthesis of a whole design at once is smaller
-//! and faster, but leaves one module; then
+//! Synthesis of a whole design at once is smaller and faster than of each module, but leaves one; so
 //! - a flip-flop or carry chain is known by the source file that it came from, since each module has its own;
 //! - memories, multipliers and whatever else has an instance's name are known by it;
 //! - a look-up table, which has neither, counts for the module of what it leads to.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::boards::TOP;
 use crate::netlist;
@@ -30,11 +29,7 @@ struct Module {
 
 /// What each module takes, the top first, then by what all its copies take.
 pub fn module_use(netlist: &Value) -> Vec<ModuleUse> {
-    let empty = Map::new();
-    let modules = netlist.get("modules").and_then(Value::as_object).unwrap_or(&empty);
-    let top = modules.get(TOP).and_then(|top| top.get("cells")).and_then(Value::as_object);
-    let is_flat = top.is_some_and(|cells| cells.values().any(|cell| kind(cell) == SCOPE));
-    let found = if is_flat { of_flat(&modules[TOP]) } else { of_hierarchy(modules) };
+    let found = modules(&netlist["modules"][TOP]);
     let mut all: Vec<ModuleUse> = (found.iter())
         .map(|(name, module)| ModuleUse {
             name: name.clone(),
@@ -67,33 +62,7 @@ fn cells_of(module: &Value) -> impl Iterator<Item = (&String, &Value)> {
     module.get("cells").and_then(Value::as_object).into_iter().flatten()
 }
 
-fn of_hierarchy(modules: &Map<String, Value>) -> BTreeMap<String, Module> {
-    // Library cells are modules too, but marked.
-    let is_design = |name: &str| {
-        modules.get(name).is_some_and(|module| {
-            let marked =
-                |mark: &str| module.get("attributes").and_then(|all| all.get(mark)).is_some();
-            !marked("blackbox") && !marked("whitebox")
-        })
-    };
-    let mut found: BTreeMap<String, Module> = BTreeMap::new();
-    let mut waiting = VecDeque::from([(TOP.to_owned(), 1)]);
-    while let Some((name, copies)) = waiting.pop_front() {
-        let mut module = Module::default();
-        for (_, cell) in modules.get(&name).into_iter().flat_map(cells_of) {
-            let kind = kind(cell);
-            let counts = if is_design(kind) { &mut module.children } else { &mut module.own };
-            *counts.entry(kind.to_owned()).or_default() += 1;
-        }
-        waiting
-            .extend(module.children.iter().map(|(child, count)| (child.clone(), count * copies)));
-        module.copies = copies + found.get(&name).map_or(0, |module| module.copies);
-        found.insert(name, module);
-    }
-    found
-}
-
-fn of_flat(top: &Value) -> BTreeMap<String, Module> {
+fn modules(top: &Value) -> BTreeMap<String, Module> {
     // Instances by their paths.
     let mut scopes: BTreeMap<&str, &str> = BTreeMap::new();
     for (path, cell) in cells_of(top).filter(|(_, cell)| kind(cell) == SCOPE) {
@@ -188,17 +157,10 @@ fn of_path<'a>(name: &str, scopes: &BTreeMap<&'a str, &'a str>) -> Option<&'a st
     None
 }
 
-/// Multipliers whose registers are the block's, with all copies of the modules that they stand in.
-pub fn registered_multipliers(netlist: &Value, modules: &[ModuleUse]) -> u64 {
-    let of = |module: &ModuleUse| {
-        let cells = netlist["modules"][&module.name]["cells"].as_object();
-        cells
-            .into_iter()
-            .flat_map(|all| all.values())
-            .filter(|cell| netlist::is_registered(cell))
-            .count()
-    };
-    modules.iter().map(|module| module.copies * of(module) as u64).sum()
+/// Multipliers whose registers are the block's.
+pub fn registered_multipliers(netlist: &Value) -> u64 {
+    let cells = cells_of(&netlist["modules"][TOP]);
+    cells.filter(|(_, cell)| netlist::is_registered(cell)).count() as u64
 }
 
 #[cfg(test)]
@@ -207,33 +169,23 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn modules_are_counted_with_what_is_in_them() {
-        let cell = |kind: &str| json!({ "type": kind });
-        let netlist = json!({ "modules": {
-            TOP: { "cells": { "a": cell("card"), "b": cell("card"), "l": cell("LUT4") } },
-            "card": { "cells": { "m": cell("MULT18X18D"), "c": cell("CCU2C"), "f": cell("TRELLIS_FF") } },
-            "LUT4": { "attributes": { "blackbox": "1" }, "cells": {} },
-        } });
-        let modules = module_use(&netlist);
-        let names: Vec<_> =
-            modules.iter().map(|module| (module.name.as_str(), module.copies)).collect();
-        assert_eq!(names, [(TOP, 1), ("card", 2)]);
-        assert_eq!(modules[0].own.luts, 1);
-        let total = Resources { luts: 5, flip_flops: 2, multipliers: 2, block_rams: 0 };
-        assert_eq!(modules[0].total, total);
-        // A block with registers counts with all copies of its module.
+    fn multipliers_with_registers_are_counted() {
         let registers: Value = ["REG_INPUTA_CLK", "REG_INPUTB_CLK", "REG_OUTPUT_CLK"]
             .into_iter()
             .map(|name| (name.to_owned(), json!("CLK0")))
             .collect();
-        assert_eq!(registered_multipliers(&netlist, &modules), 0);
-        let mut netlist = netlist;
-        netlist["modules"]["card"]["cells"]["m"]["parameters"] = registers;
-        assert_eq!(registered_multipliers(&netlist, &modules), 2);
+        let block = |parameters: &Value| json!({ "type": "MULT18X18D", "parameters": parameters });
+        let netlist = json!({ "modules": { TOP: { "cells": {
+            "one": block(&registers), "two": block(&registers), "bare": block(&json!({})),
+        } } } });
+        assert_eq!(registered_multipliers(&netlist), 2);
+        assert_eq!(module_use(&netlist)[0].total.multipliers, 3);
+        assert_eq!(registered_multipliers(&json!({})), 0);
+        assert_eq!(module_use(&json!({}))[0].total, Resources::default());
     }
 
     #[test]
-    fn cells_of_a_flat_netlist_are_found_again() {
+    fn cells_are_found_again() {
         let scope = |module: &str| json!({ "type": SCOPE, "attributes": { "module": module } });
         let flip_flop = |file: &str, from: u64, to: u64| {
             json!({

@@ -98,7 +98,7 @@ fn a_bitstream_holds_what_place_and_route_said() {
     let script = format!(
         "read_verilog -sv -DARRAY_CLOCK card.v top.v; \
          hierarchy -top {TOP} -chparam PLL_FEEDBACK 4 -chparam PLL_OUTPUT 40 -chparam PLL_ARRAY 10; \
-         synth_xilinx -family xc7 -top {TOP} -json netlist.json"
+         synth_xilinx -flatten -family xc7 -top {TOP} -json netlist.json"
     );
     bench.call(YOSYS, &["-q", "-p", &script]);
     let netlist = bench.read("netlist.json");

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use super::mapping::to_tables;
 use super::router::{Changes, InputClock, Router, Setting, prices};
 use super::{BITSTREAM, Builder, Family, Goal, NETLIST, TIMING};
 use crate::boards::{Board, TOP};
@@ -41,14 +42,6 @@ const CLOCK: InputClock = InputClock {
 const CHANNELS_FROM: f64 = 0.4;
 const CHANNELS_UP_TO: f64 = 0.9;
 
-/// What a wire takes by ABC's reckoning, ps. By yosys' own figure, 300, an adder of 64 bits counts as much as three tables in a row.
-const WIRE_PS: u32 = 1000;
-/// How ABC maps to tables: yosys' own script, and the logic taken from that mapping and mapped anew, twice. The first mapping
-/// is for tables of six inputs, which are not there, as it finds the shorter ways.
-const MAPPING: &str = "&scorr;&sweep;&dc2;&dch,-f,-r;&if,{W},-K,6;&mfs;\
-                       &st;&syn3;&dch,-f,-r;&if,{W};&mfs;\
-                       &st;&syn3;&dch,-f,-r;&if,{W};&mfs";
-
 /// Functions of more than four inputs are not made of tables and the multiplexers behind them: that would be faster,
 /// but took 1.3 times the tables of a whole card. The last part of the synthesis is given here without the pass that names
 /// cells after signals: on a whole card in one module it takes longer than all others together, and signals have their names as it is.
@@ -57,10 +50,11 @@ fn synthesis(_: bool) -> String {
     format!(
         "{synth} -run begin:map_luts\n\
          check -latchonly -assert\n\
-         abc9 -maxlut 4 -W {WIRE_PS} -script +{MAPPING}\n\
+         {}\n\
          clean\n\
          {synth} -run map_cells:check\n\
-         hierarchy -check\nstat\nblackbox =A:whitebox\nwrite_json mapped.json\n"
+         hierarchy -check\nstat\nblackbox =A:whitebox\nwrite_json mapped.json\n",
+        to_tables(4)
     )
 }
 

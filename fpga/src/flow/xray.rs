@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use super::mapping::to_tables;
 use super::router::{InputClock, Router, Setting, prices};
 use super::{BITSTREAM, Builder, Family, Goal, NETLIST, TIMING, read_json};
 use crate::boards::{Board, Part, TOP};
@@ -29,23 +30,26 @@ const DELAYS: &str = "board.sdf";
 const PINS: &str = "board.xdc";
 const FRAMES: &str = "board.frames";
 
-/// The steps of `synth_xilinx`, with ABC in place of ABC9: yosys 0.70 knows no other for this family, and did not end within
-/// minutes with the first module of a card, whose state has 4,817 bits and ways out. Beside a second clock nextpnr finds no places
-/// for shift registers, so none are made.
+/// The steps of `synth_xilinx`, the whole design in one module, with ABC told how to map. ABC's proof that the result is
+/// what it began with took a minute for one card and had not ended after ten with the next, so it is left to the ECP5's. Beside a second clock nextpnr finds no
+/// places for shift registers, so none are made.
 fn synthesis(second_clock: bool) -> String {
     let (option, shift_registers) =
         if second_clock { ("-nosrl ", "") } else { ("", "xilinx_srl -fixed -minlen 3\n") };
-    let synth = format!("synth_xilinx {option}-family xc7 -top {TOP}");
+    let synth = format!("synth_xilinx -flatten {option}-family xc7 -top {TOP}");
     format!(
         "{synth} -run begin:map_luts\n\
          opt_expr -mux_undef -noclkinv\n\
-         abc -luts 2:2,3,6:5,10,20\n\
+         read_verilog -icells -lib -specify +/xilinx/abc9_model.v\n\
+         scratchpad -set abc9.verify false\n\
+         {}\n\
          clean\n\
          {shift_registers}\
          techmap -map +/xilinx/lut_map.v -map +/xilinx/cells_map.v -D LUT_WIDTH=6\n\
          xilinx_dffopt\n\
          opt_lut_ins -tech xilinx\n\
-         {synth} -json mapped.json -run finalize:\n"
+         {synth} -json mapped.json -run finalize:\n",
+        to_tables(6)
     )
 }
 

@@ -119,34 +119,22 @@ fn conditions_of(text: &str) -> Option<Vec<(&'static str, String)>> {
     Some(conditions)
 }
 
-/// The settings of each block of a netlist, by the name that it has in the whole design.
+/// The settings of each block of a netlist, by its name.
 pub fn blocks(netlist: &Value) -> BTreeMap<String, Settings> {
-    let mut found = BTreeMap::new();
-    // Modules that are open, with the names of their copies; a module is never within itself.
-    let mut open = vec![(TOP.to_owned(), String::new(), 0)];
-    while let Some((module, prefix, depth)) = open.pop() {
-        let cells = netlist["modules"][&module]["cells"].as_object();
-        for (name, cell) in cells.into_iter().flatten() {
-            let kind = cell["type"].as_str().unwrap_or_default();
-            let name = format!("{prefix}{name}");
-            if kind == BLOCK {
-                let parameters = cell["parameters"].as_object().into_iter().flatten();
-                let settings = parameters.filter_map(|(name, value)| {
-                    let value = value.as_str()?.trim();
-                    let number = u64::from_str_radix(value, 2);
-                    Some((name.clone(), number.map_or(value.to_owned(), |value| value.to_string())))
-                });
-                found.insert(name, settings.collect());
-            } else if netlist["modules"][kind].is_object() && depth < DEEPEST {
-                open.push((kind.to_owned(), format!("{name}."), depth + 1));
-            }
-        }
-    }
-    found
+    let cells = netlist["modules"][TOP]["cells"].as_object().into_iter().flatten();
+    cells
+        .filter(|(_, cell)| cell["type"] == BLOCK)
+        .map(|(name, cell)| {
+            let parameters = cell["parameters"].as_object().into_iter().flatten();
+            let settings = parameters.filter_map(|(name, value)| {
+                let value = value.as_str()?.trim();
+                let number = u64::from_str_radix(value, 2);
+                Some((name.clone(), number.map_or(value.to_owned(), |value| value.to_string())))
+            });
+            (name.clone(), settings.collect())
+        })
+        .collect()
 }
-
-/// Modules within modules, at most.
-const DEEPEST: u32 = 64;
 
 /// A way from one pin to another.
 struct Arc {

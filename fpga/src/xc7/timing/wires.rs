@@ -8,115 +8,49 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::DEEPEST;
 use crate::boards::TOP;
+use crate::netlist;
 
 /// What ends the name of a cell or wire in that of a cell that nextpnr made of it.
 const MADE: [&str; 4] = ["$LUT", "$legal", "$split$", "/"];
 
-/// The wires of a design with all its modules. A module's copy has its own; those of a port, within and outside, are one.
+/// The wires of a design in one module, by yosys' numbers.
 #[derive(Default)]
 pub(super) struct Wires {
-    /// For each wire another one that is the same, or itself.
-    same: Vec<usize>,
-    by_name: HashMap<String, usize>,
+    by_name: HashMap<String, u64>,
     /// Names of cells: what they drive.
-    driven: HashMap<String, Vec<usize>>,
+    driven: HashMap<String, Vec<u64>>,
     /// Names of tables: what they hear.
-    heard: HashMap<String, Vec<usize>>,
+    heard: HashMap<String, Vec<u64>>,
 }
 
 impl Wires {
     /// Those of a netlist as yosys writes it.
     pub(super) fn of(netlist: &Value) -> Self {
         let mut wires = Self::default();
-        wires.add(netlist, TOP, "", HashMap::new(), 0);
+        let top = &netlist["modules"][TOP];
+        for (name, net) in top["netnames"].as_object().into_iter().flatten() {
+            let bits = net["bits"].as_array().map_or(&[][..], Vec::as_slice);
+            let first = net["offset"].as_u64().unwrap_or(0);
+            for (index, bit) in (0..).zip(bits) {
+                let Some(wire) = bit.as_u64() else { continue };
+                let index = first.saturating_add(index);
+                let place = if bits.len() > 1 { format!("[{index}]") } else { String::new() };
+                wires.by_name.insert(format!("{name}{place}"), wire);
+            }
+        }
+        for (name, cell) in top["cells"].as_object().into_iter().flatten() {
+            let kind = cell["type"].as_str().unwrap_or_default();
+            if kind.starts_with("LUT") || kind == "INV" {
+                wires.heard.insert(name.clone(), netlist::nets(cell, "input").collect());
+            }
+            wires.driven.insert(name.clone(), netlist::nets(cell, "output").collect());
+        }
         wires
     }
 
-    fn root(&self, mut wire: usize) -> usize {
-        while self.same[wire] != wire {
-            wire = self.same[wire];
-        }
-        wire
-    }
-
-    /// The wire of a signal in one copy of a module; constants have none.
-    fn wire(&mut self, known: &mut HashMap<u64, usize>, bit: &Value) -> Option<usize> {
-        let next = self.same.len();
-        let wire = *known.entry(bit.as_u64()?).or_insert(next);
-        if wire == next {
-            self.same.push(next);
-        }
-        Some(wire)
-    }
-
-    /// Adds a copy of a module, some of whose signals are `known` wires.
-    fn add(
-        &mut self,
-        netlist: &Value,
-        module: &str,
-        prefix: &str,
-        mut known: HashMap<u64, usize>,
-        depth: u32,
-    ) {
-        let modules = &netlist["modules"];
-        let nets = modules[module]["netnames"].as_object();
-        for (name, net) in nets.into_iter().flatten() {
-            let bits = bits(&net["bits"]);
-            let first = net["offset"].as_u64().unwrap_or(0);
-            for (index, bit) in (0..).zip(bits) {
-                let Some(wire) = self.wire(&mut known, bit) else { continue };
-                let index = first.saturating_add(index);
-                let place = if bits.len() > 1 { format!("[{index}]") } else { String::new() };
-                self.by_name.insert(format!("{prefix}{name}{place}"), wire);
-            }
-        }
-        let cells = modules[module]["cells"].as_object();
-        for (name, cell) in cells.into_iter().flatten() {
-            let kind = cell["type"].as_str().unwrap_or_default();
-            let inner = &modules[kind];
-            let is_module = inner["cells"].as_object().is_some_and(|cells| !cells.is_empty());
-            let name = format!("{prefix}{name}");
-            let mut within = HashMap::new();
-            let (mut drives, mut hears) = (Vec::new(), Vec::new());
-            let ports = cell["connections"].as_object();
-            for (port, outside) in ports.into_iter().flatten() {
-                let inside = bits(&inner["ports"][port]["bits"]);
-                let is_output = cell["port_directions"][port] == "output";
-                for (index, bit) in bits(outside).iter().enumerate() {
-                    let Some(wire) = self.wire(&mut known, bit) else { continue };
-                    if is_module {
-                        // What goes straight through a module joins two wires outside.
-                        if let Some(signal) = inside.get(index).and_then(Value::as_u64) {
-                            let other = *within.entry(signal).or_insert(wire);
-                            let (one, other) = (self.root(wire), self.root(other));
-                            self.same[one] = other;
-                        }
-                    } else if is_output {
-                        drives.push(wire);
-                    } else {
-                        hears.push(wire);
-                    }
-                }
-            }
-            if !is_module {
-                if kind.starts_with("LUT") {
-                    self.heard.insert(name.clone(), hears);
-                }
-                self.driven.insert(name, drives);
-            } else if depth < DEEPEST {
-                self.add(netlist, kind, &format!("{name}."), within, depth + 1);
-            }
-        }
-    }
-
     /// What is known of a cell in `table`, or the wire of which nextpnr made it.
-    fn known<'a>(
-        &'a self,
-        table: &'a HashMap<String, Vec<usize>>,
-        cell: &str,
-    ) -> Option<&'a [usize]> {
+    fn known<'a>(&'a self, table: &'a HashMap<String, Vec<u64>>, cell: &str) -> Option<&'a [u64]> {
         let found = |name: &str| table.get(name).map(Vec::as_slice);
         let made = || {
             let end = MADE.iter().filter_map(|made| cell.find(made)).min()?;
@@ -132,16 +66,8 @@ impl Wires {
         let ends = from.rsplit_once('/').zip(to.rsplit_once('/'));
         let Some(((from, _), (to, _))) = ends else { return true };
         let both = self.known(&self.heard, to).zip(self.known(&self.driven, from));
-        both.is_none_or(|(heard, driven)| {
-            heard
-                .iter()
-                .any(|heard| driven.iter().any(|driven| self.root(*driven) == self.root(*heard)))
-        })
+        both.is_none_or(|(heard, driven)| heard.iter().any(|heard| driven.contains(heard)))
     }
-}
-
-fn bits(value: &Value) -> &[Value] {
-    value.as_array().map_or(&[], Vec::as_slice)
 }
 
 #[cfg(test)]
@@ -159,31 +85,25 @@ mod tests {
     }
 
     #[test]
-    fn a_table_hears_what_the_netlist_says_in_any_module() {
+    fn a_table_hears_what_the_netlist_says() {
         let wires = Wires::of(&json!({"modules": {
             TOP: {
                 "cells": {
                     "one": cell("LUT1", &[2], 3),
+                    "deep.table": cell("LUT3", &[3], 4),
                     "two": cell("LUT2", &[2, 4], 5),
-                    "deep": {"type": "inner", "connections": {"in": [3], "out": [4], "through": [6]}},
-                    "other": cell("LUT1", &[6], 7),
+                    "other": cell("INV", &[3], 7),
                     "memory": cell("RAM32M", &[2], 2),
                     "sum": cell("CARRY4", &[7], 8),
                 },
                 "netnames": {"wide": {"bits": [9, 3], "offset": 4}, "single": {"bits": [8]}},
             },
-            "inner": {
-                "ports": {
-                    "in": {"bits": [2]}, "out": {"bits": [3]}, "through": {"bits": [2]},
-                },
-                "cells": {"table": cell("LUT3", &[2], 3)},
-            },
+            // yosys writes what it knows of the part's own cells as well.
+            "LUT1": {"attributes": {"blackbox": "1"}, "cells": {"times": cell("$specify2", &[2], 3)}},
         }}));
         let has = |from: &str, to: &str| wires.has(&format!("{from}/O6"), &format!("{to}/A1"));
-        assert!(has("one", "deep.table") && has("deep.table", "two"));
+        assert!(has("one", "deep.table") && has("deep.table", "two") && has("one", "other"));
         assert!(!has("one", "two") && !has("two", "deep.table") && !has("other", "one"));
-        // What goes through a module unchanged.
-        assert!(has("one", "other"));
         // Cells that nextpnr made: parts of a memory and of a carry chain, tables that pass a wire on.
         assert!(has("memory/DPR0_0", "one") && !has("memory/DPR0_0", "other"));
         assert!(has("sum$split$muxcy0$PACKED_CARRY4$", "single$LUT12"));
