@@ -1,4 +1,4 @@
-//! Small pieces of combinational logic that several units share.
+//! Small pieces of logic that several units share.
 
 use rmt_isa::card::fields::BitField;
 use rmt_isa::operand::{IntType, Slot};
@@ -7,6 +7,15 @@ use rtl_builder::prelude::*;
 /// The bits of a descriptor's field.
 pub fn field(word: UInt, field: BitField) -> UInt {
     word.bits(field.low..field.low + field.bits)
+}
+
+/// A register that synthesis leaves beside a multiplier's block: nextpnr knows no times of the 7-series' blocks, and so not how
+/// late is what leads to a register within one or away from it.
+#[track_caller]
+pub(crate) fn beside_multiplier<T: Bundle>(name: &str, value: T) -> T {
+    let register = reg_uninit(name, value.clone()).attribute("keep");
+    register.next(value);
+    register.value()
 }
 
 /// A flag of a descriptor.

@@ -306,14 +306,16 @@ impl Component for ContextUnit {
             &[(creates, UInt::lit(0, 32)), (idle, now.written_after)],
             access.written_after,
         ));
-        let marked = |access: &Access| OpenRecord {
+        let marked = OpenRecord {
             there: Bool::lit(true),
             slot: access.open.slot,
             written: access.written_after,
         };
-        let target = mux(idle, now.request, access.request);
-        let state_after = priority_mux(&[(opens, opened), (idle, marked(&now))], marked(&access));
-        records.update(opens | stores_now | marks, &target, state_after);
+        // What a store leaves is recorded a cycle later, still before its thread asks again: its descriptor comes late.
+        let stored = reg("stored", boolean(), false);
+        stored.next(stores_now);
+        let state_after = mux(opens, opened, marked);
+        records.update(opens | stored | marks, &access.request, state_after);
         // The host's turn comes when nothing else happens.
         io.reply.set(memories.connect(&ports, &host, idle & !io.request.valid()));
 

@@ -10,6 +10,7 @@ use super::operation::{Books, Function, Operand, Operation, Unit, WindowFunction
 use super::ports::{Command, HostRequest, Start, thread_bits};
 use super::registers::{VectorType, VectorTypes};
 use super::words::{InstructionFields, decodes, opcode_of};
+use crate::bits::beside_multiplier;
 use rmt_isa::Status;
 use rmt_isa::card::engine::*;
 use rtl_builder::prelude::*;
@@ -483,8 +484,8 @@ impl Component for Decoder {
         };
         // A product takes as long as all that comes before it.
         let base = delayed("first_word", checked.base);
-        let row = delayed("row_number", outcome.row.value());
-        let words_per_row = delayed("row_words", outcome.words_per_row.value());
+        let row = beside_multiplier("row_number", outcome.row.value());
+        let words_per_row = beside_multiplier("row_words", outcome.words_per_row.value());
         io.base.set((base + row * words_per_row).trunc(16));
         io.operation_valid.set(valid);
         io.operation_thread.set(command.thread);

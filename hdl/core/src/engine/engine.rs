@@ -381,7 +381,7 @@ impl Component for Engine {
         let constants = HostMemory::new("constants", EngineRegion::Constants, 64, &shape, host);
         let row_address = step.operation.base.wrapping_add(step.word);
         let row = constants.read(step.valid, row_address);
-        let lanes = self.vector_lanes(&io, &steps, &units.registers, row);
+        let lane_units = self.vector_lanes(&io, &steps, &units.registers, row);
         let requantised = self.requantiser(host, step.scale_word, &steps, &units.registers);
 
         let arrived = steps.at(1);
@@ -423,8 +423,8 @@ impl Component for Engine {
         product.window_activations.set(window.activations);
 
         // Writes: the calendar lets one happen a cycle, lanes from outside take what is left.
-        let results: Vec<SInt> = lanes.iter().map(|lane| lane.result.value()).collect();
-        let held: Vec<SInt> = lanes.iter().map(|lane| lane.a_held.value()).collect();
+        let results: Vec<SInt> = lane_units.iter().map(|lane| lane.result.value()).collect();
+        let held: Vec<SInt> = lane_units.iter().map(|lane| lane.a_held.value()).collect();
         let is_lane = steps.is_function(2, Function::Lane);
         let is_reduced = |cycle: usize| {
             steps.is_function(cycle, Function::Sum) | steps.is_function(cycle, Function::ArgMax)
@@ -486,9 +486,11 @@ impl Component for Engine {
         let element = mux(vector.tag.valid, done.element, Element::I32 as u64);
         let element = delayed("written_element", element);
         let lanes = delayed("written_lanes", choose(&|w| self.in_exact_lanes(w.lanes)));
-        let lanes: Vec<SInt> =
-            split(lanes, EXACT_BITS).iter().map(|lane| saturate(*lane, element)).collect();
-        registers.lanes.set(join(&lanes));
+        let multiplied = delayed("multiplied", steps.is_function(2, Function::Mul));
+        let written_lanes: Vec<SInt> = (split(lanes, EXACT_BITS).iter().zip(&lane_units))
+            .map(|(exact, lane)| mux(multiplied, lane.product.value(), saturate(*exact, element)))
+            .collect();
+        registers.lanes.set(join(&written_lanes));
         registers.mask.set(delayed("written_mask", choose(&|w| w.mask)));
         registers.carry.set(delayed("written_carry", choose(&|w| w.carry)));
         for write in [&product_write, &requantised, &vector, &window_write] {

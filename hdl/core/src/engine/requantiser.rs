@@ -3,6 +3,7 @@
 use super::lanes::{field, join, saturate, split};
 use super::memory::HostMemory;
 use super::ports::HostRequest;
+use crate::bits::beside_multiplier;
 use rmt_isa::card::engine::{CHANNEL_MULTIPLIER, CHANNEL_SHIFT, EngineRegion, EngineShape};
 use rtl_builder::prelude::*;
 
@@ -138,7 +139,7 @@ impl Component for RequantiserLane {
         // The product of 32 bits is four of 16 and 17 bits, each with the registers of a DSP block. The upper
         // halves are signed, the lower ones get a zero as sign.
         let halves = |name: &str, value: SInt| {
-            let value = delayed(name, value);
+            let value = beside_multiplier(name, value);
             let low = value.as_uint().trunc(16).zext(17).as_sint();
             ((value >> 16).named(format!("{name}_high")), low.named(format!("{name}_low")))
         };
@@ -158,7 +159,7 @@ impl Component for RequantiserLane {
         let places = delayed("places", all_but_one(io.shift.value()));
         let places = delayed("places_q2", delayed("places_q", places));
         let shifted = delayed("shifted", shorten(product.shift_right(places)));
-        io.result.set(saturate(halve_half_up(shifted) + io.zero_point, io.element.value()));
+        io.result.set(saturate(halve_and_add(shifted, io.zero_point.value()), io.element.value()));
     }
 }
 
@@ -168,12 +169,14 @@ pub(crate) fn shorten(x: SInt) -> SInt {
     x.sat(35)
 }
 
-/// The places of a shift less the last one, which [`halve_half_up`] makes.
+/// The places of a shift less the last one, which [`halve_and_add`] makes.
 pub(crate) fn all_but_one(shift: UInt) -> UInt {
     shift.wrapping_sub(UInt::lit(1, CHANNEL_SHIFT.bits))
 }
 
-/// `(x + 1) >> 1`, without a carry through the bit that is dropped.
-pub(crate) fn halve_half_up(x: SInt) -> SInt {
-    (x >> 1) + x.bit(0).as_uint().zext(2).as_sint()
+/// `((x + 1) >> 1) + zero_point` with one carry chain: with bit 0 of `x` below the zero point as well, the two are 0 or make
+/// the carry that rounds.
+pub(crate) fn halve_and_add(x: SInt, zero_point: SInt) -> SInt {
+    let added = zero_point.as_uint().concat(x.bit(0).as_uint()).as_sint();
+    (x + added) >> 1
 }

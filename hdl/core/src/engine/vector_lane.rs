@@ -1,10 +1,11 @@
 //! One lane of the vector unit.
 
 use super::operation::{FUNCTION_BITS, Function};
+use crate::bits::beside_multiplier;
 use rtl_builder::prelude::*;
 
 /// One lane: operand registers and an adder, multiplier and comparator behind them. The result is exact: it is saturated
-/// on its way to the registers.
+/// on its way to the registers, where a product, which needs no saturation, takes its place.
 #[derive(Clone, Copy, Debug)]
 pub struct VectorLane;
 
@@ -22,8 +23,10 @@ pub struct VectorLaneIo {
     pub function: Input<UInt>,
     /// With `function`: the first operand
     pub a_held: Output<SInt>,
-    /// With `function`: the result
+    /// With `function`: the result, but of a product
     pub result: Output<SInt>,
+    /// One cycle after `function`: the product
+    pub product: Output<SInt>,
 }
 
 impl Component for VectorLane {
@@ -34,7 +37,8 @@ impl Component for VectorLane {
     }
 
     fn doc(&self) -> String {
-        "One lane of the vector unit; the result comes one cycle after the operands.".into()
+        "One lane of the vector unit; the result comes one cycle after the operands, a product two."
+            .into()
     }
 
     fn io(&self) -> VectorLaneIo {
@@ -44,22 +48,23 @@ impl Component for VectorLane {
             function: input(uint(FUNCTION_BITS)),
             a_held: output(sint(32)),
             result: output(sint(EXACT_BITS)),
+            product: output(sint(32)),
         }
     }
 
     fn build(&self, io: VectorLaneIo) {
-        let a = delayed("a_q", io.a);
-        let b = delayed("b_q", io.b);
+        let a = beside_multiplier("a_q", io.a.value());
+        let b = beside_multiplier("b_q", io.b.value());
         let a_is_smaller = a.lt(b).named("a_is_smaller");
         // Only i8 and i16 are multiplied: 16 bits of each operand carry the value.
-        let product = (a.trunc(16) * b.trunc(16)).named("product");
+        let product = beside_multiplier("product_q", a.trunc(16) * b.trunc(16));
+        io.product.set(product);
         io.a_held.set(a);
         io.result.set(lookup(
             io.function,
             &[
                 (Function::Add as u64, a + b),
                 (Function::Sub as u64, a - b),
-                (Function::Mul as u64, product.sext(EXACT_BITS)),
                 (Function::Min as u64, mux(a_is_smaller, a, b).sext(EXACT_BITS)),
                 (Function::Max as u64, mux(a_is_smaller, b, a).sext(EXACT_BITS)),
             ],

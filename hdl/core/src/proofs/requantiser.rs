@@ -9,7 +9,7 @@ use rtl_builder::prelude::*;
 use rmt_isa::card::engine::{CHANNEL_MULTIPLIER, CHANNEL_SHIFT};
 
 use crate::engine::lanes::saturate;
-use crate::engine::requantiser::{RequantiserLane, all_but_one, halve_half_up, shorten};
+use crate::engine::requantiser::{RequantiserLane, all_but_one, halve_and_add, shorten};
 
 /// Cycles from the accumulator to the result, and from it to the zero point.
 const LATENCY_CYCLES: u32 = 4;
@@ -65,7 +65,7 @@ impl Component for FromProduct {
         let (shift, zero_point, element) =
             (io.shift.value(), io.zero_point.value(), io.element.value());
         let shifted = shorten(io.product.shift_right(all_but_one(shift)));
-        let result = saturate(halve_half_up(shifted) + zero_point, element).named("made");
+        let result = saturate(halve_and_add(shifted, zero_point), element).named("made");
         io.result.set(result);
         let defined = definition(io.product.value(), shift, zero_point, element).named("defined");
         assume_in_range(shift, element);

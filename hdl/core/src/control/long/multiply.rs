@@ -2,7 +2,8 @@
 
 use rtl_builder::prelude::*;
 
-/// Four multipliers of 16 x 16 bits and the sum of their products.
+/// Four multipliers of 16 x 16 bits and the sum of their products. Factors stay in registers before the blocks, see
+/// [`crate::bits::beside_multiplier`].
 ///
 /// In each cycle all of the first factor is multiplied by one part of 16 bits of the second one. A product goes
 /// from its block straight into a register, so that synthesis can take that of the block. The four are one number a cycle
@@ -15,9 +16,9 @@ pub(super) struct Multiplier {
 impl Multiplier {
     /// The first factor is taken over while `load` is true, and must be there for two cycles.
     pub(super) fn new(load: Bool, a: UInt, part: UInt, high: UInt) -> Self {
-        let factor = reg_uninit("factor", uint(64));
+        let factor = reg_uninit("factor", uint(64)).attribute("keep");
         when(load, || factor.next(a));
-        let part = delayed("part", part);
+        let part = crate::bits::beside_multiplier("part", part);
         let [first, second, third, fourth] = [0, 1, 2, 3].map(|place| {
             let digit = factor.bits(16 * place..16 * place + 16);
             delayed(format!("product{place}"), digit * part)
