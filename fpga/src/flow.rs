@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use crate::boards::{Board, Flow, Link, Part, TOP};
 use crate::cache::{Cache, Key};
+use crate::depth::deepest;
 use crate::error::FpgaError;
 use crate::modules::{module_use, registered_multipliers};
 use crate::netlist;
@@ -141,6 +142,8 @@ const NETLIST: &str = "netlist.json";
 const TIMING: &str = "timing.json";
 /// What the last tool writes.
 const BITSTREAM: &str = "board.bit";
+/// Ways of a report that say where a design is deepest.
+const WAYS: usize = 12;
 /// How long it may run: it takes seconds.
 const BITSTREAM_LIMIT: Duration = Duration::from_secs(600);
 
@@ -261,6 +264,7 @@ impl Builder<'_> {
             available: board.part.resources,
             modules,
             packed_multipliers: packed,
+            deepest: deepest(&read_json(&netlist)?, WAYS),
             timing: None,
             synthesis_seconds,
             route_seconds: None,

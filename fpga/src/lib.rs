@@ -14,13 +14,15 @@
 //! - [`netlist`]: what yosys leaves undone: registers move into the multipliers of the ECP5.
 //!   [`wiring`]: connections that need no wires there; [`channels`]: rows that are left to wires; [`floorplan`]: where
 //!   memories and multipliers stand.
-//! - [`resources`]: what a netlist needs and a part has; [`modules`]: the same by module; [`report`]: clocks, paths.
+//! - [`resources`]: what a netlist needs and a part has; [`modules`]: the same by module; [`depth`]: where it is
+//!   deepest; [`report`]: clocks, paths.
 //! - [`estimate`]: what a card takes, without synthesis, from builds that were made.
 //! - [`vivado`]: the project for boards whose tool does not run here.
 
 pub mod boards;
 pub mod cache;
 pub mod channels;
+pub mod depth;
 pub mod error;
 pub mod estimate;
 pub mod floorplan;

@@ -7,6 +7,7 @@ use rmt_core::CoreConfig;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::depth::Way;
 use crate::error::FpgaError;
 use crate::resources::Resources;
 
@@ -175,6 +176,9 @@ pub struct Report {
     pub modules: Vec<ModuleUse>,
     /// Multipliers whose registers at inputs and output are the block's.
     pub packed_multipliers: u64,
+    /// Where most tables lie in a row, before place and route.
+    #[serde(default)]
+    pub deepest: Vec<Way>,
     /// Clocks and paths, if it was routed.
     pub timing: Option<Timing>,
     /// Time of synthesis.
@@ -267,6 +271,12 @@ impl Report {
                 copies * total.block_rams
             );
         }
+        if !self.deepest.is_empty() {
+            text += "\n| tables in a row | bits | from | to |\n| --- | --- | --- | --- |\n";
+        }
+        for Way { tables, from, to, bits } in &self.deepest {
+            let _ = writeln!(text, "| {tables} | {bits} | {from} | {to} |");
+        }
         for path in self.timing.iter().flat_map(|timing| &timing.paths) {
             let _ = writeln!(text, "\n## {}: {:.2} ns\n", path.clocks, path.nanoseconds());
             let _ = writeln!(text, "Through {}.\n", path.signals().join(" → "));
@@ -337,6 +347,12 @@ mod tests {
                 total: used,
             }],
             packed_multipliers: 3,
+            deepest: vec![Way {
+                tables: 9,
+                from: "unit.count".to_owned(),
+                to: "unit.sum".to_owned(),
+                bits: 4,
+            }],
             timing: Some(Timing {
                 clocks: vec![Clock { placed_mhz: Some(51.0), ..clock("clk", 49.0, 50.0) }],
                 paths: Vec::new(),
@@ -373,6 +389,7 @@ mod tests {
             "| mac_cell | 16 | 160 |",
             "| yosys | 0.70 |",
             "3 of 4 multipliers",
+            "| 9 | 4 | unit.count | unit.sum |",
         ] {
             assert!(page.contains(part), "{part} in\n{page}");
         }

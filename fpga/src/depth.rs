@@ -1,0 +1,278 @@
+//! How many tables lie in a row between two registers, by the names of the source.
+//!
+//! Synthesis trades depth for tables down to the longest way that it finds, so that one deep place makes all others deep.
+//! Which one that is shows here, seconds after synthesis and long before place and route. A table counts one, and so do the
+//! first table of a carry chain, a read of distributed memory and an inverter that stands in a table; what a chain or a
+//! multiplexer behind tables adds is little, and counts nothing. Ways end in registers, memories and multipliers.
+
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::boards::TOP;
+use crate::netlist::{self, FLIP_FLOP};
+
+/// The deepest way that leads away from a signal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Way {
+    /// Tables in a row.
+    pub tables: u32,
+    /// The register or memory that it comes from.
+    pub from: String,
+    /// The one that it goes to, the first by name of several.
+    pub to: String,
+    /// Bits, of that one and of others, that have as many tables before them from there.
+    pub bits: u64,
+}
+
+/// An input of a cell and the tables from it to an output.
+type Arc = (u64, u32);
+
+/// What leads to each net from within a cell.
+#[derive(Default)]
+struct Graph<'a> {
+    arcs: BTreeMap<u64, Vec<Arc>>,
+    /// The cell that drives a net.
+    drivers: HashMap<u64, &'a str>,
+    /// Names of nets, those that tools made left out.
+    names: HashMap<u64, &'a str>,
+    /// Nets that end in a register, memory or multiplier, with the name of the one that they end in.
+    ends: Vec<(u64, String)>,
+}
+
+/// A net's depth, and the net before it on the deepest way.
+#[derive(Clone, Copy, Default)]
+struct Depth {
+    tables: u32,
+    before: Option<u64>,
+}
+
+/// The deepest ways of a mapped netlist, `count` at most, the deepest first.
+pub fn deepest(netlist: &Value, count: usize) -> Vec<Way> {
+    let top = &netlist["modules"][TOP];
+    let graph = Graph::of(top);
+    let depths = graph.depths();
+    let mut found: BTreeMap<String, Way> = BTreeMap::new();
+    for (end, to) in &graph.ends {
+        let Depth { tables, .. } = depths.get(end).copied().unwrap_or_default();
+        if tables == 0 {
+            continue;
+        }
+        let mut first = *end;
+        // No longer than there are nets: a circle has no first one.
+        for _ in 0..depths.len() {
+            let Some(before) = depths.get(&first).and_then(|depth| depth.before) else { break };
+            first = before;
+        }
+        let from = graph.name(first);
+        let way = Way { tables, from: from.clone(), to: to.clone(), bits: 1 };
+        let deepest = found.entry(from).or_insert_with(|| Way { bits: 0, ..way.clone() });
+        match tables.cmp(&deepest.tables) {
+            Ordering::Greater => *deepest = way,
+            Ordering::Equal => {
+                deepest.bits += 1;
+                if *to < deepest.to {
+                    deepest.to.clone_from(to);
+                }
+            }
+            Ordering::Less => {}
+        }
+    }
+    let mut ways: Vec<Way> = found.into_values().collect();
+    ways.sort_by_key(|way| std::cmp::Reverse(way.tables));
+    ways.truncate(count);
+    ways
+}
+
+impl<'a> Graph<'a> {
+    fn of(top: &'a Value) -> Self {
+        let mut graph = Self::default();
+        for (name, net) in top["netnames"].as_object().into_iter().flatten() {
+            if name.contains('$') {
+                continue;
+            }
+            for bit in net["bits"].as_array().into_iter().flatten().filter_map(netlist::net) {
+                let known = graph.names.entry(bit).or_insert(name);
+                if name.len() < known.len() {
+                    *known = name;
+                }
+            }
+        }
+        let cells = top["cells"].as_object();
+        for (name, cell) in cells.into_iter().flatten() {
+            for net in netlist::nets(cell, "output") {
+                graph.drivers.insert(net, name);
+            }
+            let found = arcs(cell);
+            for (input, output, tables) in &found {
+                graph.arcs.entry(*output).or_default().push((*input, *tables));
+            }
+            let through: HashSet<u64> = found.iter().map(|(input, ..)| *input).collect();
+            graph.end(name, cell, &through);
+        }
+        graph
+    }
+
+    /// What a cell hears and does not go `through` it ends there: a flip-flop goes by its signal, all else by its own name.
+    fn end(&mut self, name: &str, cell: &Value, through: &HashSet<u64>) {
+        let output = netlist::nets(cell, "output").next();
+        let signal = output.filter(|_| is_flip_flop(cell)).and_then(|net| self.names.get(&net));
+        let name = signal.map_or_else(|| place(name), |signal| (*signal).to_owned());
+        for input in netlist::nets(cell, "input").filter(|input| !through.contains(input)) {
+            self.ends.push((input, name.clone()));
+        }
+    }
+
+    /// Where a way begins.
+    fn name(&self, net: u64) -> String {
+        let driver = || self.drivers.get(&net).map(|name| place(name));
+        self.names.get(&net).map(|name| (*name).to_owned()).or_else(driver).unwrap_or_default()
+    }
+
+    /// The depth of each net that cells make of others. A net within a circle counts from where the circle was entered.
+    fn depths(&self) -> HashMap<u64, Depth> {
+        let mut depths: HashMap<u64, Depth> = HashMap::new();
+        for root in self.arcs.keys() {
+            // Nets that are open, with how many of their arcs were looked at.
+            let mut open = vec![(*root, 0)];
+            while let Some((net, seen)) = open.pop() {
+                let arcs = self.arcs.get(&net).map_or(&[][..], Vec::as_slice);
+                if seen == 0 && depths.contains_key(&net) {
+                    continue;
+                }
+                depths.entry(net).or_default();
+                if let Some((input, _)) = arcs.get(seen) {
+                    open.push((net, seen + 1));
+                    if self.arcs.contains_key(input) {
+                        open.push((*input, 0));
+                    }
+                    continue;
+                }
+                let through = arcs.iter().map(|(input, tables)| Depth {
+                    tables: tables + depths.get(input).map_or(0, |depth| depth.tables),
+                    before: Some(*input),
+                });
+                let longest = through.max_by_key(|depth| depth.tables).unwrap_or_default();
+                depths.insert(net, longest);
+            }
+        }
+        depths
+    }
+}
+
+/// The name of an instance without what mapping added: numbers of blocks and bits.
+fn place(name: &str) -> String {
+    let is_number = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    let mut name = name;
+    while let Some((outer, _)) = name.rsplit_once('.').filter(|(_, last)| is_number(last)) {
+        name = outer;
+    }
+    name.to_owned()
+}
+
+fn kind(cell: &Value) -> &str {
+    cell["type"].as_str().unwrap_or_default()
+}
+
+fn is_flip_flop(cell: &Value) -> bool {
+    kind(cell) == FLIP_FLOP || kind(cell).starts_with("FD")
+}
+
+/// The ways through a cell: input, output, tables. Distributed memory is read as logic and written as a register.
+fn arcs(cell: &Value) -> Vec<(u64, u64, u32)> {
+    let tables: fn(&str, &str) -> Option<u32> = match kind(cell) {
+        "PFUMX" | "L6MUX21" | "MUXF7" | "MUXF8" => |_, _| Some(0),
+        "CCU2C" | "CARRY4" => |input, _| Some(u32::from(!matches!(input, "CI" | "CIN"))),
+        "TRELLIS_DPR16X4" => |input, _| (input == "RAD").then_some(1),
+        // The port of a letter reads at its own address.
+        "RAM32M" | "RAM64M" => |input, output| {
+            let letter = input.strip_prefix("ADDR")?;
+            (output.strip_prefix("DO")? == letter).then_some(1)
+        },
+        "RAM32X1D" | "RAM64X1D" => |input, output| {
+            let reads = input.starts_with("DPRA") && output == "DPO";
+            let own = input.starts_with('A') && output == "SPO";
+            (reads || own).then_some(1)
+        },
+        kind if kind.starts_with("LUT") || kind == "INV" => |_, _| Some(1),
+        _ => return Vec::new(),
+    };
+    let ports = |direction: &str| {
+        let connections = cell["connections"].as_object().into_iter().flatten();
+        let bits = connections.filter(|(port, _)| cell["port_directions"][*port] == direction);
+        let bits = bits.flat_map(|(port, bits)| {
+            let nets = bits.as_array().into_iter().flatten().filter_map(netlist::net);
+            nets.map(move |net| (port.as_str(), net))
+        });
+        bits.collect::<Vec<_>>()
+    };
+    let (inputs, outputs) = (ports("input"), ports("output"));
+    let all = inputs.iter().flat_map(|input| outputs.iter().map(move |output| (input, output)));
+    all.filter_map(|((input, from), (output, to))| Some((*from, *to, tables(input, output)?)))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn cell(kind: &str, inputs: Value, output: (&str, u64)) -> Value {
+        let mut directions = json!({ output.0: "output" });
+        for port in inputs.as_object().unwrap().keys() {
+            directions[port] = "input".into();
+        }
+        let mut connections = inputs;
+        connections[output.0] = json!([output.1]);
+        json!({ "type": kind, "port_directions": directions, "connections": connections })
+    }
+
+    fn netlist(cells: Value) -> Value {
+        json!({ "modules": { TOP: {
+            "cells": cells,
+            "netnames": {
+                "unit.count": { "bits": [2, 3] }, "unit.sum": { "bits": [9] },
+                "$made": { "bits": [2, 5] }, "card.unit.count": { "bits": [2] } } } } })
+    }
+
+    #[test]
+    fn tables_are_counted_along_carries_multiplexers_and_reads() {
+        let found = deepest(
+            &netlist(json!({
+                "$1": cell("LUT4", json!({ "A": [2], "B": [3] }), ("Z", 4)),
+                "$2": cell("CCU2C", json!({ "A0": [4], "CIN": [3] }), ("COUT", 5)),
+                "$3": cell("CCU2C", json!({ "A0": [2], "CIN": [5] }), ("S0", 6)),
+                "$4": cell("PFUMX", json!({ "ALUT": [6] }), ("Z", 7)),
+                "unit.words.0.3": cell("TRELLIS_DPR16X4", json!({ "RAD": [7], "DI": [4] }), ("DO", 8)),
+                "$5": cell("TRELLIS_FF", json!({ "DI": [8] }), ("Q", 9)),
+                "rows.0.0": cell("DP16KD", json!({ "ADA1": [9] }), ("DOA0", 10)),
+                "$6": cell("LUT4", json!({ "A": [10] }), ("Z", 11)),
+                "$7": cell("FDRE", json!({ "D": [11] }), ("Q", 2)),
+            })),
+            8,
+        );
+        let ways: Vec<_> =
+            found.iter().map(|way| (way.tables, &*way.from, &*way.to, way.bits)).collect();
+        assert_eq!(ways, [(3, "unit.count", "unit.sum", 1), (1, "rows", "unit.count", 1),]);
+        assert_eq!(deepest(&netlist(json!({})), 8), []);
+        assert_eq!(deepest(&json!(3), 8), []);
+    }
+
+    #[test]
+    fn a_port_of_a_memory_reads_at_its_own_address_and_circles_end() {
+        let found = deepest(
+            &netlist(json!({
+                "m": cell("RAM32M", json!({ "ADDRA": [2], "ADDRB": [9] }), ("DOA", 4)),
+                "$1": cell("LUT2", json!({ "I0": [4], "I1": [6] }), ("O", 5)),
+                "$2": cell("LUT2", json!({ "I0": [5] }), ("O", 6)),
+                "$3": cell("FDSE", json!({ "D": [6] }), ("Q", 9)),
+            })),
+            1,
+        );
+        assert_eq!(found.len(), 1);
+        assert!(found[0].tables > 0 && found[0].to == "unit.sum", "{found:?}");
+    }
+}
