@@ -1,6 +1,6 @@
-//! The steps from a configuration to a bitstream. What is the same for all parts stands here, what differs in
-//! `trellis` (ECP5) and `xray` (7-series), which map to tables as `mapping` says; place and route, in `route`, and how it is asked, in `router`; how far a tool is, in
-//! `progress`; a part of the card alone, in [`unit`].
+//! The steps from a configuration to a bitstream. What is the same for all parts stands here, what differs in `trellis` (ECP5)
+//! and `xray` (7-series); how both map to tables in `mapping`; place and route in `route`, and how it is asked in `router`;
+//! how far a tool is in `progress`; a part of the card alone in [`unit`].
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;

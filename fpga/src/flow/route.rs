@@ -29,7 +29,7 @@ const PLACED: &str = "placed.json";
 const FIRST: &str = "first.json";
 const FIRST_PLACEMENT: &str = "first placement";
 const PLACE_AND_ROUTE: &str = "place and route";
-/// More than any card reaches: the placer weighs ways only while a clock is missed, and then alike.
+/// More than any card reaches: the placer weighs a way by how late it is, so only while a clock is missed.
 const MISSED_MHZ: f64 = 100.0;
 /// Where the clock is met by the placement, more is asked for than is expected of it: a clock that is met is routed worst.
 const BEYOND_MET: f64 = 1.05;
