@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::boards::TOP;
-use crate::netlist::{self, FLIP_FLOP};
+use crate::netlist::{self, kind};
+use crate::resources::Resources;
 
 /// The deepest way that leads away from a signal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,8 +52,7 @@ struct Depth {
 
 /// The deepest ways of a mapped netlist, `count` at most, the deepest first.
 pub fn deepest(netlist: &Value, count: usize) -> Vec<Way> {
-    let top = &netlist["modules"][TOP];
-    let graph = Graph::of(top);
+    let graph = Graph::of(netlist);
     let depths = graph.depths();
     let mut found: BTreeMap<String, Way> = BTreeMap::new();
     for (end, to) in &graph.ends {
@@ -87,9 +87,9 @@ pub fn deepest(netlist: &Value, count: usize) -> Vec<Way> {
 }
 
 impl<'a> Graph<'a> {
-    fn of(top: &'a Value) -> Self {
+    fn of(netlist: &'a Value) -> Self {
         let mut graph = Self::default();
-        for (name, net) in top["netnames"].as_object().into_iter().flatten() {
+        for (name, net) in netlist["modules"][TOP]["netnames"].as_object().into_iter().flatten() {
             if name.contains('$') {
                 continue;
             }
@@ -100,8 +100,7 @@ impl<'a> Graph<'a> {
                 }
             }
         }
-        let cells = top["cells"].as_object();
-        for (name, cell) in cells.into_iter().flatten() {
+        for (name, cell) in netlist::cells_of_top(netlist) {
             for net in netlist::nets(cell, "output") {
                 graph.drivers.insert(net, name);
             }
@@ -172,12 +171,8 @@ fn place(name: &str) -> String {
     name.to_owned()
 }
 
-fn kind(cell: &Value) -> &str {
-    cell["type"].as_str().unwrap_or_default()
-}
-
 fn is_flip_flop(cell: &Value) -> bool {
-    kind(cell) == FLIP_FLOP || kind(cell).starts_with("FD")
+    Resources::of_cell(kind(cell)).flip_flops > 0
 }
 
 /// The ways through a cell: input, output, tables. Distributed memory is read as logic and written as a register.

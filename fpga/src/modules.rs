@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use serde_json::Value;
 
 use crate::boards::TOP;
-use crate::netlist;
+use crate::netlist::{self, cells_of_top, kind};
 use crate::report::ModuleUse;
 use crate::resources::Resources;
 
@@ -29,7 +29,7 @@ struct Module {
 
 /// What each module takes, the top first, then by what all its copies take.
 pub fn module_use(netlist: &Value) -> Vec<ModuleUse> {
-    let found = modules(&netlist["modules"][TOP]);
+    let found = modules(netlist);
     let mut all: Vec<ModuleUse> = (found.iter())
         .map(|(name, module)| ModuleUse {
             name: name.clone(),
@@ -54,18 +54,10 @@ fn total(name: &str, all: &BTreeMap<String, Module>) -> Resources {
     sum
 }
 
-fn kind(cell: &Value) -> &str {
-    cell.get("type").and_then(Value::as_str).unwrap_or_default()
-}
-
-fn cells_of(module: &Value) -> impl Iterator<Item = (&String, &Value)> {
-    module.get("cells").and_then(Value::as_object).into_iter().flatten()
-}
-
-fn modules(top: &Value) -> BTreeMap<String, Module> {
+fn modules(netlist: &Value) -> BTreeMap<String, Module> {
     // Instances by their paths.
     let mut scopes: BTreeMap<&str, &str> = BTreeMap::new();
-    for (path, cell) in cells_of(top).filter(|(_, cell)| kind(cell) == SCOPE) {
+    for (path, cell) in cells_of_top(netlist).filter(|(_, cell)| kind(cell) == SCOPE) {
         let module = cell.get("attributes").and_then(|all| all.get("module"));
         scopes.insert(path, module.and_then(Value::as_str).unwrap_or(path));
     }
@@ -84,9 +76,9 @@ fn modules(top: &Value) -> BTreeMap<String, Module> {
         module.children.values_mut().for_each(|count| *count = count.div_ceil(copies));
     }
 
-    let owners = owners(top, &scopes);
+    let owners = owners(netlist, &scopes);
     let mut counts: BTreeMap<&str, Counts> = BTreeMap::new();
-    for (name, cell) in cells_of(top).filter(|(_, cell)| kind(cell) != SCOPE) {
+    for (name, cell) in cells_of_top(netlist).filter(|(_, cell)| kind(cell) != SCOPE) {
         let owner = owners.get(name.as_str()).copied().unwrap_or(TOP);
         *counts.entry(owner).or_default().entry(kind(cell).to_owned()).or_default() += 1;
     }
@@ -108,12 +100,15 @@ fn modules(top: &Value) -> BTreeMap<String, Module> {
 }
 
 /// The module of each cell of a flat netlist.
-fn owners<'a>(top: &'a Value, scopes: &BTreeMap<&'a str, &'a str>) -> HashMap<&'a str, &'a str> {
+fn owners<'a>(
+    netlist: &'a Value,
+    scopes: &BTreeMap<&'a str, &'a str>,
+) -> HashMap<&'a str, &'a str> {
     let names: HashMap<&str, &str> = scopes.values().map(|name| (*name, *name)).collect();
     let mut owners: HashMap<&str, &str> = HashMap::new();
     let mut drivers: HashMap<u64, &str> = HashMap::new();
     let mut waiting = VecDeque::new();
-    for (name, cell) in cells_of(top) {
+    for (name, cell) in cells_of_top(netlist) {
         for net in netlist::nets(cell, "output") {
             drivers.insert(net, name);
         }
@@ -124,7 +119,7 @@ fn owners<'a>(top: &'a Value, scopes: &BTreeMap<&'a str, &'a str>) -> HashMap<&'
         }
     }
     // Backwards from what is known, nearest first.
-    let cells = top.get("cells").and_then(Value::as_object);
+    let cells = netlist["modules"][TOP]["cells"].as_object();
     while let Some(name) = waiting.pop_front() {
         let owner = owners[name];
         let inputs =
@@ -159,8 +154,7 @@ fn of_path<'a>(name: &str, scopes: &BTreeMap<&'a str, &'a str>) -> Option<&'a st
 
 /// Multipliers whose registers are the block's.
 pub fn registered_multipliers(netlist: &Value) -> u64 {
-    let cells = cells_of(&netlist["modules"][TOP]);
-    cells.filter(|(_, cell)| netlist::is_registered(cell)).count() as u64
+    cells_of_top(netlist).filter(|(_, cell)| netlist::is_registered(cell)).count() as u64
 }
 
 #[cfg(test)]

@@ -81,6 +81,16 @@ pub(crate) fn top_cells(netlist: &mut Value) -> Result<&mut Map<String, Value>, 
     modules_of(netlist)?.get_mut(TOP).and_then(cells).ok_or_else(no_top)
 }
 
+/// The cells of a board's top by name, to read; none of what is no netlist.
+pub(crate) fn cells_of_top(netlist: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    netlist["modules"][TOP]["cells"].as_object().into_iter().flatten()
+}
+
+/// The kind of a cell.
+pub(crate) fn kind(cell: &Value) -> &str {
+    cell["type"].as_str().unwrap_or_default()
+}
+
 pub(crate) fn net(bit: &Value) -> Option<Net> {
     bit.as_u64()
 }

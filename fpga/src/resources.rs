@@ -59,7 +59,8 @@ impl Resources {
         sum
     }
 
-    fn of_cell(name: &str) -> Self {
+    /// The same of one cell.
+    pub(crate) fn of_cell(name: &str) -> Self {
         let luts = |luts| Self { luts, ..Self::default() };
         let block_rams = |block_rams| Self { block_rams, ..Self::default() };
         match name {

@@ -42,8 +42,8 @@ const CLOCK: InputClock = InputClock {
 const CHANNELS_FROM: f64 = 0.4;
 const CHANNELS_UP_TO: f64 = 0.9;
 
-/// Functions of more than four inputs are not made of tables and the multiplexers behind them: that would be faster,
-/// but took 1.3 times the tables of a whole card. The last part of the synthesis is given here without the pass that names
+/// Functions of more than four inputs are not made of tables and the multiplexers behind them: fewer tables would lie in a row,
+/// but such pairs have to stand side by side, and wires get longer. The last part of the synthesis is given here without the pass that names
 /// cells after signals: on a whole card in one module it takes longer than all others together, and signals have their names as it is.
 fn synthesis(_: bool) -> String {
     let synth = format!("synth_ecp5 -nowidelut -top {TOP}");

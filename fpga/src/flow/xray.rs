@@ -30,9 +30,9 @@ const DELAYS: &str = "board.sdf";
 const PINS: &str = "board.xdc";
 const FRAMES: &str = "board.frames";
 
-/// The steps of `synth_xilinx`, the whole design in one module, with ABC told how to map. ABC's proof that the result is
-/// what it began with took a minute for one card and had not ended after ten with the next, so it is left to the ECP5's. Beside a second clock nextpnr finds no
-/// places for shift registers, so none are made.
+/// The steps of `synth_xilinx`, the whole design in one module, with ABC told how to map. ABC's proof that the result is what it
+/// began with took a minute for one card and had not ended after ten with the next, so it is left to the ECP5's. Beside a second
+/// clock nextpnr finds no places for shift registers, so none are made.
 fn synthesis(second_clock: bool) -> String {
     let (option, shift_registers) =
         if second_clock { ("-nosrl ", "") } else { ("", "xilinx_srl -fixed -minlen 3\n") };

@@ -15,6 +15,7 @@ use self::wires::Wires;
 use super::sdf;
 use crate::boards::TOP;
 use crate::error::FpgaError;
+use crate::netlist;
 use crate::report::{CriticalPath, Hop};
 
 mod wires;
@@ -121,8 +122,7 @@ fn conditions_of(text: &str) -> Option<Vec<(&'static str, String)>> {
 
 /// The settings of each block of a netlist, by its name.
 pub fn blocks(netlist: &Value) -> BTreeMap<String, Settings> {
-    let cells = netlist["modules"][TOP]["cells"].as_object().into_iter().flatten();
-    cells
+    netlist::cells_of_top(netlist)
         .filter(|(_, cell)| cell["type"] == BLOCK)
         .map(|(name, cell)| {
             let parameters = cell["parameters"].as_object().into_iter().flatten();

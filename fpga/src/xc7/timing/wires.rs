@@ -28,8 +28,7 @@ impl Wires {
     /// Those of a netlist as yosys writes it.
     pub(super) fn of(netlist: &Value) -> Self {
         let mut wires = Self::default();
-        let top = &netlist["modules"][TOP];
-        for (name, net) in top["netnames"].as_object().into_iter().flatten() {
+        for (name, net) in netlist["modules"][TOP]["netnames"].as_object().into_iter().flatten() {
             let bits = net["bits"].as_array().map_or(&[][..], Vec::as_slice);
             let first = net["offset"].as_u64().unwrap_or(0);
             for (index, bit) in (0..).zip(bits) {
@@ -39,8 +38,8 @@ impl Wires {
                 wires.by_name.insert(format!("{name}{place}"), wire);
             }
         }
-        for (name, cell) in top["cells"].as_object().into_iter().flatten() {
-            let kind = cell["type"].as_str().unwrap_or_default();
+        for (name, cell) in netlist::cells_of_top(netlist) {
+            let kind = netlist::kind(cell);
             if kind.starts_with("LUT") || kind == "INV" {
                 wires.heard.insert(name.clone(), netlist::nets(cell, "input").collect());
             }
