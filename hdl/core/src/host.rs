@@ -121,13 +121,15 @@ impl Component for HostPort {
         let read_shadow =
             reg("reads_shadow", boolean(), false).doc("The host reads the other bank");
         let busy = reg("busy", boolean(), false);
+        // An access goes on a cycle after it came: which region it is for is known by then.
+        let begun = reg("begun", boolean(), false);
         let sent = reg("sent", boolean(), false);
         let write = reg("write", boolean(), false);
         let address = reg("address", uint(ADDRESS_BITS), 0);
         let data = reg("data", uint(64), 0);
         let access = HostAccess {
-            write: busy.value() & write.value(),
-            read: busy.value() & !write.value(),
+            write: begun.value() & write.value(),
+            read: begun.value() & !write.value(),
             address: address.value(),
             data: data.value(),
             bank: if two {
@@ -153,8 +155,8 @@ impl Component for HostPort {
             inside(&[CONTEXT_KEYS, CONTEXT_SETS, CONTEXT_WRITTEN, RING_HEADS, CONTEXT_DATA])
                 | inside(&[MAP_VALUES, MAP_KEYS, MAP_SETS, MAP_RINGS]);
         let matched = inside(&[MATCH, PARAMETERS]);
-        let readable = inside(&[PROGRAM, TABLES, TERNARY, RANGE]) & access.read;
-        let waits = to_engine | records | matched | readable;
+        let readable = inside(&[PROGRAM, TABLES, TERNARY, RANGE]) & !write.value();
+        let waits = delayed("waits", to_engine | records | matched | readable);
         let replies: Vec<HostReply> = io.replies.iter().map(Input::value).collect();
         let replied = any(&replies.iter().map(|reply| reply.valid).collect::<Vec<_>>());
 
@@ -165,10 +167,12 @@ impl Component for HostPort {
             of_engine.eq(EngineRegion::Counters as u64),
             access.in_region(COUNTERS, COUNTER_WORDS),
         );
+        let counts = delayed("counts", counts);
         let settle_left = reg("settle_left", uint(bits_for(SETTLE_CYCLES + 1)), 0);
-        let ready = (busy.value() & (!counts | settle_left.is_zero())).named("ready");
+        let ready = (begun.value() & (!counts | settle_left.is_zero())).named("ready");
         let done = ready & (!waits | replied | io.engine_answer.valid);
 
+        begun.next(busy.value() & !done);
         when(!busy.value() & io.host.valid, || {
             busy.next(true);
             settle_left.next(SETTLE_CYCLES);
@@ -246,13 +250,16 @@ impl Component for HostPort {
                 words.iter().enumerate().map(|(i, &word)| (i as u64, word)).collect();
             lookup(address.bits(0..8), &arms, zero)
         };
-        let capable = access.read & access.in_region(CAPABILITIES, 256);
+        let in_region = |name: &str, here: Bool| delayed(format!("in_{name}"), here);
         let own = [
             (io.engine_answer.valid, io.engine_answer.rdata),
-            (capable, listed(&capabilities)),
-            (access.read & access.in_region(COUNTERS, COUNTER_WORDS), counter),
-            (access.read & access.in_range(CONTROL.word(0), 1), commit_word),
-            (access.read & access.in_range(CONTROL.word(1), 1), limit.zext(64)),
+            (
+                in_region("capabilities", access.in_region(CAPABILITIES, 256)),
+                delayed("capability", listed(&capabilities)),
+            ),
+            (in_region("counters", access.in_region(COUNTERS, COUNTER_WORDS)), counter),
+            (in_region("commit", access.in_range(CONTROL.word(0), 1)), commit_word),
+            (in_region("watchdog", access.in_range(CONTROL.word(1), 1)), limit.zext(64)),
         ];
         // All that may answer goes into registers, as zero unless it does, and is joined a cycle later: memories are read
         // to their end before.

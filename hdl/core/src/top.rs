@@ -105,11 +105,11 @@ impl Component for Core {
         connect(&io.event, &intake.event);
         connect(&intake.taken, &dispatcher.event);
         slots.hook.set(intake.hook);
-        slots.hash.set(intake.hash);
         intake.looked_up.set(slots.choice);
         slots.host.set(access);
         host.replies[3].set(slots.reply);
         dispatcher.choice.set(intake.choice);
+        dispatcher.lock.set(intake.lock);
         bank_switch.commit.set(host.commit);
         bank_switch.hold.set(host.hold);
         bank_switch.running.set(dispatcher.running | intake.waits);

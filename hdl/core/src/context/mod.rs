@@ -26,7 +26,7 @@ use rmt_isa::operand::IntType;
 use rtl_builder::prelude::*;
 use rtl_builder::stock::stream::Stream;
 
-use crate::bits::{any, crc32c, field, word_of, wrap};
+use crate::bits::{any, field, word_of, wrap};
 use crate::config::Widths;
 use crate::control::decode::ContextFunction;
 use crate::engine::ports::{LanesIn, LanesOut, LanesRequest};
@@ -48,6 +48,8 @@ pub struct ContextRequest {
     pub field: UInt,
     /// Key, value, or place in the history
     pub value: UInt,
+    /// Low bits of the value's CRC-32C, which choose the set of a key
+    pub hash: UInt,
     /// Vector register
     pub register: UInt,
     /// Lanes of a vector load
@@ -64,6 +66,7 @@ impl ContextRequest {
             store: uint(2),
             field: uint(8),
             value: uint(64),
+            hash: uint(widths.set),
             register: uint(3),
             lanes: uint(9),
             element: uint(2),
@@ -156,8 +159,7 @@ impl Component for ContextUnit {
 
         // The request, in its first cycle.
         let request = io.request.payload();
-        let hash = crc32c(u32::MAX, request.value);
-        let (now, fault) = records.resolve(request, hash);
+        let (now, fault) = records.resolve(request);
         let function_is = |function: UInt, wanted: &[ContextFunction]| {
             any(&wanted.iter().map(|wanted| wanted.is(function)).collect::<Vec<_>>())
         };
@@ -192,12 +194,12 @@ impl Component for ContextUnit {
             written,
         };
 
-        // Rings: the head is known in the third cycle.
+        // Rings: the head is known in the third cycle. What else makes an address is added up before.
         let head = delayed("head", memories.head);
         let length =
             mux(access.written, field(head, ring_head::LENGTH), UInt::lit(0, 9)).named("length");
         let newest = field(head, ring_head::NEWEST);
-        let depth = access.last_place + UInt::lit(1, 8);
+        let depth = delayed("depth", access.last_place + UInt::lit(1, 8));
         let age = access.request.value;
         let remembered = age.lt(length).named("remembered");
         let place_of = |newest: UInt, age: UInt| {
@@ -205,12 +207,18 @@ impl Component for ContextUnit {
             let back = newest.wrapping_sub(age);
             mux(newest.lt(age), back.wrapping_add(depth.trunc(8)), back)
         };
-        let place = place_of(newest, age.trunc(8));
-        let pushed_place = mux(
-            !access.written | newest.eq(access.last_place),
-            UInt::lit(0, 8),
-            newest.wrapping_add(1),
-        );
+        let word_behind = |base: UInt, place: UInt| base.wrapping_add(place.resize(widths.word));
+        let short_age = age.trunc(8);
+        let before = access.data.wrapping_sub(short_age.resize(widths.word));
+        let last = word_behind(before, access.last_place);
+        // The word before the first one is the last one, and so on from there.
+        let (before, around) = (delayed("before", before), delayed("around", last.wrapping_add(1)));
+        let remembered_word =
+            mux(newest.lt(short_age), word_behind(around, newest), word_behind(before, newest));
+        let restarts = (!access.written | newest.eq(access.last_place)).named("restarts");
+        let pushed_place = mux(restarts, UInt::lit(0, 8), newest.wrapping_add(1));
+        let second = delayed("second_word", access.data.wrapping_add(1));
+        let pushed_word = mux(restarts, access.data, word_behind(second, newest));
         let pushes = first & is(Push) & access.open.there;
         let longer = mux(length.eq(depth), length, length.wrapping_add(1));
         let value_there = reg("value_there", boolean(), false);
@@ -259,34 +267,39 @@ impl Component for ContextUnit {
         let overflows = incoming.lane.gt(access.last_place);
         let bad = incoming.empty | overflows;
         let failed = reg("failed", boolean(), false);
-        let stores_lane = arrives & !bad & access.open.there;
-        let stores_head = stores_lane & incoming.last;
+        // A lane is written a cycle after it came, the last one in the cycle of the answer.
+        let stores = arrives & !bad & access.open.there;
+        let stores_lane = reg("stores_lane", boolean(), false);
+        stores_lane.next(stores);
+        let stores_head = reg("stores_head", boolean(), false);
+        stores_head.next(stores & incoming.last);
         let lane_place = access.last_place.wrapping_sub(incoming.lane);
+        let lane_word = delayed("lane_word", word_behind(access.data, lane_place));
+        let stored_value = delayed("stored_value", incoming.value);
+        let stored_lanes = delayed("stored_lanes", incoming.lane.zext(9).wrapping_add(1));
 
         // Memory ports.
-        let field_word = |place: UInt| access.data.wrapping_add(place.resize(widths.word));
         let wrapped_now = wrap(now.kind, now.request.value);
         let wrapped = wrap(
             access.kind,
-            mux(step.is(Step::StoreLanes), incoming.value.sext(64).as_uint(), access.request.value),
+            mux(stores_lane, stored_value.sext(64).as_uint(), access.request.value),
         );
         ports.set_read.set(comes);
         ports.set_read_address.set(now.set);
         ports.head_read_address.set(now.head);
         ports.data_read.set(comes | (first & is(History)) | reads_lane);
         ports.data_read_address.set(priority_mux(
-            &[(idle, now.data), (first, field_word(place))],
-            field_word(next_place.value()),
+            &[(idle, now.data), (first, remembered_word)],
+            word_behind(access.data, next_place.value()),
         ));
-        ports.data_write.set(stores_now | pushes | stores_lane);
-        ports.data_write_address.set(priority_mux(
-            &[(idle, now.data), (first, field_word(pushed_place))],
-            field_word(lane_place),
-        ));
+        ports.data_write.set(stores_now | pushes | stores_lane.value());
+        ports
+            .data_write_address
+            .set(priority_mux(&[(idle, now.data), (first, pushed_word)], lane_word));
         ports.data_write_value.set(mux(idle, wrapped_now, wrapped));
-        ports.head_write.set(pushes | stores_head);
+        ports.head_write.set(pushes | stores_head.value());
         ports.head_write_address.set(access.head);
-        let new_length = mux(first, longer, incoming.lane.zext(9).wrapping_add(1));
+        let new_length = mux(first, longer, stored_lanes);
         let new_place = mux(first, pushed_place, access.last_place);
         let head_after =
             word_of(&[(ring_head::LENGTH, new_length), (ring_head::NEWEST, new_place)], HEAD_BITS);
@@ -296,7 +309,7 @@ impl Component for ContextUnit {
         ports.key_write.set(creates);
         ports.way_write.set(set.way);
         ports.key_write_value.set(access.request.value);
-        let marks = pushes | stores_head;
+        let marks = pushes | stores_head.value();
         ports.written_write.set(creates | stores_now | marks);
         let own = mux(idle, now.set, access.set);
         let slot = mux(idle, now.open.slot, access.open.slot);

@@ -110,9 +110,8 @@ impl Records {
         request.thread.concat(request.store)
     }
 
-    /// What a request leads to, and whether it breaks a rule; combinational. `hash` is that
-    /// of the key.
-    pub(crate) fn resolve(&self, request: ContextRequest, hash: UInt) -> (Access, Bool) {
+    /// What a request leads to, and whether it breaks a rule; combinational.
+    pub(crate) fn resolve(&self, request: ContextRequest) -> (Access, Bool) {
         let widths = &self.widths;
         let is = |wanted: ContextFunction| wanted.is(request.function);
         let one_of =
@@ -130,7 +129,7 @@ impl Records {
             written: self.written.read(index),
         };
         let mask = field(store, context_store::SET_MASK).trunc(widths.set);
-        let local_set = mux(opens, hash.trunc(widths.set) & mask, open.slot.bits(2..widths.record));
+        let local_set = mux(opens, request.hash & mask, open.slot.bits(2..widths.record));
         let first_set = field(store, context_store::FIRST_SET).trunc(widths.set);
         let shift = field(descriptor, context_field::SHIFT);
         let offset = open.slot.resize(widths.word).shift_left(shift);

@@ -5,7 +5,7 @@ use rmt_isa::card::fields::context_set;
 use rmt_isa::limits::WAYS;
 use rtl_builder::prelude::*;
 
-use crate::bits::{any, field, lowest_set};
+use crate::bits::{any, field};
 
 /// What a look-up in a set gives.
 pub struct SetLookUp {
@@ -43,21 +43,33 @@ pub fn look_up(state: UInt, hits: &[Bool]) -> SetLookUp {
     let free: Vec<Bool> = occupied.iter().map(|&occupied| !occupied).collect();
     let oldest: Vec<Bool> = ranks.iter().map(|rank| rank.eq(WAYS as u64 - 1)).collect();
     let (found, room) = (any(hits), any(&free));
-    let way = mux(found, lowest_set(hits), mux(room, lowest_set(&free), lowest_set(&oldest)));
+    // One bit for each way: which one it is need not be a number before the state follows from it.
+    let (hit, first_free, mut last) = (first(hits), first(&free), first(&oldest));
+    last[WAYS - 1] = !any(&oldest[..WAYS - 1]);
+    let chosen: Vec<Bool> =
+        (0..WAYS).map(|way| mux(found, hit[way], mux(room, first_free[way], last[way]))).collect();
+    let numbers = (0..).zip(&chosen).map(|(way, &chosen)| (chosen, UInt::lit(way, 2)));
+    let way = one_hot_mux(&numbers.collect::<Vec<_>>());
 
     // Ways that were used more recently than this one move back by one. A new key counts as
     // the least recently used before.
-    let rank = mux(found, select(way, &ranks), UInt::lit(WAYS as u64 - 1, 2));
+    let hit_ranks: Vec<_> = hit.iter().copied().zip(ranks.iter().copied()).collect();
+    let rank = mux(found, one_hot_mux(&hit_ranks), UInt::lit(WAYS as u64 - 1, 2));
     let mut state: Vec<UInt> = Vec::new();
     for index in (0..WAYS).rev() {
         let moves = ranks[index].lt(rank);
         let moved = mux(moves, ranks[index].wrapping_add(1), ranks[index]);
-        state.push(mux(way.eq(index), UInt::lit(0, 2), moved));
+        state.push(mux(chosen[index], UInt::lit(0, 2), moved));
     }
     for index in (0..WAYS).rev() {
-        state.push((occupied[index] | way.eq(index)).as_uint());
+        state.push((occupied[index] | chosen[index]).as_uint());
     }
     SetLookUp { found, way, evicts: !found & !room, matched: cat(&state) }
+}
+
+/// Of some flags the first one that is set, alone.
+fn first(flags: &[Bool]) -> Vec<Bool> {
+    (0..flags.len()).map(|index| flags[index] & !any(&flags[..index])).collect()
 }
 
 /// The state of a set after the key of a way was removed: ways that were used less recently

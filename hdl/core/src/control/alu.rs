@@ -1,9 +1,114 @@
 //! The arithmetic unit of the execute stage: one instruction each cycle, combinational.
+//!
+//! ```text
+//!  a, b, amount ─► shifter ─► sign of the type ─┐
+//!  a, b ─────────► sum or difference ───────────┼─► result
+//!  a, b ─► less, equal ─► holds ─► a, b or d ───┘
+//! ```
+//!
+//! The result is an operand of the instruction behind in the same cycle, so what is chosen is known from registers
+//! ([`AluControl`]), and each of the three ways ends in one choice.
 
+use rmt_isa::operand::IntType;
 use rtl_builder::prelude::*;
 
-use super::decode::{Function, LESS, NOT, SIGNED};
-use crate::bits::{reverse, wrap};
+use super::decode::{EQUAL, Function, LESS, NOT, SIGNED};
+use crate::bits::{any, reverse};
+
+/// What the arithmetic unit does, with each choice in a bit of its own.
+#[derive(Clone, Copy, Debug, Bundle)]
+pub struct AluControl {
+    /// The result is the shifter's
+    pub shifts: Bool,
+    /// It shifts to the left
+    pub left: Bool,
+    /// Copies of a's sign are shifted in
+    pub fills: Bool,
+    /// It shifts by bytes and cuts to a type
+    pub extends: Bool,
+    /// The result is a sum or a difference
+    pub adds: Bool,
+    /// It is a difference
+    pub subtracts: Bool,
+    /// That of 0 and a
+    pub from_zero: Bool,
+    /// a replaces it unless a is negative
+    pub absolute: Bool,
+    /// a AND b
+    pub and: Bool,
+    /// a OR b
+    pub or: Bool,
+    /// a XOR b
+    pub xor: Bool,
+    /// NOT a
+    pub not: Bool,
+    /// Low half of b above that of a
+    pub joins: Bool,
+    /// a
+    pub moves_a: Bool,
+    /// b
+    pub moves_b: Bool,
+    /// a if the condition holds, else b
+    pub chooses: Bool,
+    /// b if a is not zero, else d
+    pub moves_if: Bool,
+    /// 1 if the condition holds, else 0
+    pub tells: Bool,
+}
+
+impl AluControl {
+    /// For the code of a [`Function`].
+    pub fn of(code: UInt) -> Self {
+        let one_of =
+            |functions: &[Function]| any(&functions.iter().map(|f| f.is(code)).collect::<Vec<_>>());
+        use Function::*;
+        Self {
+            shifts: one_of(&[ShiftLeft, ShiftRight, ShiftRightUnsigned, Extend]),
+            left: ShiftLeft.is(code),
+            fills: ShiftRight.is(code),
+            extends: Extend.is(code),
+            adds: one_of(&[Add, Sub, Negate, Absolute]),
+            subtracts: !Add.is(code),
+            from_zero: one_of(&[Negate, Absolute]),
+            absolute: Absolute.is(code),
+            and: And.is(code),
+            or: Or.is(code),
+            xor: Xor.is(code),
+            not: Not.is(code),
+            joins: MoveHigh.is(code),
+            moves_a: MoveA.is(code),
+            moves_b: MoveB.is(code),
+            chooses: Choose.is(code),
+            moves_if: MoveIf.is(code),
+            tells: Condition.is(code),
+        }
+    }
+
+    /// The shape.
+    pub fn shape() -> Self {
+        let flag = boolean();
+        Self {
+            shifts: flag,
+            left: flag,
+            fills: flag,
+            extends: flag,
+            adds: flag,
+            subtracts: flag,
+            from_zero: flag,
+            absolute: flag,
+            and: flag,
+            or: flag,
+            xor: flag,
+            not: flag,
+            joins: flag,
+            moves_a: flag,
+            moves_b: flag,
+            chooses: flag,
+            moves_if: flag,
+            tells: flag,
+        }
+    }
+}
 
 /// Integer arithmetic, comparisons, moves and conversions on 64 bits. Stateless: the result
 /// is there in the same cycle.
@@ -12,8 +117,8 @@ pub struct Alu;
 /// Ports of [`Alu`].
 #[derive(Clone, Ports)]
 pub struct AluIo {
-    /// Code of the function
-    pub function: Input<UInt>,
+    /// What it does
+    pub control: Input<AluControl>,
     /// Bits of the condition
     pub condition: Input<UInt>,
     /// First operand
@@ -45,7 +150,7 @@ impl Component for Alu {
 
     fn io(&self) -> AluIo {
         AluIo {
-            function: input(uint(Function::BITS)),
+            control: input(AluControl::shape()),
             condition: input(uint(4)),
             a: input(uint(64)),
             b: input(uint(64)),
@@ -59,49 +164,76 @@ impl Component for Alu {
 
     fn build(&self, io: AluIo) {
         let (a, b, d) = (io.a.value(), io.b.value(), io.d.value());
+        let control = io.control.value();
         let bit = |mask: u64| io.condition.bit(mask.trailing_zeros());
-        let signed = bit(SIGNED);
-        // One bit more makes one signed comparison of both kinds.
-        let wide = |x: UInt| (signed & x.bit(63)).as_uint().concat(x).as_sint();
-        let less = wide(a).lt(wide(b)).named("less");
+        // A comparison with signs is one without them, the other way round where the signs differ.
+        let crossed = bit(SIGNED) & (a.bit(63) ^ b.bit(63));
+        let less = a.lt(b) ^ crossed;
         let equal = a.eq(b).named("equal");
-        let holds = ((bit(LESS) & less) | (bit(super::decode::EQUAL) & equal)) ^ bit(NOT);
+        let holds = ((bit(LESS) & less) | (bit(EQUAL) & equal)) ^ bit(NOT);
         io.holds.set(holds);
 
-        let is = |function: Function| function.is(io.function.value());
-        let from_zero = is(Function::Negate) | is(Function::Absolute);
-        let minuend = mux(from_zero, UInt::lit(0, 64), a).named("minuend");
-        let subtrahend = mux(from_zero, a, b).named("subtrahend");
-        let difference = minuend.wrapping_sub(subtrahend).named("difference");
-        // One shifter to the right serves both directions.
-        let directed = mux(is(Function::ShiftLeft), reverse(a), a).named("directed");
-        let bytes = io.bytes.value().concat(UInt::lit(0, 3));
-        let amount = mux(is(Function::Extend), bytes, b.bits(0..6)).named("amount");
-        let fill = is(Function::ShiftRight) & a.bit(63);
-        let shifted = fill.as_uint().concat(directed).as_sint().shift_right(amount);
-        let shifted = shifted.as_uint().trunc(64).named("shifted");
-        let arms = [
-            (Function::Add, a.wrapping_add(b)),
-            (Function::Sub, difference),
-            (Function::And, a & b),
-            (Function::Or, a | b),
-            (Function::Xor, a ^ b),
-            (Function::ShiftLeft, reverse(shifted)),
-            (Function::ShiftRight, shifted),
-            (Function::ShiftRightUnsigned, shifted),
-            (Function::Choose, mux(holds, a, b)),
-            (Function::Condition, holds.as_uint().zext(64)),
-            (Function::MoveA, a),
-            (Function::MoveB, b),
-            (Function::MoveHigh, b.bits(0..32).concat(a.bits(0..32))),
-            (Function::MoveIf, mux(a.is_zero(), d, b)),
-            (Function::Extend, wrap(io.kind.value(), shifted)),
-            (Function::Not, !a),
-            (Function::Negate, difference),
-            (Function::Absolute, mux(a.bit(63), difference, a)),
+        let gate = |enable: Bool, value: UInt| mux(enable, value, UInt::lit(0, 64));
+        let positive = (control.absolute & !a.bit(63)).named("positive");
+        let parts = [
+            gate(control.moves_a | positive, a),
+            gate(control.moves_b, b),
+            gate(control.and, a & b),
+            gate(control.or, a | b),
+            gate(control.xor, a ^ b),
+            gate(control.not, !a),
+            gate(control.joins, b.bits(0..32).concat(a.bits(0..32))),
+            gate(control.moves_if, mux(a.is_zero(), d, b)),
+            gate(control.chooses, mux(holds, a, b)),
+            (control.tells & holds).as_uint().zext(64),
+            gate(control.adds & !positive, self.sum(a, b, control)),
+            gate(control.shifts, self.shifted(&io, control)),
         ];
-        let arms: Vec<_> = arms.map(|(function, value)| (function as u64, value)).into();
-        io.result.set(lookup(io.function.value(), &arms, UInt::lit(0, 64)));
+        io.result.set(parts.into_iter().fold(UInt::lit(0, 64), |all, part| all | part));
+    }
+}
+
+impl Alu {
+    /// One shifter to the right serves both directions, and fields of events.
+    fn shifted(&self, io: &AluIo, control: AluControl) -> UInt {
+        let a = io.a.value();
+        let directed = mux(control.left, reverse(a), a).named("directed");
+        let bytes = io.bytes.value().concat(UInt::lit(0, 3));
+        let amount = mux(control.extends, bytes, io.b.bits(0..6)).named("amount");
+        let fill = control.fills & a.bit(63);
+        let moved = fill.as_uint().concat(directed).as_sint().shift_right(amount);
+        let moved = moved.as_uint().trunc(64).named("moved");
+        // A type keeps its low bits; above them are zeros, or copies of the highest one.
+        let kind = io.kind.value();
+        let types = || IntType::ALL.iter().map(|&kind| (kind as u64, kind));
+        let signs: Vec<_> = types()
+            .filter(|(_, kind)| kind.signed())
+            .map(|(code, kind)| (code, moved.bit(kind.bits() - 1)))
+            .collect();
+        let sign = lookup(kind, &signs, Bool::lit(false)).named("sign");
+        let bits: Vec<UInt> = (0..64)
+            .rev()
+            .map(|bit| {
+                let above: Vec<_> = types()
+                    .filter(|(_, kind)| kind.bits() <= bit)
+                    .map(|(code, _)| kind.eq(code))
+                    .collect();
+                let cut = control.extends & any(&above);
+                mux(cut, sign, moved.bit(bit)).as_uint()
+            })
+            .collect();
+        mux(control.left, reverse(moved), cat(&bits)).named("shifted")
+    }
+
+    /// a + b, a - b or 0 - a, by one adder.
+    fn sum(&self, a: UInt, b: UInt, control: AluControl) -> UInt {
+        let first = mux(control.from_zero, UInt::lit(0, 64), a).named("first");
+        let second = mux(control.from_zero, a, b).named("second");
+        // A difference adds the complement and one, which comes as a carry from below.
+        let carry = control.subtracts.as_uint();
+        let second = mux(control.subtracts, !second, second);
+        let sum = first.concat(carry).wrapping_add(second.concat(carry));
+        sum.bits(1..65).named("sum")
     }
 }
 
@@ -113,10 +245,50 @@ mod tests {
     use rmt_isa::operand::{A, B, D, IMM, IntType, OFF};
     use rmt_isa::{INSTRUCTIONS, Instruction};
 
+    /// The unit, told the code of a function.
+    struct ByCode;
+
+    #[derive(Clone, Ports)]
+    struct ByCodeIo {
+        function: Input<UInt>,
+        condition: Input<UInt>,
+        a: Input<UInt>,
+        b: Input<UInt>,
+        d: Input<UInt>,
+        kind: Input<UInt>,
+        bytes: Input<UInt>,
+        result: Output<UInt>,
+        holds: Output<Bool>,
+    }
+
+    impl Component for ByCode {
+        type Io = ByCodeIo;
+        fn name(&self) -> String {
+            "by_code".into()
+        }
+        fn io(&self) -> ByCodeIo {
+            let AluIo { condition, a, b, d, kind, bytes, result, holds, .. } = Alu.io();
+            let function = input(uint(Function::BITS));
+            ByCodeIo { function, condition, a, b, d, kind, bytes, result, holds }
+        }
+        fn build(&self, io: ByCodeIo) {
+            let alu = instance("alu", Alu);
+            alu.control.set(AluControl::of(io.function.value()));
+            alu.condition.set(io.condition);
+            alu.a.set(io.a);
+            alu.b.set(io.b);
+            alu.d.set(io.d);
+            alu.kind.set(io.kind);
+            alu.bytes.set(io.bytes);
+            io.result.set(alu.result);
+            io.holds.set(alu.holds);
+        }
+    }
+
     /// Every one-cycle instruction and every branch, on edge cases and random operands.
     #[test]
     fn the_alu_equals_the_interpreter() {
-        let mut sim = elaborate(Alu).unwrap().simulator();
+        let mut sim = elaborate(ByCode).unwrap().simulator();
         let values: Vec<u64> = operands(12).collect();
         for info in INSTRUCTIONS {
             let Some(row) = plain(info) else { continue };
@@ -158,7 +330,7 @@ mod tests {
     /// A field of the event is shifted down by bytes, whatever the second operand is.
     #[test]
     fn a_field_of_the_event_is_cut_out() {
-        let mut sim = elaborate(Alu).unwrap().simulator();
+        let mut sim = elaborate(ByCode).unwrap().simulator();
         sim.poke("function", Function::Extend as u64);
         sim.poke("b", 63_u64);
         for a in operands(12) {

@@ -1,8 +1,11 @@
 //! Decoding: which unit executes an opcode, and how. The table is made from the rows of
 //! `rmt_isa`; nothing here knows an opcode's number.
+//!
+//! What operands are chosen by ([`Sources`]) is decoded when the host writes an instruction, and stands beside its word in
+//! the program memory, whose blocks have these bits to spare: operands are read as soon as the word is there.
 
 use rmt_isa::card::CardShape;
-use rmt_isa::operand::OperandKind;
+use rmt_isa::operand::{OPCODE, OperandKind};
 use rmt_isa::{Class, INSTRUCTIONS, InstructionInfo};
 use rtl_builder::prelude::*;
 
@@ -189,18 +192,35 @@ pub use condition::{EQUAL, LESS, NOT, SIGNED};
 pub struct Decoded {
     /// Code of [`Unit`]
     pub unit: UInt,
-    /// Code of [`Function`], [`LongFunction`], [`ContextFunction`] or [`MapFunction`]
-    pub function: UInt,
     /// Bits of the condition
     pub condition: UInt,
-    /// B is the constant
-    pub immediate: Bool,
     /// A scalar register is written
     pub writes: Bool,
+}
+
+/// What the operands of an instruction are, and what is done with them.
+#[derive(Clone, Copy, Debug, Bundle)]
+pub struct Sources {
+    /// Code of [`Function`], [`LongFunction`], [`ContextFunction`] or [`MapFunction`]
+    pub function: UInt,
+    /// B is the constant
+    pub immediate: Bool,
     /// A is a field of the event
     pub event: Bool,
     /// A is a parameter
     pub parameter: Bool,
+}
+
+impl Sources {
+    /// The shape.
+    pub fn shape() -> Self {
+        Self {
+            function: uint(Function::BITS),
+            immediate: boolean(),
+            event: boolean(),
+            parameter: boolean(),
+        }
+    }
 }
 
 /// The same as plain values.
@@ -216,13 +236,29 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    fn signals(self) -> Decoded {
+    /// An opcode that no unit knows.
+    const ILLEGAL: Self = Self {
+        unit: Unit::Illegal,
+        function: 0,
+        condition: 0,
+        immediate: false,
+        writes: false,
+        event: false,
+        parameter: false,
+    };
+
+    fn decoded(self) -> Decoded {
         Decoded {
             unit: UInt::lit(self.unit as u64, Unit::BITS),
-            function: UInt::lit(self.function, Function::BITS),
             condition: UInt::lit(self.condition, 4),
-            immediate: Bool::lit(self.immediate),
             writes: Bool::lit(self.writes),
+        }
+    }
+
+    fn sources(self) -> Sources {
+        Sources {
+            function: UInt::lit(self.function, Function::BITS),
+            immediate: Bool::lit(self.immediate),
             event: Bool::lit(self.event),
             parameter: Bool::lit(self.parameter),
         }
@@ -232,35 +268,37 @@ impl Row {
 impl Decoded {
     /// The shape.
     pub fn shape() -> Self {
-        Self {
-            unit: uint(Unit::BITS),
-            function: uint(Function::BITS),
-            condition: uint(4),
-            immediate: boolean(),
-            writes: boolean(),
-            event: boolean(),
-            parameter: boolean(),
-        }
+        Self { unit: uint(Unit::BITS), condition: uint(4), writes: boolean() }
     }
 }
 
-/// The decoder for the instructions that a card executes.
+/// Decodes an opcode of the instructions that a card executes.
 pub fn decode(shape: &CardShape, opcode: UInt) -> Decoded {
-    let rows: Vec<_> = INSTRUCTIONS
-        .iter()
-        .filter(|info| shape.executes_opcode(info.opcode))
-        .filter_map(|info| Some((u64::from(info.opcode), plain(info)?.signals())))
-        .collect();
-    let illegal = Row {
-        unit: Unit::Illegal,
-        function: 0,
-        condition: 0,
-        immediate: false,
-        writes: false,
-        event: false,
-        parameter: false,
-    };
-    lookup(opcode, &rows, illegal.signals())
+    looked_up(opcode, &rows(shape), &Row::decoded)
+}
+
+/// Decodes what operands an opcode has.
+pub fn sources(shape: &CardShape, opcode: UInt) -> Sources {
+    looked_up(opcode, &rows(shape), &Row::sources)
+}
+
+/// The row of each opcode.
+fn rows(shape: &CardShape) -> Vec<Row> {
+    let mut rows = vec![Row::ILLEGAL; 1 << OPCODE.bits];
+    for info in INSTRUCTIONS.iter().filter(|info| shape.executes_opcode(info.opcode)) {
+        rows[usize::from(info.opcode)] = plain(info).unwrap_or(Row::ILLEGAL);
+    }
+    rows
+}
+
+/// The row of an opcode, by halves: comparing it with each opcode that there is would be twice as deep.
+fn looked_up<T: Bundle>(opcode: UInt, rows: &[Row], signals: &dyn Fn(Row) -> T) -> T {
+    if rows.iter().all(|row| *row == rows[0]) {
+        return signals(rows[0]);
+    }
+    let (low, high) = rows.split_at(rows.len() / 2);
+    let bit = opcode.bit(low.len().trailing_zeros());
+    mux(bit, looked_up(opcode, high, signals), looked_up(opcode, low, signals))
 }
 
 /// How an instruction is executed; `None` for one that no unit knows.

@@ -21,6 +21,9 @@ use crate::signals::{End, ThreadPulse};
 /// The event goes to the stage with the fewest events, the first of them when several have.
 ///
 /// A thread holds its lock until its event has ended.
+///
+/// Slot and lock of an event are compared with those of the threads in the cycle in which it comes; it is taken in the next
+/// one at the earliest.
 pub struct Dispatcher {
     pub(crate) widths: Widths,
 }
@@ -32,6 +35,8 @@ pub struct DispatcherIo {
     pub event: StreamIn<UInt>,
     /// What the event's program slot says
     pub choice: Input<SlotChoice>,
+    /// Its lock
+    pub lock: Input<UInt>,
     /// The match unit is taken by a tail call in this cycle
     pub hold: Input<Bool>,
     /// An event is taken for this thread
@@ -67,6 +72,7 @@ impl Component for Dispatcher {
         DispatcherIo {
             event: stream_in(uint(EVENT_BITS)),
             choice: input(SlotChoice::shape(&self.widths)),
+            lock: input(uint(32)),
             hold: input(boolean()),
             accept: output(ThreadPulse::shape(&self.widths)),
             refuse: output(End::shape(&self.widths)),
@@ -85,7 +91,7 @@ impl Component for Dispatcher {
         let bits = |offset: usize, bytes: usize| {
             event.bits(8 * offset as u32..8 * (offset + bytes) as u32)
         };
-        let lock = choice.lock;
+        let lock = io.lock.value();
 
         let mut free = Vec::new();
         let mut conflicts = Vec::new();
@@ -95,6 +101,8 @@ impl Component for Dispatcher {
         let mut busy_flags = Vec::new();
         let accepts = wire("accepts", boolean());
         let thread = wire("thread", uint(self.widths.thread));
+        let compared = reg("compared", boolean(), false);
+        compared.next(io.event.valid() & !accepts.value());
         let frees = one_hot(io.free.valid, io.free.thread, threads);
         for index in 0..threads {
             let busy = reg(format!("busy_{index}"), boolean(), false);
@@ -109,8 +117,8 @@ impl Component for Dispatcher {
             .elsewhen(frees[index as usize], || busy.next(false));
             let runs = busy.value() & !io.ended.bit(index);
             free.push(!busy.value());
-            let mates = runs & slot.eq(choice.slot);
-            conflicts.push(mates & held.eq(lock));
+            let mates = runs & delayed(format!("same_slot_{index}"), slot.eq(choice.slot));
+            conflicts.push(mates & delayed(format!("same_lock_{index}"), held.eq(lock)));
             same_slot.push(mates);
             running.push(runs);
             busy_bits.push(busy.as_uint());
@@ -126,13 +134,13 @@ impl Component for Dispatcher {
         );
         let blocked = choice.served & in_order;
         let some_free = any(&free);
-        let ready = some_free & !blocked & !io.hold.value() & !Bool::reset();
+        let ready = compared.value() & some_free & !blocked & !io.hold.value() & !Bool::reset();
         io.event.accept(ready);
         thread.set(self.choose(&free, &busy_flags));
         accepts.set(ready & io.event.valid());
         io.accept.set(ThreadPulse { valid: accepts.value(), thread: thread.value() });
         io.waits_for_thread.set(io.event.valid() & !some_free);
-        io.waits_for_lock.set(io.event.valid() & some_free & blocked);
+        io.waits_for_lock.set(io.event.valid() & compared.value() & some_free & blocked);
 
         let malformed = !bits(FLAGS.offset, FLAGS.bytes).is_zero();
         io.refuse.set(End {
@@ -204,19 +212,22 @@ mod tests {
             Self { sim }
         }
 
-        /// Offers an event of hook 3 for one cycle; the thread that takes it.
+        /// Offers an event of hook 3 for two cycles; the thread that takes it in the second one.
         fn offer(&mut self, key: u64) -> Option<u64> {
             self.sim.poke("event_valid", 1);
-            self.sim.poke("choice_lock", u64::from(hash_key(key)) & 7);
+            self.sim.poke("lock", u64::from(hash_key(key)) & 7);
             self.sim.poke_bits(
                 "event_payload",
                 &Bits::from_words(EVENT_BITS, &[3, key, 0, 0, 0, 0, 0, 0]),
             );
+            assert_eq!(self.sim.peek("event_ready"), 0, "not compared yet");
+            self.sim.step();
             let taken = self.sim.peek("accept_valid") == 1;
             assert_eq!(taken, self.sim.peek("event_ready") == 1);
             let thread = taken.then(|| self.sim.peek("accept_thread"));
             self.sim.step();
             self.sim.poke("event_valid", 0);
+            self.sim.step();
             thread
         }
 
@@ -303,8 +314,10 @@ mod tests {
                 "event_payload",
                 &Bits::from_words(EVENT_BITS, &[word, 0, 0, 0, 0, 0, 0, 0]),
             );
+            bench.sim.step();
             assert_eq!(bench.sim.peek("refuse_valid"), 1);
             assert_eq!(bench.sim.peek("refuse_status"), status as u64);
+            bench.sim.step();
         }
     }
 }

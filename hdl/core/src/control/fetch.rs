@@ -2,9 +2,11 @@
 
 use rmt_isa::card::CardShape;
 use rmt_isa::card::regions::PROGRAM;
+use rmt_isa::operand::OPCODE;
 use rtl_builder::prelude::*;
 
-use crate::bits::{any, lowest_set, one_hot};
+use super::decode::{Sources, sources};
+use crate::bits::{any, lowest_set, one_hot, slot};
 use crate::config::Widths;
 use crate::signals::{HostAccess, HostReply, Redirect, ThreadPulse, in_bank};
 
@@ -36,10 +38,21 @@ pub struct FetchIo {
     pub pc: Output<UInt>,
     /// The word
     pub word: Output<UInt>,
+    /// What its operands are
+    pub sources: Output<Sources>,
     /// Access of the host
     pub host: Input<HostAccess>,
     /// Answer to reads of the program
     pub reply: Output<HostReply>,
+}
+
+/// An instruction in the program memory.
+#[derive(Clone, Copy, Debug, Bundle)]
+struct Instruction {
+    /// As the host wrote it
+    word: UInt,
+    /// What its operands are
+    sources: Sources,
 }
 
 impl Component for Fetch {
@@ -66,6 +79,7 @@ impl Component for Fetch {
             thread: output(uint(widths.thread)),
             pc: output(uint(widths.pc)),
             word: output(uint(64)),
+            sources: output(Sources::shape()),
             host: input(HostAccess::shape()),
             reply: output(HostReply::shape()),
         }
@@ -122,11 +136,17 @@ impl Component for Fetch {
         let banks = self.shape.banks();
         let words = u64::from(banks * self.shape.program_words);
         // What runs is not written: the host writes the other bank, or holds events.
-        let program: SyncMem<UInt> = SyncMem::new("program", uint(64), words).collisions_unused();
+        let shape = Instruction { word: uint(64), sources: Sources::shape() };
+        let program: SyncMem<Instruction> =
+            SyncMem::new("program", shape, words).collisions_unused();
         let host_address = in_bank(banks, host.bank, host.index(0, widths.pc));
-        program.write(host.writes(PROGRAM, self.shape.program_words), host_address, host.data);
+        program.write(
+            host.writes(PROGRAM, self.shape.program_words),
+            host_address,
+            Instruction { word: host.data, sources: sources(&self.shape, slot(host.data, OPCODE)) },
+        );
         let address = mux(host_reads, host_address, in_bank(banks, host.active, pc));
-        let word = program.read(fetches.value() | host_reads, address);
+        let Instruction { word, sources } = program.read(fetches.value() | host_reads, address);
 
         // What the execute stage has just redirected is dropped.
         let valid = reg("valid_d", boolean(), false);
@@ -142,6 +162,7 @@ impl Component for Fetch {
         io.thread.set(thread);
         io.pc.set(place);
         io.word.set(word);
+        io.sources.set(sources);
         io.reply.set(HostReply::of_read(host_there.value(), word));
     }
 }

@@ -32,14 +32,14 @@ pub struct IntakeIo {
     pub stop: Input<Bool>,
     /// Hook of the event that comes in
     pub hook: Output<UInt>,
-    /// CRC-32C of its key
-    pub hash: Output<UInt>,
     /// What its slot says, in the same cycle
     pub looked_up: Input<SlotChoice>,
     /// The event, to the dispatcher
     pub taken: StreamOut<UInt>,
     /// What its slot says
     pub choice: Output<SlotChoice>,
+    /// Its lock: the masked CRC-32C of its key
+    pub lock: Output<UInt>,
     /// The dispatcher takes the event for this thread
     pub accept: Input<ThreadPulse>,
     /// Parts of the event, the first one in the cycle in which it is taken
@@ -66,10 +66,10 @@ impl Component for Intake {
             event: stream_in(uint(EVENT_BITS)),
             stop: input(boolean()),
             hook: output(uint(8 * HOOK.bytes as u32)),
-            hash: output(uint(32)),
             looked_up: input(SlotChoice::shape(&self.widths)),
             taken: stream_out(uint(EVENT_BITS)),
             choice: output(SlotChoice::shape(&self.widths)),
+            lock: output(uint(32)),
             accept: input(ThreadPulse::shape(&self.widths)),
             beat: output(EventBeat::shape(self.beats, self.widths.thread)),
             enters: output(boolean()),
@@ -93,16 +93,19 @@ impl Component for Intake {
         io.event.accept(ready);
         let enters = ready & io.event.valid();
         io.hook.set(part(HOOK));
-        io.hash.set(crc32c(u32::MAX, part(KEY)));
+        let hash = reg_uninit("held_hash", uint(32));
+        let coming_hash = crc32c(u32::MAX, part(KEY));
         when(free, || {
             valid.next(enters);
             held.next(event);
             choice.next(io.looked_up.value());
+            hash.next(coming_hash);
         })
         .elsewhen(io.taken.fire(), || valid.next(false));
         io.beat.set(beat);
         io.taken.offer(valid.value(), held.value());
         io.choice.set(choice.value());
+        io.lock.set(hash.value() & choice.lock_mask);
         io.enters.set(enters);
         io.waits.set(valid.value());
     }
@@ -166,9 +169,11 @@ mod tests {
         let mut sim = intake(1);
         offer(&mut sim, 3, 77);
         assert_eq!(["event_ready", "enters"].map(|port| sim.peek(port)), [1, 1]);
-        assert_eq!(["hook", "hash"].map(|port| sim.peek(port)), [3, u64::from(hash_key(77))]);
+        assert_eq!(sim.peek("hook"), 3);
         sim.poke("looked_up_slot", 5);
+        sim.poke("looked_up_lock_mask", 0xffff);
         sim.step();
+        assert_eq!(sim.peek("lock"), u64::from(hash_key(77)) & 0xffff);
         // Another one is offered and waits.
         offer(&mut sim, 4, 78);
         sim.poke("looked_up_slot", 6);

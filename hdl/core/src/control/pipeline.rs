@@ -13,7 +13,8 @@
 //! stays in X; when the last request to another unit still waits, it is fetched again.
 //!
 //! There is one port to write registers. A completion takes it before an instruction in X,
-//! which then stays for a cycle.
+//! which then stays for a cycle. It does so a cycle after it came, in which its thread is fetched again: an instruction in D
+//! that wants the value takes it from where it is written from.
 
 use rmt_isa::card::CardShape;
 use rmt_isa::limits::SCALAR_REGISTERS;
@@ -22,11 +23,11 @@ use rmt_isa::{Helper, Status, operand};
 use rtl_builder::prelude::*;
 use rtl_builder::stock::stream::Stream;
 
-use super::alu::Alu;
-use super::decode::{Decoded, LongFunction, MapFunction, Unit, decode};
+use super::alu::{Alu, AluControl};
+use super::decode::{Decoded, Function, LongFunction, MapFunction, Sources, Unit, decode};
 use super::long::LongRequest;
 use super::retire::OutputWrite;
-use crate::bits::slot;
+use crate::bits::{crc32c, slot};
 use crate::config::Widths;
 use crate::context::ContextRequest;
 use crate::engine::ports::Command;
@@ -54,6 +55,8 @@ pub struct PipelineIo {
     pub pc: Input<UInt>,
     /// The word
     pub word: Input<UInt>,
+    /// What its operands are
+    pub sources: Input<Sources>,
     /// Parts of the threads' events
     pub beat: Input<EventBeat>,
     /// Parameters of a matched entry
@@ -146,6 +149,7 @@ impl Component for Pipeline {
             thread: input(uint(widths.thread)),
             pc: input(uint(widths.pc)),
             word: input(uint(64)),
+            sources: input(Sources::shape()),
             beat: input(EventBeat::shape(self.shape.event_beats(), widths.thread)),
             parameters: input(ParameterLoad::shape(&widths)),
             doomed: input(uint(widths.threads)),
@@ -176,8 +180,9 @@ impl Component for Pipeline {
     fn build(&self, io: PipelineIo) {
         let execute = Execute::new(&Widths::of_stage(&self.shape));
         let registers = Registers::new(&self.shape, io.beat.value());
-        self.operands(&io, &execute, &registers);
-        self.execution(&io, &execute, &registers);
+        let arrival = self.completion(&io, &registers);
+        self.operands(&io, &execute, &registers, arrival);
+        self.execution(&io, &execute, &registers, arrival);
     }
 }
 
@@ -188,6 +193,9 @@ struct Execute {
     pc: Reg<UInt>,
     word: Reg<UInt>,
     decoded: Reg<Decoded>,
+    function: Reg<UInt>,
+    immediate: Reg<Bool>,
+    control: Reg<AluControl>,
     a: Reg<UInt>,
     b: Reg<UInt>,
     d: Reg<UInt>,
@@ -211,6 +219,9 @@ impl Execute {
             pc: reg("pc_x", uint(widths.pc), 0),
             word: reg("word_x", uint(64), 0),
             decoded: reg_zero("decoded_x", Decoded::shape()),
+            function: reg("function_x", uint(Function::BITS), 0),
+            immediate: reg("immediate_x", boolean(), false),
+            control: reg_zero("control_x", AluControl::shape()),
             a: reg("a_x", uint(64), 0),
             b: reg("b_x", uint(64), 0),
             d: reg("d_x", uint(64), 0),
@@ -222,6 +233,17 @@ impl Execute {
             writes: wire("writes_x", boolean()),
         }
     }
+}
+
+/// A completion, a cycle after it came.
+#[derive(Clone, Copy)]
+struct Arrival {
+    valid: Bool,
+    completion: Completion,
+    /// The register that it writes.
+    register: UInt,
+    /// It writes one.
+    writes: Bool,
 }
 
 /// Scalar registers of all threads, and copies of `r1` to `r4` for the keys of tail calls.
@@ -262,26 +284,51 @@ impl Registers {
 }
 
 impl Pipeline {
+    /// Takes a completion. Its thread goes on at once, unless the event fails.
+    fn completion(&self, io: &PipelineIo, registers: &Registers) -> Arrival {
+        let completion = io.completion.value();
+        let fails = !completion.status.is_zero();
+        io.wake.set(ThreadPulse {
+            valid: io.completion_valid.value() & !fails,
+            thread: completion.thread,
+        });
+        let valid = reg("completed", boolean(), false);
+        valid.next(io.completion_valid);
+        let destination = registers.destinations.read(completion.thread);
+        let has_result = destination.bit(registers.register_bits);
+        Arrival {
+            valid: valid.value(),
+            completion: delayed("arrived", completion),
+            register: delayed("arrived_register", destination.trunc(registers.register_bits)),
+            writes: delayed("arrived_writes", io.completion_valid.value() & has_result & !fails),
+        }
+    }
+
     /// Stage D: decodes the word and reads its operands.
-    fn operands(&self, io: &PipelineIo, x: &Execute, registers: &Registers) {
+    fn operands(&self, io: &PipelineIo, x: &Execute, registers: &Registers, arrival: Arrival) {
         let (word, thread) = (io.word.value(), io.thread.value());
         registers.parameters.write(io.parameters.valid, io.parameters.thread, io.parameters.values);
-        let decoded = decode(&self.shape, slot(word, OPCODE));
-        let read = |operand: operand::Slot| {
+        let sources = io.sources.value();
+        // What X computes in this cycle comes last; what stands in the word or beside the registers goes before it.
+        let read = |operand: operand::Slot, instead: Bool, value: UInt| {
             let register = slot(word, operand);
-            let stored = registers.all.read(thread.concat(register));
-            let forwarded =
-                x.writes.value() & x.thread.eq(thread) & slot(x.word.value(), D).eq(register);
-            mux(forwarded, x.result.value(), stored)
+            let own = |of: UInt| of.eq(thread) & !instead;
+            let computed =
+                x.writes.value() & own(x.thread.value()) & slot(x.word.value(), D).eq(register);
+            let arrives =
+                arrival.writes & own(arrival.completion.thread) & arrival.register.eq(register);
+            let stored =
+                mux(arrives, arrival.completion.value, registers.all.read(thread.concat(register)));
+            mux(computed, x.result.value(), mux(instead, value, stored))
         };
         let offset = slot(word, OFF);
         let parameters = registers.parameters.read(thread);
         let parameter_words: Vec<UInt> =
             (0..4).map(|n| parameters.bits(64 * n..64 * (n + 1))).collect();
-        let a = mux(
-            decoded.event,
+        let beside = mux(
+            sources.event,
             registers.events.word(thread, offset.bits(3..6)),
-            mux(decoded.parameter, select(offset.bits(0..2), &parameter_words), read(A)),
+            select(offset.bits(0..2), &parameter_words),
         );
         let constant = slot(word, IMM).as_sint().sext(64).as_uint();
         when(!x.stall.value(), || {
@@ -290,21 +337,24 @@ impl Pipeline {
             x.thread.next(thread);
             x.pc.next(io.pc);
             x.word.next(word);
-            x.decoded.next(decoded);
-            x.a.next(a);
-            x.b.next(mux(decoded.immediate, constant, read(B)));
-            x.d.next(read(D));
-            x.kind.next(mux(decoded.event, slot(word, IMM_LO).trunc(3), offset.trunc(3)));
-            x.bytes.next(mux(decoded.event, offset.trunc(3), UInt::lit(0, 3)));
+            x.decoded.next(decode(&self.shape, slot(word, OPCODE)));
+            x.function.next(sources.function);
+            x.immediate.next(sources.immediate);
+            x.control.next(AluControl::of(sources.function));
+            x.a.next(read(A, sources.event | sources.parameter, beside));
+            x.b.next(read(B, sources.immediate, constant));
+            x.d.next(read(D, Bool::lit(false), constant));
+            x.kind.next(mux(sources.event, slot(word, IMM_LO).trunc(3), offset.trunc(3)));
+            x.bytes.next(mux(sources.event, offset.trunc(3), UInt::lit(0, 3)));
         });
     }
 
     /// Stage X: executes, or asks another unit.
-    fn execution(&self, io: &PipelineIo, x: &Execute, registers: &Registers) {
+    fn execution(&self, io: &PipelineIo, x: &Execute, registers: &Registers, arrival: Arrival) {
         let widths = Widths::of_stage(&self.shape);
         let (thread, word, decoded) = (x.thread.value(), x.word.value(), x.decoded.value());
         let alu = instance("alu", Alu);
-        alu.function.set(decoded.function);
+        alu.control.set(x.control);
         alu.condition.set(decoded.condition);
         alu.a.set(x.a);
         alu.b.set(x.b);
@@ -315,8 +365,7 @@ impl Pipeline {
 
         let doomed = io.doomed.bit_at(thread).named("doomed_x");
         let unit = |unit: Unit| unit.is(decoded.unit);
-        let completion = io.completion.value();
-        let completes = io.completion_valid.value();
+        let completes = arrival.valid;
         let sound = x.valid.value() & !doomed;
         let wants = |wanted: Unit| sound & unit(wanted);
         let status = |status: Status| UInt::lit(status as u64, 8);
@@ -344,7 +393,7 @@ impl Pipeline {
             &io.context,
             "context",
             wants(Unit::Context),
-            self.context_request(thread, word, decoded, x),
+            self.context_request(thread, word, x),
             ContextRequest::shape(&widths),
         );
         let map_taken = ask(
@@ -353,7 +402,7 @@ impl Pipeline {
             wants(Unit::Map),
             MapRequest {
                 thread,
-                function: decoded.function.trunc(MapFunction::BITS),
+                function: x.function.trunc(MapFunction::BITS),
                 map: slot(word, OFF),
                 key: x.a.value(),
                 value: x.b.value(),
@@ -371,7 +420,7 @@ impl Pipeline {
         let call = slot(word, OPCODE).eq(u64::from(call_opcode()));
         let no_helper = call & helper.ge(Helper::ALL.len());
         let function =
-            mux(call, helper.trunc(LongFunction::BITS), decoded.function.trunc(LongFunction::BITS));
+            mux(call, helper.trunc(LongFunction::BITS), x.function.trunc(LongFunction::BITS));
         let long_goes = wants(Unit::Arithmetic) & !no_helper;
         let long_taken = ask(
             &io.long,
@@ -438,42 +487,36 @@ impl Pipeline {
 
         // Registers: a completion, or the result in X.
         x.writes.set(x.valid.value() & unit(Unit::Alu));
-        let destination = registers.destinations.read(completion.thread);
-        let has_result = destination.bit(registers.register_bits);
-        let fails = completes & !completion.status.is_zero();
+        let completion = arrival.completion;
         registers.write(
-            mux(completes, has_result & !fails, x.writes.value()),
+            mux(completes, arrival.writes, x.writes.value()),
             mux(completes, completion.thread, thread),
-            mux(completes, destination.trunc(registers.register_bits), slot(word, D)),
+            mux(completes, arrival.register, slot(word, D)),
             mux(completes, completion.value, x.result.value()),
         );
-        io.wake.set(ThreadPulse { valid: completes & !fails, thread: completion.thread });
+        let fails = completes & !completion.status.is_zero();
         io.failed.set(End { valid: fails, thread: completion.thread, status: completion.status });
         io.executed.set(sound & !x.stall.value() & !replays);
         io.replayed.set(replays);
     }
 
-    fn context_request(
-        &self,
-        thread: UInt,
-        word: UInt,
-        decoded: Decoded,
-        x: &Execute,
-    ) -> ContextRequest {
+    fn context_request(&self, thread: UInt, word: UInt, x: &Execute) -> ContextRequest {
         use super::decode::ContextFunction::{Find, Match, VectorLoad, VectorStore};
-        let function = decoded.function.trunc(4);
+        let function = x.function.trunc(4);
         // Vector instructions name the field in the low half of the constant, opening ones
         // name a store alone.
         let vector = VectorLoad.is(function) | VectorStore.is(function);
         let field = mux(vector, slot(word, IMM_LO), slot(word, OFF).zext(16));
         let opens = Match.is(function) | Find.is(function);
         let register = mux(VectorStore.is(function), slot(word, A), slot(word, D));
+        let value = mux(x.immediate, x.b.value(), x.a.value());
         ContextRequest {
             thread,
             function,
             store: mux(opens, slot(word, OFF).bits(0..2), field.bits(8..10)),
             field: field.bits(0..8),
-            value: mux(decoded.immediate, x.b.value(), x.a.value()),
+            value,
+            hash: crc32c(u32::MAX, value).trunc(Widths::of(&self.shape).set),
             register: register.trunc(3),
             lanes: slot(word, operand::LANES),
             element: slot(word, operand::ELEMENT),

@@ -6,7 +6,7 @@ use rmt_isa::card::regions::CONTROL;
 use rmt_isa::card::shape::{FIRST_SLOT_WORD, SLOTS};
 use rtl_builder::prelude::*;
 
-use crate::bits::{any, field, flag, lowest_set, word_of};
+use crate::bits::{any, field, flag, word_of};
 use crate::config::Widths;
 use crate::signals::{HostAccess, HostReply, in_bank};
 
@@ -27,8 +27,8 @@ pub struct SlotChoice {
     pub slot: UInt,
     /// Order of its events: 0 pure, 1 per key, 2 total
     pub ordering: UInt,
-    /// The lock: the masked hash of the key
-    pub lock: UInt,
+    /// The bits of a key's hash that make its lock
+    pub lock_mask: UInt,
     /// The table that its events visit first
     pub table: UInt,
 }
@@ -39,7 +39,7 @@ impl SlotChoice {
             served: boolean(),
             slot: uint(SLOTS.ilog2()),
             ordering: uint(control_slot::ORDERING.bits),
-            lock: uint(control_slot::LOCK_MASK.bits),
+            lock_mask: uint(control_slot::LOCK_MASK.bits),
             table: uint(widths.table),
         }
     }
@@ -50,8 +50,6 @@ impl SlotChoice {
 pub struct SlotsIo {
     /// Hook of the event
     pub hook: Input<UInt>,
-    /// CRC-32C of its key
-    pub hash: Input<UInt>,
     /// The slot that serves it, in the same cycle
     pub choice: Output<SlotChoice>,
     /// Access of the host
@@ -74,7 +72,6 @@ impl Component for Slots {
     fn io(&self) -> SlotsIo {
         SlotsIo {
             hook: input(uint(control_slot::HOOK.bits)),
-            hash: input(uint(32)),
             choice: output(SlotChoice::shape(&Widths::of(&self.shape))),
             host: input(HostAccess::shape()),
             reply: output(HostReply::shape()),
@@ -129,13 +126,19 @@ impl Component for Slots {
                 flag(word, control_slot::ENABLE) & field(word, control_slot::HOOK).eq(io.hook)
             })
             .collect();
-        let slot = lowest_set(&serves);
-        let word = select(slot, &active).named("chosen_slot");
+        let first: Vec<Bool> =
+            (0..serves.len()).map(|slot| serves[slot] & !any(&serves[..slot])).collect();
+        let choose = |values: &[UInt]| {
+            one_hot_mux(&first.iter().copied().zip(values.iter().copied()).collect::<Vec<_>>())
+        };
+        let numbers: Vec<UInt> =
+            (0..SLOTS).map(|slot| UInt::lit(slot.into(), SLOTS.ilog2())).collect();
+        let word = choose(&active).named("chosen_slot");
         io.choice.set(SlotChoice {
             served: any(&serves),
-            slot,
+            slot: choose(&numbers),
             ordering: field(word, control_slot::ORDERING),
-            lock: io.hash & field(word, control_slot::LOCK_MASK),
+            lock_mask: field(word, control_slot::LOCK_MASK),
             table: field(word, control_slot::FIRST_TABLE).trunc(table_bits),
         });
 

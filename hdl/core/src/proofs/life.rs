@@ -74,6 +74,7 @@ impl Component for Life {
         intake.looked_up.set(io.choice.value());
         intake.stop.set(switch.stop);
         dispatcher.choice.set(intake.choice);
+        dispatcher.lock.set(intake.lock);
         dispatcher.hold.set(io.hold);
         dispatcher.ended.set(retire.ended);
         dispatcher.free.set(retire.free.value());
@@ -101,13 +102,8 @@ impl Component for Life {
         retire.limit.set(UInt::lit(u64::from(u32::MAX), 32));
         retire.busy.set(dispatcher.busy);
         connect(&retire.decision, &io.decision);
-        let _ = (
-            intake.hook,
-            intake.hash,
-            retire.doomed,
-            dispatcher.waits_for_thread,
-            dispatcher.waits_for_lock,
-        );
+        let _ =
+            (intake.hook, retire.doomed, dispatcher.waits_for_thread, dispatcher.waits_for_lock);
 
         // What runs between the two ends threads that run, each once.
         let (busy, ended) = (dispatcher.busy.value(), retire.ended.value());
@@ -168,6 +164,8 @@ impl Component for Life {
             "a_commit_waits_for_running_events_only",
             switch.swaps.eq(state.pending & none_runs),
         );
+        // One that came in the cycle before is compared with the threads first.
+        let came = delayed("came", intake.enters);
         formal::assert(
             "an_idle_card_takes_events",
             !busy.is_zero()
@@ -175,6 +173,7 @@ impl Component for Life {
                 | state.pending
                 | Bool::reset()
                 | io.event.ready()
+                | came
                 | (beat.valid & !beat.last),
         );
         formal::cover("a_swap_between_two_events", sent & its_bank & any(&[io.commit.value()]));
