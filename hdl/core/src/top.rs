@@ -246,6 +246,8 @@ impl Component for Core {
 impl Core {
     fn arbiter<T: Bundle>(&self, unit: &'static str, payload: T) -> UnitArbiter<T> {
         let (stages, threads) = (self.shape.stages, self.shape.threads());
-        UnitArbiter { unit, stages, threads, payload }
+        // A command of the engine is taken soon, and counts its cycles.
+        let held = unit != "engine";
+        UnitArbiter { unit, stages, held, threads, payload }
     }
 }

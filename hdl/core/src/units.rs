@@ -10,7 +10,8 @@
 //!
 //! A completion carries the thread's number, whose high bits are the stage. The execute stage offers a command of the ML engine
 //! as it is and waits until it is taken, which is soon. All other requests go through [`ask`]: their unit may be busy for
-//! longer, or says only after a look at its descriptors what it makes of them.
+//! longer, or says only after a look at its descriptors what it makes of them. Which stage's goes first is decided in a cycle of
+//! its own.
 
 use rtl_builder::prelude::*;
 use rtl_builder::stock::RoundRobinArbiter;
@@ -18,13 +19,15 @@ use rtl_builder::stock::stream::Stream;
 
 use crate::signals::Completion;
 
-/// Chooses among the stages, round robin: one request each cycle. With one stage it is
-/// wires alone.
+/// Chooses among the stages, round robin: one request each cycle, in the next one when it is [held](Self::held). With one
+/// stage it is wires alone.
 pub struct UnitArbiter<T: Bundle> {
     /// Name of the unit.
     pub(crate) unit: &'static str,
     /// Number of stages.
     pub(crate) stages: u32,
+    /// A request that was chosen waits for the unit in a register.
+    pub(crate) held: bool,
     /// Threads of all stages, which with the name tells the payload's widths.
     pub(crate) threads: u32,
     /// Shape of a request.
@@ -67,14 +70,28 @@ impl<T: Bundle> Component for UnitArbiter<T> {
         let valid: Vec<UInt> =
             io.stages.iter().rev().map(|stage| stage.valid().as_uint()).collect();
         arbiter.request.set(cat(&valid));
-        arbiter.accept.set(io.request.ready());
         let _ = arbiter.index;
         let granted = arbiter.grant.to_bools();
         let choices: Vec<_> =
             granted.iter().copied().zip(io.stages.iter().map(Stream::payload)).collect();
-        io.request.offer(arbiter.valid.value(), one_hot_mux(&choices));
+        let (valid, request) = (arbiter.valid.value(), one_hot_mux(&choices));
+        let free = if self.held {
+            let waits = reg("waits", boolean(), false);
+            let held = reg_uninit("held", self.payload.clone());
+            let free = !waits.value() | io.request.ready();
+            when(free, || {
+                waits.next(valid);
+                held.next(request);
+            });
+            io.request.offer(waits.value(), held.value());
+            free
+        } else {
+            io.request.offer(valid, request);
+            io.request.ready()
+        };
+        arbiter.accept.set(free);
         for (stage, granted) in io.stages.iter().zip(granted) {
-            stage.accept(granted & io.request.ready());
+            stage.accept(granted & free);
         }
     }
 }

@@ -19,8 +19,8 @@ use crate::program::{ForestMode, MapKind, Program, TreeNode};
 /// Cycles from the beginning of a table visit to the first instruction in execution: key (1), look-up (1), match and
 /// choice (2), fetch and decode (2). A key of more fields than the card gathers in a cycle takes longer.
 pub const LOOK_UP_CYCLES: u64 = 6;
-/// Cycles from the instruction that ends an event to its decision at the output.
-pub const EXIT_CYCLES: u64 = 1;
+/// Cycles from the instruction that ends an event to its decision at the output: it has ended (1), its decision is formed (1).
+pub const EXIT_CYCLES: u64 = 2;
 /// Cycles from the completion of an instruction to the next one of its thread.
 pub const WAKE_CYCLES: u64 = 2;
 /// Cycles from a tail call to the beginning of its visit: its request waits in two registers.
@@ -46,10 +46,17 @@ pub struct Facts {
 pub enum Timing {
     /// The next instruction executes so many cycles later.
     Direct(u64),
-    /// So many lanes go from a ring to a vector register, each in a cycle.
-    LanesIn(u64),
-    /// So many lanes in so many words go from a vector register to a ring.
+    /// Lanes go from a ring to a vector register, each in a cycle.
+    LanesIn {
+        /// From the instruction to the first lane.
+        first: u64,
+        /// Lanes.
+        lanes: u64,
+    },
+    /// Lanes go from a vector register to a ring.
     LanesOut {
+        /// From the instruction to the first word that is read.
+        first: u64,
         /// Lanes.
         lanes: u64,
         /// Words of the register.
@@ -80,45 +87,54 @@ impl Timing {
             Class::Control => match instruction {
                 I::Jump { .. } => Self::Direct(JUMP_CYCLES),
                 I::TailCall { table } => {
-                    Self::Direct(TAIL_CALL_CYCLES + look_up_cycles(shape, program, table.index()))
+                    let waits = TAIL_CALL_CYCLES + choice_of_stage_cycles(shape);
+                    Self::Direct(waits + look_up_cycles(shape, program, table.index()))
                 }
-                I::Call { helper, .. } => long(helper_cycles(helper, facts)),
+                I::Call { helper, .. } => request(shape, helper_cycles(helper, facts)),
                 _ => Self::Direct(1),
             },
             Class::Alu | Class::Event => match instruction {
-                I::LeadingZeros { .. } | I::TrailingZeros { .. } | I::CountOnes { .. } => long(7),
+                I::LeadingZeros { .. } | I::TrailingZeros { .. } | I::CountOnes { .. } => {
+                    request(shape, 7)
+                }
                 _ => Self::Direct(1),
             },
             Class::Branch => Self::Direct(if facts.taken { JUMP_CYCLES } else { 1 }),
-            Class::Multiply => long(8),
+            Class::Multiply => request(shape, 8),
             Class::Divide => {
                 // Signs are taken from the dividend and given to the result.
                 let signs =
                     if dividend(instruction).is_some_and(|(_, signed)| signed) { 2 } else { 0 };
-                long(quotient_cycles(facts.dividend_bits) + signs)
+                request(shape, quotient_cycles(facts.dividend_bits) + signs)
             }
-            Class::Context => Self::Direct(match instruction {
-                I::StoreContext { .. } | I::PushContext { .. } => 2 + WAKE_CYCLES,
-                I::LoadHistory { .. } | I::LoadHistoryImm { .. } => 5 + WAKE_CYCLES,
-                I::LoadContext { .. } => 3 + WAKE_CYCLES,
-                _ => 4 + WAKE_CYCLES,
-            }),
-            Class::Map => Self::Direct(match instruction {
-                I::MapPush { .. } => 2 + WAKE_CYCLES,
-                I::MapAdd { map, .. } if is_histogram(program, map) => 6 + WAKE_CYCLES,
-                I::MapAdd { .. } => 5 + WAKE_CYCLES,
-                _ => 4 + WAKE_CYCLES,
-            }),
+            Class::Context => request(
+                shape,
+                match instruction {
+                    I::StoreContext { .. } | I::PushContext { .. } => 1,
+                    I::LoadHistory { .. } | I::LoadHistoryImm { .. } => 4,
+                    I::LoadContext { .. } => 2,
+                    _ => 3,
+                },
+            ),
+            Class::Map => request(
+                shape,
+                match instruction {
+                    I::MapPush { .. } => 1,
+                    I::MapAdd { map, .. } if is_histogram(program, map) => 5,
+                    I::MapAdd { .. } => 4,
+                    _ => 3,
+                },
+            ),
             Class::Vector => vector(shape, program, instruction, facts),
             Class::Model => model(shape, program, instruction, facts),
         }
     }
 }
 
-/// Cycles from taking an event to the beginning of its first visit: its slot is looked up (1), and it goes to its thread, whose
-/// last part comes as the visit begins.
+/// Cycles from taking an event to the beginning of its first visit: its slot is looked up (1), its lock is compared (1), and it goes
+/// to its thread, whose last part comes as the visit begins.
 fn first_visit_cycles(shape: &CardShape) -> u64 {
-    u64::from(shape.event_beats())
+    1 + u64::from(shape.event_beats())
 }
 
 /// Cycles from the beginning of a visit to the first instruction behind the look-up in a table.
@@ -130,9 +146,14 @@ fn look_up_cycles(shape: &CardShape, program: &Program, table: usize) -> u64 {
     descriptor + LOOK_UP_CYCLES + groups - 1
 }
 
-/// An instruction of the long unit, which takes so many cycles: its request waits for one in a register.
-fn long(cycles: u64) -> Timing {
-    Timing::Direct(1 + cycles + WAKE_CYCLES)
+/// Where several stages share a unit, which request goes first is chosen in a cycle of its own.
+fn choice_of_stage_cycles(shape: &CardShape) -> u64 {
+    u64::from(shape.stages > 1)
+}
+
+/// An instruction of a unit that completes it so many cycles after its request has left the stage, which takes one.
+fn request(shape: &CardShape, cycles: u64) -> Timing {
+    Timing::Direct(1 + choice_of_stage_cycles(shape) + cycles + WAKE_CYCLES)
 }
 
 fn is_histogram(program: &Program, map: MapId) -> bool {
@@ -187,8 +208,12 @@ fn vector(shape: &CardShape, program: &Program, instruction: Instruction, facts:
     let lanes = lanes_of(program, instruction, facts);
     let words = words(shape, lanes);
     match instruction {
-        I::VectorLoadContext { .. } => Timing::LanesIn(lanes),
-        I::VectorStoreContext { .. } => Timing::LanesOut { lanes, words },
+        I::VectorLoadContext { .. } => {
+            Timing::LanesIn { first: 6 + choice_of_stage_cycles(shape), lanes }
+        }
+        I::VectorStoreContext { .. } => {
+            Timing::LanesOut { first: 5 + choice_of_stage_cycles(shape), lanes, words }
+        }
         I::ScalarValue { .. } | I::ScalarValueAt { .. } => Timing::Scalar { answers: 2 },
         I::VectorSum { .. } | I::ArgMax { .. } => Timing::Scalar { answers: words + 3 },
         I::VectorSet { .. } => Timing::Engine { occupies: 3 },
@@ -313,14 +338,14 @@ impl LoneThread {
         let issued = chosen.saturating_add(1);
         let (next, engine) = match timing {
             Timing::Direct(cycles) => (now.saturating_add(cycles), self.engine),
-            Timing::LanesIn(lanes) => {
-                // The first lane is offered six cycles later, and waits for the engine.
-                let first = now.saturating_add(6).max(self.engine);
+            Timing::LanesIn { first, lanes } => {
+                // The first lane waits for the engine.
+                let first = now.saturating_add(first).max(self.engine);
                 (first.saturating_add(lanes + 1 + WAKE_CYCLES), self.engine)
             }
-            Timing::LanesOut { lanes, words } => {
+            Timing::LanesOut { first, lanes, words } => {
                 // Each word is read and held before its lanes go.
-                let first = now.saturating_add(5).max(self.engine);
+                let first = now.saturating_add(first).max(self.engine);
                 let cycles = 2 + 2 * words + lanes + WAKE_CYCLES;
                 (first.saturating_add(cycles), self.engine)
             }
@@ -408,28 +433,28 @@ mod tests {
     #[test]
     fn scalars_add_up() {
         let facts = Facts { dividend_bits: 64, ..Facts::default() };
-        assert_eq!(run("exit decided", facts), 8);
-        assert_eq!(run("movi r1, 1\nmuli r1, r1, 3\nexit decided", facts), 8 + 1 + 11);
-        assert_eq!(run("divi r1, r1, 3\nexit decided", facts), 8 + 40);
-        assert_eq!(run("CALL r1, ratio, r1, r2\nexit decided", facts), 8 + 46);
+        assert_eq!(run("exit decided", facts), 10);
+        assert_eq!(run("movi r1, 1\nmuli r1, r1, 3\nexit decided", facts), 10 + 1 + 12);
+        assert_eq!(run("divi r1, r1, 3\nexit decided", facts), 10 + 41);
+        assert_eq!(run("CALL r1, ratio, r1, r2\nexit decided", facts), 10 + 47);
     }
 
     #[test]
     fn a_thread_goes_on_while_its_vector_operation_runs() {
         let fill = "RMT_VECTOR_FILL v0, x256, i16, 1\n";
         let alone = run(&format!("{fill}exit decided"), Facts::default());
-        assert_eq!(alone, 8 + 5);
+        assert_eq!(alone, 10 + 5);
         // Sixteen words, two cycles until the last one is written, and one for the choice: the second
         // operation waits for the first.
         let both = run(&format!("{fill}{fill}exit decided"), Facts::default());
-        assert_eq!(both, 8 + 5 + 16 + 2 + 1);
+        assert_eq!(both, 10 + 5 + 16 + 2 + 1);
     }
 
     #[test]
     fn a_push_is_waited_for_and_keeps_nothing_from_the_next_one() {
         let push = "RMT_PUSH_CTXT ctxt0.1, r1\n";
-        assert_eq!(run(&format!("{push}exit decided"), Facts::default()), 8 + 4);
-        assert_eq!(run(&format!("{push}{push}exit decided"), Facts::default()), 8 + 4 + 4);
+        assert_eq!(run(&format!("{push}exit decided"), Facts::default()), 10 + 5);
+        assert_eq!(run(&format!("{push}{push}exit decided"), Facts::default()), 10 + 5 + 5);
     }
 
     #[test]
