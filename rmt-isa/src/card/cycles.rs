@@ -19,8 +19,8 @@ use crate::program::{ForestMode, MapKind, Program, TreeNode};
 /// Cycles from the beginning of a table visit to the first instruction in execution: key (1), look-up (1), match and
 /// choice (2), fetch and decode (2). A key of more fields than the card gathers in a cycle takes longer.
 pub const LOOK_UP_CYCLES: u64 = 6;
-/// Cycles from the instruction that ends an event to its decision at the output: it has ended (1), its decision is formed (1).
-pub const EXIT_CYCLES: u64 = 2;
+/// Cycles from the instruction that ends an event to its decision at the output.
+pub const EXIT_CYCLES: u64 = 1;
 /// Cycles from the completion of an instruction to the next one of its thread.
 pub const WAKE_CYCLES: u64 = 2;
 /// Cycles from a tail call to the beginning of its visit: its request waits in two registers.
@@ -131,10 +131,10 @@ impl Timing {
     }
 }
 
-/// Cycles from taking an event to the beginning of its first visit: its slot is looked up (1), its lock is compared (1), and it goes
-/// to its thread, whose last part comes as the visit begins.
+/// Cycles from taking an event to the beginning of its first visit: its slot is looked up (1), and it goes to its thread, whose
+/// last part comes as the visit begins.
 fn first_visit_cycles(shape: &CardShape) -> u64 {
-    1 + u64::from(shape.event_beats())
+    u64::from(shape.event_beats())
 }
 
 /// Cycles from the beginning of a visit to the first instruction behind the look-up in a table.
@@ -433,28 +433,28 @@ mod tests {
     #[test]
     fn scalars_add_up() {
         let facts = Facts { dividend_bits: 64, ..Facts::default() };
-        assert_eq!(run("exit decided", facts), 10);
-        assert_eq!(run("movi r1, 1\nmuli r1, r1, 3\nexit decided", facts), 10 + 1 + 12);
-        assert_eq!(run("divi r1, r1, 3\nexit decided", facts), 10 + 41);
-        assert_eq!(run("CALL r1, ratio, r1, r2\nexit decided", facts), 10 + 47);
+        assert_eq!(run("exit decided", facts), 8);
+        assert_eq!(run("movi r1, 1\nmuli r1, r1, 3\nexit decided", facts), 8 + 1 + 12);
+        assert_eq!(run("divi r1, r1, 3\nexit decided", facts), 8 + 41);
+        assert_eq!(run("CALL r1, ratio, r1, r2\nexit decided", facts), 8 + 47);
     }
 
     #[test]
     fn a_thread_goes_on_while_its_vector_operation_runs() {
         let fill = "RMT_VECTOR_FILL v0, x256, i16, 1\n";
         let alone = run(&format!("{fill}exit decided"), Facts::default());
-        assert_eq!(alone, 10 + 5);
+        assert_eq!(alone, 8 + 5);
         // Sixteen words, two cycles until the last one is written, and one for the choice: the second
         // operation waits for the first.
         let both = run(&format!("{fill}{fill}exit decided"), Facts::default());
-        assert_eq!(both, 10 + 5 + 16 + 2 + 1);
+        assert_eq!(both, 8 + 5 + 16 + 2 + 1);
     }
 
     #[test]
     fn a_push_is_waited_for_and_keeps_nothing_from_the_next_one() {
         let push = "RMT_PUSH_CTXT ctxt0.1, r1\n";
-        assert_eq!(run(&format!("{push}exit decided"), Facts::default()), 10 + 5);
-        assert_eq!(run(&format!("{push}{push}exit decided"), Facts::default()), 10 + 5 + 5);
+        assert_eq!(run(&format!("{push}exit decided"), Facts::default()), 8 + 5);
+        assert_eq!(run(&format!("{push}{push}exit decided"), Facts::default()), 8 + 5 + 5);
     }
 
     #[test]

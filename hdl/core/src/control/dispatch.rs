@@ -22,8 +22,8 @@ use crate::signals::{End, ThreadPulse};
 ///
 /// A thread holds its lock until its event has ended.
 ///
-/// Slot and lock of an event are compared with those of the threads in the cycle in which it comes; it is taken in the next
-/// one at the earliest.
+/// Where others run before which it may not, slot and lock of an event are compared with theirs in the cycle in which it comes,
+/// and it is taken in the next one at the earliest.
 pub struct Dispatcher {
     pub(crate) widths: Widths,
 }
@@ -132,15 +132,16 @@ impl Component for Dispatcher {
             &[(0, Bool::lit(false)), (1, any(&conflicts))],
             any(&same_slot),
         );
-        let blocked = choice.served & in_order;
+        let may_wait = choice.served & !choice.ordering.is_zero() & any(&running);
+        let blocked = (may_wait & (in_order | !compared.value())).named("blocked");
         let some_free = any(&free);
-        let ready = compared.value() & some_free & !blocked & !io.hold.value() & !Bool::reset();
+        let ready = some_free & !blocked & !io.hold.value() & !Bool::reset();
         io.event.accept(ready);
         thread.set(self.choose(&free, &busy_flags));
         accepts.set(ready & io.event.valid());
         io.accept.set(ThreadPulse { valid: accepts.value(), thread: thread.value() });
         io.waits_for_thread.set(io.event.valid() & !some_free);
-        io.waits_for_lock.set(io.event.valid() & compared.value() & some_free & blocked);
+        io.waits_for_lock.set(io.event.valid() & some_free & blocked);
 
         let malformed = !bits(FLAGS.offset, FLAGS.bytes).is_zero();
         io.refuse.set(End {
@@ -212,7 +213,7 @@ mod tests {
             Self { sim }
         }
 
-        /// Offers an event of hook 3 for two cycles; the thread that takes it in the second one.
+        /// Offers an event of hook 3 for two cycles at most; the thread that takes it.
         fn offer(&mut self, key: u64) -> Option<u64> {
             self.sim.poke("event_valid", 1);
             self.sim.poke("lock", u64::from(hash_key(key)) & 7);
@@ -220,8 +221,9 @@ mod tests {
                 "event_payload",
                 &Bits::from_words(EVENT_BITS, &[3, key, 0, 0, 0, 0, 0, 0]),
             );
-            assert_eq!(self.sim.peek("event_ready"), 0, "not compared yet");
-            self.sim.step();
+            if self.sim.peek("event_ready") == 0 {
+                self.sim.step();
+            }
             let taken = self.sim.peek("accept_valid") == 1;
             assert_eq!(taken, self.sim.peek("event_ready") == 1);
             let thread = taken.then(|| self.sim.peek("accept_thread"));
@@ -314,7 +316,6 @@ mod tests {
                 "event_payload",
                 &Bits::from_words(EVENT_BITS, &[word, 0, 0, 0, 0, 0, 0, 0]),
             );
-            bench.sim.step();
             assert_eq!(bench.sim.peek("refuse_valid"), 1);
             assert_eq!(bench.sim.peek("refuse_status"), status as u64);
             bench.sim.step();

@@ -11,8 +11,8 @@ use crate::config::Widths;
 use crate::signals::{End, ThreadPulse};
 use crate::units::ThreadSplit;
 
-/// The end of events. Those that have ended wait for their turn, round robin; the decision of one that waits alone is formed in
-/// the next cycle.
+/// The end of events. An event that ends by an instruction while no other end waits leaves
+/// in the next cycle; others wait for their turn, round robin.
 pub struct Retire {
     pub(crate) widths: Widths,
 }
@@ -116,12 +116,14 @@ impl Component for Retire {
         let arrivals: AsyncMem<UInt> = AsyncMem::new("arrivals", uint(32), threads.into());
         arrivals.write(accept.valid, accept.thread, arrival);
 
-        // An event waits in a register from the cycle in which it ends, so that what ends it does not lie before what leaves.
+        // Which event leaves: one that waits, or the one that exits now.
         let sends = wire("sends", boolean());
         let sender = wire("sender", uint(thread_bits));
         let accepted = one_hot(accept.valid, accept.thread, threads);
         let sent = one_hot(sends.value(), sender.value(), threads);
-        let all_ends: Vec<End> = io.ends.iter().chain(&io.exits).map(Input::value).collect();
+        let exits: Vec<End> = io.exits.iter().map(Input::value).collect();
+        let all_ends: Vec<End> =
+            io.ends.iter().map(Input::value).chain(exits.iter().copied()).collect();
         let outputs: Vec<OutputWrite> = io.outputs.iter().map(Input::value).collect();
         let mut waiting = Vec::new();
         let mut statuses = Vec::new();
@@ -156,11 +158,12 @@ impl Component for Retire {
         let some_wait = any(&waiting);
         let turns = instance("turns", RoundRobinArbiter::<Main>::new(threads));
         turns.request.set(as_word(&waiting));
-        sender.set(turns.index.value());
-        let status = select(sender.value(), &statuses);
+        let exit = first_of(&exits);
+        sender.set(mux(some_wait, turns.index.value(), exit.thread));
+        let status = mux(some_wait, select(sender.value(), &statuses), exit.status);
         let full = reg("full", boolean(), false);
         let room = !full.value() | io.decision.ready();
-        sends.set(room & some_wait);
+        sends.set(room & (some_wait | exit.valid));
         turns.accept.set(room & some_wait);
         io.free.set(ThreadPulse { valid: sends.value(), thread: sender.value() });
 
@@ -199,11 +202,11 @@ impl Component for Retire {
         ];
         let parts: Vec<UInt> = fields.iter().rev().map(|(_, value)| *value).collect();
         let word = reg("decision_word", uint(256), UInt::lit(0, 256));
-        when(sends.value(), || {
-            full.next(true);
+        // Whether there is one that leaves is known late: its decision is there before.
+        when(room, || {
+            full.next(some_wait | exit.valid);
             word.next(cat(&parts));
-        })
-        .elsewhen(io.decision.ready(), || full.next(false));
+        });
         io.decision.offer(full.value(), word.value());
 
         // The watchdog looks at one thread each cycle.
@@ -233,4 +236,12 @@ impl Retire {
 /// Flags as one word, flag 0 in bit 0.
 fn as_word(flags: &[Bool]) -> UInt {
     cat(&flags.iter().rev().map(|flag| flag.as_uint()).collect::<Vec<_>>())
+}
+
+/// The first end of some that may happen in one cycle. The last one of them is given before it is known whether it happens.
+fn first_of(ends: &[End]) -> End {
+    let valid = any(&ends.iter().map(|end| end.valid).collect::<Vec<_>>());
+    let (last, before) = ends.split_last().expect("there is a stage");
+    let choices: Vec<(Bool, End)> = before.iter().map(|&end| (end.valid, end)).collect();
+    End { valid, ..priority_mux(&choices, *last) }
 }

@@ -164,8 +164,6 @@ impl Component for Life {
             "a_commit_waits_for_running_events_only",
             switch.swaps.eq(state.pending & none_runs),
         );
-        // One that came in the cycle before is compared with the threads first.
-        let came = delayed("came", intake.enters);
         formal::assert(
             "an_idle_card_takes_events",
             !busy.is_zero()
@@ -173,7 +171,6 @@ impl Component for Life {
                 | state.pending
                 | Bool::reset()
                 | io.event.ready()
-                | came
                 | (beat.valid & !beat.last),
         );
         formal::cover("a_swap_between_two_events", sent & its_bank & any(&[io.commit.value()]));
