@@ -350,8 +350,9 @@ impl Component for Engine {
         // it chose would not fit one.
         let issue = reg("issue", boolean(), false);
         issue.next(issuer.issue);
-        // Kept a register of its own, its base is not read from the issuer's memory again behind it.
-        let base = reg_uninit("issue_base", uint(16)).attribute("keep");
+        // With a reset, its base is a register behind the issuer's memory: without, synthesis registers the address and
+        // reads the memory after it.
+        let base = reg("issue_base", uint(16), 0);
         base.next(issuer.issue_operation.value().base);
         let operation = Operation {
             base: base.value(),
