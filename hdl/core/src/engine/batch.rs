@@ -152,8 +152,10 @@ pub struct BatcherIo {
     pub step: Output<BatchStep>,
     /// The step happens
     pub fires: Input<Bool>,
-    /// A step of any tile could happen in the next cycle
-    pub loader_free_next: Input<Bool>,
+    /// The step needs no load
+    pub needs_no_load: Input<Bool>,
+    /// A load goes on in the next cycle, and no step of another tile could happen in it
+    pub loads_on: Input<Bool>,
     /// A batch is under way
     pub running: Output<Bool>,
     /// A product joins a batch under way, for counting
@@ -235,7 +237,8 @@ impl Component for Batcher {
             hold: input(boolean()),
             step: output(BatchStep::shape(shape)),
             fires: input(boolean()),
-            loader_free_next: input(boolean()),
+            needs_no_load: input(boolean()),
+            loads_on: input(boolean()),
             running: output(boolean()),
             joins: output(boolean()),
         }
@@ -288,21 +291,26 @@ impl Component for Batcher {
         let joins = (running & all_met & joiner_waits & at_first & open).named("wants_to_join");
         let before_this =
             mux(m_now.is_zero(), last_output.value(), m_now.wrapping_sub(UInt::lit(1, word_bits)));
+        let met = members.read(place.value().trunc(place_bits));
         let member = mux(
             running,
-            mux(
-                all_met,
-                Member::of(&joiner_product.value(), joiner.value(), before_this),
-                members.read(place.value().trunc(place_bits)),
-            ),
+            mux(all_met, Member::of(&joiner_product.value(), joiner.value(), before_this), met),
             Member::of(&founder_job, founder_thread, founder_job.last_output),
         );
-        let last_input_now = mux(running, last_input.value(), founder_job.last_input);
-        let last_output_now = mux(running, last_output.value(), founder_job.last_output);
         let layer_now = mux(running, layer.value(), founder_job.layer);
         let tile = mux(running, next_tile.value(), founder_job.layer);
-        let ends = k_now.eq(last_input_now).named("ends_word");
-        let at_last_output = m_now.eq(last_output_now).named("at_last_output");
+        // A batch begins at word 0 of both. All is compared before it is known whether a batch runs.
+        let at_end = |now: UInt, last: UInt, founder_last: fn(&Job) -> UInt| {
+            let of_founder = mux(
+                founder_waits,
+                founder_last(&founder_product.value()).is_zero(),
+                founder_last(&issued).is_zero(),
+            );
+            mux(running, now.eq(last), of_founder)
+        };
+        let ends = at_end(k_now, last_input.value(), |job| job.last_input).named("ends_word");
+        let at_last_output =
+            at_end(m_now, last_output.value(), |job| job.last_output).named("at_last_output");
         io.step.set(BatchStep {
             valid: begins | (running & !all_met) | joins,
             tile,
@@ -320,14 +328,18 @@ impl Component for Batcher {
         // last: what would follow if it did is found meanwhile.
         let fires = io.fires.value();
         let joined = (joins & fires).named("joined");
-        let would_stay = (ends & m_now.ne(member.last_output)).named("would_stay");
-        let stays = (fires & would_stay).named("stays");
+        // Who joins or begins leaves with the word before this one: at once if the layer has one word only.
+        let met_goes_on = m_now.ne(met.last_output);
+        let one_output =
+            reg_uninit("one_output", boolean()).doc("The layer has one word of outputs");
+        let member_goes_on = mux(running, mux(all_met, !one_output, met_goes_on), !at_last_output);
+        let would_stay = (ends & member_goes_on).named("would_stay");
         let next_place = place.wrapping_add(1);
-        let next_kept = mux(stays, kept.wrapping_add(1), kept.value());
-        let next_count = mux(begins | joined, next_place, count.value());
-        // Both places are 0 where a batch begins, whether its step fires or not.
+        let kept_after = mux(would_stay, kept.wrapping_add(1), kept.value());
+        // What joins or begins does so until its step fires, and stands at the same place meanwhile.
+        let next_count = mux(begins | joins, next_place, count.value());
         members.write(
-            begins | joined | stays,
+            begins | joins | (running & !all_met & would_stay),
             mux(would_stay, kept.value(), place.value()).trunc(place_bits),
             member,
         );
@@ -335,7 +347,8 @@ impl Component for Batcher {
             (begins | joins | next_place.eq(count.value())).named("would_complete");
         let completes = (fires & would_complete).named("pass_completes");
         let goes_on = (!ends | would_stay | !kept.value().is_zero()).named("goes_on");
-        let finishes = (completes & !goes_on).named("finishes");
+        let would_finish = (would_complete & !goes_on).named("would_finish");
+        let finishes = (fires & would_finish).named("finishes");
         // While the doors are open, a product that waits joins in the next cycle. A load that holds up
         // the next tile leaves time for more.
         let idles = (running & all_met & !joins).named("idles");
@@ -344,8 +357,10 @@ impl Component for Batcher {
         let others_of_layer = without(&of_layer, joiner.value());
         let more_wait = mux(joins, join_bools(&others_of_layer), join_bools(&of_layer)).reduce_or();
         let more = (doors & running & more_wait).named("more");
-        let held_up = doors & !io.loader_free_next;
-        let advances = (((completes & goes_on & !more) | idles) & !held_up).named("advances");
+        let would_advance = would_complete & goes_on & !more & !(doors & io.loads_on);
+        let moves_on = would_finish | (would_advance & (!doors | io.needs_no_load));
+        let idles_on = (idles & !(doors & io.loads_on)).named("idles_on");
+        let moves = ((fires & moves_on) | idles_on).named("moves_on");
 
         when(begins, || {
             running.next(true);
@@ -353,19 +368,21 @@ impl Component for Batcher {
             last_input.next(founder_job.last_input);
             last_output.next(founder_job.last_output);
             next_tile.next(founder_job.layer);
+            one_output.next(at_last_output);
             open.next(true);
         });
         when(fires, || {
             place.next(next_place);
-            kept.next(next_kept);
+            kept.next(kept_after);
         });
         count.next(next_count);
         when(completes, || all_met.next(true));
-        when(advances | finishes, || {
+        when(moves, || {
             place.next(0);
             kept.next(0);
             all_met.next(false);
-            count.next(mux(ends, next_kept, next_count));
+            let goes_with = mux(idles, kept.value(), kept_after);
+            count.next(mux(ends, goes_with, next_count));
             input_word.next(k_now.wrapping_add(1));
             next_tile.next(tile.wrapping_add(1));
             when(ends, || {
@@ -386,11 +403,12 @@ impl Component for Batcher {
         waiting.enter(issue, !starts_issued, io.thread.value(), issued.layer);
         let founded = (begins & founder_waits).named("founded");
         waiting.take(founded | joined, chosen);
-        // Whether a product joins is known last as well: it is chosen both ways.
-        let choose = |unless_joined: &[Bool], if_joined: &[Bool], start: UInt| {
-            let (some, first) = round_robin(unless_joined, start);
-            let (some_left, first_left) = round_robin(if_joined, start);
-            (mux(joined, some_left, some), mux(joined, first_left, first))
+        // Who wants to join is left out before it is known whether its step fires: until then the batch does not end, and it
+        // stays the one who joins.
+        let choose = |unless_joins: &[Bool], if_joins: &[Bool], start: UInt| {
+            let (some, first) = round_robin(unless_joins, start);
+            let (some_left, first_left) = round_robin(if_joins, start);
+            (mux(joins, some_left, some), mux(joins, first_left, first))
         };
         let turn = reg("turn", uint(thread_bits(shape)), 0).doc("Thread that is asked first");
         when(begins, || turn.next(founder_thread.wrapping_add(1)));
@@ -404,9 +422,11 @@ impl Component for Batcher {
         founder_product.next(jobs.read(first));
         let first_thread = UInt::lit(0, thread_bits(shape));
         let (some_join, first) = choose(&of_layer, &others_of_layer, first_thread);
-        joiner_waits.next(some_join & running & !finishes);
-        joiner.next(first);
-        joiner_product.next(jobs.read(first));
+        when(!joins | fires, || {
+            joiner_waits.next(some_join & running & !finishes);
+            joiner.next(first);
+            joiner_product.next(jobs.read(first));
+        });
         let of_others = left.iter().zip(&of_layer).map(|(waits, same)| *waits & !*same);
         others_wait.next(join_bools(&of_others.collect::<Vec<_>>()).reduce_or());
     }

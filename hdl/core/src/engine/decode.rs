@@ -4,7 +4,7 @@
 //! cycle it is checked against them and against the types of its registers; the type of its
 //! result is recorded in the third. Nothing behind the decoder checks anything again.
 
-use super::lanes::field;
+use super::lanes::{at_most, field};
 use super::memory::HostMemory;
 use super::operation::{Books, Function, Operand, Operation, Unit, WindowFunction};
 use super::ports::{Command, HostRequest, Start, thread_bits};
@@ -126,7 +126,7 @@ impl Decoder {
 
     fn vector_instructions(&self, c: &Context, out: &Outcome) {
         let op = &out.operation;
-        let lanes_fit = c.fields.lanes.le(u64::from(self.shape.vector_lanes));
+        let lanes_fit = at_most(c.fields.lanes, self.shape.vector_lanes);
         let define = |lanes: UInt, element: UInt| {
             out.defines.set(VectorType { defined: Bool::lit(true), lanes, element });
             op.field(|o| o.element).set(element);
@@ -148,7 +148,7 @@ impl Decoder {
         let start_byte = c.fields.event_byte;
         let element = c.fields.element;
         let bytes = c.fields.lanes.zext(11).shift_left(element);
-        let inside_event = (start_byte.zext(11) + bytes).le(64).named("inside_event");
+        let inside_event = at_most(start_byte.zext(11) + bytes, 64).named("inside_event");
         let misaligned = lookup(
             element,
             &[(1, start_byte.bit(0)), (2, start_byte.bits(0..2).ne(0))],

@@ -6,7 +6,7 @@ use super::issue::Issuer;
 use super::lanes::{join, join_bools, one_hot, saturate, split};
 use super::lanes_out::LaneSender;
 use super::memory::HostMemory;
-use super::operation::{Function, Operand, Unit, WordTag};
+use super::operation::{Function, Operand, Operation, Unit, WordTag};
 use super::ports::*;
 use super::product::{ProductUnit, ProductUnitIo};
 use super::reduce::Reducer;
@@ -143,11 +143,11 @@ impl Engine {
         let step = &steps.operands;
         events.beat.set(io.beat);
         events.thread.set(step.thread);
-        // Byte of the word's first element: words advance by N elements. It is known a cycle early, for the event has a long way from it.
+        // Byte of the word's first element: words advance by N elements.
         let Step { word, operation, .. } = steps.now;
         let elements = (word.zext(6) << self.shape.array.trailing_zeros()).trunc(6);
         let byte = operation.base.trunc(6).wrapping_add(elements.shift_left(operation.element));
-        events.byte.set(delayed("event_byte", byte));
+        events.byte.set(byte);
         events.element.set(step.operation.element);
 
         let a = lookup(
@@ -208,7 +208,8 @@ impl Engine {
         }
     }
 
-    /// Lanes from the context unit, written in cycles in which nobody else writes.
+    /// Lanes from the context unit, written in cycles in which nobody else writes. They come late in their cycle and are
+    /// written from registers.
     fn lanes_in(
         &self,
         io: &EngineIo,
@@ -218,7 +219,7 @@ impl Engine {
     ) -> (Write, Bool) {
         let lanes = io.lanes_in.payload.value();
         let wanted = io.lanes_in.valid & !busy.of(lanes.thread);
-        let free = !sequencer.writes_now & (!lanes.last | decoder.types_free);
+        let free = !sequencer.writes_next & (!lanes.last | decoder.types_free);
         let accepted = (wanted & free).named("lanes_in_accepted");
         io.lanes_in.ready.set(!busy.of(lanes.thread) & free);
         decoder.type_write.set(TypeWrite {
@@ -228,15 +229,18 @@ impl Engine {
             lanes: lanes.lanes,
             element: lanes.element,
         });
-        let value = saturate(lanes.value.as_sint(), lanes.element);
+        let lanes_taken = reg("lanes_taken", boolean(), false);
+        lanes_taken.next(accepted);
+        let value = delayed("lanes_value", saturate(lanes.value.as_sint(), lanes.element));
         let tag = WordTag {
-            valid: accepted,
+            valid: Bool::lit(false),
             thread: lanes.thread,
             register: lanes.register,
             word: super::registers::word_of_lane(&self.shape, lanes.lane),
             last: Bool::lit(false),
         };
-        let mask = lane_mask(&self.shape, lanes.lane);
+        let tag = WordTag { valid: lanes_taken.value(), ..delayed("lanes_word", tag) };
+        let mask = delayed("lanes_mask", lane_mask(&self.shape, lanes.lane));
         let lanes = self.in_all_lanes(value);
         (Write { tag, lanes, mask, carry: self.no_lanes() }, wanted & !free)
     }
@@ -265,7 +269,11 @@ impl Engine {
 
     fn counters(&self, counts: [(usize, Bool); ENGINE_COUNTERS.len()]) -> Counters {
         let amounts = counts.map(|(number, count)| {
-            (format!("count_{}", ENGINE_COUNTERS[number].to_lowercase()), count.as_uint())
+            // What is counted is known late: it is counted a cycle after it happened.
+            let name = ENGINE_COUNTERS[number].to_lowercase();
+            let happened = reg(format!("happened_{name}"), boolean(), false);
+            happened.next(count);
+            (format!("count_{name}"), happened.value().as_uint())
         });
         Counters::new("counters", &amounts)
     }
@@ -342,7 +350,14 @@ impl Component for Engine {
         // it chose would not fit one.
         let issue = reg("issue", boolean(), false);
         issue.next(issuer.issue);
-        let operation = delayed("issue_operation", issuer.issue_operation.value());
+        // With a reset, its base is a register behind the issuer's memory: without, synthesis registers the address and
+        // reads the memory after it.
+        let base = reg("issue_base", uint(16), 0);
+        base.next(issuer.issue_operation.value().base);
+        let operation = Operation {
+            base: base.value(),
+            ..delayed("issue_operation", issuer.issue_operation.value())
+        };
         let thread = delayed("issue_thread", issuer.issue_thread.value());
         let issue_units = delayed("issue_units", issuer.issue_units.value());
         let issued = |unit: Unit| issue & issue_units.bit(unit as u32);
@@ -485,7 +500,16 @@ impl Component for Engine {
         registers.write.set(WordTag { valid: written.value(), ..delayed("written_word", tag) });
         let element = mux(vector.tag.valid, done.element, Element::I32 as u64);
         let element = delayed("written_element", element);
-        let lanes = delayed("written_lanes", choose(&|w| self.in_exact_lanes(w.lanes)));
+        // Only one writes a cycle, and results of the vector unit come last: they are chosen last.
+        let of_others = priority_mux(
+            &[
+                (product_write.tag.valid, self.in_exact_lanes(product_write.lanes)),
+                (requantised.tag.valid, self.in_exact_lanes(requantised.lanes)),
+                (window_write.tag.valid, self.in_exact_lanes(window_write.lanes)),
+            ],
+            self.in_exact_lanes(from_context.lanes),
+        );
+        let lanes = delayed("written_lanes", mux(vector.tag.valid, vector.lanes, of_others));
         let multiplied = delayed("multiplied", steps.is_function(2, Function::Mul));
         let written_lanes: Vec<SInt> = (split(lanes, EXACT_BITS).iter().zip(&lane_units))
             .map(|(exact, lane)| mux(multiplied, lane.product.value(), saturate(*exact, element)))

@@ -24,7 +24,7 @@ pub struct EventCopyIo {
     pub beat: Input<EventBeat>,
     /// Thread whose event is read
     pub thread: Input<UInt>,
-    /// Byte of the first element, a multiple of its width
+    /// A cycle before all else: byte of the first element, a multiple of its width
     pub byte: Input<UInt>,
     /// Number of the element type
     pub element: Input<UInt>,
@@ -55,7 +55,7 @@ impl Component for EventCopy {
 
     fn build(&self, io: EventCopyIo) {
         // Elements are aligned: what moves by less than the width of an element is needed for narrower ones alone.
-        let byte = io.byte.value();
+        let byte = delayed("byte_held", io.byte.value());
         let moved = |from: UInt, low: u32, high: u32, width: u32| {
             let bits = (width * self.shape.array).min(from.width());
             shift_down(from, 8 << low, byte.bits(low..high), bits)
@@ -119,7 +119,10 @@ impl EventCopy {
         let byte_bits = byte.width() - self.beats.ilog2();
         let part = byte.bits(byte_bits..byte.width());
         let odd = part.bit(0);
-        let next = part.wrapping_add(odd.as_uint().zext(part.width()));
+        // The event has a long way from its row, which is found a cycle early.
+        let coming = io.byte.value().bits(byte_bits..byte.width());
+        let next =
+            delayed("next_part", coming.wrapping_add(coming.bit(0).as_uint().zext(coming.width())));
         let thread = io.thread.value();
         let even_part = memories[0].read(self.row(thread, next));
         let odd_part = memories[1].read(self.row(thread, part));

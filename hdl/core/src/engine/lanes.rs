@@ -38,6 +38,17 @@ pub fn in_order(lane: SInt) -> UInt {
     (!lane.is_negative()).as_uint().concat(lane.as_uint().trunc(sign))
 }
 
+/// `number` is at most `limit`: of a power of two known without the carries of a comparison.
+#[track_caller]
+pub fn at_most(number: UInt, limit: u32) -> Bool {
+    let place = limit.trailing_zeros();
+    if !limit.is_power_of_two() || place == 0 || number.width() <= place {
+        return number.le(u64::from(limit));
+    }
+    let above = number.bits(place..number.width());
+    above.is_zero() | (above.eq(1) & number.bits(0..place).is_zero())
+}
+
 /// A field of a descriptor or instruction word.
 #[track_caller]
 pub fn field(word: UInt, field: BitField) -> UInt {

@@ -287,7 +287,8 @@ impl Component for ProductUnit {
         let batch_fires = (fires & !of_window).named("batch_fires");
         let window_fires = (fires & of_window).named("convolution_fires");
         batcher.fires.set(batch_fires);
-        batcher.loader_free_next.set(loader.free_next);
+        batcher.needs_no_load.set(loader.hits);
+        batcher.loads_on.set(loader.loads_on);
         io.array_free.set(of_window);
         io.window_fires.set(window_fires);
         loader.host.set(io.host);

@@ -1,6 +1,6 @@
 //! The requantiser: `rmt_isa::arithmetic::requantise` on some lanes each cycle.
 
-use super::lanes::{field, join, saturate, split};
+use super::lanes::{field, join, join_bools, saturate, split};
 use super::memory::HostMemory;
 use super::ports::HostRequest;
 use crate::bits::beside_multiplier;
@@ -158,15 +158,35 @@ impl Component for RequantiserLane {
 
         let places = delayed("places", all_but_one(io.shift.value()));
         let places = delayed("places_q2", delayed("places_q", places));
-        let shifted = delayed("shifted", shorten(product.shift_right(places)));
+        let shifted = delayed("shifted", shift_and_shorten(product, places));
         io.result.set(saturate(halve_and_add(shifted, io.zero_point.value()), io.element.value()));
     }
 }
 
-/// Saturates a shifted product to 35 bits: what is beyond is saturated again whatever the zero point
-/// is, and the adder behind is short.
-pub(crate) fn shorten(x: SInt) -> SInt {
-    x.sat(35)
+/// Bits of a shifted product: what is beyond is saturated again whatever the zero point is, and the adder behind is short.
+const SHORT_BITS: u32 = 35;
+
+/// A product shifted right and saturated to 35 bits. It is shifted by eights first: whether it is beyond is seen from that
+/// while the last places are shifted.
+pub(crate) fn shift_and_shorten(product: SInt, places: UInt) -> SInt {
+    let eights = places.bits(3..places.width()).concat(UInt::lit(0, 3));
+    let coarse = product.shift_right(eights).named("shifted_by_eights");
+    let last_places = places.trunc(3);
+    let negative = coarse.is_negative();
+    let sign = coarse.width() - 1;
+    // All bits that come to stand at the sign of the short number or above it must be like the sign; the lowest ones of
+    // these move below it.
+    let counts = (SHORT_BITS - 1..sign).map(|bit| {
+        let differs = coarse.bit(bit) ^ negative;
+        match bit - (SHORT_BITS - 1) {
+            moved @ 0..7 => differs & last_places.le(u64::from(moved)),
+            _ => differs,
+        }
+    });
+    let beyond = join_bools(&counts.collect::<Vec<_>>()).reduce_or().named("beyond");
+    let most = (!negative).as_uint().repeat(SHORT_BITS as usize - 1);
+    let limit = negative.as_uint().concat(most).as_sint();
+    mux(beyond, limit, coarse.shift_right(last_places).trunc(SHORT_BITS))
 }
 
 /// The places of a shift less the last one, which [`halve_and_add`] makes.

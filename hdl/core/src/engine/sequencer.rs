@@ -85,8 +85,8 @@ pub struct SequencerIo {
     pub requantise_ready: Output<Bool>,
     /// The step of this cycle
     pub step: Output<Step>,
-    /// The write port is taken in this cycle
-    pub writes_now: Output<Bool>,
+    /// The write port is taken in the next cycle
+    pub writes_next: Output<Bool>,
     /// The vector unit answers in this cycle
     pub answers_now: Output<Bool>,
     /// It answers in the next cycle
@@ -145,7 +145,7 @@ impl Component for Sequencer {
             vector_ready: output(boolean()),
             requantise_ready: output(boolean()),
             step: output(Step::shape(shape)),
-            writes_now: output(boolean()),
+            writes_next: output(boolean()),
             answers_now: output(boolean()),
             answers_next: output(boolean()),
         }
@@ -221,7 +221,7 @@ impl Component for Sequencer {
         io.vector_ready.set(writes.free(next(VECTOR_CYCLES)) & answers.free(next(VECTOR_CYCLES)));
         const { assert!(REQUANTISE_CYCLES + 1 == ANNOUNCE_CYCLES) };
         io.requantise_ready.set(!io.announce);
-        io.writes_now.set(!writes.free(0));
+        io.writes_next.set(!writes.free(1));
         io.answers_now.set(!answers.free(0));
         io.answers_next.set(!answers.free(1));
 

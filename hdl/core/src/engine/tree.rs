@@ -89,7 +89,8 @@ impl TreeEngine {
         let class = leaf.trunc(8).as_uint();
         let counts = AsyncMem::new("votes", uint(16), 256);
         let seen = reg("seen", uint(256), 0).doc("Classes that have a vote");
-        let votes = mux(seen.bit_at(class), counts.read(class), UInt::lit(0, 16)).wrapping_add(1);
+        // Whether the class has votes is known last: both counts are there by then.
+        let votes = mux(seen.bit_at(class), counts.read(class).wrapping_add(1), UInt::lit(1, 16));
         counts.write(found, class, votes);
         when(begin, || {
             sum.next(0);
@@ -166,6 +167,7 @@ impl Component for TreeEngine {
         let vote = reg_uninit("vote", boolean());
         let tree = reg_uninit("tree", uint(16)).doc("Tree that is walked");
         let depth = reg_uninit("depth", uint(bits_for(MAX_TREE_DEPTH as u64 + 1)));
+        let at_root = reg_uninit("at_root", boolean()).doc("`depth` is 0");
         let lost = reg_uninit("lost", boolean()).doc("A walk found no leaf");
 
         // The pair that is read now is looked at in the next cycle.
@@ -173,7 +175,7 @@ impl Component for TreeEngine {
         let pair = pairs.read(Bool::lit(true), next_pair.value());
         // Roots stand in pairs as well. The pair comes out of its memory late: there is time to tell which node it is.
         let went_high = wire("went_high", boolean());
-        let high = mux(depth.is_zero(), tree.bit(0), went_high).named("high");
+        let high = mux(at_root, tree.bit(0), went_high).named("high");
         let node = mux(high, pair.bits(64..128), pair.bits(0..64)).named("node");
         let is_leaf = field(node, NODE_LEAF).as_bool();
         let index = field(node, NODE_FEATURE);
@@ -219,6 +221,7 @@ impl Component for TreeEngine {
                     vote.next(io.operation.option);
                     tree.next(0);
                     depth.next(0);
+                    at_root.next(true);
                     lost.next(false);
                     phase.go(Phase::Load);
                 });
@@ -232,6 +235,7 @@ impl Component for TreeEngine {
                     next_pair.set(root_pair(next_tree));
                     tree.next(next_tree);
                     depth.next(0);
+                    at_root.next(true);
                     when(tree.eq(last_tree), || {
                         phase.go(Phase::Done);
                         when(counts, || phase.go(Phase::Count));
@@ -240,6 +244,7 @@ impl Component for TreeEngine {
                 .otherwise(|| {
                     next_pair.set(field(node, NODE_CHILDREN));
                     depth.next(depth.wrapping_add(1));
+                    at_root.next(false);
                     when(depth.eq(MAX_TREE_DEPTH as u64), || {
                         lost.next(true);
                         phase.go(Phase::Done);

@@ -60,15 +60,16 @@ impl Component for VectorLane {
         let product = beside_multiplier("product_q", a.trunc(16) * b.trunc(16));
         io.product.set(product);
         io.a_held.set(a);
-        io.result.set(lookup(
-            io.function,
-            &[
-                (Function::Add as u64, a + b),
-                (Function::Sub as u64, a - b),
-                (Function::Min as u64, mux(a_is_smaller, a, b).sext(EXACT_BITS)),
-                (Function::Max as u64, mux(a_is_smaller, b, a).sext(EXACT_BITS)),
-            ],
-            a.sext(EXACT_BITS),
-        ));
+        // One adder for both: a difference is a sum with the complement and a carry, which comes from a bit below. What the
+        // function asks for is known before the sum and the comparison, which choose last.
+        let is = |function: Function| io.function.eq(function as u64);
+        let subtracts = is(Function::Sub);
+        let added = b ^ subtracts.as_uint().repeat(32).as_sint();
+        let below = |value: SInt, carry: Bool| value.as_uint().concat(carry.as_uint()).as_sint();
+        let sum = (below(a, Bool::lit(true)) + below(added, subtracts)) >> 1;
+        let takes_b = (is(Function::Min) & !a_is_smaller) | (is(Function::Max) & a_is_smaller);
+        let one_of_both = mux(takes_b, b, a).sext(EXACT_BITS);
+        let sums = is(Function::Add) | subtracts;
+        io.result.set(mux(sums, sum.trunc(EXACT_BITS), one_of_both));
     }
 }

@@ -35,8 +35,10 @@ pub struct WeightLoaderIo {
     pub fires: Output<Bool>,
     /// Plane of its tile
     pub plane: Output<Bool>,
-    /// A step of any tile could fire in the next cycle
-    pub free_next: Output<Bool>,
+    /// The step's tile stands in a plane
+    pub hits: Output<Bool>,
+    /// A load goes on in the next cycle: no step of another tile could fire in it
+    pub loads_on: Output<Bool>,
     /// A row of weights is read in this cycle, for counting
     pub reads: Output<Bool>,
     /// A row of weights for the array
@@ -68,7 +70,8 @@ impl Component for WeightLoader {
             tile: input(uint(TILE_BITS)),
             fires: output(boolean()),
             plane: output(boolean()),
-            free_next: output(boolean()),
+            hits: output(boolean()),
+            loads_on: output(boolean()),
             reads: output(boolean()),
             load: output(boolean()),
             load_plane: output(boolean()),
@@ -140,7 +143,8 @@ impl Component for WeightLoader {
 
         io.fires.set(fires);
         io.plane.set(plane);
-        io.free_next.set(!starts & (!rows_left | is_last_row));
+        io.hits.set(!misses);
+        io.loads_on.set(rows_left & !is_last_row);
         io.reads.set(reads);
 
         // New weights: a plane that holds their tile is stale.

@@ -1,6 +1,7 @@
 //! Instruction words in hardware: their fields, and whether they decode. Everything comes from
 //! the instruction table of `rmt-isa`.
 
+use super::lanes::at_most;
 use rmt_isa::card::engine::OPCODES;
 use rmt_isa::instruction::{INSTRUCTIONS, Instruction, InstructionInfo};
 use rmt_isa::operand::{self, OperandKind, Slot};
@@ -117,8 +118,8 @@ pub fn decodes(fields: &InstructionFields) -> Bool {
     let opcode = fields.opcode;
     let reserved = fields.word & lookup(opcode, &zero, UInt::lit(0, 64));
     let element_wrong = has_operand(opcode, OperandKind::Element) & fields.element.eq(3);
-    let lanes_wrong =
-        has_operand(opcode, OperandKind::Lanes) & (fields.lanes.is_zero() | fields.lanes.gt(256));
+    let lanes_wrong = has_operand(opcode, OperandKind::Lanes)
+        & (fields.lanes.is_zero() | !at_most(fields.lanes, 256));
     let tensor_wrong = has_operand(opcode, OperandKind::TensorId) & fields.object.eq(0xffff);
     lookup(opcode, &known, Bool::lit(false))
         & reserved.is_zero()

@@ -9,7 +9,7 @@ use rtl_builder::prelude::*;
 use rmt_isa::card::engine::{CHANNEL_MULTIPLIER, CHANNEL_SHIFT};
 
 use crate::engine::lanes::saturate;
-use crate::engine::requantiser::{RequantiserLane, all_but_one, halve_and_add, shorten};
+use crate::engine::requantiser::{RequantiserLane, all_but_one, halve_and_add, shift_and_shorten};
 
 /// Cycles from the accumulator to the result, and from it to the zero point.
 const LATENCY_CYCLES: u32 = 4;
@@ -64,7 +64,7 @@ impl Component for FromProduct {
     fn build(&self, io: FromProductIo) {
         let (shift, zero_point, element) =
             (io.shift.value(), io.zero_point.value(), io.element.value());
-        let shifted = shorten(io.product.shift_right(all_but_one(shift)));
+        let shifted = shift_and_shorten(io.product.value(), all_but_one(shift));
         let result = saturate(halve_and_add(shifted, zero_point), element).named("made");
         io.result.set(result);
         let defined = definition(io.product.value(), shift, zero_point, element).named("defined");
