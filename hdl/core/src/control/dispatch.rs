@@ -141,7 +141,7 @@ impl Component for Dispatcher {
         accepts.set(ready & io.event.valid());
         io.accept.set(ThreadPulse { valid: accepts.value(), thread: thread.value() });
         io.waits_for_thread.set(io.event.valid() & !some_free);
-        io.waits_for_lock.set(io.event.valid() & some_free & blocked);
+        io.waits_for_lock.set(io.event.valid() & some_free & blocked & compared.value());
 
         let malformed = !bits(FLAGS.offset, FLAGS.bytes).is_zero();
         io.refuse.set(End {
