@@ -319,7 +319,10 @@ impl Component for Function {
             let one = UInt::lit(1, vectors).shift_left(pair.vector.value());
             raised | mux(pair.announces, one, UInt::lit(0, vectors))
         });
-        msix.raise.set(raised | registers.alarm.as_uint().zext(vectors));
+        // A cycle late: what raises a vector is known at the end of a cycle.
+        let announced = reg("announced", uint(vectors), 0);
+        announced.next(raised | registers.alarm.as_uint().zext(vectors));
+        msix.raise.set(announced);
         msix.sideband.set(sideband);
 
         // State and counters.
