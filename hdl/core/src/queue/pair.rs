@@ -269,8 +269,12 @@ impl Component for Pair {
         let (rung, new_head) = doorbell(COMPLETION_HEAD);
         let unit = completion_log2.wrapping_sub(MIN_RING_LOG2).trunc(4);
         let known = delayed("known_units", head.value().shift_right(unit));
-        let steps = strobes.inline_line.wrapping_sub(known.bits(0..5)).named("line_steps");
-        let said = known.wrapping_add(steps).shift_left(unit).named("head_of_line");
+        let (units, low) = (strobes.inline_line, known.bits(0..5));
+        let steps = units.wrapping_sub(low).named("line_steps");
+        // The next units that end in the line's number.
+        let high = known.bits(5..16);
+        let said = mux(units.lt(low), high.wrapping_add(1), high).concat(units);
+        let said = said.shift_left(unit).named("head_of_line");
         let moves = !steps.is_zero() & steps.le(1 << MIN_RING_LOG2);
         let seen = reg("head_seen", boolean(), false);
         seen.next(rung | (strobes.inline_seen & moves));

@@ -170,9 +170,12 @@ impl Component for Receiver {
         let cursor = reg("cursor", uint(LINE_BITS + 4), 0).doc("Where the next DW goes");
         let first_word = reg("no_word_yet", boolean(), true);
         let room = room.value();
-        let count = mux(left.lt(room), left.trunc(3), room).named("count");
+        // Whether the DWs that are left are more than a few is known beside them: what compares them has three bits.
+        let many = reg("many", boolean(), false).doc("At least 8 are left");
+        let few = left.bits(0..3);
+        let count = mux(!many & few.lt(room), few, room).named("count");
         let left_after = left.wrapping_sub(count).named("left_after");
-        let done = left.le(room).named("done");
+        let done = (!many & few.le(room)).named("done");
         let lane_bits = lanes.ilog2();
         let slot = cursor.bits(0..lane_bits);
         let slot_after = (slot.zext(3) + count).trunc(3).named("slot_after");
@@ -184,7 +187,7 @@ impl Component for Receiver {
         let enables: Vec<UInt> = (0..lanes)
             .map(|lane| {
                 let first = Bool::lit(lane == 0) & header_beat.value();
-                let last = left.eq(lane + 1) & !only;
+                let last = !many & few.eq(lane + 1) & !only;
                 let all = UInt::lit(15, 4);
                 let of_write = priority_mux(
                     &[(first, header[1].bits(0..4)), (last, header[1].bits(4..8))],
@@ -286,6 +289,9 @@ impl Component for Receiver {
         });
         when(fire & body, || {
             left.next(left_after);
+            // As many are left behind a beat as it has room for; fewer only at the end.
+            let most = room.zext(4).wrapping_add(8);
+            many.next(!left.bits(4..11).is_zero() | left.bits(0..4).ge(most));
             cursor.next(cursor.wrapping_add(count));
             first_word.next(first_word & !complete_word);
         });
@@ -293,7 +299,9 @@ impl Component for Receiver {
         when(comes & header_comes, || {
             let completion = if lanes == 4 { completion_comes } else { is_completion };
             let address = mux(long_comes, ahead[3], ahead[2]);
-            left.next(data_of(ahead[0]));
+            let data = data_of(ahead[0]);
+            left.next(data);
+            many.next(!data.bits(3..11).is_zero());
             cursor.next(mux(
                 completion,
                 ahead[2].bits(2..6).zext(LINE_BITS + 4),
