@@ -73,7 +73,10 @@ impl Component for Card {
 
         // The data of a write that is being sent stand in the function: the reset waits until the packet has them.
         let waits = reg("reset_waits", boolean(), false);
-        let asked = sideband.function_reset | !sideband.link_up | function.reset | waits.value();
+        // Who asks shows a cycle later.
+        let wanted = reg("reset_wanted", boolean(), false);
+        wanted.next(sideband.function_reset | !sideband.link_up | function.reset);
+        let asked = wanted | waits.value();
         let begins = (asked & !sender.writes.value()).named("reset_begins");
         waits.next(asked & !begins);
         when(begins, || {

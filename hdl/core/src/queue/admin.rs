@@ -81,6 +81,17 @@ pub struct AdminIo {
 const COUNTERS_PER_LINE: u32 = LINE_WIDTH / 32;
 /// Bits of the number of a counter in its line.
 pub(super) const COUNTER_NUMBER_BITS: u32 = COUNTERS_PER_LINE.ilog2();
+/// All opcodes, and names for the registers that hold which one it is.
+const OPCODES: [(AdminOpcode, &str); 8] = [
+    (AdminOpcode::Nop, "nop"),
+    (AdminOpcode::WriteBlock, "write_block"),
+    (AdminOpcode::WriteList, "list"),
+    (AdminOpcode::ReadBlock, "read_block"),
+    (AdminOpcode::Commit, "commit"),
+    (AdminOpcode::ReadCounters, "read_counters"),
+    (AdminOpcode::ResetQueue, "reset_queue"),
+    (AdminOpcode::Health, "health"),
+];
 /// The word of a command that is taken first: the one behind its value, which so is taken last.
 const FIRST_WORD: u64 = (command_layout::VALUE.offset as u64 + 8) / 8;
 
@@ -162,14 +173,22 @@ impl Component for Admin {
             .collect();
 
         // The command.
-        let opcode = reg("opcode", uint(16), 0);
         let tag = reg("tag", uint(32), 0);
         let host = reg("host", uint(64), UInt::lit(0, 64)).doc("Next line of host memory");
         let address = reg("core_word", uint(ADDRESS_BITS), 0).doc("Next word of the core");
         let left = reg("words_left", uint(21), 0);
+        let last_word = reg("last_word", boolean(), false).doc("One word is left");
+        let none_left = reg("none_left", boolean(), false).doc("None is, once words were counted");
         let value = reg("value", uint(64), UInt::lit(0, 64)).doc("The word that was taken last");
-        let is = |code: AdminOpcode| opcode.eq(code as u64);
-        let is_list = reg("is_list", boolean(), false).doc("The opcode is that of a list");
+        // The opcode is decoded as its word is sorted.
+        let opcodes: Vec<_> = (OPCODES.iter())
+            .map(|&(code, name)| (code, reg(format!("is_{name}"), boolean(), false)))
+            .collect();
+        let is = |code: AdminOpcode| {
+            let of_code = |(own, _): &&(AdminOpcode, Reg<Bool>)| *own as u64 == code as u64;
+            opcodes.iter().find(of_code).expect("all opcodes are there").1.value()
+        };
+        let is_list = is(AdminOpcode::WriteList);
         let reserved = reg("reserved", boolean(), false).doc("Reserved bytes are not zero");
         let counted = reg("counted", boolean(), false).doc("The number of words is allowed");
         let in_core = reg("in_core", boolean(), false).doc("The core's word is an address");
@@ -184,8 +203,7 @@ impl Component for Admin {
         let release = wire("releases", boolean());
         let strobes = wire("strobes_now", PairStrobes::shape());
         let stop = wire("stops", boolean());
-        let reads = wire("reads", boolean());
-        for pulse in [&release, &stop, &reads] {
+        for pulse in [&release, &stop] {
             pulse.set(false);
         }
         strobes.set(zero(&PairStrobes::shape()));
@@ -260,7 +278,6 @@ impl Component for Admin {
             address: address.value(),
             data: value.value(),
         });
-        let last_word = left.eq(1);
         // Words of the line that was fetched, and the one that comes next.
         let words_there: Vec<UInt> =
             (0..8).map(|word| io.data.bits(64 * word..64 * (word + 1))).collect();
@@ -309,7 +326,6 @@ impl Component for Admin {
                 });
             })
             .on(Step::Line, || {
-                reads.set(true);
                 step.go(Step::Take);
             })
             .on(Step::Take, || {
@@ -320,8 +336,7 @@ impl Component for Admin {
             })
             .on(Step::Sort, || {
                 // The line is read again: others may have read theirs meanwhile.
-                reads.set(true);
-                step.go(Step::Take);
+                step.go(Step::Line);
                 when(!is_command.value(), || address.next(value.trunc(ADDRESS_BITS))).otherwise(
                     || {
                         let part = |field: WireField| {
@@ -332,8 +347,9 @@ impl Component for Admin {
                         let holds = |field: WireField| word.eq((field.offset as u64 / 8 + 1) % 8);
                         when(holds(command_layout::OPCODE), || {
                             let code = part(command_layout::OPCODE);
-                            opcode.next(code);
-                            is_list.next(code.eq(AdminOpcode::WriteList as u64));
+                            for (own, flag) in &opcodes {
+                                flag.next(code.eq(*own as u64));
+                            }
                             tag.next(part(command_layout::TAG));
                             when(!part(command_layout::RESERVED).is_zero(), || reserved.next(true));
                         });
@@ -343,13 +359,14 @@ impl Component for Admin {
                                 (part(command_layout::COUNT), part(command_layout::CORE_WORD));
                             address.next(core_word.trunc(ADDRESS_BITS));
                             left.next(count.trunc(21));
+                            last_word.next(count.eq(1));
+                            none_left.next(false);
                             counted.next(!count.is_zero() & count.le(u64::from(MAX_COUNT)));
                             in_core.next(core_word.bits(ADDRESS_BITS..32).is_zero());
                         });
                         let in_tail = word.gt(FIRST_WORD) | word.is_zero();
                         when(in_tail & !value.is_zero(), || reserved.next(true));
                         when(holds(command_layout::VALUE), || {
-                            reads.set(false);
                             release.set(true);
                             strobes.field(|s| s.accepted).set(true);
                             step.go(Step::Decode);
@@ -364,39 +381,35 @@ impl Component for Admin {
                 let aligned = host.bits(0..HOST_ALIGNMENT.ilog2()).is_zero();
                 let (counted, in_core) = (counted.value(), in_core.value());
                 let bad_argument = || finish(AdminStatus::BadArgument);
-                when(reserved, || finish(AdminStatus::BadCommand)).otherwise(|| {
-                    switch(opcode.value())
-                        .is(AdminOpcode::Nop as u64, || finish(AdminStatus::Done))
-                        .any_of(
-                            &[AdminOpcode::WriteBlock as u64, AdminOpcode::WriteList as u64],
-                            || {
-                                // The read is sized with the next state of these registers.
-                                when(aligned & counted & in_core, || {
-                                    is_command.next(false);
-                                    step.go(Step::Drain);
-                                })
-                                .otherwise(bad_argument);
-                            },
-                        )
-                        .is(AdminOpcode::ReadBlock as u64, || {
-                            when(aligned & counted & in_core, || step.go(Step::Access))
-                                .otherwise(bad_argument);
+                let transfers = aligned & counted & in_core;
+                when(reserved, || finish(AdminStatus::BadCommand))
+                    .elsewhen(is(AdminOpcode::Nop) | is(AdminOpcode::Health), || {
+                        finish(AdminStatus::Done);
+                    })
+                    .elsewhen(is(AdminOpcode::WriteBlock) | is_list, || {
+                        // The read is sized with the next state of these registers.
+                        when(transfers, || {
+                            is_command.next(false);
+                            step.go(Step::Drain);
                         })
-                        .is(AdminOpcode::Commit as u64, || {
-                            when(in_core, || step.go(Step::Access)).otherwise(bad_argument);
-                        })
-                        .is(AdminOpcode::ReadCounters as u64, || {
-                            word.next(7);
-                            left.next(0);
-                            when(aligned, || step.go(Step::Gather)).otherwise(bad_argument);
-                        })
-                        .is(AdminOpcode::ResetQueue as u64, || {
-                            when(value.lt(u64::from(self.queues)), || step.go(Step::Drain))
-                                .otherwise(bad_argument);
-                        })
-                        .is(AdminOpcode::Health as u64, || finish(AdminStatus::Done))
-                        .default(|| finish(AdminStatus::BadCommand));
-                });
+                        .otherwise(bad_argument);
+                    })
+                    .elsewhen(is(AdminOpcode::ReadBlock), || {
+                        when(transfers, || step.go(Step::Access)).otherwise(bad_argument);
+                    })
+                    .elsewhen(is(AdminOpcode::Commit), || {
+                        when(in_core, || step.go(Step::Access)).otherwise(bad_argument);
+                    })
+                    .elsewhen(is(AdminOpcode::ReadCounters), || {
+                        word.next(7);
+                        none_left.next(true);
+                        when(aligned, || step.go(Step::Gather)).otherwise(bad_argument);
+                    })
+                    .elsewhen(is(AdminOpcode::ResetQueue), || {
+                        when(value.lt(u64::from(self.queues)), || step.go(Step::Drain))
+                            .otherwise(bad_argument);
+                    })
+                    .otherwise(|| finish(AdminStatus::BadCommand));
             })
             .on(Step::Access, || {
                 when(io.reply.done, || {
@@ -411,6 +424,8 @@ impl Component for Admin {
                     .otherwise(|| {
                         address.next(address.wrapping_add(1));
                         left.next(left.wrapping_sub(1));
+                        last_word.next(left.eq(2));
+                        none_left.next(last_word);
                         when(is(AdminOpcode::ReadBlock), || {
                             word.next(next_word);
                             when(last_word | word.eq(7), || {
@@ -432,10 +447,7 @@ impl Component for Admin {
                                 step.go(Step::Drain);
                             });
                         })
-                        .otherwise(|| {
-                            reads.set(true);
-                            step.go(Step::Take);
-                        });
+                        .otherwise(|| step.go(Step::Line));
                     });
                 });
             })
@@ -450,7 +462,7 @@ impl Component for Admin {
                     host.next(host.wrapping_add(64));
                     word.next(0);
                     step.go(Step::Access);
-                    when(left.is_zero(), || finish(AdminStatus::Done));
+                    when(none_left, || finish(AdminStatus::Done));
                 });
             })
             .on(Step::Drain, || {
@@ -473,7 +485,7 @@ impl Component for Admin {
 
         io.order.offer(step.is(Step::Order), order.value());
         io.release.set(release);
-        io.read.set(reads);
+        io.read.set(step.is(Step::Line));
         io.read_row.set(UInt::lit(ADMIN_SLOT.into(), 3).concat(slot_line));
         io.strobes.set(strobes);
         let stopped = UInt::lit(1, self.queues).shift_left(value.bits(0..4));

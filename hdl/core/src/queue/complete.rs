@@ -30,7 +30,7 @@ pub struct CompletionWriterIo {
     pub write: StreamOut<PostedWrite>,
     /// Beat of its data that is wanted
     pub beat: Input<UInt>,
-    /// Bit p: a record of pair p was written or dropped
+    /// Bit p: in the last cycle a record of pair p was written or dropped
     pub written: Output<UInt>,
     /// It was dropped
     pub dropped: Output<Bool>,
@@ -115,8 +115,14 @@ impl Component for CompletionWriter {
             ),
         );
         let one = UInt::lit(1, self.queues + 1).shift_left(held.pair);
-        io.written.set(mux(done, one, UInt::lit(0, self.queues + 1)));
-        io.dropped.set(done & !offers);
+        // The pair learns of it a cycle later, which is before its next record looks at the tail: so the link does not lie
+        // before the pair's sums.
+        let written = reg("written_last", uint(self.queues + 1), 0);
+        written.next(mux(done, one, UInt::lit(0, self.queues + 1)));
+        let dropped = reg("dropped_last", boolean(), false);
+        dropped.next(done & !offers);
+        io.written.set(written);
+        io.dropped.set(dropped);
         io.idle.set(!valid);
         let _ = merge.chosen;
     }

@@ -203,11 +203,12 @@ impl Component for Dispatch {
         let (_, matched) = lowest_set(join(&matches));
         entry.set(free_entry);
         exit.set(matched);
+        // An event that may go is offered a cycle later, so that what lets it go does not lie before the core; then it stays
+        // offered, also if its pair is stopped meanwhile. Clashes only go away, and so does room.
+        let goes = reg("goes", boolean(), false).doc("The held event is offered to the core");
         let may_enter = room & !any(&clashes) & allowed & view.enabled;
-        // Once offered, an event stays offered: clashes only go away.
-        let goes = (valid & may_enter).named("goes");
-        let refuses = (valid & (!allowed | !view.enabled)).named("refuses");
-        io.event.offer(goes, event);
+        let refuses = (valid & (!allowed | !view.enabled) & !goes).named("refuses");
+        io.event.offer(goes.value(), event);
         let fields = [
             (decision_layout::TAG, tag),
             (decision_layout::STATUS, UInt::lit(Status::HookRefused as u64, 8)),
@@ -216,6 +217,7 @@ impl Component for Dispatch {
         io.refused.offer(refuses, PairRecord { pair: held_pair.zext(5), record });
         let entered = goes & io.event.ready();
         let refused = refuses & io.refused.ready();
+        goes.next((goes & !entered) | (valid & !goes & may_enter));
         enters.set(entered);
         moves.set(entered | refused);
         io.hook_refused.set(refused & view.enabled);

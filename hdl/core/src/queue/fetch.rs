@@ -55,6 +55,7 @@ pub struct FetcherIo {
 #[derive(Clone, Copy, Debug, State)]
 enum Step {
     Choose,
+    Size,
     Order,
 }
 
@@ -110,7 +111,7 @@ impl Component for Fetcher {
             })
             .collect();
 
-        // Choose a pair, then size the batch.
+        // Choose a pair, look how much there is, then size the batch by what is free.
         let step = fsm("step", Step::Choose);
         let chosen = reg("chosen", uint(bits), 0);
         let wishes: Vec<UInt> = views
@@ -131,23 +132,26 @@ impl Component for Fetcher {
         let in_batch = view.fetch_index.bits(0..3).zext(4) & batch.wrapping_sub(1);
         let aligned = batch.wrapping_sub(in_batch);
         let few = |limit: UInt| limit.sat(4);
-        let count = aligned.min(few(view.waiting).min(few(view.free))).named("count");
+        // Only the fetcher makes this less, so it may be looked at a cycle before; inline events take what is free.
+        let most = delayed("most", aligned.min(few(view.waiting)));
+        let count = most.min(few(view.free)).named("count");
         let mask = UInt::lit(1, 16).shift_left(view.event_log2).wrapping_sub(1);
         let offset = (view.fetch_index & mask).concat(UInt::lit(0, 6));
         let address =
             view.event_ring.bits(24..64).concat(view.event_ring.bits(0..24) | offset.zext(24));
         let order = reg_uninit("order_out", ReadOrder::shape());
         let order_valid = reg("order_waits", boolean(), false);
-        let some = !view.waiting.is_zero() & !view.free.is_zero();
+        let some = !most.is_zero() & !view.waiting.is_zero() & !view.free.is_zero();
         let issues = step.is(Step::Order) & !order_valid & view.running & some;
         let drained = wire("drained", boolean());
         step.switch()
             .on(Step::Choose, || {
                 when(open & arbiter.valid, || {
                     chosen.next(arbiter.index);
-                    step.go(Step::Order);
+                    step.go(Step::Size);
                 });
             })
+            .on(Step::Size, || step.go(Step::Order))
             .on(Step::Order, || {
                 when(!order_valid, || step.go(Step::Choose));
             });
@@ -163,8 +167,12 @@ impl Component for Fetcher {
                 });
             }
         });
-        when(issues & !drained.value(), || used.next(used.wrapping_add(1)))
-            .elsewhen(drained.value() & !issues, || used.next(used.wrapping_sub(1)));
+        // A slot that was drained is free a cycle later; its end is not looked at again before it is used again.
+        let freed =
+            reg("freed", uint(FETCH_SLOTS), 0).doc("Slot that was drained in the last cycle");
+        let frees = freed.value().reduce_or();
+        when(issues & !frees, || used.next(used.wrapping_add(1)))
+            .elsewhen(frees & !issues, || used.next(used.wrapping_sub(1)));
         io.order.offer(order_valid.value(), order.value());
 
         // Drain the oldest slot.
@@ -222,7 +230,8 @@ impl Component for Fetcher {
         let row = cat(&[UInt::lit(0, 3 - slot_bits), drain_slot.value(), place.bits(0..3)]);
         io.event.set(PairLine { pair: pair.zext(4), row: lines::read_row(row, self.row_bits) });
         let released = UInt::lit(1, FETCH_SLOTS).shift_left(drain_slot.value());
-        io.release.set(mux(drained, released, UInt::lit(0, FETCH_SLOTS)));
+        freed.next(mux(drained, released, UInt::lit(0, FETCH_SLOTS)));
+        io.release.set(freed);
         io.idle.set(used.is_zero() & step.is(Step::Choose));
 
         let error = lookup(

@@ -5,8 +5,8 @@ use rmt_isa::device::fields::{device_errors, device_status};
 use rmt_isa::device::pci;
 use rtl_builder::bundle;
 use rtl_builder::prelude::*;
-use rtl_builder::stock::StreamMerge;
 use rtl_builder::stock::stream::Stream;
+use rtl_builder::stock::{RoundRobinArbiter, StreamMerge};
 
 use super::admin::Admin;
 use super::complete::CompletionWriter;
@@ -159,14 +159,21 @@ impl Component for Function {
         io.word.accept(word.completion | word.msix | registers.ready.value());
         msix.write.set(is_write & word.msix);
         registers.write.set(is_write & !word.msix);
-        inline.write.set(registers.in_page);
-        inline.pair.set(registers.page_pair);
-        inline.line.set(word.line.bits(0..6));
+        // What is to be kept goes to the lines a cycle later, and is looked at then: a reader comes later still.
+        let kept = delayed("kept_bytes", word.bytes);
+        let in_page = reg("in_page", boolean(), false);
+        in_page.next(registers.in_page);
+        inline.write.set(in_page);
+        inline.pair.set(delayed("page_pair", registers.page_pair.value()));
+        inline.line.set(delayed("page_line", word.line.bits(0..6)));
         for port in [&msix.line, &registers.line] {
             port.set(word.line);
         }
-        for port in [&msix.bytes, &registers.bytes, &inline.bytes, &lines.bytes] {
+        for port in [&msix.bytes, &registers.bytes] {
             port.set(word.bytes);
+        }
+        for port in [&inline.bytes, &lines.bytes] {
+            port.set(kept);
         }
         let all_pairs = || pairs.iter().chain([&admin_pair]);
         for (index, pair) in all_pairs().enumerate() {
@@ -249,8 +256,10 @@ impl Component for Function {
         admin.max_read_request.set(sideband.max_read_request);
 
         // Lines that have come: the admin queue reads them before the dispatcher.
-        lines.stores_read.set(requester.stores);
-        lines.read_row.set(requester.row);
+        let stores_read = reg("stores_read", boolean(), false);
+        stores_read.next(requester.stores);
+        lines.stores_read.set(stores_read);
+        lines.read_row.set(delayed("read_row", requester.row.value()));
         lines.stores_inline.set(inline.stores);
         lines.inline_row.set(inline.row);
         lines.read.set(admin.read | dispatch.read.value());
@@ -288,23 +297,32 @@ impl Component for Function {
         completions.beat.set(io.beat);
         admin.beat.set(io.beat);
         let write_bits = bundle::width(&PostedWrite::shape(bits));
-        let writes = instance("writes", StreamMerge::<Main>::new(write_bits, 3));
-        for (source, port) in
-            [&completions.write, &admin.write, &msix.message].into_iter().zip(&writes.sources)
-        {
-            port.offer(source.valid(), pack(source.payload()));
-            source.accept(port.ready.value());
-        }
-        io.posted.offer(
-            writes.sink.valid.value(),
-            unpack(&PostedWrite::shape(bits), writes.sink.payload),
-        );
-        writes.sink.ready.set(io.posted.ready());
+        // Whose turn it is stands in registers, so that the choice does not lie before the packet.
+        let sources = [&completions.write, &admin.write, &msix.message];
+        let turns = instance("writes", RoundRobinArbiter::<Main>::new(sources.len() as u32));
+        let turn =
+            reg("write_turn", uint(sources.len() as u32), 0).doc("The write that is offered");
+        let offered = turn.value().reduce_or();
+        let waits: Vec<UInt> = sources.iter().map(|source| source.valid().as_uint()).collect();
+        turns.request.set(join(&waits));
+        turns.accept.set(!offered);
+        let chosen = mux(turns.valid, turns.grant.value(), UInt::lit(0, turn.width()));
+        turn.next(mux(offered, turn.value(), chosen));
+        when(offered & io.posted.ready(), || turn.next(0));
+        let none: UInt = UInt::lit(0, write_bits);
+        let write = (0..).zip(sources).fold(none, |write, (index, source)| {
+            source.accept(turn.bit(index) & io.posted.ready());
+            write | mux(turn.bit(index), pack(source.payload()), none)
+        });
+        io.posted.offer(offered, unpack(&PostedWrite::shape(bits), write));
         let raised = all_pairs().fold(UInt::lit(0, vectors), |raised, pair| {
             let one = UInt::lit(1, vectors).shift_left(pair.vector.value());
             raised | mux(pair.announces, one, UInt::lit(0, vectors))
         });
-        msix.raise.set(raised | registers.alarm.as_uint().zext(vectors));
+        // A cycle late: what raises a vector is known at the end of a cycle.
+        let announced = reg("announced", uint(vectors), 0);
+        announced.next(raised | registers.alarm.as_uint().zext(vectors));
+        msix.raise.set(announced);
         msix.sideband.set(sideband);
 
         // State and counters.
@@ -377,6 +395,6 @@ impl Component for Function {
             port.set(counts.bit(bit));
         }
         io.reset.set(registers.reset);
-        let _ = (writes.chosen, orders.chosen);
+        let _ = (turns.index, orders.chosen);
     }
 }

@@ -160,14 +160,15 @@ impl Component for Registers {
             .collect();
         let whole = join(&whole).named("whole_words");
         let to_window = is_window(io.line.value());
-        let opens = (writes & to_window & !window_open & !whole.is_zero()).named("opens");
-        let ready = (!to_window | (window_words.is_zero() & !opens)).named("line_ready");
+        let opens = (writes & to_window & !window_open).named("opens");
+        // Registers alone say when the bytes are taken: the stream waits for it.
+        let ready = (!to_window | (window_open & window_words.is_zero())).named("line_ready");
         io.ready.set(ready & takes);
         when(opens, || {
             window_open.next(true);
             window_words.next(whole);
         });
-        when(window_open & window_words.is_zero(), || window_open.next(false));
+        when(writes & window_open & window_words.is_zero(), || window_open.next(false));
         let write = (writes & ready).named("write_now");
         // All lines but the window's are taken at once.
         let hits = |block: Block, number: u32| writes & io.line.eq(line_number(block, number));
@@ -197,7 +198,10 @@ impl Component for Registers {
             timeout.next(merge(READ_TIMEOUT, timeout.value(), data, enables));
             core_page.next(merge(CORE_PAGE, core_page.value(), data, enables));
         });
-        io.read_timeout.set(timeout.max(64));
+        // The least is put in beforehand: all slots compare with it.
+        let used_timeout = reg("used_timeout", uint(32), u64::from(READ_TIMEOUT_CYCLES));
+        used_timeout.next(timeout.max(64));
+        io.read_timeout.set(used_timeout);
         let control = merge(CONTROL, UInt::lit(0, 32), data, enables);
         io.reset.set(function & flag(control, device_control::RESET));
         let errors = reg("errors_reg", uint(32), 0);
@@ -236,7 +240,10 @@ impl Component for Registers {
         let is_counter = read_line.eq(line_number(COUNTERS, 0));
         let settle_left = reg("settle_left", uint(bits_for(SETTLE_CYCLES + 1)), SETTLE_CYCLES);
         let settled = settle_left.is_zero() & !io.counter_asked.value();
-        when(io.reads & is_counter & !settled, || {
+        // Of a register that is read, what each unit says goes into a register, as zero unless it is asked, and is joined a
+        // cycle later.
+        let looked = reg("looked", boolean(), false).doc("The DW that is wanted is in them");
+        when(io.reads & is_counter & !settled & !looked, || {
             when(!settle_left.is_zero(), || settle_left.next(settle_left.wrapping_sub(1)));
         })
         .otherwise(|| settle_left.next(SETTLE_CYCLES));
@@ -284,8 +291,11 @@ impl Component for Registers {
         let of_pair =
             any(&controls.iter().map(|(line, _)| read_line.eq(*line)).collect::<Vec<_>>());
         let is_control = read_place.eq(u64::from(PAIR_CONTROL.offset / 4));
-        let pair_dw = mux(is_control, lookup(read_line, &controls, none), copy.read_data.value());
-        let register_dw = mux(of_pair, pair_dw, lookup(read_line, &arms, none));
+        let control_dw = mux(is_control, lookup(read_line, &controls, none), none);
+        let copy_dw = mux(of_pair & !is_control, copy.read_data.value(), none);
+        let register_dw = delayed("control_read", control_dw)
+            | delayed("copy_read", copy_dw)
+            | delayed("register_read", lookup(read_line, &arms, none));
 
         // The window onto the core.
         let (waits, word) = lowest_set(window_words.value());
@@ -331,10 +341,9 @@ impl Component for Registers {
         let begins = opens | (write & !window_open);
         when(begins | (window_read & from_kept), || kept_valid.next(false));
         let half = mux(io.dw.bit(0), answer.bits(32..64), answer.bits(0..32));
-        io.read_ready.set(priority_mux(
-            &[(is_window(read_line), read_done | from_kept), (is_counter, settled)],
-            takes,
-        ));
+        let read_ready = mux(is_window(read_line), read_done | from_kept, looked.value());
+        looked.next(io.reads & !read_ready & takes & (!is_counter | settled));
+        io.read_ready.set(read_ready);
         io.read_data.set(mux(
             is_window(read_line),
             mux(from_kept, kept.value(), half),

@@ -79,9 +79,11 @@ impl Component for Pack {
 
         // One beat of the packet at a time.
         let in_content = step.is(Step::Content);
+        // Whether a beat is wanted stands in a register: what takes it does not lie before the card.
+        let wants = reg("wants_beat", boolean(), false);
         let empty = left.is_zero();
-        let wants = (in_content & empty & !last).named("wants_beat");
-        io.tx.accept(wants);
+        wants.next(in_content & empty & !last & !io.tx.fire());
+        io.tx.accept(wants.value());
         let beat = io.tx.payload();
         let dws: Vec<UInt> =
             (0..self.bits / 32).map(|dw| beat.keep.bit(4 * dw).as_uint().zext(3)).collect();
@@ -100,8 +102,16 @@ impl Component for Pack {
         )
         .named("byte");
         let offers = has_byte | step.is_any(&[Step::Kind, Step::SumHigh, Step::SumLow, Step::End]);
-        let plain = Channel::new("plain", offers, FrameByte { byte, end: step.is(Step::End) });
-        let sent = plain.fire().named("sent");
+        // A byte stands in a register before it is changed: the line takes many cycles for each.
+        let stands = reg("stands", boolean(), false).doc("A byte is in the register");
+        let standing = reg_uninit("standing", FrameByte { byte: uint(8), end: boolean() });
+        let sent = (offers & !stands).named("sent");
+        when(sent, || {
+            stands.next(true);
+            standing.next(FrameByte { byte, end: step.is(Step::End) });
+        });
+        let plain = Channel::new("plain", stands.value(), standing.value());
+        when(plain.fire(), || stands.next(false));
 
         when(sent & (step.is(Step::Kind) | in_content), || sum.next(crc(sum.value(), byte)));
         let status = word_of(

@@ -77,10 +77,15 @@ impl Component for Unpack {
 
     fn build(&self, io: UnpackIo) {
         let lanes = self.bits / 32;
-        let byte = io.bytes.payload();
+        // A byte stands in a register before it is looked at: it comes out of a memory.
+        let stands = reg("stands", boolean(), false).doc("A byte is in the register");
+        let byte = reg_uninit("standing", uint(8));
         let sending = reg("sending", boolean(), false).doc("The packet goes to the card");
-        io.bytes.accept(!sending);
-        let comes = (io.bytes.valid() & !sending).named("comes");
+        let comes = (stands & !sending).named("comes");
+        io.bytes.accept(!stands | comes);
+        stands.next(io.bytes.valid() | (stands & !comes));
+        when(io.bytes.fire(), || byte.next(io.bytes.payload()));
+        let byte = byte.value();
         let is_end = byte.eq(u64::from(END)).named("is_end");
         let is_escape = byte.eq(u64::from(ESCAPE)).named("is_escape");
         let escaped = reg("escaped", boolean(), false);

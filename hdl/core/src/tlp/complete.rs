@@ -86,13 +86,15 @@ impl Component for Completer {
                 UInt::lit(0, 2),
             )
         };
+        // How many bytes that are is known a cycle after the request: it comes out of a memory.
+        let known = reg("known", boolean(), false).doc("The size of the request's answer is known");
         let first = request.first_enables;
-        let front = lead(first).named("front");
+        let front = delayed("front", lead(first));
         let one = request.dws.eq(1).named("one");
         let last = mux(one, first, request.last_enables);
-        let behind = lead(last.reverse()).named("behind");
+        let behind = delayed("behind", lead(last.reverse()));
         // A read without enabled bytes reads one, which means nothing.
-        let nothing = one & first.is_zero();
+        let nothing = delayed("nothing", one & first.is_zero());
         let exact = (request.dws.concat(UInt::lit(0, 2)))
             .wrapping_sub(front)
             .wrapping_sub(behind)
@@ -104,7 +106,8 @@ impl Component for Completer {
         let idle = (!active & !sends & !leaves).named("idle");
         let boundary = dw.bits(0..5).reduce_and();
         let gathers = active & io.ready.value();
-        when(idle & io.request.valid(), || {
+        known.next(io.request.valid() & !known & idle);
+        when(known, || {
             dw.next(request.dw);
             bytes.next(mux(request.unsupported, UInt::lit(4, 13), total));
             left.next(request.dws);

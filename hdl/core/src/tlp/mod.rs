@@ -151,13 +151,15 @@ pub struct CompletionHeader {
     pub status: UInt,
     /// The data is poisoned
     pub poisoned: Bool,
+    /// There is no data to be kept: it has another status, is poisoned or carries none
+    pub fails: Bool,
     /// Bytes that remain, these included; 0 means 4096
     pub byte_count: UInt,
     /// Lowest bits of the first byte's address
     pub lower_address: UInt,
     /// DWs of data, 0 if it carries none
     pub dws: UInt,
-    /// They are no more than the bytes that remain
+    /// They are no more than the bytes that remain, or it fails
     pub fits: Bool,
     /// They are all of them
     pub ends: Bool,
@@ -219,6 +221,7 @@ impl CompletionHeader {
             tag: uint(8),
             status: uint(3),
             poisoned: boolean(),
+            fails: boolean(),
             byte_count: uint(12),
             lower_address: uint(7),
             dws: uint(11),

@@ -62,95 +62,120 @@ impl Component for Receiver {
     fn build(&self, io: ReceiverIo) {
         let lanes = self.bits / 32;
         let rx = skid("rx_register", &io.rx);
-        let beat = rx.payload();
-        let words = dws(beat.data);
+        let arriving = rx.payload();
+        let arriving_words = dws(arriving.data);
 
-        // Header: DWs of this beat, or those kept from an earlier one.
-        let position =
-            reg("position", uint(3), 0).doc("DWs before this beat, up to the longest header");
-        let header: Vec<UInt> = (0..4)
+        // A beat stands in registers with what its place in the packet and the packet's header say of it: so what is made of
+        // the header begins at registers. The header itself changes as a packet's first beats come to stand here.
+        let position = reg("position", uint(3), 0)
+            .doc("DWs before the beat that comes, up to the longest header");
+        let beat_valid = reg("beat_valid", boolean(), false).doc("A beat is here");
+        let ready = wire("beat_leaves", boolean());
+        rx.accept(!beat_valid | ready.value());
+        let comes = rx.fire();
+        beat_valid.next(comes | (beat_valid & !ready.value()));
+        let fire = (beat_valid & ready.value()).named("fire");
+        let beat_words = reg_uninit("beat_words", uint(self.bits)).doc("The beat's DWs");
+        let beat_last = reg_uninit("beat_last", boolean()).doc("The packet's last beat");
+        let to_registers = reg_uninit("to_registers", boolean()).doc("The packet's BAR");
+        let to_msix = reg_uninit("to_msix", boolean()).doc("The packet's BAR");
+        when(comes, || {
+            beat_words.next(arriving.data);
+            beat_last.next(arriving.last);
+            to_registers.next(arriving.bar_hit.bit(0));
+            to_msix.next(arriving.bar_hit.bit(2));
+            let step = UInt::lit(lanes.into(), 3);
+            let after = mux(position.eq(4), UInt::lit(4, 3), position.wrapping_add(step));
+            position.next(mux(arriving.last, UInt::lit(0, 3), after));
+        });
+        let words = dws(beat_words.value());
+        // The header's DWs, and as they are when the beat comes in which the header ends.
+        let (header, ahead): (Vec<UInt>, Vec<UInt>) = (0..4)
             .map(|index| {
                 let kept = reg_uninit(format!("header_{index}"), uint(32));
-                // Where no beat is taken, what is made of the header is not used: so who takes it does not lie
-                // before it.
-                let now = position.eq(index / lanes * lanes);
-                when(rx.fire() & now, || kept.next(words[(index % lanes) as usize]));
-                // Nothing is made of the header before the beat in which it ends.
-                if index / lanes == 3 / lanes {
-                    mux(now, words[(index % lanes) as usize], kept.value())
-                } else {
-                    kept.value()
-                }
+                let word = arriving_words[(index % lanes) as usize];
+                when(comes & position.eq(index / lanes * lanes), || kept.next(word));
+                (kept.value(), if index / lanes == 3 / lanes { word } else { kept.value() })
             })
-            .collect();
-        let format = header[0].bits(29..32);
-        let kind = header[0].bits(24..29);
-        let (long, has_data) = (format.bit(0), format.bit(1));
-        let poison = header[0].bit(14);
-        let length = header[0].bits(0..10);
-        let length = length.is_zero().as_uint().concat(length).named("length");
-        let header_dws = mux(long, UInt::lit(4, 3), UInt::lit(3, 3)).named("header_dws");
-        let first_beat = position.is_zero();
+            .unzip();
         // The beat in which the header ends; packets that end before are too short.
-        let header_beat = position.eq(if lanes == 4 { 0 } else { 2 }).named("header_beat");
-        let in_payload = position.eq(4).named("in_payload");
+        let header_comes = position.eq(if lanes == 4 { 0 } else { 2 }).named("header_comes");
+        let payload_comes = position.eq(4).named("payload_comes");
+        let header_beat = reg("header_beat", boolean(), false).doc("The header ends in the beat");
+        let in_payload = reg("in_payload", boolean(), false).doc("It ended in an earlier one");
+        when(comes, || {
+            header_beat.next(header_comes);
+            in_payload.next(payload_comes);
+        });
+        let body = (header_beat | in_payload.value()).named("body");
 
-        let is_memory = kind.eq(0);
-        let is_completion = kind.eq(0b01010);
-        let is_message = kind.bits(3..5).eq(0b10);
-        let prefix = format.bit(2);
-        let is_write = (is_memory & has_data & !prefix).named("is_write");
-        let is_read = (is_memory & !has_data & !prefix).named("is_read");
-        let is_completion = (is_completion & !prefix & !long).named("is_completion");
+        // What the packet is.
+        let (format, kind) = (arriving_words[0].bits(29..32), arriving_words[0].bits(24..29));
+        let poison = header[0].bit(14);
+        let (is_memory, prefix) = (kind.eq(0), format.bit(2));
+        // What DW 0 says is decoded as it comes.
+        let decoded = |name: &str, value: Bool| {
+            let kept = reg_uninit(name, boolean());
+            when(comes & position.is_zero(), || kept.next(value));
+            kept.value()
+        };
+        let is_write = decoded("is_write", is_memory & format.bit(1) & !prefix);
+        let is_read = decoded("is_read", is_memory & !format.bit(1) & !prefix);
+        let completion_comes = kind.eq(0b01010) & !prefix & !format.bit(0);
+        let is_completion = decoded("is_completion", completion_comes);
         // Requests for I/O and configuration, locked reads, atomics: they want an answer.
-        let is_other_request = (!prefix
-            & (kind.eq(0b00001)
-                | kind.eq(0b00010)
-                | kind.eq(0b00100)
-                | kind.eq(0b00101)
-                | kind.bits(2..5).eq(0b011)))
-        .named("is_other_request");
-        let known = is_write | is_read | is_completion | is_other_request | (is_message & !prefix);
-        let hit = beat.bar_hit.bit(0) | beat.bar_hit.bit(2);
-        let address_low = mux(long, header[3], header[2]).named("address_low");
-        let writes = is_write & hit & !poison;
-        let emits = (writes | is_completion).named("emits");
+        let is_other_request = decoded(
+            "is_other_request",
+            !prefix
+                & (kind.eq(0b00001)
+                    | kind.eq(0b00010)
+                    | kind.eq(0b00100)
+                    | kind.eq(0b00101)
+                    | kind.bits(2..5).eq(0b011)),
+        );
+        let is_message = decoded("is_message", kind.bits(3..5).eq(0b10) & !prefix);
+        let known = is_write | is_read | is_completion | is_other_request | is_message;
+        let hit = to_registers | to_msix.value();
+        let emits = ((is_write & hit & !poison) | is_completion).named("emits");
+        let address_low = mux(header[0].bit(29), header[3], header[2]).named("address_low");
+        let length_of = |first: UInt| {
+            let length = first.bits(0..10);
+            length.is_zero().as_uint().concat(length)
+        };
+        let data_of = |first: UInt| mux(first.bit(30), length_of(first), UInt::lit(0, 11));
+        let length = length_of(header[0]).named("length");
+        let data_dws = data_of(header[0]).named("data_dws");
 
-        // Payload DWs of this beat, the first one in lane 0.
-        let skip = if lanes == 4 {
-            // 128 bits: a header of 3 DWs leaves the last lane.
-            mux(in_payload, UInt::lit(0, 3), header_dws)
-        } else {
-            mux(in_payload, UInt::lit(0, 3), header_dws.wrapping_sub(2).trunc(3))
-        }
-        .named("skip");
+        // Payload DWs of this beat, the first one in lane 0. Behind a header of 3 DWs a beat has one more than behind one of 4.
+        let skip = reg("skip", uint(3), 0).doc("DWs of the header in the beat");
+        let room = reg("room", uint(3), 0).doc("DWs behind them");
+        let long_comes = ahead[0].bit(29);
+        when(comes, || {
+            let none = UInt::lit(0, 3);
+            let all = UInt::lit(lanes.into(), 3);
+            let short = UInt::lit((lanes - 1).into(), 3);
+            skip.next(mux(payload_comes, none, mux(long_comes, all, short)));
+            room.next(mux(payload_comes, all, mux(long_comes, none, UInt::lit(1, 3))));
+        });
         let payload: Vec<UInt> = (0..lanes)
             .map(|lane| {
                 let choices: Vec<(u64, UInt)> = (0..=lanes)
                     .filter(|by| lane + by < lanes)
                     .map(|by| (u64::from(by), swap(words[(lane + by) as usize])))
                     .collect();
-                lookup(skip, &choices, UInt::lit(0, 32))
+                lookup(skip.value(), &choices, UInt::lit(0, 32))
             })
             .collect();
-        let body = header_beat | in_payload;
-        let kept_left = reg("left", uint(11), 0).doc("DWs of the packet that are still to come");
-        let kept_cursor = reg("cursor", uint(LINE_BITS + 4), 0).doc("Where the next DW goes");
-        let kept_first = reg("no_word_yet", boolean(), true);
-        let started = in_payload;
-        let start = mux(
-            is_completion,
-            header[2].bits(2..6).zext(LINE_BITS + 4),
-            address_low.bits(2..LINE_BITS + 6),
-        );
-        let data_dws = mux(has_data, length, UInt::lit(0, 11)).named("data_dws");
-        let left = mux(started, kept_left.value(), data_dws).named("left_now");
-        let cursor = mux(started, kept_cursor.value(), start).named("cursor_now");
-        let first_word = mux(started, kept_first.value(), Bool::lit(true)).named("first_word");
-        let room = UInt::lit(lanes.into(), 3).wrapping_sub(skip).trunc(3);
-        let count = mux(left.lt(room), left.trunc(3), room).named("count");
+        let left = reg("left", uint(11), 0).doc("DWs of the packet from this beat on");
+        let cursor = reg("cursor", uint(LINE_BITS + 4), 0).doc("Where the next DW goes");
+        let first_word = reg("no_word_yet", boolean(), true);
+        let room = room.value();
+        // Whether the DWs that are left are more than a few is known beside them: what compares them has three bits.
+        let many = reg("many", boolean(), false).doc("At least 8 are left");
+        let few = left.bits(0..3);
+        let count = mux(!many & few.lt(room), few, room).named("count");
         let left_after = left.wrapping_sub(count).named("left_after");
-        let done = left.le(room).named("done");
+        let done = (!many & few.le(room)).named("done");
         let lane_bits = lanes.ilog2();
         let slot = cursor.bits(0..lane_bits);
         let slot_after = (slot.zext(3) + count).trunc(3).named("slot_after");
@@ -161,8 +186,8 @@ impl Component for Receiver {
         let only = length.eq(1);
         let enables: Vec<UInt> = (0..lanes)
             .map(|lane| {
-                let first = Bool::lit(lane == 0) & !started;
-                let last = left.eq(lane + 1) & !only;
+                let first = Bool::lit(lane == 0) & header_beat.value();
+                let last = !many & few.eq(lane + 1) & !only;
                 let all = UInt::lit(15, 4);
                 let of_write = priority_mux(
                     &[(first, header[1].bits(0..4)), (last, header[1].bits(4..8))],
@@ -200,26 +225,27 @@ impl Component for Receiver {
         let read = reg_uninit("read_out", ReadRequest::shape());
         let out_free = !out_valid | io.word.ready();
         let read_free = !read_valid | io.read.ready();
-        rx.accept(out_free & read_free & !rest);
-        let fire = rx.fire();
+        ready.set(out_free & read_free & !rest);
         io.word.offer(out_valid.value(), out.value());
         io.read.offer(read_valid.value(), read.value());
 
         when(io.word.ready(), || out_valid.next(false));
         when(io.read.ready(), || read_valid.next(false));
-        let empty_completion = is_completion & header_beat & data_dws.is_zero();
+        let empty_completion = is_completion & header_beat & !header[0].bit(30);
         let payload_beat = body & (!count.is_zero() | empty_completion) & emits;
         let complete_word = (fire & payload_beat & (fills | done)).named("complete_word");
-        let byte_count = header[1].bits(0..12);
+        let (byte_count, status) = (header[1].bits(0..12), header[1].bits(13..16));
+        let fails = (!status.is_zero() | poison | data_dws.is_zero()).named("fails");
         let header_out = CompletionHeader {
             requester: header[2].bits(16..32),
             tag: header[2].bits(8..16),
-            status: header[1].bits(13..16),
+            status,
+            fails,
             poisoned: poison,
             byte_count,
             lower_address: header[2].bits(0..7),
             dws: data_dws,
-            fits: data_dws.le(byte_count.bits(2..12)),
+            fits: fails | data_dws.le(byte_count.bits(2..12)),
             ends: data_dws.concat(UInt::lit(0, 2)).eq(byte_count),
         };
         when(fire & payload_beat, || {
@@ -232,9 +258,9 @@ impl Component for Receiver {
             out_valid.next(true);
             out.next(RxWord {
                 completion: is_completion,
-                first: first_word,
+                first: first_word.value(),
                 last: done & !spills,
-                msix: beat.bar_hit.bit(2),
+                msix: to_msix.value(),
                 line: word.bits(in_line..word.width()),
                 bytes: LineBytes {
                     place: word.bits(0..in_line),
@@ -262,19 +288,29 @@ impl Component for Receiver {
             rest.next(false);
         });
         when(fire & body, || {
-            kept_left.next(left_after);
-            kept_cursor.next(cursor.wrapping_add(count));
-            kept_first.next(first_word & !complete_word);
+            left.next(left_after);
+            // As many are left behind a beat as it has room for; fewer only at the end.
+            let most = room.zext(4).wrapping_add(8);
+            many.next(!left.bits(4..11).is_zero() | left.bits(0..4).ge(most));
+            cursor.next(cursor.wrapping_add(count));
+            first_word.next(first_word & !complete_word);
         });
-        let step = UInt::lit(lanes.into(), 3);
-        when(fire, || {
-            position.next(mux(in_payload, UInt::lit(4, 3), position.wrapping_add(step)));
-            // A write that ends early leaves nothing behind.
-            when(beat.last, || {
-                position.next(0);
-                when(!spills | !complete_word, || held_enables.next(no_bytes));
-            });
+        // The first payload is that of the beat in which the header ends.
+        when(comes & header_comes, || {
+            let completion = if lanes == 4 { completion_comes } else { is_completion };
+            let address = mux(long_comes, ahead[3], ahead[2]);
+            let data = data_of(ahead[0]);
+            left.next(data);
+            many.next(!data.bits(3..11).is_zero());
+            cursor.next(mux(
+                completion,
+                ahead[2].bits(2..6).zext(LINE_BITS + 4),
+                address.bits(2..LINE_BITS + 6),
+            ));
+            first_word.next(true);
         });
+        // A write that ends early leaves nothing behind.
+        when(fire & beat_last & (!spills | !complete_word), || held_enables.next(no_bytes));
 
         // Requests that want an answer; the last header DW is in this beat.
         let asks = (fire & header_beat & (is_read | is_other_request)).named("asks");
@@ -282,7 +318,7 @@ impl Component for Receiver {
             read_valid.next(true);
             read.next(ReadRequest {
                 unsupported: !is_read | !hit,
-                msix: beat.bar_hit.bit(2),
+                msix: to_msix.value(),
                 dw: address_low.bits(2..LINE_BITS + 6),
                 dws: length,
                 first_enables: header[1].bits(0..4),
@@ -294,14 +330,14 @@ impl Component for Receiver {
             });
         });
 
-        let ends = fire & beat.last;
+        let ends = fire & beat_last;
         let short = ends & !body;
-        let early = ends & body & emits & !left_after.is_zero();
-        io.packet.set(fire & first_beat);
+        let early = ends & body & emits & !done;
+        io.packet.set(comes & position.is_zero());
         let decided = fire & header_beat;
         io.poisoned.set(decided & poison & (is_write | is_completion));
         io.unsupported.set(decided & ((is_write & !hit) | (is_read & !hit) | is_other_request));
         io.malformed.set((decided & !known) | short | early);
-        let _ = beat.keep;
+        let _ = arriving.keep;
     }
 }

@@ -130,15 +130,14 @@ impl Component for Requester {
         let mut timeouts = Vec::new();
         let mut news = Vec::new();
         let bytes = header.dws.concat(UInt::lit(0, 2)).named("packet_bytes");
-        let fails = (!header.status.is_zero() | header.poisoned | header.dws.is_zero())
-            .named("packet_fails");
+        let fails = header.fails;
         // What a completion says must fit what is still to come. Each slot compares for itself, so that the choice of
         // the slot does not lie before. Where it fits, what remains is what the packet says: with that its data are
         // compared already.
         let sound = (slot.lt(READ_SLOTS)
             & header.tag.bits(5..8).is_zero()
             & header.requester.eq(io.completer_id.value())
-            & (header.fits | fails))
+            & header.fits)
             .named("sound");
         for index in 0..READ_SLOTS {
             scope(format!("slot{index}"), || {

@@ -70,8 +70,10 @@ impl Component for Sender {
         let sideband = io.sideband.value();
         let words = reg_uninit("words", uint(self.bits)).doc("The beat's DWs");
         let left = reg("left", uint(6), 0).doc("DWs that are still to be sent");
-        let last = left.le(lanes).named("last");
-        let valid = (!left.is_zero()).named("valid");
+        // Both are known with the DWs that are left: a header alone has three.
+        let last = reg("last", boolean(), false).doc("The beat is its packet's last one");
+        let valid = reg("valid", boolean(), false).doc("A beat is here");
+        let (last, valid, set_last, set_valid) = (last.value(), valid.value(), last, valid);
         let closing = reg("closing", boolean(), false).doc("The packet's only beat has its data");
         let free = ((!valid | (last & io.tx.ready())) & !closing).named("free");
         let may = sideband.bus_master;
@@ -206,9 +208,13 @@ impl Component for Sender {
         when(loads, || {
             shifted.next(!four);
             left.next(length);
+            set_valid.next(true);
+            set_last.next(length.le(lanes));
         })
         .elsewhen(valid & io.tx.ready(), || {
             left.next(mux(last, zeros(6), left.wrapping_sub(lanes)));
+            set_valid.next(!last);
+            set_last.next(left.le(2 * lanes));
         });
         // A source is free when the last beat of its packet stands in the register: which one that is, is known from
         // registers alone. So a source of a single beat is free a cycle later, and the next packet waits for it.
