@@ -96,6 +96,15 @@ pub fn reverse(value: UInt) -> UInt {
     cat(&bits)
 }
 
+/// `value - 1` for few bits: a chain of carries would begin and end in a table.
+pub fn one_less(value: UInt) -> UInt {
+    let bits = (0..value.width()).rev().map(|bit| {
+        let borrows = if bit == 0 { Bool::lit(true) } else { value.bits(0..bit).is_zero() };
+        (value.bit(bit) ^ borrows).as_uint()
+    });
+    cat(&bits.collect::<Vec<_>>())
+}
+
 /// Number of zero bits above the highest one bit; the width when there is none. The width is a power of two.
 pub fn leading_zeros(value: UInt) -> UInt {
     let (none, zeros) = zeros_above(value);

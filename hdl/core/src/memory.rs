@@ -31,14 +31,16 @@ pub(crate) struct HostTurn {
 
 impl HostTurn {
     /// The turn at a region of `words` words, whose address inside the memory begins at bit
-    /// `low` and has `bits` bits; the host may read or write now as `reads` and `writes` say.
+    /// `low` and has `bits` bits; the host may read or write now as `reads` and `writes` say. The address of an access is
+    /// there a cycle before.
     pub(crate) fn of(
         host: &HostAccess,
         (reads, writes): (Bool, Bool),
         (region, words): (Region, u32),
         (low, bits): (u32, u32),
     ) -> Self {
-        let here = host.in_region(region, words);
+        let name = format!("host_in_{}", region.name.to_lowercase());
+        let here = delayed(name, host.in_region(region, words));
         Self {
             reads: reads & here,
             writes: writes & here,

@@ -233,9 +233,9 @@ impl Component for Core {
             in_stages(|stage| stage.stalls.value().table),
             in_stages(|stage| stage.stalls.value().long),
             in_stages(|stage| stage.stalls.value().write),
-            mux(retire.free.value().valid, retire.spent.value(), UInt::lit(0, AMOUNT_BITS)),
+            mux(retire.leaves.value(), retire.spent.value(), UInt::lit(0, AMOUNT_BITS)),
         ];
-        host.event_ends.set(retire.free.value().valid);
+        host.event_ends.set(retire.leaves);
         host.event_cycles.set(retire.spent);
         for (port, amount) in host.amounts.iter().zip(counted) {
             port.set(amount.resize(port.width()));

@@ -167,18 +167,20 @@ impl ThreadSplit {
 }
 
 /// Offers a completion from a register, so that what a unit reads in a cycle need not reach a stage's registers in
-/// the same one; gives whether the register takes one in this cycle.
+/// the same one; gives whether the register takes one in this cycle. It does when it is empty: whether the stage takes one comes
+/// late, and need not reach the unit.
 #[track_caller]
 pub(crate) fn complete(port: &StreamOut<Completion>, valid: Bool, completion: Completion) -> Bool {
     let waits = reg("completion_waits", boolean(), false);
     let thread = uint(completion.thread.width());
     let shape = Completion { thread, value: uint(64), status: uint(8) };
     let held = reg_uninit("completion_held", shape);
-    let free = !waits.value() | port.ready();
+    let free = !waits.value();
     when(free, || {
         waits.next(valid);
         held.next(completion);
-    });
+    })
+    .elsewhen(port.ready(), || waits.next(false));
     port.offer(waits.value(), held.value());
     free
 }

@@ -12,7 +12,7 @@ use rtl_builder::stock::stream::Stream;
 use self::divide::{Divider, Divisor, next_root, plus, triple};
 use self::multiply::{Multiplier, part_of};
 use super::decode::LongFunction;
-use crate::bits::{count_ones, crc32c, first_set};
+use crate::bits::{count_ones, crc32c, first_set, one_less};
 use crate::config::Widths;
 use crate::signals::Completion;
 
@@ -262,7 +262,7 @@ impl Component for LongUnit {
         // Bits of `a` that are done.
         let by_part = skip_two | counts | step.is_any(&[Step::Multiply, Step::Crc]);
         let less = |low: u32| {
-            let above = left.bits(low..6).wrapping_sub(1);
+            let above = one_less(left.bits(low..6));
             if low == 0 { above } else { above.concat(left.bits(0..low)) }
         };
         when(by_part, || left.next(less(3)))

@@ -17,6 +17,9 @@ pub struct Retire {
     pub(crate) widths: Widths,
 }
 
+/// Bits of a decision's cycles.
+const CYCLE_BITS: u32 = 8 * decision_layout::CYCLES.bytes as u32;
+
 /// A write of an output word.
 #[derive(Clone, Copy, Debug, Bundle)]
 pub struct OutputWrite {
@@ -62,7 +65,9 @@ pub struct RetireIo {
     pub ended: Output<UInt>,
     /// The thread's decision is on its way: the thread is free
     pub free: Output<ThreadPulse>,
-    /// Cycles of the event whose thread becomes free, at most 65535
+    /// A thread became free in the cycle before
+    pub leaves: Output<Bool>,
+    /// Cycles of its event, at most 65535
     pub spent: Output<UInt>,
     /// Decisions of 32 bytes, byte i in bits 8i+7..8i
     pub decision: StreamOut<UInt>,
@@ -94,7 +99,8 @@ impl Component for Retire {
             doomed: output(uint(widths.threads)),
             ended: output(uint(widths.threads)),
             free: output(ThreadPulse::shape(widths)),
-            spent: output(uint(8 * decision_layout::CYCLES.bytes as u32)),
+            leaves: output(boolean()),
+            spent: output(uint(CYCLE_BITS)),
             decision: stream_out(uint(256)),
         }
     }
@@ -185,17 +191,23 @@ impl Component for Retire {
                 mux(written_now.bit(word), value, UInt::lit(0, 64))
             })
             .collect();
-        let elapsed = now
-            .wrapping_add(1)
-            .wrapping_sub(arrivals.read(sender.value()))
-            .sat(16)
-            .named("elapsed");
+        // How long it took is reckoned while the decision is offered.
+        let arrived = reg_uninit("arrived", uint(32));
+        let left = reg_uninit("left_at", uint(32));
+        when(room, || {
+            arrived.next(arrivals.read(sender.value()));
+            left.next(now.wrapping_add(1));
+        });
+        let elapsed = left.wrapping_sub(arrived.value()).sat(CYCLE_BITS).named("elapsed");
+        let leaves = reg("sent_before", boolean(), false);
+        leaves.next(sends.value());
+        io.leaves.set(leaves);
         io.spent.set(elapsed);
         let fields = [
             (decision_layout::TAG, tags.read(sender.value())),
             (decision_layout::STATUS, status),
             (decision_layout::FLAGS, written_now.zext(8)),
-            (decision_layout::CYCLES, elapsed),
+            (decision_layout::CYCLES, UInt::lit(0, CYCLE_BITS)),
             (decision_layout::OUTPUT0, words[0]),
             (decision_layout::OUTPUT1, words[1]),
             (decision_layout::OUTPUT2, words[2]),
@@ -207,7 +219,9 @@ impl Component for Retire {
             full.next(some_wait | exit.valid);
             word.next(cat(&parts));
         });
-        io.decision.offer(full.value(), word.value());
+        let place = 8 * decision_layout::CYCLES.offset as u32;
+        let (before, behind) = (word.bits(0..place), word.bits(place + CYCLE_BITS..256));
+        io.decision.offer(full.value(), cat(&[behind, elapsed, before]));
 
         // The watchdog looks at one thread each cycle.
         let looked_at = reg("looked_at", uint(thread_bits), 0);

@@ -54,10 +54,12 @@ impl Unit {
         for write in &image.writes {
             unit.sim.poke("host_address", write.address.into());
             unit.sim.poke("host_data", write.value);
-            unit.sim.poke("host_write", 1);
-            unit.sim.step();
+            for now in [0, 1] {
+                unit.sim.poke("host_write", now);
+                unit.sim.step();
+            }
+            unit.sim.poke("host_write", 0);
         }
-        unit.sim.poke("host_write", 0);
         unit
     }
 
@@ -106,6 +108,7 @@ impl Unit {
 
     fn read(&mut self, address: u32) -> u64 {
         self.sim.poke("host_address", address.into());
+        self.sim.step();
         self.sim.poke("host_read", 1);
         self.sim.step();
         assert_eq!(self.sim.peek("reply_valid"), 1, "word {address:#x}");

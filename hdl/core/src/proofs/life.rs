@@ -102,8 +102,13 @@ impl Component for Life {
         retire.limit.set(UInt::lit(u64::from(u32::MAX), 32));
         retire.busy.set(dispatcher.busy);
         connect(&retire.decision, &io.decision);
-        let _ =
-            (intake.hook, retire.doomed, dispatcher.waits_for_thread, dispatcher.waits_for_lock);
+        let _ = (
+            intake.hook,
+            retire.doomed,
+            retire.leaves,
+            dispatcher.waits_for_thread,
+            dispatcher.waits_for_lock,
+        );
 
         // What runs between the two ends threads that run, each once.
         let (busy, ended) = (dispatcher.busy.value(), retire.ended.value());
