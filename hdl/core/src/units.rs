@@ -15,7 +15,8 @@
 
 use rtl_builder::prelude::*;
 use rtl_builder::stock::RoundRobinArbiter;
-use rtl_builder::stock::stream::Stream;
+use rtl_builder::stock::skid;
+use rtl_builder::stock::stream::{Channel, Stream};
 
 use crate::signals::Completion;
 
@@ -167,22 +168,13 @@ impl ThreadSplit {
 }
 
 /// Offers a completion from a register, so that what a unit reads in a cycle need not reach a stage's registers in
-/// the same one; gives whether the register takes one in this cycle. It does when it is empty: whether the stage takes one comes
-/// late, and need not reach the unit.
+/// the same one; gives whether there is room for one in this cycle. There are two registers: whether the stage takes a completion
+/// is known late, and need not reach the unit.
 #[track_caller]
 pub(crate) fn complete(port: &StreamOut<Completion>, valid: Bool, completion: Completion) -> Bool {
-    let waits = reg("completion_waits", boolean(), false);
-    let thread = uint(completion.thread.width());
-    let shape = Completion { thread, value: uint(64), status: uint(8) };
-    let held = reg_uninit("completion_held", shape);
-    let free = !waits.value();
-    when(free, || {
-        waits.next(valid);
-        held.next(completion);
-    })
-    .elsewhen(port.ready(), || waits.next(false));
-    port.offer(waits.value(), held.value());
-    free
+    let completed = Channel::new("completed", valid, completion);
+    connect(&skid("completions", &completed), port);
+    completed.ready()
 }
 
 /// Sends completions to the stage of their thread.
