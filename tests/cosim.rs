@@ -74,8 +74,8 @@ fn a_waveform_is_written() {
 fn break_an_adder(folder: &Path) {
     let path = folder.join("scalar_alu.sv");
     let text = fs::read_to_string(&path).unwrap();
-    assert_eq!(text.matches("a + b").count(), 1, "the ALU has one adder");
-    fs::write(&path, text.replace("a + b", "a - b")).unwrap();
+    assert_eq!(text.matches("} + {").count(), 1, "the ALU has one adder");
+    fs::write(&path, text.replace("} + {", "} - {")).unwrap();
 }
 
 #[test]

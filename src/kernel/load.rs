@@ -373,16 +373,19 @@ mod tests {
         for kind in [Kind::Convolution, Kind::Graph, Kind::Column, Kind::Matrix] {
             assert_eq!(load(kind, 1, 3).work_of(0, &shared(1, None)), 3);
         }
-        // Threads that wait for each other end together.
-        let cluster = load(Kind::StreamCluster, 3, u32::MAX);
-        let shared = shared(3, Some(Instant::now() + Duration::from_millis(20)));
-        let done: Vec<u32> = std::thread::scope(|scope| {
-            let (cluster, shared) = (&cluster, &shared);
-            let threads: Vec<_> =
-                (0..3).map(|thread| scope.spawn(move || cluster.work_of(thread, shared))).collect();
-            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
-        });
-        assert!(done[0] > 0 && done.iter().all(|rounds| *rounds == done[0]), "{done:?}");
+        // Threads that wait for each other end together, however far they come.
+        let rounds = |work, end| -> Vec<u32> {
+            let (cluster, shared) = (&load(Kind::StreamCluster, 3, work), &shared(3, end));
+            std::thread::scope(|scope| {
+                let threads: Vec<_> = (0..3)
+                    .map(|thread| scope.spawn(move || cluster.work_of(thread, shared)))
+                    .collect();
+                threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+            })
+        };
+        assert_eq!(rounds(2, None), [2; 3]);
+        let done = rounds(u32::MAX, Some(Instant::now() + Duration::from_millis(20)));
+        assert!(done.iter().all(|rounds| *rounds == done[0]), "{done:?}");
         assert_eq!(cost(&[0.0; 2 * DIMENSIONS], 1), 0.0);
         assert_eq!(cost(&[[0.0; DIMENSIONS], [2.0; DIMENSIONS]].concat(), 1), 64.0);
     }
