@@ -67,7 +67,7 @@ const CLOCK: InputClock = InputClock {
 const NEGOTIATION: &[Setting] = &prices("40.0", "20.0", "40.0");
 
 /// More than any card reaches: placer and router prefer the longest ways only while a clock is missed.
-const MISSED_MHZ: f64 = 160.0;
+pub(super) const MISSED_MHZ: f64 = 160.0;
 
 /// Multipliers that the usual placer keeps together.
 const HEAP_MULTIPLIERS: u64 = 128;
