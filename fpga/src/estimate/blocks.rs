@@ -8,9 +8,9 @@ const DISTRIBUTED: (u64, u64) = (16, 4);
 const DISTRIBUTED_TABLES: u64 = 4;
 /// What yosys reckons for a block, for a cell of distributed memory, and for two bits of the choice behind several.
 const COSTS: (u64, u64, u64) = (128, 4, 1);
-/// Operands of a MULT18X18D, and the shorter one that is left to tables.
+/// Operands of a MULT18X18D, and the least bits of the longer one: yosys leaves products of less than 9 bits to tables.
 const MULTIPLIER_BITS: u32 = 18;
-const LEAST_MULTIPLIER_BITS: u32 = 10;
+const LEAST_MULTIPLIER_BITS: u32 = 9;
 
 /// Where a memory stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
