@@ -156,8 +156,8 @@ mod tests {
         assert_eq!(report.actions[0].cost.unwrap().instructions, 3);
         assert_eq!(report.actions[1].cost.unwrap().instructions, 2);
         assert_eq!(report.event.instructions, 5);
-        // Two look-ups, four instructions of one cycle, one cycle of the tail call in a register.
-        assert_eq!(report.event.card_cycles, 2 * 7 + 5);
+        // Two look-ups, four instructions of one cycle, two cycles of the tail call in registers.
+        assert_eq!(report.event.card_cycles, 2 * 7 + 6);
     }
 
     #[test]
