@@ -157,6 +157,11 @@ pub fn first_set(bits: &[Bool]) -> (Bool, UInt) {
     }
 }
 
+/// The first bit that is set, alone.
+pub fn first_alone(bits: &[Bool]) -> Vec<Bool> {
+    (0..bits.len()).map(|index| bits[index] & !any(&bits[..index])).collect()
+}
+
 /// Whether any bit is set.
 pub fn any(bits: &[Bool]) -> Bool {
     bits.iter().fold(Bool::lit(false), |any, &bit| any | bit)

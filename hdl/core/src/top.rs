@@ -168,7 +168,9 @@ impl Component for Core {
         context.begins.set(ThreadPulse { valid: start.valid, thread: start.thread });
 
         // Requests to the units that the stages share, and what comes back.
-        let commands = instance("commands", self.arbiter("engine", Command::shape(&shape.engine)));
+        // A command of the engine is taken soon, and counts its cycles.
+        let commands = self.arbiter("engine", Command::shape(&shape.engine));
+        let commands = instance("commands", UnitArbiter { held: false, ..commands });
         join_requests(stages.iter().map(|stage| &stage.engine), &commands);
         connect(&commands.request, &engine.command);
         let requests = self.arbiter("context_unit", ContextRequest::shape(&widths));
@@ -244,10 +246,9 @@ impl Component for Core {
 }
 
 impl Core {
+    /// An arbiter before a unit that requests wait for in a register.
     fn arbiter<T: Bundle>(&self, unit: &'static str, payload: T) -> UnitArbiter<T> {
         let (stages, threads) = (self.shape.stages, self.shape.threads());
-        // A command of the engine is taken soon, and counts its cycles.
-        let held = unit != "engine";
-        UnitArbiter { unit, stages, held, threads, payload }
+        UnitArbiter { unit, stages, held: true, threads, payload }
     }
 }

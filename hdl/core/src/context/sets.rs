@@ -5,7 +5,7 @@ use rmt_isa::card::fields::context_set;
 use rmt_isa::limits::WAYS;
 use rtl_builder::prelude::*;
 
-use crate::bits::{any, field};
+use crate::bits::{any, field, first_alone};
 
 /// What a look-up in a set gives.
 pub struct SetLookUp {
@@ -44,7 +44,7 @@ pub fn look_up(state: UInt, hits: &[Bool]) -> SetLookUp {
     let oldest: Vec<Bool> = ranks.iter().map(|rank| rank.eq(WAYS as u64 - 1)).collect();
     let (found, room) = (any(hits), any(&free));
     // One bit for each way: which one it is need not be a number before the state follows from it.
-    let (hit, first_free, mut last) = (first(hits), first(&free), first(&oldest));
+    let (hit, first_free, mut last) = (first_alone(hits), first_alone(&free), first_alone(&oldest));
     last[WAYS - 1] = !any(&oldest[..WAYS - 1]);
     let chosen: Vec<Bool> =
         (0..WAYS).map(|way| mux(found, hit[way], mux(room, first_free[way], last[way]))).collect();
@@ -65,11 +65,6 @@ pub fn look_up(state: UInt, hits: &[Bool]) -> SetLookUp {
         state.push((occupied[index] | chosen[index]).as_uint());
     }
     SetLookUp { found, way, evicts: !found & !room, matched: cat(&state) }
-}
-
-/// Of some flags the first one that is set, alone.
-fn first(flags: &[Bool]) -> Vec<Bool> {
-    (0..flags.len()).map(|index| flags[index] & !any(&flags[..index])).collect()
 }
 
 /// The state of a set after the key of a way was removed: ways that were used less recently

@@ -6,7 +6,7 @@ use rmt_isa::card::regions::CONTROL;
 use rmt_isa::card::shape::{FIRST_SLOT_WORD, SLOTS};
 use rtl_builder::prelude::*;
 
-use crate::bits::{any, field, flag, word_of};
+use crate::bits::{any, field, first_alone, flag, word_of};
 use crate::config::Widths;
 use crate::signals::{HostAccess, HostReply, in_bank};
 
@@ -126,8 +126,7 @@ impl Component for Slots {
                 flag(word, control_slot::ENABLE) & field(word, control_slot::HOOK).eq(io.hook)
             })
             .collect();
-        let first: Vec<Bool> =
-            (0..serves.len()).map(|slot| serves[slot] & !any(&serves[..slot])).collect();
+        let first = first_alone(&serves);
         let choose = |values: &[UInt]| {
             one_hot_mux(&first.iter().copied().zip(values.iter().copied()).collect::<Vec<_>>())
         };
