@@ -90,10 +90,28 @@ pub fn shift_down(value: UInt, unit: u32, amount: UInt, bits: u32) -> UInt {
     })
 }
 
-/// The bits in the other order.
-pub fn reverse(value: UInt) -> UInt {
-    let bits: Vec<UInt> = (0..value.width()).map(|bit| value.bit(bit).as_uint()).collect();
-    cat(&bits)
+/// Rotates the lanes of a word: lane i of the result is lane i + `by` of `word`, round the end.
+/// There is a power of two of lanes, of `width` bits; each step of the rotation gets a name.
+#[track_caller]
+pub fn rotate_down(name: &str, word: UInt, width: u32, by: UInt) -> UInt {
+    rotate(name, word, by, |bit| width << bit)
+}
+
+/// Rotates the lanes of a word the other way: lane i of `word` becomes lane i + `by`.
+#[track_caller]
+pub fn rotate_up(name: &str, word: UInt, width: u32, by: UInt) -> UInt {
+    let all = word.width();
+    rotate(name, word, by, |bit| all - (width << bit))
+}
+
+/// Each bit of `by` that is set moves bit `distance(bit)` of the word to bit 0.
+#[track_caller]
+fn rotate(name: &str, word: UInt, by: UInt, distance: impl Fn(u32) -> u32) -> UInt {
+    (0..by.width()).fold(word, |word, bit| {
+        let distance = distance(bit);
+        let moved = word.bits(0..distance).concat(word.bits(distance..word.width()));
+        mux(by.bit(bit), moved, word).named(format!("{name}_{bit}"))
+    })
 }
 
 /// `value - 1` for few bits: a chain of carries would begin and end in a table.
@@ -103,6 +121,14 @@ pub fn one_less(value: UInt) -> UInt {
         (value.bit(bit) ^ borrows).as_uint()
     });
     cat(&bits.collect::<Vec<_>>())
+}
+
+/// `number` is at most `limit`, without the carries of a comparison: they would begin and end in a table.
+pub fn at_most(number: UInt, limit: u64) -> Bool {
+    (0..number.width()).fold(Bool::lit(true), |below, bit| {
+        let zero = !number.bit(bit);
+        if limit >> bit & 1 == 1 { zero | below } else { zero & below }
+    })
 }
 
 /// Number of zero bits above the highest one bit; the width when there is none. The width is a power of two.

@@ -1,7 +1,7 @@
 //! The arithmetic unit of the execute stage: one instruction each cycle, combinational.
 //!
 //! ```text
-//!  a, b, amount ─► shifter ─► sign of the type ─┐
+//!  a, b, type ─► rotation ─► zeros or signs ─────┐
 //!  a, b ─────────► sum or difference ───────────┼─► result
 //!  a, b ─► less, equal ─► holds ─► a, b or d ───┘
 //! ```
@@ -13,7 +13,7 @@ use rmt_isa::operand::IntType;
 use rtl_builder::prelude::*;
 
 use super::decode::{EQUAL, Function, LESS, NOT, SIGNED};
-use crate::bits::{any, reverse};
+use crate::bits::{any, at_most, rotate_down};
 
 /// What the arithmetic unit does, with each choice in a bit of its own.
 #[derive(Clone, Copy, Debug, Bundle)]
@@ -194,35 +194,55 @@ impl Component for Alu {
 }
 
 impl Alu {
-    /// One shifter to the right serves both directions, and fields of events.
+    /// One rotation to the right serves both directions, and fields of events: what it brings around is replaced by zeros or
+    /// copies of a sign. To the left by n is to the right by 64 - n, which is the complement of n, and one.
     fn shifted(&self, io: &AluIo, control: AluControl) -> UInt {
         let a = io.a.value();
-        let directed = mux(control.left, reverse(a), a).named("directed");
-        let bytes = io.bytes.value().concat(UInt::lit(0, 3));
-        let amount = mux(control.extends, bytes, io.b.bits(0..6)).named("amount");
-        let fill = control.fills & a.bit(63);
-        let moved = fill.as_uint().concat(directed).as_sint().shift_right(amount);
-        let moved = moved.as_uint().trunc(64).named("moved");
-        // A type keeps its low bits; above them are zeros, or copies of the highest one.
+        let count = io.b.bits(0..6);
+        let by_one = |word: UInt| word.bits(0..1).concat(word.bits(1..64));
+        let odd = count.bit(0);
+        let right = mux(odd, by_one(a), a);
+        let left = mux(odd, by_one(a), by_one(by_one(a)));
+        let first = mux(control.extends, a, mux(control.left, left, right)).named("first_place");
+        // A field begins at a byte.
+        let bytes = io.bytes.value();
+        let directed = count ^ mux(control.left, UInt::lit(63, 6), UInt::lit(0, 6));
+        let amount = mux(control.extends, bytes.concat(UInt::lit(0, 3)), directed).named("amount");
+        let moved = rotate_down("moved", first, 2, amount.bits(1..6));
+
+        // What stays of it: of a field the bytes of its type, if they are there.
         let kind = io.kind.value();
         let types = || IntType::ALL.iter().map(|&kind| (kind as u64, kind));
-        let signs: Vec<_> = types()
-            .filter(|(_, kind)| kind.signed())
-            .map(|(code, kind)| (code, moved.bit(kind.bits() - 1)))
-            .collect();
-        let sign = lookup(kind, &signs, Bool::lit(false)).named("sign");
-        let bits: Vec<UInt> = (0..64)
-            .rev()
-            .map(|bit| {
-                let above: Vec<_> = types()
-                    .filter(|(_, kind)| kind.bits() <= bit)
+        let reaches: Vec<Bool> = (0..64_u64).map(|bit| at_most(count, bit)).collect();
+        let of_field: Vec<Bool> = (0..8)
+            .map(|byte| {
+                let of_type: Vec<_> = types()
+                    .filter(|(_, kind)| kind.bits() > 8 * byte)
                     .map(|(code, _)| kind.eq(code))
                     .collect();
-                let cut = control.extends & any(&above);
-                mux(cut, sign, moved.bit(bit)).as_uint()
+                any(&of_type) & at_most(bytes, u64::from(7 - byte))
             })
             .collect();
-        mux(control.left, reverse(moved), cat(&bits)).named("shifted")
+        let stays = |bit: usize| {
+            let shifts = mux(control.left, reaches[bit], reaches[63 - bit]);
+            mux(control.extends, of_field[bit / 8], shifts)
+        };
+        // The sign of a type that ends within the word.
+        let signs: Vec<Bool> = types()
+            .filter(|(_, kind)| kind.signed())
+            .flat_map(|(code, kind)| {
+                let last = kind.bits() / 8 - 1;
+                (0..8 - last).map(move |first| (code, first, 8 * (first + last) + 7))
+            })
+            .map(|(code, first, sign)| kind.eq(code) & bytes.eq(first) & a.bit(sign))
+            .collect();
+        let fill = (control.extends & any(&signs)) | (control.fills & a.bit(63));
+        let fill = fill.named("fill");
+        let bits: Vec<UInt> = (0..64)
+            .rev()
+            .map(|bit| mux(stays(bit as usize), moved.bit(bit), fill).as_uint())
+            .collect();
+        cat(&bits).named("shifted")
     }
 
     /// a + b, a - b or 0 - a, by one adder.

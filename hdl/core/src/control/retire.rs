@@ -12,7 +12,7 @@ use crate::signals::{End, ThreadPulse};
 use crate::units::ThreadSplit;
 
 /// The end of events. An event that ends by an instruction while no other end waits leaves
-/// in the next cycle; others wait for their turn, round robin.
+/// in the next cycle; others wait for their turn, round robin. One decision leaves in two cycles.
 pub struct Retire {
     pub(crate) widths: Widths,
 }
@@ -168,7 +168,8 @@ impl Component for Retire {
         sender.set(mux(some_wait, turns.index.value(), exit.thread));
         let status = mux(some_wait, select(sender.value(), &statuses), exit.status);
         let full = reg("full", boolean(), false);
-        let room = !full.value() | io.decision.ready();
+        // A decision in two cycles is enough, so that its way out does not lie before the threads.
+        let room = !full.value();
         sends.set(room & (some_wait | exit.valid));
         turns.accept.set(room & some_wait);
         io.free.set(ThreadPulse { valid: sends.value(), thread: sender.value() });
@@ -218,7 +219,8 @@ impl Component for Retire {
         when(room, || {
             full.next(some_wait | exit.valid);
             word.next(cat(&parts));
-        });
+        })
+        .elsewhen(io.decision.ready(), || full.next(false));
         let place = 8 * decision_layout::CYCLES.offset as u32;
         let (before, behind) = (word.bits(0..place), word.bits(place + CYCLE_BITS..256));
         io.decision.offer(full.value(), cat(&[behind, elapsed, before]));

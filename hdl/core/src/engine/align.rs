@@ -1,8 +1,9 @@
 //! Results that begin at any lane of a register.
 
-use super::lanes::{rotate_up, thermometer};
+use super::lanes::thermometer;
 use super::operation::{WordTag, lane_bits, word_bits};
 use super::ports::thread_bits;
+use crate::bits::rotate_up;
 use rmt_isa::card::engine::EngineShape;
 use rtl_builder::prelude::*;
 

@@ -4,12 +4,13 @@
 //! cycle it is checked against them and against the types of its registers; the type of its
 //! result is recorded in the third. Nothing behind the decoder checks anything again.
 
-use super::lanes::{at_most, field};
+use super::lanes::field;
 use super::memory::HostMemory;
 use super::operation::{Books, Function, Operand, Operation, Unit, WindowFunction};
 use super::ports::{Command, HostRequest, Start, thread_bits};
 use super::registers::{VectorType, VectorTypes};
 use super::words::{InstructionFields, decodes, opcode_of};
+use crate::bits::at_most;
 use crate::bits::beside_multiplier;
 use rmt_isa::Status;
 use rmt_isa::card::engine::*;
@@ -126,7 +127,7 @@ impl Decoder {
 
     fn vector_instructions(&self, c: &Context, out: &Outcome) {
         let op = &out.operation;
-        let lanes_fit = at_most(c.fields.lanes, self.shape.vector_lanes);
+        let lanes_fit = at_most(c.fields.lanes, self.shape.vector_lanes.into());
         let define = |lanes: UInt, element: UInt| {
             out.defines.set(VectorType { defined: Bool::lit(true), lanes, element });
             op.field(|o| o.element).set(element);

@@ -38,17 +38,6 @@ pub fn in_order(lane: SInt) -> UInt {
     (!lane.is_negative()).as_uint().concat(lane.as_uint().trunc(sign))
 }
 
-/// `number` is at most `limit`: of a power of two known without the carries of a comparison.
-#[track_caller]
-pub fn at_most(number: UInt, limit: u32) -> Bool {
-    let place = limit.trailing_zeros();
-    if !limit.is_power_of_two() || place == 0 || number.width() <= place {
-        return number.le(u64::from(limit));
-    }
-    let above = number.bits(place..number.width());
-    above.is_zero() | (above.eq(1) & number.bits(0..place).is_zero())
-}
-
 /// A field of a descriptor or instruction word.
 #[track_caller]
 pub fn field(word: UInt, field: BitField) -> UInt {
@@ -59,30 +48,6 @@ pub fn field(word: UInt, field: BitField) -> UInt {
 #[track_caller]
 pub fn one_hot(index: UInt, count: u32) -> Vec<Bool> {
     (0..count).map(|i| index.eq(u64::from(i))).collect()
-}
-
-/// Rotates the lanes of a word: lane i of the result is lane i + `by` of `word`, round the end.
-/// There is a power of two of lanes, of `width` bits; each step of the rotation gets a name.
-#[track_caller]
-pub fn rotate_down(name: &str, word: UInt, width: u32, by: UInt) -> UInt {
-    rotate(name, word, by, |bit| width << bit)
-}
-
-/// Rotates the lanes of a word the other way: lane i of `word` becomes lane i + `by`.
-#[track_caller]
-pub fn rotate_up(name: &str, word: UInt, width: u32, by: UInt) -> UInt {
-    let all = word.width();
-    rotate(name, word, by, |bit| all - (width << bit))
-}
-
-/// Each bit of `by` that is set moves bit `distance(bit)` of the word to bit 0.
-#[track_caller]
-fn rotate(name: &str, word: UInt, by: UInt, distance: impl Fn(u32) -> u32) -> UInt {
-    (0..by.width()).fold(word, |word, bit| {
-        let distance = distance(bit);
-        let moved = word.bits(0..distance).concat(word.bits(distance..word.width()));
-        mux(by.bit(bit), moved, word).named(format!("{name}_{bit}"))
-    })
 }
 
 /// As many of `count` bits as `number` says are set, the lowest ones.

@@ -10,7 +10,7 @@
 
 use super::align::{Aligner, Unaligned};
 use super::geometry::Geometry;
-use super::lanes::{join, rotate_down, split, thermometer};
+use super::lanes::{join, split, thermometer};
 use super::operation::{Operation, WindowFunction, WordTag, lane_bits, word_bits};
 use super::pool::PoolLane;
 use super::ports::{HostRequest, thread_bits};
@@ -18,6 +18,7 @@ use super::product::Wave;
 use super::registers::word_of_lane;
 use super::walk::{Segment, Walker, WalkerIo};
 use super::weights::TILE_BITS;
+use crate::bits::rotate_down;
 use rmt_isa::card::engine::EngineShape;
 use rtl_builder::prelude::*;
 

@@ -1,7 +1,7 @@
 //! Instruction words in hardware: their fields, and whether they decode. Everything comes from
 //! the instruction table of `rmt-isa`.
 
-use super::lanes::at_most;
+use crate::bits::at_most;
 use rmt_isa::card::engine::OPCODES;
 use rmt_isa::instruction::{INSTRUCTIONS, Instruction, InstructionInfo};
 use rmt_isa::operand::{self, OperandKind, Slot};
