@@ -193,6 +193,12 @@ pub fn any(bits: &[Bool]) -> Bool {
     bits.iter().fold(Bool::lit(false), |any, &bit| any | bit)
 }
 
+/// Flags as one word, flag 0 in bit 0.
+#[track_caller]
+pub fn as_word(flags: &[Bool]) -> UInt {
+    cat(&flags.iter().rev().map(|flag| flag.as_uint()).collect::<Vec<_>>())
+}
+
 /// A one-bit condition for each of `count` threads: the bit of `thread` is `valid`.
 pub fn one_hot(valid: Bool, thread: UInt, count: u32) -> Vec<Bool> {
     (0..count).map(|index| valid & thread.eq(index)).collect()

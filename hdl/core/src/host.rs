@@ -162,11 +162,8 @@ impl Component for HostPort {
 
         let offset_bits = shape.engine.offset_bits();
         let of_engine = address.bits(offset_bits..offset_bits + REGION_BITS);
-        let counts = mux(
-            to_engine,
-            of_engine.eq(EngineRegion::Counters as u64),
-            access.in_region(COUNTERS, COUNTER_WORDS),
-        );
+        let in_counters = access.in_region(COUNTERS, COUNTER_WORDS);
+        let counts = mux(to_engine, of_engine.eq(EngineRegion::Counters as u64), in_counters);
         let counts = delayed("counts", counts);
         let settle_left = reg("settle_left", uint(bits_for(SETTLE_CYCLES + 1)), 0);
         let ready = (begun.value() & (!counts | settle_left.is_zero())).named("ready");
@@ -195,12 +192,16 @@ impl Component for HostPort {
         });
 
         let limit = reg("watchdog_limit", uint(32), DEFAULT_WATCHDOG_CYCLES);
-        let commits = access.write & access.in_range(CONTROL.word(0), 1);
+        // Where an address leads is known a cycle before the access begins.
+        let known = |name: &str, here: Bool| delayed(format!("in_{name}"), here);
+        let in_commit = known("commit", access.in_range(CONTROL.word(0), 1));
+        let in_watchdog = known("watchdog", access.in_range(CONTROL.word(1), 1));
+        let commits = access.write & in_commit;
         when(commits, || {
             hold.next(flag(data.value(), control_commit::HOLD));
             read_shadow.next(flag(data.value(), control_commit::READ_SHADOW));
         });
-        when(access.write & access.in_range(CONTROL.word(1), 1), || {
+        when(access.write & in_watchdog, || {
             limit.next(field(data.value(), control_watchdog::LIMIT));
         });
         io.commit.set(commits & flag(data.value(), control_commit::COMMIT));
@@ -234,14 +235,7 @@ impl Component for HostPort {
         when(ends.value() & spent.lt(shortest), || shortest.next(spent));
         when(ends.value() & spent.gt(longest), || longest.next(spent));
         let number = address.bits(0..COUNTER_WORDS.ilog2());
-        let counter = lookup(
-            number,
-            &[
-                (shape::Counter::SHORTEST_EVENT as u64, shortest.zext(64)),
-                (shape::Counter::LONGEST_EVENT as u64, longest.zext(64)),
-            ],
-            counters.read(number),
-        );
+        let is = |counter: shape::Counter| number.eq(counter as u64);
         let capabilities: Vec<UInt> =
             shape.capability_words().into_iter().map(|word| UInt::lit(word, 64)).collect();
         let zero = UInt::lit(0, 64);
@@ -250,16 +244,20 @@ impl Component for HostPort {
                 words.iter().enumerate().map(|(i, &word)| (i as u64, word)).collect();
             lookup(address.bits(0..8), &arms, zero)
         };
-        let in_region = |name: &str, here: Bool| delayed(format!("in_{name}"), here);
         let own = [
             (io.engine_answer.valid, io.engine_answer.rdata),
             (
-                in_region("capabilities", access.in_region(CAPABILITIES, 256)),
+                known("capabilities", access.in_region(CAPABILITIES, 256)),
                 delayed("capability", listed(&capabilities)),
             ),
-            (in_region("counters", access.in_region(COUNTERS, COUNTER_WORDS)), counter),
-            (in_region("commit", access.in_range(CONTROL.word(0), 1)), commit_word),
-            (in_region("watchdog", access.in_range(CONTROL.word(1), 1)), limit.zext(64)),
+            (
+                known("shortest", in_counters & is(shape::Counter::SHORTEST_EVENT)),
+                shortest.zext(64),
+            ),
+            (known("longest", in_counters & is(shape::Counter::LONGEST_EVENT)), longest.zext(64)),
+            (known("counters", in_counters), counters.read(number)),
+            (in_commit, commit_word),
+            (in_watchdog, limit.zext(64)),
         ];
         // All that may answer goes into registers, as zero unless it does, and is joined a cycle later: memories are read
         // to their end before.

@@ -131,8 +131,10 @@ pub struct AluIo {
     pub kind: Input<UInt>,
     /// Bytes by which a field of the event is shifted down first
     pub bytes: Input<UInt>,
-    /// Result
-    pub result: Output<UInt>,
+    /// What is there early of the result, else zero
+    pub early: Output<UInt>,
+    /// What is there late, else zero: sums, shifted values, choices. The result is all bits of both
+    pub late: Output<UInt>,
     /// The condition holds
     pub holds: Output<Bool>,
 }
@@ -157,7 +159,8 @@ impl Component for Alu {
             d: input(uint(64)),
             kind: input(uint(3)),
             bytes: input(uint(3)),
-            result: output(uint(64)),
+            early: output(uint(64)),
+            late: output(uint(64)),
             holds: output(boolean()),
         }
     }
@@ -166,11 +169,15 @@ impl Component for Alu {
         let (a, b, d) = (io.a.value(), io.b.value(), io.d.value());
         let control = io.control.value();
         let bit = |mask: u64| io.condition.bit(mask.trailing_zeros());
-        // A comparison with signs is one without them, the other way round where the signs differ.
-        let crossed = bit(SIGNED) & (a.bit(63) ^ b.bit(63));
-        let less = a.lt(b) ^ crossed;
+        // A comparison with signs is one without them of numbers whose signs are turned over.
+        let in_order =
+            |value: UInt| (value.bit(63) ^ bit(SIGNED)).as_uint().concat(value.bits(0..63));
+        let less = in_order(a).lt(in_order(b));
         let equal = a.eq(b).named("equal");
-        let holds = ((bit(LESS) & less) | (bit(EQUAL) & equal)) ^ bit(NOT);
+        // The carry of a comparison comes last, and chooses.
+        let equal_counts = (bit(EQUAL) & equal) ^ bit(NOT);
+        let if_less = mux(bit(LESS), !bit(NOT), equal_counts);
+        let holds = mux(less, if_less, equal_counts).named("holds_now");
         io.holds.set(holds);
 
         let gate = |enable: Bool, value: UInt| mux(enable, value, UInt::lit(0, 64));
@@ -184,12 +191,14 @@ impl Component for Alu {
             gate(control.not, !a),
             gate(control.joins, b.bits(0..32).concat(a.bits(0..32))),
             gate(control.moves_if, mux(a.is_zero(), d, b)),
-            gate(control.chooses, mux(holds, a, b)),
-            (control.tells & holds).as_uint().zext(64),
-            gate(control.adds & !positive, self.sum(a, b, control)),
-            gate(control.shifts, self.shifted(&io, control)),
         ];
-        io.result.set(parts.into_iter().fold(UInt::lit(0, 64), |all, part| all | part));
+        io.early.set(parts.into_iter().fold(UInt::lit(0, 64), |all, part| all | part));
+        // Each of these is masked before it is known.
+        let if_holds = gate(control.chooses, a) | control.tells.as_uint().zext(64);
+        let chosen = mux(holds, if_holds, gate(control.chooses, b));
+        let shifted = gate(control.shifts, self.shifted(&io, control));
+        let sum = gate(control.adds & !positive, self.sum(a, b, control));
+        io.late.set(shifted | chosen | sum);
     }
 }
 
@@ -287,8 +296,8 @@ mod tests {
             "by_code".into()
         }
         fn io(&self) -> ByCodeIo {
-            let AluIo { condition, a, b, d, kind, bytes, result, holds, .. } = Alu.io();
-            let function = input(uint(Function::BITS));
+            let AluIo { condition, a, b, d, kind, bytes, holds, .. } = Alu.io();
+            let (function, result) = (input(uint(Function::BITS)), output(uint(64)));
             ByCodeIo { function, condition, a, b, d, kind, bytes, result, holds }
         }
         fn build(&self, io: ByCodeIo) {
@@ -300,7 +309,7 @@ mod tests {
             alu.d.set(io.d);
             alu.kind.set(io.kind);
             alu.bytes.set(io.bytes);
-            io.result.set(alu.result);
+            io.result.set(alu.early.value() | alu.late.value());
             io.holds.set(alu.holds);
         }
     }

@@ -1,13 +1,16 @@
 //! Decoding: which unit executes an opcode, and how. The table is made from the rows of
 //! `rmt_isa`; nothing here knows an opcode's number.
 //!
-//! What operands are chosen by ([`Sources`]) is decoded when the host writes an instruction, and stands beside its word in
-//! the program memory, whose blocks have these bits to spare: operands are read as soon as the word is there.
+//! An instruction is decoded when the host writes it. What that gives, [`Sources`] and [`Decoded`], stands beside its word in
+//! the program memory: operands are read as soon as the word is there.
 
 use rmt_isa::card::CardShape;
-use rmt_isa::operand::{OPCODE, OperandKind};
-use rmt_isa::{Class, INSTRUCTIONS, InstructionInfo};
+use rmt_isa::limits::MAX_OUTPUTS;
+use rmt_isa::operand::{OFF, OPCODE, OperandKind};
+use rmt_isa::{Class, Helper, INSTRUCTIONS, InstructionInfo, Status};
 use rtl_builder::prelude::*;
+
+use crate::bits::{at_most, slot};
 
 macro_rules! codes {
     ($(#[doc = $doc:literal])* $name:ident, $bits:literal: $($(#[doc = $variant_doc:literal])* $variant:ident,)*) => {
@@ -20,6 +23,9 @@ macro_rules! codes {
         impl $name {
             /// Bits of the code.
             pub const BITS: u32 = $bits;
+            /// How many there are.
+            #[allow(dead_code)]
+            pub const COUNT: u32 = [$(Self::$variant),*].len() as u32;
 
             /// Whether a signal of this code has this value.
             #[allow(dead_code)]
@@ -54,6 +60,8 @@ codes! {
     Map,
     /// Waits for the ML engine.
     Engine,
+    /// Ends the event: there is no such table or output word.
+    OutOfRange,
 }
 
 codes! {
@@ -190,12 +198,14 @@ pub use condition::{EQUAL, LESS, NOT, SIGNED};
 /// What an instruction means for the pipeline.
 #[derive(Clone, Copy, Debug, Bundle)]
 pub struct Decoded {
-    /// Code of [`Unit`]
-    pub unit: UInt,
+    /// A bit for each [`Unit`], one of which is set
+    pub units: UInt,
     /// Bits of the condition
     pub condition: UInt,
     /// A scalar register is written
     pub writes: Bool,
+    /// How the event ends by it, if it does
+    pub verdict: UInt,
 }
 
 /// What the operands of an instruction are, and what is done with them.
@@ -207,8 +217,8 @@ pub struct Sources {
     pub immediate: Bool,
     /// A is a field of the event
     pub event: Bool,
-    /// A is a parameter
-    pub parameter: Bool,
+    /// A is not a register: a field of the event or a parameter
+    pub beside: Bool,
 }
 
 impl Sources {
@@ -218,7 +228,7 @@ impl Sources {
             function: uint(Function::BITS),
             immediate: boolean(),
             event: boolean(),
-            parameter: boolean(),
+            beside: boolean(),
         }
     }
 }
@@ -249,9 +259,10 @@ impl Row {
 
     fn decoded(self) -> Decoded {
         Decoded {
-            unit: UInt::lit(self.unit as u64, Unit::BITS),
+            units: UInt::lit(1 << self.unit as u64, Unit::COUNT),
             condition: UInt::lit(self.condition, 4),
             writes: Bool::lit(self.writes),
+            verdict: UInt::lit(0, 8),
         }
     }
 
@@ -260,7 +271,7 @@ impl Row {
             function: UInt::lit(self.function, Function::BITS),
             immediate: Bool::lit(self.immediate),
             event: Bool::lit(self.event),
-            parameter: Bool::lit(self.parameter),
+            beside: Bool::lit(self.event | self.parameter),
         }
     }
 }
@@ -268,18 +279,50 @@ impl Row {
 impl Decoded {
     /// The shape.
     pub fn shape() -> Self {
-        Self { unit: uint(Unit::BITS), condition: uint(4), writes: boolean() }
+        Self { units: uint(Unit::COUNT), condition: uint(4), writes: boolean(), verdict: uint(8) }
+    }
+
+    /// The unit executes it.
+    pub fn is(&self, unit: Unit) -> Bool {
+        self.units.bit(unit as u32)
     }
 }
 
-/// Decodes an opcode of the instructions that a card executes.
-pub fn decode(shape: &CardShape, opcode: UInt) -> Decoded {
-    looked_up(opcode, &rows(shape), &Row::decoded)
+/// Decodes a word of the instructions that a card executes. One that names a helper, a table or an output word that does not
+/// exist ends its event.
+pub fn decode(shape: &CardShape, word: UInt) -> Decoded {
+    let decoded = looked_up(slot(word, OPCODE), &rows(shape), &Row::decoded);
+    let no_more_than = |limit: u64| at_most(slot(word, OFF), limit - 1);
+    let no_helper = calls(word) & !no_more_than(Helper::ALL.len() as u64);
+    let missing = (decoded.is(Unit::TailCall) & !no_more_than(shape.tables.into()))
+        | (decoded.is(Unit::Out) & !no_more_than(MAX_OUTPUTS as u64));
+    let only = |unit: Unit| UInt::lit(1 << unit as u64, Unit::COUNT);
+    let refused = mux(missing, only(Unit::OutOfRange), only(Unit::Illegal));
+    let units = mux(missing | no_helper, refused, decoded.units);
+    let decoded = Decoded { units, ..decoded };
+    let status = |status: Status| UInt::lit(status as u64, 8);
+    let verdict = priority_mux(
+        &[
+            (decoded.is(Unit::Illegal), status(Status::BadInstruction)),
+            (decoded.is(Unit::OutOfRange), status(Status::OutOfRange)),
+            (slot(word, OFF).is_zero(), status(Status::Decided)),
+        ],
+        status(Status::Abstained),
+    );
+    Decoded { verdict, ..decoded }
 }
 
-/// Decodes what operands an opcode has.
-pub fn sources(shape: &CardShape, opcode: UInt) -> Sources {
-    looked_up(opcode, &rows(shape), &Row::sources)
+/// Decodes what operands a word has, and what is done with them: of a call that is what its helper does.
+pub fn sources(shape: &CardShape, word: UInt) -> Sources {
+    let sources = looked_up(slot(word, OPCODE), &rows(shape), &Row::sources);
+    let helper = slot(word, OFF).trunc(LongFunction::BITS).zext(Function::BITS);
+    Sources { function: mux(calls(word), helper, sources.function), ..sources }
+}
+
+/// The word calls a helper.
+fn calls(word: UInt) -> Bool {
+    let call = INSTRUCTIONS.iter().find(|info| info.name == "Call");
+    call.map_or(Bool::lit(false), |call| slot(word, OPCODE).eq(u64::from(call.opcode)))
 }
 
 /// The row of each opcode.

@@ -2,13 +2,12 @@
 
 use rmt_isa::card::CardShape;
 use rmt_isa::card::regions::PROGRAM;
-use rmt_isa::operand::OPCODE;
 use rtl_builder::prelude::*;
 
-use super::decode::{Sources, sources};
-use crate::bits::{any, lowest_set, one_hot, slot};
+use super::decode::{Decoded, Sources, decode, sources};
+use crate::bits::{any, lowest_set, one_hot};
 use crate::config::Widths;
-use crate::signals::{HostAccess, HostReply, Redirect, ThreadPulse, in_bank};
+use crate::signals::{HostAccess, HostReply, Redirect, in_bank};
 
 /// Round robin over the threads that can run: one instruction word each cycle, so that a
 /// lone thread issues in every cycle. A thread runs on from its program counter until the
@@ -26,8 +25,10 @@ pub struct FetchIo {
     pub start: Input<Redirect>,
     /// The execute stage sends a thread elsewhere, or stops it
     pub redirect: Input<Redirect>,
-    /// A stopped thread goes on
-    pub wake: Input<ThreadPulse>,
+    /// Stopped threads that go on
+    pub wake: Input<UInt>,
+    /// Threads that stop, though they were woken in the cycle before
+    pub stop: Input<UInt>,
     /// The word that is there now stays; nothing is fetched
     pub stall: Input<Bool>,
     /// A word was fetched in the cycle before
@@ -40,6 +41,8 @@ pub struct FetchIo {
     pub word: Output<UInt>,
     /// What its operands are
     pub sources: Output<Sources>,
+    /// What it does
+    pub decoded: Output<Decoded>,
     /// Access of the host
     pub host: Input<HostAccess>,
     /// Answer to reads of the program
@@ -53,6 +56,8 @@ struct Instruction {
     word: UInt,
     /// What its operands are
     sources: Sources,
+    /// What it does
+    decoded: Decoded,
 }
 
 impl Component for Fetch {
@@ -73,13 +78,15 @@ impl Component for Fetch {
         FetchIo {
             start: input(Redirect::shape(&widths)),
             redirect: input(Redirect::shape(&widths)),
-            wake: input(ThreadPulse::shape(&widths)),
+            wake: input(uint(widths.threads)),
+            stop: input(uint(widths.threads)),
             stall: input(boolean()),
             valid: output(boolean()),
             thread: output(uint(widths.thread)),
             pc: output(uint(widths.pc)),
             word: output(uint(64)),
             sources: output(Sources::shape()),
+            decoded: output(Decoded::shape()),
             host: input(HostAccess::shape()),
             reply: output(HostReply::shape()),
         }
@@ -92,7 +99,8 @@ impl Component for Fetch {
             (io.start.value(), io.redirect.value(), io.wake.value(), io.host.value());
         // A host read takes the place of one fetch.
         let host_there = reg("host_there", boolean(), false);
-        let asks = host.reads(PROGRAM, self.shape.program_words) & !host_there.value();
+        let in_program = delayed("in_program", host.in_region(PROGRAM, self.shape.program_words));
+        let asks = host.read & in_program & !host_there.value();
         let host_reads = (asks & !io.stall.value()).named("host_reads");
         host_there.next(host_reads);
         let fetches = wire("fetches", boolean());
@@ -100,7 +108,7 @@ impl Component for Fetch {
 
         let starts = one_hot(start.valid, start.thread, threads);
         let redirects = one_hot(redirect.valid, redirect.thread, threads);
-        let wakes = one_hot(wake.valid, wake.thread, threads);
+        let (wakes, stops) = (wake.to_bools(), io.stop.to_bools());
         let fetched = one_hot(fetches.value(), chosen.value(), threads);
         let mut runnable = Vec::new();
         let mut counters = Vec::new();
@@ -113,6 +121,7 @@ impl Component for Fetch {
                 running.next(redirect.runs);
                 pc.next(redirect.pc);
             });
+            when(stops[index], || running.next(false));
             when(starts[index], || {
                 running.next(true);
                 pc.next(start.pc);
@@ -136,33 +145,42 @@ impl Component for Fetch {
         let banks = self.shape.banks();
         let words = u64::from(banks * self.shape.program_words);
         // What runs is not written: the host writes the other bank, or holds events.
-        let shape = Instruction { word: uint(64), sources: Sources::shape() };
+        let shape =
+            Instruction { word: uint(64), sources: Sources::shape(), decoded: Decoded::shape() };
         let program: SyncMem<Instruction> =
             SyncMem::new("program", shape, words).collisions_unused();
         let host_address = in_bank(banks, host.bank, host.index(0, widths.pc));
         program.write(
-            host.writes(PROGRAM, self.shape.program_words),
+            host.write & in_program,
             host_address,
-            Instruction { word: host.data, sources: sources(&self.shape, slot(host.data, OPCODE)) },
+            Instruction {
+                word: host.data,
+                sources: sources(&self.shape, host.data),
+                decoded: decode(&self.shape, host.data),
+            },
         );
         let address = mux(host_reads, host_address, in_bank(banks, host.active, pc));
-        let Instruction { word, sources } = program.read(fetches.value() | host_reads, address);
+        let Instruction { word, sources, decoded } =
+            program.read(fetches.value() | host_reads, address);
 
-        // What the execute stage has just redirected is dropped.
+        // What the execute stage has just redirected is dropped, and what stops.
         let valid = reg("valid_d", boolean(), false);
         let thread = reg("thread_d", uint(widths.thread), 0);
         let place = reg("pc_d", uint(widths.pc), 0);
         when(!io.stall.value(), || {
-            let dropped = redirect.valid & redirect.thread.eq(chosen.value());
+            let dropped = (redirect.valid & redirect.thread.eq(chosen.value()))
+                | io.stop.bit_at(chosen.value());
             valid.next(fetches.value() & !dropped);
             thread.next(chosen.value());
             place.next(pc);
-        });
+        })
+        .elsewhen(io.stop.bit_at(thread.value()), || valid.next(false));
         io.valid.set(valid);
         io.thread.set(thread);
         io.pc.set(place);
         io.word.set(word);
         io.sources.set(sources);
+        io.decoded.set(decoded);
         io.reply.set(HostReply::of_read(host_there.value(), word));
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  F  fetch            thread chosen, program memory addressed
-//!  D  this file        word decoded, registers, event and parameters read
+//!  D  this file        registers, event and parameters read
 //!  X  this file        arithmetic, jumps, requests to the other units
 //! ```
 //!
@@ -18,25 +18,23 @@
 
 use rmt_isa::card::CardShape;
 use rmt_isa::limits::SCALAR_REGISTERS;
-use rmt_isa::operand::{A, B, D, IMM, IMM_LO, OFF, OPCODE};
-use rmt_isa::{Helper, Status, operand};
+use rmt_isa::operand::{A, B, D, IMM, IMM_LO, OFF};
+use rmt_isa::{Status, operand};
 use rtl_builder::prelude::*;
 use rtl_builder::stock::stream::Stream;
 
 use super::alu::{Alu, AluControl};
-use super::decode::{Decoded, Function, LongFunction, MapFunction, Sources, Unit, decode};
+use super::decode::{Decoded, Function, LongFunction, MapFunction, Sources, Unit};
 use super::long::LongRequest;
 use super::retire::OutputWrite;
-use crate::bits::{crc32c, slot};
+use crate::bits::{as_word, crc32c, one_hot, slot};
 use crate::config::Widths;
 use crate::context::ContextRequest;
 use crate::engine::ports::Command;
 use crate::event::EventCopies;
 use crate::map::MapRequest;
 use crate::matching::ParameterLoad;
-use crate::signals::{
-    ARGUMENT_BITS, Argument, Completion, End, EventBeat, Redirect, TailCall, ThreadPulse,
-};
+use crate::signals::{ARGUMENT_BITS, Argument, Completion, End, EventBeat, Redirect, TailCall};
 use crate::units::ask;
 
 /// Stages D and X.
@@ -57,6 +55,8 @@ pub struct PipelineIo {
     pub word: Input<UInt>,
     /// What its operands are
     pub sources: Input<Sources>,
+    /// What it does
+    pub decoded: Input<Decoded>,
     /// Parts of the threads' events
     pub beat: Input<EventBeat>,
     /// Parameters of a matched entry
@@ -83,8 +83,8 @@ pub struct PipelineIo {
     pub completion: Input<Completion>,
     /// Sends a thread elsewhere
     pub redirect: Output<Redirect>,
-    /// A stopped thread goes on
-    pub wake: Output<ThreadPulse>,
+    /// Threads whose completion in the cycle before ends the event
+    pub stop: Output<UInt>,
     /// D and fetch stay
     pub stall: Output<Bool>,
     /// An output word is written
@@ -150,6 +150,7 @@ impl Component for Pipeline {
             pc: input(uint(widths.pc)),
             word: input(uint(64)),
             sources: input(Sources::shape()),
+            decoded: input(Decoded::shape()),
             beat: input(EventBeat::shape(self.shape.event_beats(), widths.thread)),
             parameters: input(ParameterLoad::shape(&widths)),
             doomed: input(uint(widths.threads)),
@@ -166,7 +167,7 @@ impl Component for Pipeline {
             completion_valid: input(boolean()),
             completion: input(Completion::shape(&widths)),
             redirect: output(Redirect::shape(&widths)),
-            wake: output(ThreadPulse::shape(&widths)),
+            stop: output(uint(widths.threads)),
             stall: output(boolean()),
             output: output(OutputWrite::shape(&widths)),
             exit: output(End::shape(&widths)),
@@ -193,6 +194,8 @@ struct Execute {
     pc: Reg<UInt>,
     word: Reg<UInt>,
     decoded: Reg<Decoded>,
+    /// The thread has run too long.
+    doomed: Reg<Bool>,
     function: Reg<UInt>,
     immediate: Reg<Bool>,
     control: Reg<AluControl>,
@@ -205,10 +208,12 @@ struct Execute {
     stall: Wire<Bool>,
     /// Instructions of the thread in X that follow are dropped.
     drops: Wire<Bool>,
-    /// Result of the arithmetic unit.
-    result: Wire<UInt>,
-    /// The result is written.
-    writes: Wire<Bool>,
+    /// What the arithmetic unit gives at once; the result is all bits of this and of the next.
+    early: Wire<UInt>,
+    /// Sums, shifted values and choices.
+    late: Wire<UInt>,
+    /// The arithmetic unit executes it: its result is written.
+    writes: Reg<Bool>,
 }
 
 impl Execute {
@@ -219,6 +224,7 @@ impl Execute {
             pc: reg("pc_x", uint(widths.pc), 0),
             word: reg("word_x", uint(64), 0),
             decoded: reg_zero("decoded_x", Decoded::shape()),
+            doomed: reg("doomed_x", boolean(), false),
             function: reg("function_x", uint(Function::BITS), 0),
             immediate: reg("immediate_x", boolean(), false),
             control: reg_zero("control_x", AluControl::shape()),
@@ -229,8 +235,9 @@ impl Execute {
             bytes: reg("bytes_x", uint(3), 0),
             stall: wire("stall_x", boolean()),
             drops: wire("drops", boolean()),
-            result: wire("result_x", uint(64)),
-            writes: wire("writes_x", boolean()),
+            early: wire("early_x", uint(64)),
+            late: wire("late_x", uint(64)),
+            writes: reg("writes_x", boolean(), false),
         }
     }
 }
@@ -240,6 +247,8 @@ impl Execute {
 struct Arrival {
     valid: Bool,
     completion: Completion,
+    /// It ends the event.
+    fails: Bool,
     /// The register that it writes.
     register: UInt,
     /// It writes one.
@@ -284,27 +293,24 @@ impl Registers {
 }
 
 impl Pipeline {
-    /// Takes a completion. Its thread goes on at once, unless the event fails.
+    /// Takes a completion. Its thread goes on meanwhile, and stops again if the event ends.
     fn completion(&self, io: &PipelineIo, registers: &Registers) -> Arrival {
-        let completion = io.completion.value();
-        let fails = !completion.status.is_zero();
-        io.wake.set(ThreadPulse {
-            valid: io.completion_valid.value() & !fails,
-            thread: completion.thread,
-        });
         let valid = reg("completed", boolean(), false);
         valid.next(io.completion_valid);
+        let completion = delayed("arrived", io.completion.value());
+        let fails = valid & !completion.status.is_zero();
         let destination = registers.destinations.read(completion.thread);
         let has_result = destination.bit(registers.register_bits);
         Arrival {
             valid: valid.value(),
-            completion: delayed("arrived", completion),
-            register: delayed("arrived_register", destination.trunc(registers.register_bits)),
-            writes: delayed("arrived_writes", io.completion_valid.value() & has_result & !fails),
+            completion,
+            fails,
+            register: destination.trunc(registers.register_bits),
+            writes: valid & has_result & !fails,
         }
     }
 
-    /// Stage D: decodes the word and reads its operands.
+    /// Stage D: reads the operands.
     fn operands(&self, io: &PipelineIo, x: &Execute, registers: &Registers, arrival: Arrival) {
         let (word, thread) = (io.word.value(), io.thread.value());
         registers.parameters.write(io.parameters.valid, io.parameters.thread, io.parameters.values);
@@ -319,7 +325,7 @@ impl Pipeline {
                 arrival.writes & own(arrival.completion.thread) & arrival.register.eq(register);
             let stored =
                 mux(arrives, arrival.completion.value, registers.all.read(thread.concat(register)));
-            mux(computed, x.result.value(), mux(instead, value, stored))
+            mux(computed, x.early.value() | x.late.value(), mux(instead, value, stored))
         };
         let offset = slot(word, OFF);
         let parameters = registers.parameters.read(thread);
@@ -331,17 +337,24 @@ impl Pipeline {
             select(offset.bits(0..2), &parameter_words),
         );
         let constant = slot(word, IMM).as_sint().sext(64).as_uint();
+        // While an instruction stays in X its thread may still turn out to have run too long.
+        let doomed = io.doomed.value();
+        let stays = doomed.bit_at(x.thread.value());
+        x.doomed.next(mux(x.stall.value(), stays, doomed.bit_at(thread)));
         when(!x.stall.value(), || {
-            let dropped = x.drops.value() & x.thread.eq(thread);
+            // A thread whose completion ends its event was woken with it.
+            let stops = arrival.fails & arrival.completion.thread.eq(thread);
+            let dropped = (x.drops.value() & x.thread.eq(thread)) | stops;
             x.valid.next(io.fetched.value() & !dropped);
+            x.writes.next(io.fetched.value() & !dropped & io.decoded.value().is(Unit::Alu));
             x.thread.next(thread);
             x.pc.next(io.pc);
             x.word.next(word);
-            x.decoded.next(decode(&self.shape, slot(word, OPCODE)));
+            x.decoded.next(io.decoded.value());
             x.function.next(sources.function);
             x.immediate.next(sources.immediate);
             x.control.next(AluControl::of(sources.function));
-            x.a.next(read(A, sources.event | sources.parameter, beside));
+            x.a.next(read(A, sources.beside, beside));
             x.b.next(read(B, sources.immediate, constant));
             x.d.next(read(D, Bool::lit(false), constant));
             x.kind.next(mux(sources.event, slot(word, IMM_LO).trunc(3), offset.trunc(3)));
@@ -361,28 +374,26 @@ impl Pipeline {
         alu.d.set(x.d);
         alu.kind.set(x.kind);
         alu.bytes.set(x.bytes);
-        x.result.set(alu.result);
+        x.early.set(alu.early);
+        x.late.set(alu.late);
 
-        let doomed = io.doomed.bit_at(thread).named("doomed_x");
-        let unit = |unit: Unit| unit.is(decoded.unit);
+        let doomed = x.doomed.value();
+        let unit = |unit: Unit| decoded.is(unit);
         let completes = arrival.valid;
         let sound = x.valid.value() & !doomed;
         let wants = |wanted: Unit| sound & unit(wanted);
-        let status = |status: Status| UInt::lit(status as u64, 8);
 
         // Requests to units that the stages share; context unit and map unit say with a completion what they make of one.
         io.engine.offer(
             wants(Unit::Engine),
             Command { thread, instruction: word, a: x.a.value(), b: x.b.value() },
         );
-        let table = slot(word, OFF);
-        let no_table = table.ge(self.shape.tables);
-        let calls = wants(Unit::TailCall) & !no_table;
+        let calls = wants(Unit::TailCall);
         let visits = ask(
             &io.tail_call,
             "tail_call",
             calls,
-            TailCall { thread, table: table.trunc(widths.table) },
+            TailCall { thread, table: slot(word, OFF).trunc(widths.table) },
             TailCall::shape(&widths),
         );
         for (argument, value) in io.arguments.iter().zip(&io.values) {
@@ -412,16 +423,12 @@ impl Pipeline {
         let engine_taken = io.engine.fire();
         let engine_waits = wants(Unit::Engine) & !io.engine.ready();
         // One port writes registers; a completion goes first.
-        let port_taken = (completes & x.valid.value() & unit(Unit::Alu)).named("port_taken");
+        let port_taken = (completes & x.writes.value()).named("port_taken");
         x.stall.set(port_taken | engine_waits);
         io.stall.set(x.stall.value());
 
-        let helper = slot(word, OFF);
-        let call = slot(word, OPCODE).eq(u64::from(call_opcode()));
-        let no_helper = call & helper.ge(Helper::ALL.len());
-        let function =
-            mux(call, helper.trunc(LongFunction::BITS), x.function.trunc(LongFunction::BITS));
-        let long_goes = wants(Unit::Arithmetic) & !no_helper;
+        let long_goes = wants(Unit::Arithmetic);
+        let function = x.function.trunc(LongFunction::BITS);
         let long_taken = ask(
             &io.long,
             "long",
@@ -443,34 +450,14 @@ impl Pipeline {
         registers.destinations.write(waits, thread, decoded.writes.as_uint().concat(slot(word, D)));
 
         // Outputs, ends.
-        let index = slot(word, OFF);
-        let no_output = index.ge(rmt_isa::limits::MAX_OUTPUTS);
-        let outputs = wants(Unit::Out) & !no_output;
-        io.output.set(OutputWrite {
-            valid: outputs,
-            thread,
-            index: index.trunc(2),
-            value: x.a.value(),
-        });
-        let out_of_range = (wants(Unit::TailCall) & no_table) | (wants(Unit::Out) & no_output);
-        let illegal = wants(Unit::Illegal) | (wants(Unit::Arithmetic) & no_helper);
+        let index = slot(word, OFF).trunc(2);
+        let output = OutputWrite { valid: wants(Unit::Out), thread, index, value: x.a.value() };
+        io.output.set(output);
         let late = x.valid.value() & doomed & !port_taken;
-        let exits = wants(Unit::Exit);
-        let ends = (exits | out_of_range | illegal | late).named("ends");
-        let verdict = slot(word, OFF);
-        io.exit.set(End {
-            valid: ends,
-            thread,
-            status: priority_mux(
-                &[
-                    (late, status(Status::Watchdog)),
-                    (illegal, status(Status::BadInstruction)),
-                    (out_of_range, status(Status::OutOfRange)),
-                    (verdict.is_zero(), status(Status::Decided)),
-                ],
-                status(Status::Abstained),
-            ),
-        });
+        let exits = wants(Unit::Exit) | wants(Unit::OutOfRange) | wants(Unit::Illegal);
+        let ends = (exits | late).named("ends");
+        let too_late = UInt::lit(Status::Watchdog as u64, 8);
+        io.exit.set(End { valid: ends, thread, status: mux(doomed, too_late, decoded.verdict) });
 
         // Where the thread goes on.
         let next = x.pc.wrapping_add(1).named("next_pc");
@@ -486,16 +473,16 @@ impl Pipeline {
         });
 
         // Registers: a completion, or the result in X.
-        x.writes.set(x.valid.value() & unit(Unit::Alu));
         let completion = arrival.completion;
         registers.write(
             mux(completes, arrival.writes, x.writes.value()),
             mux(completes, completion.thread, thread),
             mux(completes, arrival.register, slot(word, D)),
-            mux(completes, completion.value, x.result.value()),
+            mux(completes, completion.value, x.early.value() | x.late.value()),
         );
-        let fails = completes & !completion.status.is_zero();
-        io.failed.set(End { valid: fails, thread: completion.thread, status: completion.status });
+        let Completion { thread, status, .. } = completion;
+        io.failed.set(End { valid: arrival.fails, thread, status });
+        io.stop.set(as_word(&one_hot(arrival.fails, thread, widths.threads)));
         io.executed.set(sound & !x.stall.value() & !replays);
         io.replayed.set(replays);
     }
@@ -522,9 +509,4 @@ impl Pipeline {
             element: slot(word, operand::ELEMENT),
         }
     }
-}
-
-/// The opcode of `CALL`, whose helper chooses the function.
-fn call_opcode() -> u8 {
-    rmt_isa::INSTRUCTIONS.iter().find(|info| info.name == "Call").map_or(0, |info| info.opcode)
 }

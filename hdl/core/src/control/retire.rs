@@ -6,7 +6,7 @@ use rtl_builder::prelude::*;
 use rtl_builder::stock::RoundRobinArbiter;
 use rtl_builder::stock::stream::Stream;
 
-use crate::bits::{any, one_hot};
+use crate::bits::{any, as_word, one_hot};
 use crate::config::Widths;
 use crate::signals::{End, ThreadPulse};
 use crate::units::ThreadSplit;
@@ -118,7 +118,8 @@ impl Component for Retire {
         starts.write(accept.valid, accept.thread, now);
         // An event's cycles begin when it comes, its time for the watchdog when it has a thread.
         let arrival = reg_uninit("arrival", uint(32));
-        when(io.arrives, || arrival.next(now));
+        // Its last cycle counts as well.
+        when(io.arrives, || arrival.next(delayed("a_cycle_ago", now.value())));
         let arrivals: AsyncMem<UInt> = AsyncMem::new("arrivals", uint(32), threads.into());
         arrivals.write(accept.valid, accept.thread, arrival);
 
@@ -195,11 +196,23 @@ impl Component for Retire {
         // How long it took is reckoned while the decision is offered.
         let arrived = reg_uninit("arrived", uint(32));
         let left = reg_uninit("left_at", uint(32));
+        let high = |time: UInt| time.bits(CYCLE_BITS..32);
+        let round_before = reg_uninit("round_before", high(now.value()));
+        let last_round = reg("last_round", high(now.value()), u64::MAX >> (32 + CYCLE_BITS));
+        when(now.trunc(CYCLE_BITS).reduce_and(), || last_round.next(high(now.value())));
         when(room, || {
             arrived.next(arrivals.read(sender.value()));
-            left.next(now.wrapping_add(1));
+            left.next(now.value());
+            round_before.next(last_round);
         });
-        let elapsed = left.wrapping_sub(arrived.value()).sat(CYCLE_BITS).named("elapsed");
+        // It fits if the rounds of its cycles are the same, or this one's is the next.
+        let low = |time: UInt| time.trunc(CYCLE_BITS).zext(CYCLE_BITS + 1);
+        let cycles = low(left.value()).wrapping_sub(low(arrived.value()));
+        let same_round = high(left.value()).eq(high(arrived.value()));
+        let next_round = round_before.eq(high(arrived.value())) & cycles.bit(CYCLE_BITS);
+        let fits = same_round | next_round;
+        let most = UInt::lit((1 << CYCLE_BITS) - 1, CYCLE_BITS);
+        let elapsed = mux(fits, cycles.trunc(CYCLE_BITS), most).named("elapsed");
         let leaves = reg("sent_before", boolean(), false);
         leaves.next(sends.value());
         io.leaves.set(leaves);
@@ -247,11 +260,6 @@ impl Retire {
         let threads = self.widths.threads / self.widths.stages;
         Widths { threads, thread: threads.ilog2(), ..self.widths }
     }
-}
-
-/// Flags as one word, flag 0 in bit 0.
-fn as_word(flags: &[Bool]) -> UInt {
-    cat(&flags.iter().rev().map(|flag| flag.as_uint()).collect::<Vec<_>>())
 }
 
 /// The first end of some that may happen in one cycle. The last one of them is given before it is known whether it happens.

@@ -6,7 +6,7 @@ use rmt_isa::card::regions::CONTROL;
 use rmt_isa::card::shape::{FIRST_SLOT_WORD, SLOTS};
 use rtl_builder::prelude::*;
 
-use crate::bits::{any, field, first_alone, flag, word_of};
+use crate::bits::{field, flag, word_of};
 use crate::config::Widths;
 use crate::signals::{HostAccess, HostReply, in_bank};
 
@@ -89,8 +89,8 @@ impl Component for Slots {
             (control_slot::LOCK_MASK, control_slot::LOCK_MASK.bits),
         ];
         let number = host.index(0, SLOTS.ilog2());
-        let base = CONTROL.word(FIRST_SLOT_WORD);
-        let writes = host.write & host.in_range(base, SLOTS);
+        let here = delayed("host_here", host.in_range(CONTROL.word(FIRST_SLOT_WORD), SLOTS));
+        let writes = host.write & here;
         let mut active = Vec::new();
         for slot in 0..SLOTS {
             let banks: Vec<UInt> = (0..self.shape.banks())
@@ -126,16 +126,22 @@ impl Component for Slots {
                 flag(word, control_slot::ENABLE) & field(word, control_slot::HOOK).eq(io.hook)
             })
             .collect();
-        let first = first_alone(&serves);
-        let choose = |values: &[UInt]| {
-            one_hot_mux(&first.iter().copied().zip(values.iter().copied()).collect::<Vec<_>>())
-        };
-        let numbers: Vec<UInt> =
-            (0..SLOTS).map(|slot| UInt::lit(slot.into(), SLOTS.ilog2())).collect();
-        let word = choose(&active).named("chosen_slot");
+        // Of two neighbours the first one that serves, and so on: no choice waits for the last of eight comparisons.
+        let numbers = (0..SLOTS).map(|slot| UInt::lit(slot.into(), SLOTS.ilog2()));
+        let mut choices: Vec<(Bool, UInt)> = (serves.iter().zip(numbers.zip(active)))
+            .map(|(&serves, (number, word))| (serves, number.concat(word)))
+            .collect();
+        while choices.len() > 1 {
+            let first_of = |pair: &[(Bool, UInt)]| {
+                (pair[0].0 | pair[1].0, mux(pair[0].0, pair[0].1, pair[1].1))
+            };
+            choices = choices.chunks(2).map(first_of).collect();
+        }
+        let (served, chosen) = choices[0];
+        let word = chosen.bits(0..64).named("chosen_slot");
         io.choice.set(SlotChoice {
-            served: any(&serves),
-            slot: choose(&numbers),
+            served,
+            slot: chosen.bits(64..64 + SLOTS.ilog2()),
             ordering: field(word, control_slot::ORDERING),
             lock_mask: field(word, control_slot::LOCK_MASK),
             table: field(word, control_slot::FIRST_TABLE).trunc(table_bits),
@@ -158,8 +164,7 @@ impl Component for Slots {
                 (*part, mux(there, value, UInt::lit(0, *bits)))
             })
             .collect();
-        let reads = host.read & host.in_range(base, SLOTS);
-        io.reply.set(HostReply::of_read(reads, word_of(&parts, 64)));
+        io.reply.set(HostReply::of_read(host.read & here, word_of(&parts, 64)));
     }
 }
 
@@ -170,6 +175,7 @@ mod tests {
     /// What the host reads of a slot.
     fn read(sim: &mut Simulator, slot: u64) -> u64 {
         sim.poke("host_address", u64::from(CONTROL.word(FIRST_SLOT_WORD)) + slot);
+        sim.step();
         sim.poke("host_read", 1);
         assert_eq!((sim.peek("reply_valid"), sim.peek("reply_read")), (1, 1));
         let data = sim.peek("reply_data");

@@ -8,6 +8,7 @@ use super::fetch::Fetch;
 use super::long::LongRequest;
 use super::pipeline::{Pipeline, Stalls};
 use super::retire::OutputWrite;
+use crate::bits::{as_word, one_hot};
 use crate::config::Widths;
 use crate::context::ContextRequest;
 use crate::engine::ports::{Command, Response};
@@ -153,7 +154,6 @@ impl Component for Stage {
 
         // It runs.
         fetch.redirect.set(pipeline.redirect);
-        fetch.wake.set(pipeline.wake);
         fetch.stall.set(pipeline.stall);
         fetch.host.set(io.host);
         io.reply.set(fetch.reply);
@@ -162,6 +162,7 @@ impl Component for Stage {
         pipeline.pc.set(fetch.pc);
         pipeline.word.set(fetch.word);
         pipeline.sources.set(fetch.sources);
+        pipeline.decoded.set(fetch.decoded);
         io.executed.set(pipeline.executed);
         io.replayed.set(pipeline.replayed);
         io.stalls.set(pipeline.stalls);
@@ -195,24 +196,32 @@ impl Component for Stage {
             ..request
         });
 
-        // Completions: the engine's first, they cannot wait.
+        // Completions: the engine's first, they cannot wait. They also come last in a cycle, so the others are ready by then.
         let response = io.response.value();
         let answered = (response.valid & own(response.thread)).named("engine_answers");
-        let mut taken = answered;
-        let mut completion = Completion {
+        let answer = Completion {
             thread: local(response.thread),
             value: response.value,
             status: response.status,
         };
+        let mut taken = Bool::lit(false);
+        let mut others = Vec::new();
         for completions in &io.completions {
             let other = completions.payload();
-            completions.accept(!taken);
-            completion =
-                mux(taken, completion, Completion { thread: local(other.thread), ..other });
+            completions.accept(!answered & !taken);
+            let completion = Completion { thread: local(other.thread), ..other };
+            others.push((completions.valid() & !taken, completion));
             taken = taken | completions.valid();
         }
-        pipeline.completion_valid.set(taken);
-        pipeline.completion.set(completion);
+        let threads = self.shape.threads_of_stage();
+        let woken = |valid: Bool, thread: UInt| as_word(&one_hot(valid, thread, threads));
+        let woken_others = (others.iter())
+            .fold(UInt::lit(0, threads), |all, &(valid, other)| all | woken(valid, other.thread));
+        // A thread goes on before it is known whether its event ends.
+        fetch.wake.set(mux(answered, woken(Bool::lit(true), answer.thread), woken_others));
+        fetch.stop.set(pipeline.stop);
+        pipeline.completion_valid.set(answered | taken);
+        pipeline.completion.set(mux(answered, answer, one_hot_mux(&others)));
 
         // Events end.
         let outside = |end: End| End { thread: global(end.thread), ..end };

@@ -6,7 +6,7 @@ use rtl_builder::prelude::*;
 
 use crate::config::Widths;
 use crate::control::fetch::Fetch;
-use crate::signals::{HostAccess, Redirect, ThreadPulse};
+use crate::signals::{HostAccess, Redirect};
 
 /// [`Fetch`], and one thread that is watched.
 struct Fair {
@@ -17,7 +17,8 @@ struct Fair {
 struct FairIo {
     start: Input<Redirect>,
     redirect: Input<Redirect>,
-    wake: Input<ThreadPulse>,
+    wake: Input<UInt>,
+    stop: Input<UInt>,
     stall: Input<Bool>,
     host: Input<HostAccess>,
     /// The thread that is watched
@@ -36,7 +37,8 @@ impl Component for Fair {
         FairIo {
             start: input(Redirect::shape(&widths)),
             redirect: input(Redirect::shape(&widths)),
-            wake: input(ThreadPulse::shape(&widths)),
+            wake: input(uint(widths.threads)),
+            stop: input(uint(widths.threads)),
             stall: input(boolean()),
             host: input(HostAccess::shape()),
             constant_thread: input(uint(widths.thread)),
@@ -50,6 +52,7 @@ impl Component for Fair {
         dut.start.set(start);
         dut.redirect.set(redirect);
         dut.wake.set(wake);
+        dut.stop.set(io.stop);
         dut.stall.set(io.stall);
         dut.host.set(io.host.value());
         let _ = (dut.pc, dut.word, dut.reply);
@@ -60,25 +63,27 @@ impl Component for Fair {
         let is_watched = |valid: Bool, thread: UInt| valid & thread.eq(watched);
         let starts = is_watched(start.valid, start.thread);
         let redirected = is_watched(redirect.valid, redirect.thread);
-        let woken = is_watched(wake.valid, wake.thread);
+        let (woken, stopped) = (wake.bit_at(watched), io.stop.bit_at(watched));
         let runs = reg("runs", boolean(), false).doc("The watched thread runs, by its inputs");
         when(woken, || runs.next(true));
         when(redirected, || runs.next(redirect.runs));
+        when(stopped, || runs.next(false));
         when(starts, || runs.next(true));
 
         // What was fetched shows in the next cycle.
         let could = (runs.value() | woken) & !io.stall.value() & !Bool::reset();
-        let could_before = delayed("could_before", could & !redirected);
+        let sent_away = redirected | stopped;
+        let could_before = delayed("could_before", could & !sent_away);
         // A redirection drops what was fetched of the thread: its wait begins anew.
-        let redirected_before = delayed("redirected_before", redirected);
+        let sent_away_before = delayed("sent_away_before", sent_away);
         let got = is_watched(dut.valid.value(), dut.thread.value());
         let passed_over = reg("passed_over", uint(bits_for(threads + 1)), 0)
             .doc("Fetches in a row that others got while the watched thread could run");
         when(could_before & !got, || passed_over.next(passed_over.wrapping_add(1)))
-            .elsewhen(could_before | redirected_before | !runs.value(), || passed_over.next(0));
+            .elsewhen(could_before | sent_away_before | !runs.value(), || passed_over.next(0));
         formal::assert("others_are_fetched_once_each_at_most", passed_over.lt(threads));
-        // Somebody is fetched whenever the watched thread could be, unless what was fetched was redirected at once.
-        let dropped = delayed("dropped", redirect.valid);
+        // Somebody is fetched whenever the watched thread could be, unless what was fetched was sent elsewhere at once.
+        let dropped = delayed("dropped", redirect.valid | !io.stop.is_zero());
         formal::assert("no_cycle_is_idle", !could_before | dut.valid.value() | dropped);
         formal::cover("it_waits_for_all_others", passed_over.eq(threads - 1) & got);
     }
