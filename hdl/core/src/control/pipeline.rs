@@ -318,11 +318,14 @@ impl Pipeline {
         // What X computes in this cycle comes last; what stands in the word or beside the registers goes before it.
         let read = |operand: operand::Slot, instead: Bool, value: UInt| {
             let register = slot(word, operand);
-            let own = |of: UInt| of.eq(thread) & !instead;
-            let computed =
-                x.writes.value() & own(x.thread.value()) & slot(x.word.value(), D).eq(register);
-            let arrives =
-                arrival.writes & own(arrival.completion.thread) & arrival.register.eq(register);
+            // Which register it is comes from the program memory, late: it is compared in two parts, with all else beside one.
+            let is_from = |writes: Bool, of: UInt, written: UInt| {
+                let low = written.bits(0..3).eq(register.bits(0..3));
+                let high = written.bits(3..written.width()).eq(register.bits(3..register.width()));
+                low & (high & of.eq(thread) & writes & !instead)
+            };
+            let computed = is_from(x.writes.value(), x.thread.value(), slot(x.word.value(), D));
+            let arrives = is_from(arrival.writes, arrival.completion.thread, arrival.register);
             let stored =
                 mux(arrives, arrival.completion.value, registers.all.read(thread.concat(register)));
             mux(computed, x.early.value() | x.late.value(), mux(instead, value, stored))

@@ -119,7 +119,8 @@ impl Component for Retire {
         // An event's cycles begin when it comes, its time for the watchdog when it has a thread.
         let arrival = reg_uninit("arrival", uint(32));
         // Its last cycle counts as well.
-        when(io.arrives, || arrival.next(delayed("a_cycle_ago", now.value())));
+        let a_cycle_ago = delayed("a_cycle_ago", now.value());
+        when(io.arrives, || arrival.next(a_cycle_ago));
         let arrivals: AsyncMem<UInt> = AsyncMem::new("arrivals", uint(32), threads.into());
         arrivals.write(accept.valid, accept.thread, arrival);
 

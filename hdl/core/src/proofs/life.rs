@@ -161,7 +161,7 @@ impl Component for Life {
         let turns = reg("turns", uint(bits_for(u64::from(threads) + 2)), 0)
             .doc("Cycles with room in which an ended event did not leave");
         when(!(inside & has_ended) | freed, || turns.next(0))
-            .elsewhen(io.decision.ready(), || turns.next(turns.wrapping_add(1)));
+            .elsewhen(!io.decision.valid(), || turns.next(turns.wrapping_add(1)));
         formal::assert("an_ended_event_leaves_in_turn", turns.lt(u64::from(threads)));
 
         let none_runs = (busy & !ended).is_zero() & !intake.waits;
