@@ -11,7 +11,7 @@ use super::ports::*;
 use super::product::{ProductUnit, ProductUnitIo};
 use super::reduce::Reducer;
 use super::registers::{VectorRegisters, VectorRegistersIo, WordAddress, lane_mask};
-use super::requantiser::Requantiser;
+use super::requantiser::{RESULT_BITS, Requantiser};
 use super::sequencer::{Sequencer, SequencerIo, Step};
 use super::steps::Steps;
 use super::tree::{TreeEngine, TreeEngineIo};
@@ -108,16 +108,19 @@ struct Write {
     carry: UInt,
 }
 
+/// Bits of a lane that is saturated on its way to the registers.
+const WRITTEN_BITS: u32 = if EXACT_BITS > RESULT_BITS { EXACT_BITS } else { RESULT_BITS };
+
 impl Engine {
     /// All lanes of the word alike.
     fn in_all_lanes(&self, value: SInt) -> UInt {
         value.as_uint().repeat(self.shape.array as usize)
     }
 
-    /// Lanes of any width, extended to exact ones.
+    /// Lanes of any width, extended to those that are saturated on their way to the registers.
     fn in_exact_lanes(&self, lanes: UInt) -> UInt {
         let lanes = split(lanes, lanes.width() / self.shape.array);
-        join(&lanes.iter().map(|lane| lane.sext(EXACT_BITS)).collect::<Vec<_>>())
+        join(&lanes.iter().map(|lane| lane.sext(WRITTEN_BITS)).collect::<Vec<_>>())
     }
 
     fn all_lanes(&self) -> UInt {
@@ -128,10 +131,11 @@ impl Engine {
         UInt::lit(0, self.shape.array)
     }
 
-    /// The operands of the vector lanes, one cycle after the step.
+    /// The operands of the vector lanes, one cycle after the step. With the first step of an operation it `begins`.
     fn vector_lanes(
         &self,
         io: &EngineIo,
+        begins: Bool,
         steps: &Steps,
         registers: &VectorRegistersIo,
         row: UInt,
@@ -142,11 +146,13 @@ impl Engine {
         );
         let step = &steps.operands;
         events.beat.set(io.beat);
-        events.thread.set(step.thread);
-        // Byte of the word's first element: words advance by N elements.
-        let Step { word, operation, .. } = steps.now;
-        let elements = (word.zext(6) << self.shape.array.trailing_zeros()).trunc(6);
-        let byte = operation.base.trunc(6).wrapping_add(elements.shift_left(operation.element));
+        // Byte of the word's first element: words advance by N elements. It is known before the step is.
+        let Step { valid, thread, operation, .. } = steps.now;
+        let next_byte = reg_uninit("next_byte", uint(6));
+        let byte = mux(begins, operation.base.trunc(6), next_byte.value());
+        let elements = UInt::lit(u64::from(self.shape.array) & 63, 6);
+        when(valid, || next_byte.next(byte.wrapping_add(elements.shift_left(operation.element))));
+        events.thread.set(thread);
         events.byte.set(byte);
         events.element.set(step.operation.element);
 
@@ -194,7 +200,6 @@ impl Engine {
         let chosen: Vec<UInt> = (0..groups).map(|g| word.bits(g * bits..(g + 1) * bits)).collect();
         requantiser.lanes.set(select(steps.at(1).group, &chosen));
         requantiser.zero_point.set(steps.at(5).zero_point);
-        requantiser.element.set(steps.at(5).element);
 
         let group = one_hot(steps.at(5).group, groups);
         let mask: Vec<Bool> = (0..self.shape.array)
@@ -396,7 +401,7 @@ impl Component for Engine {
         let constants = HostMemory::new("constants", EngineRegion::Constants, 64, &shape, host);
         let row_address = step.operation.base.wrapping_add(step.word);
         let row = constants.read(step.valid, row_address);
-        let lane_units = self.vector_lanes(&io, &steps, &units.registers, row);
+        let lane_units = self.vector_lanes(&io, starts.value(), &steps, &units.registers, row);
         let requantised = self.requantiser(host, step.scale_word, &steps, &units.registers);
 
         let arrived = steps.at(1);
@@ -485,7 +490,7 @@ impl Component for Engine {
                 part(&from_context),
             )
         };
-        // They happen one cycle later: a result of the vector unit is saturated there, all others are already. Who waits
+        // They happen one cycle later: a result of the vector unit or the requantiser is saturated there, all others are already. Who waits
         // for one reads two cycles after its time at the earliest.
         let registers: &VectorRegistersIo = &units.registers;
         let written = reg("written", boolean(), false);
@@ -498,7 +503,11 @@ impl Component for Engine {
             last: choose(&|w| w.tag.last.as_uint()).as_bool(),
         };
         registers.write.set(WordTag { valid: written.value(), ..delayed("written_word", tag) });
-        let element = mux(vector.tag.valid, done.element, Element::I32 as u64);
+        let element = mux(
+            vector.tag.valid,
+            done.element,
+            mux(requantised.tag.valid, steps.at(5).element, Element::I32 as u64),
+        );
         let element = delayed("written_element", element);
         // Only one writes a cycle, and results of the vector unit come last: they are chosen last.
         let of_others = priority_mux(
@@ -509,9 +518,12 @@ impl Component for Engine {
             ],
             self.in_exact_lanes(from_context.lanes),
         );
-        let lanes = delayed("written_lanes", mux(vector.tag.valid, vector.lanes, of_others));
+        let lanes = delayed(
+            "written_lanes",
+            mux(vector.tag.valid, self.in_exact_lanes(vector.lanes), of_others),
+        );
         let multiplied = delayed("multiplied", steps.is_function(2, Function::Mul));
-        let written_lanes: Vec<SInt> = (split(lanes, EXACT_BITS).iter().zip(&lane_units))
+        let written_lanes: Vec<SInt> = (split(lanes, WRITTEN_BITS).iter().zip(&lane_units))
             .map(|(exact, lane)| mux(multiplied, lane.product.value(), saturate(*exact, element)))
             .collect();
         registers.lanes.set(join(&written_lanes));

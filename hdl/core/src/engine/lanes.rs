@@ -24,11 +24,30 @@ pub fn join_bools(bools: &[Bool]) -> UInt {
     cat(&parts)
 }
 
-/// `value` saturated to an element type, by its number, and extended to 32 bits.
+/// `value` saturated to an element type, by its number, and extended to 32 bits. Each bit that must be like the sign is
+/// compared with it once for all types: whether the value is beyond and what it is then are known at the same time.
 #[track_caller]
 pub fn saturate(value: SInt, element: UInt) -> SInt {
     let wide = if value.width() < 32 { value.sext(32) } else { value };
-    lookup(element, &[(0, wide.sat(8).sext(32)), (1, wide.sat(16).sext(32))], wide.sat(32))
+    let (sign, negative) = (wide.width() - 1, wide.is_negative());
+    let bits = wide.as_uint();
+    let unlike_sign = |low: u32, high: u32| match high - low {
+        0 => Bool::lit(false),
+        count => (bits.bits(low..high) ^ negative.as_uint().repeat(count as usize)).reduce_or(),
+    };
+    let (byte, short) = (element.eq(0), !element.bit(1));
+    let beyond = unlike_sign(31, sign)
+        | (short & unlike_sign(15, 31.min(sign)))
+        | (byte & unlike_sign(7, 15));
+    // Above the sign of its type, a limit is like the value's sign.
+    let of_limit = |from: Bool, count: usize| (negative ^ !from).as_uint().repeat(count);
+    let limit = cat(&[
+        negative.as_uint(),
+        of_limit(short, 16),
+        of_limit(byte, 8),
+        of_limit(Bool::lit(false), 7),
+    ]);
+    mux(beyond, limit.as_sint(), wide.trunc(32))
 }
 
 /// A number without sign for each lane, in the same order: a comparison of these ends with its carry.

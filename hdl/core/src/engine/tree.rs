@@ -207,7 +207,8 @@ impl Component for TreeEngine {
         let leaves = self.leaves(io.issue.value(), found.value(), leaf);
         // Which class has most votes takes a cycle of its own; the class of a single vote and a sum are there at once,
         // and wait in `Done`.
-        let counts = (vote & !last_tree.is_zero()).named("counts");
+        // A cycle after both are known, while the features are loaded.
+        let counts = delayed("counts", vote & !last_tree.is_zero());
         let waits = phase.is(Phase::Done) & !io.take;
         let result = reg_uninit("result", sint(64));
         found.next(false);
