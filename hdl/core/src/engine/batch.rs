@@ -329,11 +329,13 @@ impl Component for Batcher {
         let fires = io.fires.value();
         let joined = (joins & fires).named("joined");
         // Who joins or begins leaves with the word before this one: at once if the layer has one word only.
+        // The list is read late: what follows for a member that goes on and for one that leaves is found without it.
         let met_goes_on = m_now.ne(met.last_output);
         let one_output =
             reg_uninit("one_output", boolean()).doc("The layer has one word of outputs");
-        let member_goes_on = mux(running, mux(all_met, !one_output, met_goes_on), !at_last_output);
-        let would_stay = (ends & member_goes_on).named("would_stay");
+        let newcomer_stays = mux(running, all_met & !one_output, !at_last_output) & ends;
+        let met_stays = ends & running & !all_met & met_goes_on;
+        let would_stay = (newcomer_stays | met_stays).named("would_stay");
         let next_place = place.wrapping_add(1);
         let kept_after = mux(would_stay, kept.wrapping_add(1), kept.value());
         // What joins or begins does so until its step fires, and stands at the same place meanwhile.
@@ -346,9 +348,9 @@ impl Component for Batcher {
         let would_complete =
             (begins | joins | next_place.eq(count.value())).named("would_complete");
         let completes = (fires & would_complete).named("pass_completes");
-        let goes_on = (!ends | would_stay | !kept.value().is_zero()).named("goes_on");
-        let would_finish = (would_complete & !goes_on).named("would_finish");
-        let finishes = (fires & would_finish).named("finishes");
+        let others_go_on = (!ends | newcomer_stays | !kept.value().is_zero()).named("others_go_on");
+        let goes_on = (others_go_on | met_stays).named("goes_on");
+        let finishes = (completes & !goes_on).named("finishes");
         // While the doors are open, a product that waits joins in the next cycle. A load that holds up
         // the next tile leaves time for more.
         let idles = (running & all_met & !joins).named("idles");
@@ -357,10 +359,9 @@ impl Component for Batcher {
         let others_of_layer = without(&of_layer, joiner.value());
         let more_wait = mux(joins, join_bools(&others_of_layer), join_bools(&of_layer)).reduce_or();
         let more = (doors & running & more_wait).named("more");
-        let would_advance = would_complete & goes_on & !more & !(doors & io.loads_on);
-        let moves_on = would_finish | (would_advance & (!doors | io.needs_no_load));
+        let advances = (!more & (!doors | (!io.loads_on & io.needs_no_load))).named("advances");
         let idles_on = (idles & !(doors & io.loads_on)).named("idles_on");
-        let moves = ((fires & moves_on) | idles_on).named("moves_on");
+        let moves = ((completes & (advances | !goes_on)) | idles_on).named("moves_on");
 
         when(begins, || {
             running.next(true);

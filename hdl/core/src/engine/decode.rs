@@ -100,26 +100,27 @@ struct Context {
 /// What is known of a command when it comes, without the descriptors.
 #[derive(Clone, Copy, Bundle)]
 struct Known {
-    /// It is an instruction of the engine.
-    decodes: Bool,
+    /// What makes it an instruction of the engine, all of which must hold.
+    decodes: [Bool; 2],
     /// Its place among them, if it is one.
     number: UInt,
     /// A register has as many lanes as the instruction says.
     lanes_fit: Bool,
-    /// The lanes that it loads stand in the event, and are aligned.
-    event_fits: Bool,
+    /// The lanes that it loads stand in the event, and are not aligned.
+    inside_event: Bool,
+    misaligned: Bool,
     /// The instruction names a bias.
     has_bias: Bool,
     /// A and B are defined and of one length.
     same_length: Bool,
-    /// They have the same element type as well.
-    same_type: Bool,
+    /// They have the same element type.
+    same_element: Bool,
     /// The lane is one of D, and one of A.
     lane_of_d: Bool,
     lane_of_a: Bool,
     /// The lane that scalar register B says, and that it is not one of A.
     lane: UInt,
-    beyond_a: Bool,
+    beyond_a: [Bool; 2],
     /// Lanes of A, less 1, and those of the instruction.
     last_of_a: UInt,
     last_lane: UInt,
@@ -155,14 +156,15 @@ impl Known {
             decodes: decodes(fields),
             number: lookup(fields.opcode, &numbers, UInt::lit(0, NUMBER_BITS)),
             lanes_fit: at_most(fields.lanes, shape.vector_lanes.into()),
-            event_fits: inside_event & !misaligned,
+            inside_event,
+            misaligned,
             has_bias: fields.has_bias,
             same_length,
-            same_type: (same_length & a.element.eq(b.element)).named("same_type"),
+            same_element: a.element.eq(b.element),
             lane_of_d: d.defined & fields.lane.lt(d.lanes),
             lane_of_a: a.defined & fields.lane.lt(a.lanes),
             lane: scalar_b.trunc(8),
-            beyond_a: scalar_b.bits(9..64).ne(0) | scalar_b.trunc(9).ge(a.lanes),
+            beyond_a: [scalar_b.bits(9..64).ne(0), scalar_b.trunc(9).ge(a.lanes)],
             last_of_a: last(a.lanes),
             last_lane: last(fields.lanes),
             value: scalar_a.as_sint().sat(32),
@@ -238,7 +240,7 @@ impl Decoder {
             function(f);
             like_a();
             define(c.a.lanes, c.a.element);
-            out.fits.set(c.known.same_type);
+            out.fits.set(c.known.same_length & c.known.same_element);
             early();
         };
         switch(c.known.number)
@@ -255,7 +257,7 @@ impl Decoder {
                 op.field(|o| o.base).set(c.fields.event_byte.zext(16));
                 out.last_lane.set(c.known.last_lane);
                 define(c.fields.lanes, element);
-                out.fits.set(c.known.lanes_fit & c.known.event_fits);
+                out.fits.set(c.known.lanes_fit & c.known.inside_event & !c.known.misaligned);
                 early();
             })
             .is(number_of(opcode_of("VectorLoadTensor")), || {
@@ -286,7 +288,7 @@ impl Decoder {
             .is(number_of(opcode_of("ScalarValueAt")), || {
                 function(Function::Lane);
                 one_lane(c.known.lane);
-                when(c.known.beyond_a, || operand(Operand::Value));
+                when(c.known.beyond_a[0] | c.known.beyond_a[1], || operand(Operand::Value));
                 out.fits.set(c.a.defined);
             })
             .is(number_of(opcode_of("VectorAdd")), || arithmetic(Function::Add))
@@ -530,7 +532,7 @@ impl Component for Decoder {
         outcome.words_per_row.set(0);
         self.vector_instructions(&context, &outcome);
 
-        let decoded = known.decodes;
+        let decoded = known.decodes[0] & known.decodes[1];
         let accepted = (decoded & outcome.fits).named("accepted");
         let last = outcome.last_lane.value();
         let checked = outcome.operation.value();

@@ -384,11 +384,13 @@ impl Component for Engine {
         sequencer.announce.set(product.announce | window.announce);
         let refused = issuer.issue_units.bit(Unit::Refuse as u32);
         busy.set(issuer.issue & !refused, issuer.issue_thread.value(), true);
+        let tree_free =
+            reg("tree_free", boolean(), true).doc("The tree engine could take an operation now");
         let ready = [
             sequencer.vector_ready.value(),
             sequencer.requantise_ready.value(),
             Bool::lit(true),
-            tree.ready & !issued(Unit::Tree),
+            tree_free.value(),
             window.ready & !issued(Unit::Window),
             Bool::lit(true),
         ];
@@ -546,13 +548,16 @@ impl Component for Engine {
             answer.next(before);
             answer.value()
         };
+        let early_answer = answers("early_answer", issuer.answers.value());
         let lane_answer =
             answers("lane_answer", steps.is_function(1, Function::Lane) & steps.at(1).last);
         let sum_answer = answers("sum_answer", is_reduced(3) & steps.at(3).last);
         let reduced = steps.at(4);
-        let early_answer = (issue & operation.early).named("early_answer");
         let tree_answer = (tree.done & !sequencer.answers_now & !early_answer).named("tree_answer");
         tree.take.set(tree_answer);
+        when(tree_answer, || tree_free.next(true));
+        let tree_chosen = issuer.issue & issuer.issue_units.bit(Unit::Tree as u32);
+        when(tree_chosen, || tree_free.next(false));
         issuer.answer_free.set(!sequencer.answers_next & !tree.done);
         let chosen_lane = select(done.lane.trunc(shape.array.trailing_zeros()), &held);
         let reduced_value = mux(

@@ -1,5 +1,6 @@
 //! One lane of the vector unit.
 
+use super::lanes::in_order;
 use super::operation::{FUNCTION_BITS, Function};
 use crate::bits::beside_multiplier;
 use rtl_builder::prelude::*;
@@ -55,7 +56,7 @@ impl Component for VectorLane {
     fn build(&self, io: VectorLaneIo) {
         let a = beside_multiplier("a_q", io.a.value());
         let b = beside_multiplier("b_q", io.b.value());
-        let a_is_smaller = a.lt(b).named("a_is_smaller");
+        let a_is_smaller = in_order(a).lt(in_order(b)).named("a_is_smaller");
         // Only i8 and i16 are multiplied: 16 bits of each operand carry the value.
         let product = beside_multiplier("product_q", a.trunc(16) * b.trunc(16));
         io.product.set(product);
