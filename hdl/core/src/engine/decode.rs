@@ -139,8 +139,11 @@ impl Known {
     ) -> Self {
         let ([scalar_a, scalar_b], [a, b, d]) = (scalars, types);
         let (element, start_byte) = (fields.element, fields.event_byte);
-        let bytes = fields.lanes.zext(11).shift_left(element);
-        let inside_event = at_most(start_byte.zext(11) + bytes, 64).named("inside_event");
+        // As many elements follow the first one up to the event's end. An instruction without lanes does not decode.
+        let last_lane = one_less(fields.lanes);
+        let behind = (!start_byte).shift_right(element);
+        let inside_event =
+            (last_lane.bits(6..9).is_zero() & last_lane.trunc(6).le(behind)).named("inside_event");
         let misaligned = lookup(
             element,
             &[(1, start_byte.bit(0)), (2, start_byte.bits(0..2).ne(0))],
