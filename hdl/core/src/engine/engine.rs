@@ -3,7 +3,7 @@
 use super::decode::{Decoder, DecoderIo, TypeWrite};
 use super::event_copy::EventCopy;
 use super::issue::Issuer;
-use super::lanes::{join, join_bools, one_hot, saturate, split};
+use super::lanes::{join, join_bools, one_hot, only_if, saturate, split};
 use super::lanes_out::LaneSender;
 use super::memory::HostMemory;
 use super::operation::{Function, Operand, Operation, Unit, WordTag};
@@ -108,6 +108,13 @@ struct Write {
     carry: UInt,
 }
 
+/// The step of two cycles before was one of the vector unit that writes a word.
+fn writes_word(steps: &Steps) -> Bool {
+    let answers = [Function::Lane, Function::Sum, Function::ArgMax];
+    let answers = answers.map(|function| steps.is_function(2, function));
+    steps.is_unit(2, Unit::Vector) & !answers[0] & !answers[1] & !answers[2]
+}
+
 /// Bits of a lane that is saturated on its way to the registers.
 const WRITTEN_BITS: u32 = if EXACT_BITS > RESULT_BITS { EXACT_BITS } else { RESULT_BITS };
 
@@ -169,6 +176,7 @@ impl Engine {
         let zero = self.in_all_lanes(SInt::lit(0, 32));
         let b = mux(step.operation.b_zero, zero, registers.b_lanes.value()).named("operand_b");
         let now = steps.at(2);
+        let wanted = writes_word(steps);
         split(a, 32)
             .into_iter()
             .zip(split(b, 32))
@@ -178,6 +186,7 @@ impl Engine {
                 lane.a.set(a);
                 lane.b.set(b);
                 lane.function.set(now.function);
+                lane.wanted.set(wanted);
                 lane
             })
             .collect()
@@ -447,13 +456,12 @@ impl Component for Engine {
         // Writes: the calendar lets one happen a cycle, lanes from outside take what is left.
         let results: Vec<SInt> = lane_units.iter().map(|lane| lane.result.value()).collect();
         let held: Vec<SInt> = lane_units.iter().map(|lane| lane.a_held.value()).collect();
-        let is_lane = steps.is_function(2, Function::Lane);
         let is_reduced = |cycle: usize| {
             steps.is_function(cycle, Function::Sum) | steps.is_function(cycle, Function::ArgMax)
         };
         let done = steps.at(2);
         let vector = Write {
-            tag: steps.tag(2, steps.is_unit(2, Unit::Vector) & !is_lane & !is_reduced(2)),
+            tag: steps.tag(2, writes_word(&steps)),
             lanes: join(&results),
             mask: mux(done.one_lane, lane_mask(&shape, done.lane), self.all_lanes()),
             carry: self.no_lanes(),
@@ -511,7 +519,7 @@ impl Component for Engine {
             mux(requantised.tag.valid, steps.at(5).element, Element::I32 as u64),
         );
         let element = delayed("written_element", element);
-        // Only one writes a cycle, and results of the vector unit come last: they are chosen last.
+        // Only one writes a cycle, and results of the vector unit come last: they are 0 where another one writes.
         let of_others = priority_mux(
             &[
                 (product_write.tag.valid, self.in_exact_lanes(product_write.lanes)),
@@ -520,10 +528,8 @@ impl Component for Engine {
             ],
             self.in_exact_lanes(from_context.lanes),
         );
-        let lanes = delayed(
-            "written_lanes",
-            mux(vector.tag.valid, self.in_exact_lanes(vector.lanes), of_others),
-        );
+        let of_others = only_if(!vector.tag.valid, of_others);
+        let lanes = delayed("written_lanes", self.in_exact_lanes(vector.lanes) | of_others);
         let multiplied = delayed("multiplied", steps.is_function(2, Function::Mul));
         let written_lanes: Vec<SInt> = (split(lanes, WRITTEN_BITS).iter().zip(&lane_units))
             .map(|(exact, lane)| mux(multiplied, lane.product.value(), saturate(*exact, element)))
@@ -579,14 +585,10 @@ impl Component for Engine {
                 ],
                 thread,
             ),
-            value: priority_mux(
-                &[
-                    (lane_answer, chosen_lane.sext(64).as_uint()),
-                    (sum_answer, reduced_value),
-                    (tree_answer, tree.value.as_uint()),
-                ],
-                UInt::lit(0, 64),
-            ),
+            // One of them answers: the calendar lets a lane or a sum do so, and a tree waits for these.
+            value: only_if(lane_answer, chosen_lane.sext(64).as_uint())
+                | only_if(sum_answer, reduced_value)
+                | tree.value.as_uint(),
             status: priority_mux(
                 &[(lane_answer | sum_answer, UInt::lit(0, 8)), (tree_answer, tree.status.value())],
                 operation.status,

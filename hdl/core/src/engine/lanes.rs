@@ -69,6 +69,20 @@ pub fn one_hot(index: UInt, count: u32) -> Vec<Bool> {
     (0..count).map(|i| index.eq(u64::from(i))).collect()
 }
 
+/// `value` if `on`, else 0: parts of which at most one is on are joined with `|`.
+#[track_caller]
+pub fn only_if(on: Bool, value: UInt) -> UInt {
+    value & on.as_uint().repeat(value.width() as usize)
+}
+
+/// The lane of a number, by one bit of it after the other: two bits take one table. There is a power of two of lanes.
+#[track_caller]
+pub fn lane_of_number(lanes: &[SInt], number: UInt) -> SInt {
+    (0..number.width()).fold(lanes.to_vec(), |lanes, bit| {
+        lanes.chunks(2).map(|pair| mux(number.bit(bit), pair[1], pair[0])).collect()
+    })[0]
+}
+
 /// As many of `count` bits as `number` says are set, the lowest ones.
 #[track_caller]
 pub fn thermometer(number: UInt, count: u32) -> UInt {

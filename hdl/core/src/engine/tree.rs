@@ -1,6 +1,6 @@
 //! The tree engine: walks reloadable decision trees, one level a cycle.
 
-use super::lanes::{field, in_order, one_hot, split};
+use super::lanes::{field, in_order, lane_of_number, only_if, split};
 use super::memory::HostMemory;
 use super::operation::{Operation, lane_bits, word_bits};
 use super::ports::{HostRequest, thread_bits};
@@ -48,7 +48,7 @@ pub struct TreeEngineIo {
     pub take: Input<Bool>,
     /// Thread of the result
     pub done_thread: Output<UInt>,
-    /// The result, 64 bits signed
+    /// With `take`: the result, 64 bits signed; else 0
     pub value: Output<SInt>,
     /// 0, or the status of a walk that found no leaf
     pub status: Output<UInt>,
@@ -184,11 +184,8 @@ impl Component for TreeEngine {
             1 => UInt::lit(0, features.address_width()),
             _ => (index >> lane_bits).resize(features.address_width()),
         };
-        let chosen = one_hot(index.trunc(lane_bits), shape.array);
-        let feature = (split(features.read(word), 32).into_iter().zip(chosen))
-            .map(|(lane, chosen)| lane.as_uint() & chosen.as_uint().repeat(32))
-            .reduce(|a, b| a | b);
-        let feature = feature.expect("a word has lanes").as_sint().named("feature");
+        let lanes = split(features.read(word), 32);
+        let feature = lane_of_number(&lanes, index.trunc(lane_bits)).named("feature");
         // Compared in halves, whose results meet in the next cycle. A root is found without a comparison: none is left then.
         let (feature, value) = (in_order(feature), in_order(field(node, NODE_VALUE).as_sint()));
         let upper = |number: UInt| number.bits(16..32);
@@ -277,14 +274,19 @@ impl Component for TreeEngine {
                 });
             });
 
-        let class = leaf.trunc(8).as_uint().zext(64).as_sint();
-        let fresh = mux(vote, class, leaves.sum);
-        let value = mux(found, fresh, result.value());
-        when(waits, || result.next(value));
+        let class = leaf.trunc(8).as_uint().zext(64);
+        // The sum comes late, and so does the class with most votes: all that chooses among them is known before.
+        let sum_counts = found & !vote;
+        let others = mux(found, only_if(vote.value(), class), result.as_uint());
+        let value = only_if(sum_counts, leaves.sum.as_uint()) | others;
+        when(waits, || result.next(value.as_sint()));
         io.done.set(done);
         io.done_thread.set(held_thread);
-        let winner = leaves.winner.zext(64).as_sint();
-        io.value.set(mux(lost, SInt::lit(0, 64), mux(counts, winner, value)));
+        let takes = io.take & !lost;
+        let value = only_if(takes & !counts & sum_counts, leaves.sum.as_uint())
+            | only_if(takes & counts, leaves.winner.zext(64))
+            | only_if(takes & !counts, others);
+        io.value.set(value.as_sint());
         io.status.set(mux(lost, Status::OutOfRange as u64, UInt::lit(0, 8)));
     }
 }
