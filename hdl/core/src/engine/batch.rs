@@ -73,8 +73,6 @@ pub struct Member {
     pub biased: Bool,
     /// First word of the bias
     pub bias: UInt,
-    /// The word of outputs after which it leaves
-    pub last_output: UInt,
 }
 
 impl Member {
@@ -85,13 +83,12 @@ impl Member {
             register: uint(3),
             biased: boolean(),
             bias: uint(16),
-            last_output: uint(word_bits(shape)),
         }
     }
 
-    fn of(job: &Job, thread: UInt, last_output: UInt) -> Self {
+    fn of(job: &Job, thread: UInt) -> Self {
         let Job { register, biased, bias, .. } = *job;
-        Self { thread, register, biased, bias, last_output }
+        Self { thread, register, biased, bias }
     }
 }
 
@@ -104,6 +101,8 @@ pub struct BatchStep {
     pub tile: UInt,
     /// The product
     pub member: Member,
+    /// The word of outputs after which it leaves
+    pub last_output: UInt,
     /// Its place in the batch, which is also that of its sums
     pub place: UInt,
     /// Word of the vector
@@ -128,6 +127,7 @@ impl BatchStep {
             valid: boolean(),
             tile: uint(TILE_BITS),
             member: Member::shape(shape),
+            last_output: uint(word_bits(shape)),
             place: uint(place_bits(shape)),
             input: uint(word_bits(shape)),
             output: uint(word_bits(shape)),
@@ -261,6 +261,11 @@ impl Component for Batcher {
         let open = reg("open", boolean(), false).doc("Products may join");
         // The batch in order, and the place that is next. A place more than threads: none is.
         let members = AsyncMem::new("members", Member::shape(shape), threads);
+        // The word of outputs after which each leaves: that of the first place and of the next one stand in registers, as much
+        // follows from it.
+        let last_outputs = AsyncMem::new("last_outputs", uint(word_bits), threads);
+        let first_last_output = reg_uninit("first_last_output", uint(word_bits));
+        let met_last_output = reg_uninit("met_last_output", uint(word_bits));
         let place = reg("place", uint(place_bits + 1), 0);
         let count = reg("count", uint(place_bits + 1), 0);
         let kept =
@@ -294,8 +299,13 @@ impl Component for Batcher {
         let met = members.read(place.value().trunc(place_bits));
         let member = mux(
             running,
-            mux(all_met, Member::of(&joiner_product.value(), joiner.value(), before_this), met),
-            Member::of(&founder_job, founder_thread, founder_job.last_output),
+            mux(all_met, Member::of(&joiner_product.value(), joiner.value()), met),
+            Member::of(&founder_job, founder_thread),
+        );
+        let leaves_after = mux(
+            running,
+            mux(all_met, before_this, met_last_output.value()),
+            founder_job.last_output,
         );
         let layer_now = mux(running, layer.value(), founder_job.layer);
         let tile = mux(running, next_tile.value(), founder_job.layer);
@@ -315,6 +325,7 @@ impl Component for Batcher {
             valid: begins | (running & !all_met) | joins,
             tile,
             member,
+            last_output: leaves_after,
             place: place.value().trunc(place_bits),
             input: k_now,
             output: m_now,
@@ -329,26 +340,28 @@ impl Component for Batcher {
         let fires = io.fires.value();
         let joined = (joins & fires).named("joined");
         // Who joins or begins leaves with the word before this one: at once if the layer has one word only.
-        let met_goes_on = m_now.ne(met.last_output);
+        let met_goes_on = m_now.ne(met_last_output);
         let one_output =
             reg_uninit("one_output", boolean()).doc("The layer has one word of outputs");
-        let member_goes_on = mux(running, mux(all_met, !one_output, met_goes_on), !at_last_output);
-        let would_stay = (ends & member_goes_on).named("would_stay");
+        let newcomer_stays = mux(running, all_met & !one_output, !at_last_output) & ends;
+        let met_stays = ends & running & !all_met & met_goes_on;
+        let would_stay = (newcomer_stays | met_stays).named("would_stay");
         let next_place = place.wrapping_add(1);
         let kept_after = mux(would_stay, kept.wrapping_add(1), kept.value());
         // What joins or begins does so until its step fires, and stands at the same place meanwhile.
         let next_count = mux(begins | joins, next_place, count.value());
-        members.write(
-            begins | joins | (running & !all_met & would_stay),
-            mux(would_stay, kept.value(), place.value()).trunc(place_bits),
-            member,
-        );
+        let lists = begins | joins | (running & !all_met & would_stay);
+        let to = mux(would_stay, kept.value(), place.value()).trunc(place_bits);
+        members.write(lists, to, member);
+        last_outputs.write(lists, to, leaves_after);
+        let of_first = mux(lists & to.is_zero(), leaves_after, first_last_output.value());
+        first_last_output.next(of_first);
         let would_complete =
             (begins | joins | next_place.eq(count.value())).named("would_complete");
         let completes = (fires & would_complete).named("pass_completes");
-        let goes_on = (!ends | would_stay | !kept.value().is_zero()).named("goes_on");
-        let would_finish = (would_complete & !goes_on).named("would_finish");
-        let finishes = (fires & would_finish).named("finishes");
+        let others_go_on = (!ends | newcomer_stays | !kept.value().is_zero()).named("others_go_on");
+        let goes_on = (others_go_on | met_stays).named("goes_on");
+        let finishes = (completes & !goes_on).named("finishes");
         // While the doors are open, a product that waits joins in the next cycle. A load that holds up
         // the next tile leaves time for more.
         let idles = (running & all_met & !joins).named("idles");
@@ -357,10 +370,9 @@ impl Component for Batcher {
         let others_of_layer = without(&of_layer, joiner.value());
         let more_wait = mux(joins, join_bools(&others_of_layer), join_bools(&of_layer)).reduce_or();
         let more = (doors & running & more_wait).named("more");
-        let would_advance = would_complete & goes_on & !more & !(doors & io.loads_on);
-        let moves_on = would_finish | (would_advance & (!doors | io.needs_no_load));
+        let advances = (!more & (!doors | (!io.loads_on & io.needs_no_load))).named("advances");
         let idles_on = (idles & !(doors & io.loads_on)).named("idles_on");
-        let moves = ((fires & moves_on) | idles_on).named("moves_on");
+        let moves = ((completes & (advances | !goes_on)) | idles_on).named("moves_on");
 
         when(begins, || {
             running.next(true);
@@ -377,6 +389,10 @@ impl Component for Batcher {
         });
         count.next(next_count);
         when(completes, || all_met.next(true));
+        // Nobody is written to the next place in the cycle in which its turn comes, but for the first one.
+        when(begins | moves, || met_last_output.next(of_first)).elsewhen(fires, || {
+            met_last_output.next(last_outputs.read(next_place.trunc(place_bits)));
+        });
         when(moves, || {
             place.next(0);
             kept.next(0);

@@ -1,8 +1,9 @@
 //! The decoder: a command becomes an operation, or is refused.
 //!
-//! A command comes in one cycle, in which the descriptors that it may name are read; in the next
-//! cycle it is checked against them and against the types of its registers; the type of its
-//! result is recorded in the third. Nothing behind the decoder checks anything again.
+//! A command comes in one cycle, in which the descriptors that it may name are read, and in which it is
+//! checked against itself and the types of its registers; in the next cycle it is checked against the
+//! descriptors; the type of its result is recorded in the third. Nothing behind the decoder checks
+//! anything again.
 
 use super::lanes::field;
 use super::memory::HostMemory;
@@ -10,8 +11,7 @@ use super::operation::{Books, Function, Operand, Operation, Unit, WindowFunction
 use super::ports::{Command, HostRequest, Start, thread_bits};
 use super::registers::{VectorType, VectorTypes};
 use super::words::{InstructionFields, decodes, opcode_of};
-use crate::bits::at_most;
-use crate::bits::beside_multiplier;
+use crate::bits::{at_most, beside_multiplier, one_less};
 use rmt_isa::Status;
 use rmt_isa::card::engine::*;
 use rtl_builder::prelude::*;
@@ -82,20 +82,107 @@ pub struct DecoderIo {
     pub base: Output<UInt>,
 }
 
-/// All that the check of one command looks at.
+/// All that the check against the descriptors looks at.
 struct Context {
     fields: InstructionFields,
-    scalar_a: UInt,
-    scalar_b: UInt,
     a: VectorType,
     b: VectorType,
     d: VectorType,
+    known: Known,
     tensor: UInt,
     bias: UInt,
     scale: UInt,
     forest: UInt,
     /// Word 0 of the window's descriptor.
     window: UInt,
+}
+
+/// What is known of a command when it comes, without the descriptors.
+#[derive(Clone, Copy, Bundle)]
+struct Known {
+    /// What makes it an instruction of the engine, all of which must hold.
+    decodes: [Bool; 2],
+    /// Its place among them, if it is one.
+    number: UInt,
+    /// A register has as many lanes as the instruction says.
+    lanes_fit: Bool,
+    /// The lanes that it loads stand in the event, and are not aligned.
+    inside_event: Bool,
+    misaligned: Bool,
+    /// The instruction names a bias.
+    has_bias: Bool,
+    /// A and B are defined and of one length.
+    same_length: Bool,
+    /// They have the same element type.
+    same_element: Bool,
+    /// The lane is one of D, and one of A.
+    lane_of_d: Bool,
+    lane_of_a: Bool,
+    /// The lane that scalar register B says, and that it is not one of A.
+    lane: UInt,
+    beyond_a: [Bool; 2],
+    /// Lanes of A, less 1, and those of the instruction.
+    last_of_a: UInt,
+    last_lane: UInt,
+    /// Scalar register A as a lane, and as the number of a row, which is beyond all tensors.
+    value: SInt,
+    row: UInt,
+    beyond_rows: Bool,
+}
+
+impl Known {
+    fn of(
+        shape: &EngineShape,
+        fields: &InstructionFields,
+        scalars: [UInt; 2],
+        types: [VectorType; 3],
+    ) -> Self {
+        let ([scalar_a, scalar_b], [a, b, d]) = (scalars, types);
+        let (element, start_byte) = (fields.element, fields.event_byte);
+        // As many elements follow the first one up to the event's end. An instruction without lanes does not decode.
+        let last_lane = one_less(fields.lanes);
+        let behind = (!start_byte).shift_right(element);
+        let inside_event =
+            (last_lane.bits(6..9).is_zero() & last_lane.trunc(6).le(behind)).named("inside_event");
+        let misaligned = lookup(
+            element,
+            &[(1, start_byte.bit(0)), (2, start_byte.bits(0..2).ne(0))],
+            Bool::lit(false),
+        )
+        .named("misaligned");
+        let numbers: Vec<(u64, UInt)> = (OPCODES.iter())
+            .map(|&opcode| (opcode.into(), UInt::lit(number_of(opcode.into()), NUMBER_BITS)))
+            .collect();
+        let same_length = (a.defined & b.defined & a.lanes.eq(b.lanes)).named("same_length");
+        let last = |lanes: UInt| one_less(lanes).trunc(8);
+        Self {
+            decodes: decodes(fields),
+            number: lookup(fields.opcode, &numbers, UInt::lit(0, NUMBER_BITS)),
+            lanes_fit: at_most(fields.lanes, shape.vector_lanes.into()),
+            inside_event,
+            misaligned,
+            has_bias: fields.has_bias,
+            same_length,
+            same_element: a.element.eq(b.element),
+            lane_of_d: d.defined & fields.lane.lt(d.lanes),
+            lane_of_a: a.defined & fields.lane.lt(a.lanes),
+            lane: scalar_b.trunc(8),
+            beyond_a: [scalar_b.bits(9..64).ne(0), scalar_b.trunc(9).ge(a.lanes)],
+            last_of_a: last(a.lanes),
+            last_lane: last(fields.lanes),
+            value: scalar_a.as_sint().sat(32),
+            row: scalar_a.trunc(16),
+            beyond_rows: scalar_a.bits(16..64).ne(0),
+        }
+    }
+}
+
+/// Bits of the place of an instruction among those of the engine.
+const NUMBER_BITS: u32 = usize::BITS - (OPCODES.len() - 1).leading_zeros();
+
+/// The place of an opcode among those of the engine.
+fn number_of(opcode: u64) -> u64 {
+    OPCODES.iter().position(|&known| u64::from(known) == opcode).map_or(0, |place| place as u64)
 }
 
 /// What the check of one command says.
@@ -105,15 +192,16 @@ struct Outcome {
     fits: Wire<Bool>,
     /// The instruction gives its destination this type.
     defines: Wire<VectorType>,
-    /// Lanes that the operation goes through.
-    lanes: Wire<UInt>,
+    /// Lanes that the operation goes through, less 1.
+    last_lane: Wire<UInt>,
     /// So many words are to be added to its base so many times.
     row: Wire<UInt>,
     words_per_row: Wire<UInt>,
 }
 
 impl Decoder {
-    /// The descriptor number `index` of a table; 0, which is not valid, beyond its end.
+    /// The descriptor number `index` of a table. Its lowest bit says that it is valid: it is not beyond the table's end. A command
+    /// that names one that is not is refused, whatever else stands there.
     fn descriptor(&self, io: &DecoderIo, name: &str, region: EngineRegion, index: UInt) -> UInt {
         let count = self.shape.extent(region).words;
         if count == 0 {
@@ -122,12 +210,15 @@ impl Decoder {
         let memory = HostMemory::part(name, region, 0, &self.shape, io.host.value());
         let inside = delayed(format!("{name}_inside"), index.lt(u64::from(count)));
         let word = memory.read(io.valid.value(), index.resize(memory.address_width()));
-        mux(inside, word, UInt::lit(0, 64)).named(name.trim_end_matches('s'))
+        const {
+            assert!(TENSOR_VALID.low + SCALE_VALID.low + FOREST_VALID.low + WINDOW_VALID.low == 0);
+        }
+        let valid = inside & word.bit(0);
+        word.bits(1..64).concat(valid.as_uint()).named(name.trim_end_matches('s'))
     }
 
     fn vector_instructions(&self, c: &Context, out: &Outcome) {
         let op = &out.operation;
-        let lanes_fit = at_most(c.fields.lanes, self.shape.vector_lanes.into());
         let define = |lanes: UInt, element: UInt| {
             out.defines.set(VectorType { defined: Bool::lit(true), lanes, element });
             op.field(|o| o.element).set(element);
@@ -138,99 +229,83 @@ impl Decoder {
         let one_lane = |lane: UInt| {
             op.field(|o| o.one_lane).set(true);
             op.field(|o| o.lane).set(lane);
-            out.lanes.set(1);
+            out.last_lane.set(0);
         };
-        let like_a = || out.lanes.set(c.a.lanes);
-        let same_length =
-            (c.a.defined & c.b.defined & c.a.lanes.eq(c.b.lanes)).named("same_length");
-        let same_type = (same_length & c.a.element.eq(c.b.element)).named("same_type");
-        let below = |index: UInt, lanes: UInt| index.lt(lanes);
-
-        let start_byte = c.fields.event_byte;
+        let like_a = || out.last_lane.set(c.known.last_of_a);
         let element = c.fields.element;
-        let bytes = c.fields.lanes.zext(11).shift_left(element);
-        let inside_event = at_most(start_byte.zext(11) + bytes, 64).named("inside_event");
-        let misaligned = lookup(
-            element,
-            &[(1, start_byte.bit(0)), (2, start_byte.bits(0..2).ne(0))],
-            Bool::lit(false),
-        )
-        .named("misaligned");
-
         let columns = field(c.tensor, TENSOR_COLUMNS);
-        let row = c.scalar_a.trunc(16);
         let words_per_row =
             ((columns + (self.shape.array - 1)) >> self.shape.array.trailing_zeros()).resize(16);
-        let row_exists = c.scalar_a.lt(field(c.tensor, TENSOR_ROWS)).named("row_exists");
+        let row_exists = (!c.known.beyond_rows & c.known.row.lt(field(c.tensor, TENSOR_ROWS)))
+            .named("row_exists");
 
-        let key = c.fields.opcode;
         let arithmetic = |f: Function| {
             function(f);
             like_a();
             define(c.a.lanes, c.a.element);
-            out.fits.set(same_type);
+            out.fits.set(c.known.same_length & c.known.same_element);
             early();
         };
-        switch(key)
-            .is(opcode_of("VectorFill"), || {
+        switch(c.known.number)
+            .is(number_of(opcode_of("VectorFill")), || {
                 operand(Operand::Value);
                 op.field(|o| o.value).set(c.fields.immediate);
-                out.lanes.set(c.fields.lanes);
+                out.last_lane.set(c.known.last_lane);
                 define(c.fields.lanes, element);
-                out.fits.set(lanes_fit);
+                out.fits.set(c.known.lanes_fit);
                 early();
             })
-            .is(opcode_of("VectorLoadEvent"), || {
+            .is(number_of(opcode_of("VectorLoadEvent")), || {
                 operand(Operand::Event);
-                op.field(|o| o.base).set(start_byte.zext(16));
-                out.lanes.set(c.fields.lanes);
+                op.field(|o| o.base).set(c.fields.event_byte.zext(16));
+                out.last_lane.set(c.known.last_lane);
                 define(c.fields.lanes, element);
-                out.fits.set(lanes_fit & inside_event & !misaligned);
+                out.fits.set(c.known.lanes_fit & c.known.inside_event & !c.known.misaligned);
                 early();
             })
-            .is(opcode_of("VectorLoadTensor"), || {
+            .is(number_of(opcode_of("VectorLoadTensor")), || {
                 operand(Operand::Value);
                 when(row_exists, || operand(Operand::Row));
                 op.field(|o| o.base).set(field(c.tensor, TENSOR_ROW_BASE));
-                out.row.set(row);
+                out.row.set(c.known.row);
                 out.words_per_row.set(words_per_row);
-                out.lanes.set(columns);
+                out.last_lane.set(one_less(columns.trunc(9)).trunc(8));
                 define(columns, field(c.tensor, TENSOR_ELEMENT));
                 let in_rows = field(c.tensor, TENSOR_IN_ROWS).as_bool();
                 out.fits.set(field(c.tensor, TENSOR_VALID).as_bool() & in_rows);
                 early();
             })
-            .is(opcode_of("VectorSet"), || {
+            .is(number_of(opcode_of("VectorSet")), || {
                 operand(Operand::Value);
-                op.field(|o| o.value).set(c.scalar_a.as_sint().sat(32));
+                op.field(|o| o.value).set(c.known.value);
                 op.field(|o| o.element).set(c.d.element);
                 one_lane(c.fields.lane);
-                out.fits.set(c.d.defined & below(c.fields.lane, c.d.lanes));
+                out.fits.set(c.known.lane_of_d);
                 early();
             })
-            .is(opcode_of("ScalarValue"), || {
+            .is(number_of(opcode_of("ScalarValue")), || {
                 function(Function::Lane);
                 one_lane(c.fields.lane);
-                out.fits.set(c.a.defined & below(c.fields.lane, c.a.lanes));
+                out.fits.set(c.known.lane_of_a);
             })
-            .is(opcode_of("ScalarValueAt"), || {
+            .is(number_of(opcode_of("ScalarValueAt")), || {
                 function(Function::Lane);
-                one_lane(c.scalar_b.trunc(8));
-                when(c.scalar_b.ge(c.a.lanes), || operand(Operand::Value));
+                one_lane(c.known.lane);
+                when(c.known.beyond_a[0] | c.known.beyond_a[1], || operand(Operand::Value));
                 out.fits.set(c.a.defined);
             })
-            .is(opcode_of("VectorAdd"), || arithmetic(Function::Add))
-            .is(opcode_of("VectorSub"), || arithmetic(Function::Sub))
-            .is(opcode_of("VectorMin"), || arithmetic(Function::Min))
-            .is(opcode_of("VectorMax"), || arithmetic(Function::Max))
-            .is(opcode_of("VectorMul"), || {
+            .is(number_of(opcode_of("VectorAdd")), || arithmetic(Function::Add))
+            .is(number_of(opcode_of("VectorSub")), || arithmetic(Function::Sub))
+            .is(number_of(opcode_of("VectorMin")), || arithmetic(Function::Min))
+            .is(number_of(opcode_of("VectorMax")), || arithmetic(Function::Max))
+            .is(number_of(opcode_of("VectorMul")), || {
                 function(Function::Mul);
                 like_a();
                 define(c.a.lanes, UInt::lit(2, 2));
-                out.fits.set(same_length & c.a.element.ne(2) & c.b.element.ne(2));
+                out.fits.set(c.known.same_length & c.a.element.ne(2) & c.b.element.ne(2));
                 early();
             })
-            .is(opcode_of("VectorRelu"), || {
+            .is(number_of(opcode_of("VectorRelu")), || {
                 function(Function::Max);
                 op.field(|o| o.b_zero).set(true);
                 like_a();
@@ -238,18 +313,18 @@ impl Decoder {
                 out.fits.set(c.a.defined);
                 early();
             })
-            .is(opcode_of("VectorConvert"), || {
+            .is(number_of(opcode_of("VectorConvert")), || {
                 like_a();
                 define(c.a.lanes, element);
                 out.fits.set(c.a.defined);
                 early();
             })
-            .is(opcode_of("VectorSum"), || {
+            .is(number_of(opcode_of("VectorSum")), || {
                 function(Function::Sum);
                 like_a();
                 out.fits.set(c.a.defined);
             })
-            .is(opcode_of("ArgMax"), || {
+            .is(number_of(opcode_of("ArgMax")), || {
                 function(Function::ArgMax);
                 like_a();
                 out.fits.set(c.a.defined);
@@ -265,7 +340,7 @@ impl Decoder {
             out.defines.set(VectorType { defined: Bool::lit(true), lanes, element });
             op.field(|o| o.element).set(element);
         };
-        out.lanes.set(c.a.lanes);
+        out.last_lane.set(c.known.last_of_a);
 
         let i32_element = UInt::lit(2, 2);
         // Elements that an activation of the array holds: i8 is 0, i16 is 1.
@@ -285,7 +360,7 @@ impl Decoder {
             & field(c.bias, TENSOR_ELEMENT).eq(2)
             & field(c.bias, TENSOR_ROWS).eq(1)
             & field(c.bias, TENSOR_COLUMNS).eq(outputs);
-        let bias_fits = bias_fits.named("bias_fits") | !c.fields.has_bias;
+        let bias_fits = bias_fits.named("bias_fits") | !c.known.has_bias;
         let last_output = outputs.trunc(9).wrapping_sub(UInt::lit(1, 9));
 
         let layer = |u: Unit| {
@@ -293,7 +368,7 @@ impl Decoder {
             op.field(|o| o.base).set(field(c.tensor, TENSOR_TILE_BASE).zext(16));
             op.field(|o| o.last_result)
                 .set(super::registers::word_of_lane(&self.shape, last_output.trunc(8)));
-            op.field(|o| o.option).set(c.fields.has_bias);
+            op.field(|o| o.option).set(c.known.has_bias);
             op.field(|o| o.bias).set(field(c.bias, TENSOR_ROW_BASE));
             op.field(|o| o.early).set(true);
         };
@@ -323,22 +398,22 @@ impl Decoder {
             out.fits.set(input_fits & flag(c.window, WINDOW_POOLS));
         };
 
-        switch(c.fields.opcode)
-            .is(opcode_of("MatMul"), || {
+        switch(c.known.number)
+            .is(number_of(opcode_of("MatMul")), || {
                 layer(Unit::Product);
                 define(outputs.trunc(9), i32_element);
                 out.fits.set(c.a.defined & weights_fit & bias_fits);
             })
-            .is(opcode_of("Conv2d"), || {
+            .is(number_of(opcode_of("Conv2d")), || {
                 layer(Unit::Window);
                 window(WindowFunction::Convolve);
                 op.field(|o| o.lane).set(last_output.trunc(8));
                 define(convolved, i32_element);
                 out.fits.set(input_fits & multiplies(c.a.element) & kernel_fits & bias_fits);
             })
-            .is(opcode_of("PoolMax"), || pools(WindowFunction::Max, c.a.element))
-            .is(opcode_of("PoolSum"), || pools(WindowFunction::Sum, i32_element))
-            .is(opcode_of("Requantise"), || {
+            .is(number_of(opcode_of("PoolMax")), || pools(WindowFunction::Max, c.a.element))
+            .is(number_of(opcode_of("PoolSum")), || pools(WindowFunction::Sum, i32_element))
+            .is(number_of(opcode_of("Requantise")), || {
                 unit(Unit::Requantise);
                 op.field(|o| o.base).set(field(c.scale, SCALE_BASE));
                 op.field(|o| o.last_item).set(field(c.scale, SCALE_LAST_WORD).zext(16));
@@ -347,7 +422,7 @@ impl Decoder {
                 out.fits.set(c.a.defined & c.a.element.eq(2) & flag(c.scale, SCALE_VALID));
                 op.field(|o| o.early).set(true);
             })
-            .is(opcode_of("ForestEval"), || {
+            .is(number_of(opcode_of("ForestEval")), || {
                 unit(Unit::Tree);
                 op.field(|o| o.base).set(field(c.forest, FOREST_BASE));
                 op.field(|o| o.last_item).set(field(c.forest, FOREST_LAST_TREE));
@@ -420,20 +495,18 @@ impl Component for Decoder {
         let command = delayed("checked_command", io.command.value());
         // The types as well: what could change them has ended before a thread gives a command.
         let types = VectorTypes::new(shape);
-        let read = |name: &str, register: UInt| {
-            delayed(format!("{name}_type"), types.read(io.command.thread, register))
-        };
-        let (type_a, type_b, type_d) =
-            (read("a", coming.a), read("b", coming.b), read("d", coming.d));
+        let [a, b, d] =
+            [coming.a, coming.b, coming.d].map(|register| types.read(io.command.thread, register));
+        let known = Known::of(shape, &coming, [io.command.a, io.command.b], [a, b, d]);
+        let known = delayed("known", known);
 
-        // Second cycle: the check.
+        // Second cycle: the check against the descriptors.
         let fields = InstructionFields::of(command.instruction);
         let context = Context {
-            scalar_a: command.a,
-            scalar_b: command.b,
-            a: type_a,
-            b: type_b,
-            d: type_d,
+            a: delayed("a_type", a),
+            b: delayed("b_type", b),
+            d: delayed("d_type", d),
+            known,
             tensor: context_tensor,
             bias: context_bias,
             scale: context_scale,
@@ -445,7 +518,7 @@ impl Component for Decoder {
             operation: wire("checked", Operation::shape(shape)),
             fits: wire("fits", boolean()),
             defines: wire("defines", VectorType::shape()),
-            lanes: wire("lanes", uint(9)),
+            last_lane: wire("last_lane", uint(8)),
             row: wire("row", uint(16)),
             words_per_row: wire("words_per_row", uint(16)),
         };
@@ -457,14 +530,14 @@ impl Component for Decoder {
         });
         outcome.fits.set(false);
         outcome.defines.set(zero(&VectorType::shape()));
-        outcome.lanes.set(1);
+        outcome.last_lane.set(0);
         outcome.row.set(0);
         outcome.words_per_row.set(0);
         self.vector_instructions(&context, &outcome);
 
-        let decoded = decodes(&context.fields).named("decoded");
+        let decoded = known.decodes[0] & known.decodes[1];
         let accepted = (decoded & outcome.fits).named("accepted");
-        let last = outcome.lanes.wrapping_sub(UInt::lit(1, 9)).trunc(8);
+        let last = outcome.last_lane.value();
         let checked = outcome.operation.value();
         let lane_bits = super::operation::lane_bits(shape);
         let operation = Operation {

@@ -3,7 +3,7 @@
 use super::decode::{Decoder, DecoderIo, TypeWrite};
 use super::event_copy::EventCopy;
 use super::issue::Issuer;
-use super::lanes::{join, join_bools, one_hot, saturate, split};
+use super::lanes::{join, join_bools, one_hot, only_if, saturate, split};
 use super::lanes_out::LaneSender;
 use super::memory::HostMemory;
 use super::operation::{Function, Operand, Operation, Unit, WordTag};
@@ -11,7 +11,7 @@ use super::ports::*;
 use super::product::{ProductUnit, ProductUnitIo};
 use super::reduce::Reducer;
 use super::registers::{VectorRegisters, VectorRegistersIo, WordAddress, lane_mask};
-use super::requantiser::Requantiser;
+use super::requantiser::{RESULT_BITS, Requantiser};
 use super::sequencer::{Sequencer, SequencerIo, Step};
 use super::steps::Steps;
 use super::tree::{TreeEngine, TreeEngineIo};
@@ -108,16 +108,26 @@ struct Write {
     carry: UInt,
 }
 
+/// The step of two cycles before was one of the vector unit that writes a word.
+fn writes_word(steps: &Steps) -> Bool {
+    let answers = [Function::Lane, Function::Sum, Function::ArgMax];
+    let answers = answers.map(|function| steps.is_function(2, function));
+    steps.is_unit(2, Unit::Vector) & !answers[0] & !answers[1] & !answers[2]
+}
+
+/// Bits of a lane that is saturated on its way to the registers.
+const WRITTEN_BITS: u32 = if EXACT_BITS > RESULT_BITS { EXACT_BITS } else { RESULT_BITS };
+
 impl Engine {
     /// All lanes of the word alike.
     fn in_all_lanes(&self, value: SInt) -> UInt {
         value.as_uint().repeat(self.shape.array as usize)
     }
 
-    /// Lanes of any width, extended to exact ones.
+    /// Lanes of any width, extended to those that are saturated on their way to the registers.
     fn in_exact_lanes(&self, lanes: UInt) -> UInt {
         let lanes = split(lanes, lanes.width() / self.shape.array);
-        join(&lanes.iter().map(|lane| lane.sext(EXACT_BITS)).collect::<Vec<_>>())
+        join(&lanes.iter().map(|lane| lane.sext(WRITTEN_BITS)).collect::<Vec<_>>())
     }
 
     fn all_lanes(&self) -> UInt {
@@ -128,10 +138,11 @@ impl Engine {
         UInt::lit(0, self.shape.array)
     }
 
-    /// The operands of the vector lanes, one cycle after the step.
+    /// The operands of the vector lanes, one cycle after the step. With the first step of an operation it `begins`.
     fn vector_lanes(
         &self,
         io: &EngineIo,
+        begins: Bool,
         steps: &Steps,
         registers: &VectorRegistersIo,
         row: UInt,
@@ -142,11 +153,13 @@ impl Engine {
         );
         let step = &steps.operands;
         events.beat.set(io.beat);
-        events.thread.set(step.thread);
-        // Byte of the word's first element: words advance by N elements.
-        let Step { word, operation, .. } = steps.now;
-        let elements = (word.zext(6) << self.shape.array.trailing_zeros()).trunc(6);
-        let byte = operation.base.trunc(6).wrapping_add(elements.shift_left(operation.element));
+        // Byte of the word's first element: words advance by N elements. It is known before the step is.
+        let Step { valid, thread, operation, .. } = steps.now;
+        let next_byte = reg_uninit("next_byte", uint(6));
+        let byte = mux(begins, operation.base.trunc(6), next_byte.value());
+        let elements = UInt::lit(u64::from(self.shape.array) & 63, 6);
+        when(valid, || next_byte.next(byte.wrapping_add(elements.shift_left(operation.element))));
+        events.thread.set(thread);
         events.byte.set(byte);
         events.element.set(step.operation.element);
 
@@ -163,6 +176,7 @@ impl Engine {
         let zero = self.in_all_lanes(SInt::lit(0, 32));
         let b = mux(step.operation.b_zero, zero, registers.b_lanes.value()).named("operand_b");
         let now = steps.at(2);
+        let wanted = writes_word(steps);
         split(a, 32)
             .into_iter()
             .zip(split(b, 32))
@@ -172,6 +186,7 @@ impl Engine {
                 lane.a.set(a);
                 lane.b.set(b);
                 lane.function.set(now.function);
+                lane.wanted.set(wanted);
                 lane
             })
             .collect()
@@ -194,7 +209,6 @@ impl Engine {
         let chosen: Vec<UInt> = (0..groups).map(|g| word.bits(g * bits..(g + 1) * bits)).collect();
         requantiser.lanes.set(select(steps.at(1).group, &chosen));
         requantiser.zero_point.set(steps.at(5).zero_point);
-        requantiser.element.set(steps.at(5).element);
 
         let group = one_hot(steps.at(5).group, groups);
         let mask: Vec<Bool> = (0..self.shape.array)
@@ -379,11 +393,13 @@ impl Component for Engine {
         sequencer.announce.set(product.announce | window.announce);
         let refused = issuer.issue_units.bit(Unit::Refuse as u32);
         busy.set(issuer.issue & !refused, issuer.issue_thread.value(), true);
+        let tree_free =
+            reg("tree_free", boolean(), true).doc("The tree engine could take an operation now");
         let ready = [
             sequencer.vector_ready.value(),
             sequencer.requantise_ready.value(),
             Bool::lit(true),
-            tree.ready & !issued(Unit::Tree),
+            tree_free.value(),
             window.ready & !issued(Unit::Window),
             Bool::lit(true),
         ];
@@ -396,7 +412,7 @@ impl Component for Engine {
         let constants = HostMemory::new("constants", EngineRegion::Constants, 64, &shape, host);
         let row_address = step.operation.base.wrapping_add(step.word);
         let row = constants.read(step.valid, row_address);
-        let lane_units = self.vector_lanes(&io, &steps, &units.registers, row);
+        let lane_units = self.vector_lanes(&io, starts.value(), &steps, &units.registers, row);
         let requantised = self.requantiser(host, step.scale_word, &steps, &units.registers);
 
         let arrived = steps.at(1);
@@ -440,13 +456,12 @@ impl Component for Engine {
         // Writes: the calendar lets one happen a cycle, lanes from outside take what is left.
         let results: Vec<SInt> = lane_units.iter().map(|lane| lane.result.value()).collect();
         let held: Vec<SInt> = lane_units.iter().map(|lane| lane.a_held.value()).collect();
-        let is_lane = steps.is_function(2, Function::Lane);
         let is_reduced = |cycle: usize| {
             steps.is_function(cycle, Function::Sum) | steps.is_function(cycle, Function::ArgMax)
         };
         let done = steps.at(2);
         let vector = Write {
-            tag: steps.tag(2, steps.is_unit(2, Unit::Vector) & !is_lane & !is_reduced(2)),
+            tag: steps.tag(2, writes_word(&steps)),
             lanes: join(&results),
             mask: mux(done.one_lane, lane_mask(&shape, done.lane), self.all_lanes()),
             carry: self.no_lanes(),
@@ -485,7 +500,7 @@ impl Component for Engine {
                 part(&from_context),
             )
         };
-        // They happen one cycle later: a result of the vector unit is saturated there, all others are already. Who waits
+        // They happen one cycle later: a result of the vector unit or the requantiser is saturated there, all others are already. Who waits
         // for one reads two cycles after its time at the earliest.
         let registers: &VectorRegistersIo = &units.registers;
         let written = reg("written", boolean(), false);
@@ -498,9 +513,13 @@ impl Component for Engine {
             last: choose(&|w| w.tag.last.as_uint()).as_bool(),
         };
         registers.write.set(WordTag { valid: written.value(), ..delayed("written_word", tag) });
-        let element = mux(vector.tag.valid, done.element, Element::I32 as u64);
+        let element = mux(
+            vector.tag.valid,
+            done.element,
+            mux(requantised.tag.valid, steps.at(5).element, Element::I32 as u64),
+        );
         let element = delayed("written_element", element);
-        // Only one writes a cycle, and results of the vector unit come last: they are chosen last.
+        // Only one writes a cycle, and results of the vector unit come last: they are 0 where another one writes.
         let of_others = priority_mux(
             &[
                 (product_write.tag.valid, self.in_exact_lanes(product_write.lanes)),
@@ -509,9 +528,10 @@ impl Component for Engine {
             ],
             self.in_exact_lanes(from_context.lanes),
         );
-        let lanes = delayed("written_lanes", mux(vector.tag.valid, vector.lanes, of_others));
+        let of_others = only_if(!vector.tag.valid, of_others);
+        let lanes = delayed("written_lanes", self.in_exact_lanes(vector.lanes) | of_others);
         let multiplied = delayed("multiplied", steps.is_function(2, Function::Mul));
-        let written_lanes: Vec<SInt> = (split(lanes, EXACT_BITS).iter().zip(&lane_units))
+        let written_lanes: Vec<SInt> = (split(lanes, WRITTEN_BITS).iter().zip(&lane_units))
             .map(|(exact, lane)| mux(multiplied, lane.product.value(), saturate(*exact, element)))
             .collect();
         registers.lanes.set(join(&written_lanes));
@@ -534,13 +554,16 @@ impl Component for Engine {
             answer.next(before);
             answer.value()
         };
+        let early_answer = answers("early_answer", issuer.answers.value());
         let lane_answer =
             answers("lane_answer", steps.is_function(1, Function::Lane) & steps.at(1).last);
         let sum_answer = answers("sum_answer", is_reduced(3) & steps.at(3).last);
         let reduced = steps.at(4);
-        let early_answer = (issue & operation.early).named("early_answer");
         let tree_answer = (tree.done & !sequencer.answers_now & !early_answer).named("tree_answer");
         tree.take.set(tree_answer);
+        when(tree_answer, || tree_free.next(true));
+        let tree_chosen = issuer.issue & issuer.issue_units.bit(Unit::Tree as u32);
+        when(tree_chosen, || tree_free.next(false));
         issuer.answer_free.set(!sequencer.answers_next & !tree.done);
         let chosen_lane = select(done.lane.trunc(shape.array.trailing_zeros()), &held);
         let reduced_value = mux(
@@ -562,14 +585,10 @@ impl Component for Engine {
                 ],
                 thread,
             ),
-            value: priority_mux(
-                &[
-                    (lane_answer, chosen_lane.sext(64).as_uint()),
-                    (sum_answer, reduced_value),
-                    (tree_answer, tree.value.as_uint()),
-                ],
-                UInt::lit(0, 64),
-            ),
+            // One of them answers: the calendar lets a lane or a sum do so, and a tree waits for these.
+            value: only_if(lane_answer, chosen_lane.sext(64).as_uint())
+                | only_if(sum_answer, reduced_value)
+                | tree.value.as_uint(),
             status: priority_mux(
                 &[(lane_answer | sum_answer, UInt::lit(0, 8)), (tree_answer, tree.status.value())],
                 operation.status,

@@ -24,11 +24,11 @@ pub struct EventCopyIo {
     pub beat: Input<EventBeat>,
     /// Thread whose event is read
     pub thread: Input<UInt>,
-    /// A cycle before all else: byte of the first element, a multiple of its width
+    /// Byte of the first element, a multiple of its width
     pub byte: Input<UInt>,
-    /// Number of the element type
+    /// One cycle later: number of the element type
     pub element: Input<UInt>,
-    /// N elements in the same cycle, extended to 32 bits; anything beyond the event
+    /// With `element`: N elements, extended to 32 bits; anything beyond the event
     pub lanes: Output<UInt>,
 }
 
@@ -54,16 +54,18 @@ impl Component for EventCopy {
     }
 
     fn build(&self, io: EventCopyIo) {
-        // Elements are aligned: what moves by less than the width of an element is needed for narrower ones alone.
-        let byte = delayed("byte_held", io.byte.value());
-        let moved = |from: UInt, low: u32, high: u32, width: u32| {
+        // Elements are aligned: what moves by less than the width of an element is needed for narrower ones alone, and
+        // moves in the second cycle.
+        let moved = |from: UInt, by: UInt, low: u32, width: u32| {
             let bits = (width * self.shape.array).min(from.width());
-            shift_down(from, 8 << low, byte.bits(low..high), bits)
+            shift_down(from, 8 << low, by, bits)
         };
+        let byte = io.byte.value();
         let (event, byte_bits) = self.reach(byte, &io);
-        let by_4 = moved(event, 2, byte_bits, 32).named("aligned");
-        let by_2 = moved(by_4, 1, 2, 16);
-        let by_1 = moved(by_2, 0, 1, 8);
+        let by_4 = delayed("aligned", moved(event, byte.bits(2..byte_bits), 2, 32));
+        let byte = delayed("byte_held", byte.trunc(2));
+        let by_2 = moved(by_4, byte.bits(1..2), 1, 16);
+        let by_1 = moved(by_2, byte.bits(0..1), 0, 8);
         let of_width = |(aligned, width): (UInt, u32)| -> Vec<SInt> {
             let mut lanes: Vec<SInt> =
                 split(aligned, width).iter().map(|lane| lane.sext(32)).collect();
@@ -119,10 +121,7 @@ impl EventCopy {
         let byte_bits = byte.width() - self.beats.ilog2();
         let part = byte.bits(byte_bits..byte.width());
         let odd = part.bit(0);
-        // The event has a long way from its row, which is found a cycle early.
-        let coming = io.byte.value().bits(byte_bits..byte.width());
-        let next =
-            delayed("next_part", coming.wrapping_add(coming.bit(0).as_uint().zext(coming.width())));
+        let next = part.wrapping_add(odd.as_uint().zext(part.width()));
         let thread = io.thread.value();
         let even_part = memories[0].read(self.row(thread, next));
         let odd_part = memories[1].read(self.row(thread, part));

@@ -45,6 +45,8 @@ pub struct IssuerIo {
     pub issue_thread: Output<UInt>,
     /// Its unit, one bit for each; known before the operation is
     pub issue_units: Output<UInt>,
+    /// It is chosen, and answered when it is issued
+    pub answers: Output<Bool>,
     /// The operation
     pub issue_operation: Output<Operation>,
     /// An operation waits and none is issued, for counting
@@ -95,6 +97,7 @@ impl Component for Issuer {
             issue: output(boolean()),
             issue_thread: output(thread),
             issue_units: output(uint(UNITS)),
+            answers: output(boolean()),
             issue_operation: output(Operation::shape(shape)),
             stalls: output(boolean()),
         }
@@ -114,6 +117,7 @@ impl Component for Issuer {
         let mut waiting = Vec::new();
         let mut can_go = Vec::new();
         let mut units = Vec::new();
+        let mut early_ones = Vec::new();
         for thread in 0..shape.threads {
             scope(format!("thread{thread}"), || {
                 let waits = reg("waits", boolean(), false);
@@ -128,6 +132,7 @@ impl Component for Issuer {
                 let free = !io.busy.bit(thread) & (io.unit_ready & unit.value()).reduce_or();
                 can_go.push((waits & free & (!early | io.answer_free)).named("can_go"));
                 units.push(unit.value());
+                early_ones.push(early.value());
                 waiting.push(waits);
             });
         }
@@ -156,6 +161,7 @@ impl Component for Issuer {
         io.issue.set(issue);
         io.issue_thread.set(chosen);
         io.issue_units.set(select(chosen, &units));
+        io.answers.set(issue & select(chosen, &early_ones));
         let base = mux(came & came_thread.eq(chosen), io.base.value(), bases.read(chosen));
         io.issue_operation.set(Operation { base, ..slots.read(chosen) });
         let waiting: Vec<Bool> = waiting.iter().map(|w| w.value()).collect();

@@ -24,11 +24,30 @@ pub fn join_bools(bools: &[Bool]) -> UInt {
     cat(&parts)
 }
 
-/// `value` saturated to an element type, by its number, and extended to 32 bits.
+/// `value` saturated to an element type, by its number, and extended to 32 bits. Each bit that must be like the sign is
+/// compared with it once for all types: whether the value is beyond and what it is then are known at the same time.
 #[track_caller]
 pub fn saturate(value: SInt, element: UInt) -> SInt {
     let wide = if value.width() < 32 { value.sext(32) } else { value };
-    lookup(element, &[(0, wide.sat(8).sext(32)), (1, wide.sat(16).sext(32))], wide.sat(32))
+    let (sign, negative) = (wide.width() - 1, wide.is_negative());
+    let bits = wide.as_uint();
+    let unlike_sign = |low: u32, high: u32| match high - low {
+        0 => Bool::lit(false),
+        count => (bits.bits(low..high) ^ negative.as_uint().repeat(count as usize)).reduce_or(),
+    };
+    let (byte, short) = (element.eq(0), !element.bit(1));
+    let beyond = unlike_sign(31, sign)
+        | (short & unlike_sign(15, 31.min(sign)))
+        | (byte & unlike_sign(7, 15));
+    // Above the sign of its type, a limit is like the value's sign.
+    let of_limit = |from: Bool, count: usize| (negative ^ !from).as_uint().repeat(count);
+    let limit = cat(&[
+        negative.as_uint(),
+        of_limit(short, 16),
+        of_limit(byte, 8),
+        of_limit(Bool::lit(false), 7),
+    ]);
+    mux(beyond, limit.as_sint(), wide.trunc(32))
 }
 
 /// A number without sign for each lane, in the same order: a comparison of these ends with its carry.
@@ -48,6 +67,20 @@ pub fn field(word: UInt, field: BitField) -> UInt {
 #[track_caller]
 pub fn one_hot(index: UInt, count: u32) -> Vec<Bool> {
     (0..count).map(|i| index.eq(u64::from(i))).collect()
+}
+
+/// `value` if `on`, else 0: parts of which at most one is on are joined with `|`.
+#[track_caller]
+pub fn only_if(on: Bool, value: UInt) -> UInt {
+    value & on.as_uint().repeat(value.width() as usize)
+}
+
+/// The lane of a number, by one bit of it after the other: two bits take one table. There is a power of two of lanes.
+#[track_caller]
+pub fn lane_of_number(lanes: &[SInt], number: UInt) -> SInt {
+    (0..number.width()).fold(lanes.to_vec(), |lanes, bit| {
+        lanes.chunks(2).map(|pair| mux(number.bit(bit), pair[1], pair[0])).collect()
+    })[0]
 }
 
 /// As many of `count` bits as `number` says are set, the lowest ones.

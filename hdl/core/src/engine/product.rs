@@ -135,7 +135,7 @@ impl Wave {
             thread: member.thread,
             register: member.register,
             word: step.output,
-            last_word: step.output.eq(member.last_output),
+            last_word: step.output.eq(step.last_output),
             biased: member.biased,
             bias: member.bias.wrapping_add(step.output),
             ..zero(&Self::shape(shape))

@@ -1,16 +1,16 @@
 //! The requantiser: `rmt_isa::arithmetic::requantise` on some lanes each cycle.
 
-use super::lanes::{field, join, join_bools, saturate, split};
+use super::lanes::{field, join, join_bools, split};
 use super::memory::HostMemory;
 use super::ports::HostRequest;
-use crate::bits::beside_multiplier;
+use crate::bits::{at_most, beside_multiplier};
 use rmt_isa::card::engine::{CHANNEL_MULTIPLIER, CHANNEL_SHIFT, EngineRegion, EngineShape};
 use rtl_builder::prelude::*;
 
 /// Cycles from the address of a scale to the result that uses it.
 pub const REQUANTISE_CYCLES: u32 = 5;
 
-/// Scales lanes of 32 bits and saturates them to an element type.
+/// Scales lanes of 32 bits. The results are exact as far as [`RESULT_BITS`] go: they are saturated on their way to the registers.
 ///
 /// The lanes come one cycle after the address of their scales. Rounding half up needs no wide
 /// adder: `(p + 2^(s-1)) >> s` equals `(p >> s)` plus bit `s - 1` of `p`.
@@ -33,9 +33,7 @@ pub struct RequantiserIo {
     pub lanes: Input<UInt>,
     /// Four cycles after the lanes: what is added after scaling
     pub zero_point: Input<SInt>,
-    /// With `zero_point`: number of the element type
-    pub element: Input<UInt>,
-    /// With `zero_point`: the results, 32 bits each
+    /// With `zero_point`: the results, [`RESULT_BITS`] each
     pub results: Output<UInt>,
 }
 
@@ -47,19 +45,18 @@ impl Component for Requantiser {
     }
 
     fn doc(&self) -> String {
-        "Fixed-point scaling of accumulators with rounding half up and saturation.".into()
+        "Fixed-point scaling of accumulators with rounding half up.".into()
     }
 
     fn io(&self) -> RequantiserIo {
-        let lanes = uint(self.shape.requantise_lanes * 32);
+        let lanes = |bits: u32| uint(self.shape.requantise_lanes * bits);
         RequantiserIo {
             host: input(HostRequest::shape(&self.shape)),
             enable: input(boolean()),
             address: input(uint(16)),
-            lanes: input(lanes),
+            lanes: input(lanes(32)),
             zero_point: input(sint(32)),
-            element: input(uint(2)),
-            results: output(lanes),
+            results: output(lanes(RESULT_BITS)),
         }
     }
 
@@ -84,7 +81,6 @@ impl Component for Requantiser {
                 lane.multiplier.set(field(channel, CHANNEL_MULTIPLIER));
                 lane.shift.set(field(channel, CHANNEL_SHIFT));
                 lane.zero_point.set(io.zero_point);
-                lane.element.set(io.element);
                 lane.result.value()
             })
             .collect();
@@ -107,8 +103,6 @@ pub struct RequantiserLaneIo {
     pub shift: Input<UInt>,
     /// Four cycles later: what is added after scaling
     pub zero_point: Input<SInt>,
-    /// With `zero_point`: number of the element type
-    pub element: Input<UInt>,
     /// With `zero_point`: the result
     pub result: Output<SInt>,
 }
@@ -121,7 +115,7 @@ impl Component for RequantiserLane {
     }
 
     fn doc(&self) -> String {
-        "One lane of the requantiser: product, shift, rounding, zero point, saturation.".into()
+        "One lane of the requantiser: product, shift, rounding, zero point.".into()
     }
 
     fn io(&self) -> RequantiserLaneIo {
@@ -130,8 +124,7 @@ impl Component for RequantiserLane {
             multiplier: input(uint(CHANNEL_MULTIPLIER.bits)),
             shift: input(uint(CHANNEL_SHIFT.bits)),
             zero_point: input(sint(32)),
-            element: input(uint(2)),
-            result: output(sint(32)),
+            result: output(sint(RESULT_BITS)),
         }
     }
 
@@ -156,37 +149,49 @@ impl Component for RequantiserLane {
         let inner = (middle[0] + middle[1]) << 16;
         let product = delayed("product", (outer + inner).trunc(64));
 
-        let places = delayed("places", all_but_one(io.shift.value()));
-        let places = delayed("places_q2", delayed("places_q", places));
-        let shifted = delayed("shifted", shift_and_shorten(product, places));
-        io.result.set(saturate(halve_and_add(shifted, io.zero_point.value()), io.element.value()));
+        // The shift has two cycles to spare until the product is there: in them it is decoded.
+        let places = delayed("places_q", delayed("places", all_but_one(io.shift.value())));
+        let kept = delayed("kept_places", like_sign(places));
+        let shifted =
+            delayed("shifted", shift_and_shorten(product, delayed("places_q2", places), kept));
+        io.result.set(halve_and_add(shifted, io.zero_point.value()));
     }
 }
 
-/// Bits of a shifted product: what is beyond is saturated again whatever the zero point is, and the adder behind is short.
-const SHORT_BITS: u32 = 35;
+/// Bits of a shifted product, with one place behind the point: what is beyond is saturated again whatever the zero point is,
+/// and the adder behind is short.
+const SHORT_BITS: u32 = 34;
+/// Bits of a result.
+pub const RESULT_BITS: u32 = SHORT_BITS;
+/// Bits of a product.
+const PRODUCT_BITS: u32 = 64;
 
-/// A product shifted right and saturated to 35 bits. It is shifted by eights first: whether it is beyond is seen from that
-/// while the last places are shifted.
-pub(crate) fn shift_and_shorten(product: SInt, places: UInt) -> SInt {
-    let eights = places.bits(3..places.width()).concat(UInt::lit(0, 3));
-    let coarse = product.shift_right(eights).named("shifted_by_eights");
-    let last_places = places.trunc(3);
-    let negative = coarse.is_negative();
-    let sign = coarse.width() - 1;
-    // All bits that come to stand at the sign of the short number or above it must be like the sign; the lowest ones of
-    // these move below it.
-    let counts = (SHORT_BITS - 1..sign).map(|bit| {
-        let differs = coarse.bit(bit) ^ negative;
-        match bit - (SHORT_BITS - 1) {
-            moved @ 0..7 => differs & last_places.le(u64::from(moved)),
-            _ => differs,
-        }
+/// Which bits of a product, from that which comes to stand at the sign of the short number without a shift up to that below
+/// its own sign, must be like its sign when it is shifted by so many places.
+pub(crate) fn like_sign(places: UInt) -> UInt {
+    join_bools(
+        &(0..PRODUCT_BITS - SHORT_BITS).map(|bit| at_most(places, bit.into())).collect::<Vec<_>>(),
+    )
+}
+
+/// A product shifted right and saturated to [`SHORT_BITS`]: whether it is beyond is seen from what it was before, with
+/// [`like_sign`] of the places.
+pub(crate) fn shift_and_shorten(product: SInt, places: UInt, like_sign: UInt) -> SInt {
+    let negative = product.is_negative();
+    let upper = product.as_uint().bits(SHORT_BITS - 1..PRODUCT_BITS - 1);
+    let unlike = upper ^ negative.as_uint().repeat((PRODUCT_BITS - SHORT_BITS) as usize);
+    let beyond = (unlike & like_sign).reduce_or().named("beyond");
+    // The largest step first: behind each step only what the smaller ones can still move into the result is kept.
+    let shifted = (0..places.width()).rev().fold(product, |value, step| {
+        let kept = SHORT_BITS + (1 << step) - 1;
+        let moved = value >> (1 << step);
+        let fitting =
+            |value: SInt| if value.width() < kept { value.sext(kept) } else { value.trunc(kept) };
+        mux(places.bit(step), fitting(moved), fitting(value))
     });
-    let beyond = join_bools(&counts.collect::<Vec<_>>()).reduce_or().named("beyond");
     let most = (!negative).as_uint().repeat(SHORT_BITS as usize - 1);
     let limit = negative.as_uint().concat(most).as_sint();
-    mux(beyond, limit, coarse.shift_right(last_places).trunc(SHORT_BITS))
+    mux(beyond, limit, shifted)
 }
 
 /// The places of a shift less the last one, which [`halve_and_add`] makes.

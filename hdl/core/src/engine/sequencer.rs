@@ -218,7 +218,12 @@ impl Component for Sequencer {
         // of a sum's answer is free then: nothing is entered further ahead.
         io.begins.set(!io.hold & (!(running | io.issue) | (steps & last)));
         let next = |cycles: u32| cycles + 1;
-        io.vector_ready.set(writes.free(next(VECTOR_CYCLES)) & answers.free(next(VECTOR_CYCLES)));
+        // The vector unit's entries are looked at a cycle before, and what is entered there just then.
+        const { assert!(REDUCE_ANSWER_CYCLES == VECTOR_CYCLES + 2) };
+        const { assert!(REQUANTISE_CYCLES > VECTOR_CYCLES + 2) };
+        let vector_waits = reg("vector_waits", boolean(), false);
+        vector_waits.next(!writes.free(next(next(VECTOR_CYCLES))) | (steps & last & reduces));
+        io.vector_ready.set(!vector_waits);
         const { assert!(REQUANTISE_CYCLES + 1 == ANNOUNCE_CYCLES) };
         io.requantise_ready.set(!io.announce);
         io.writes_next.set(!writes.free(1));

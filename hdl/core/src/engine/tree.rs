@@ -1,6 +1,6 @@
 //! The tree engine: walks reloadable decision trees, one level a cycle.
 
-use super::lanes::{field, in_order, one_hot, split};
+use super::lanes::{field, in_order, lane_of_number, only_if, split};
 use super::memory::HostMemory;
 use super::operation::{Operation, lane_bits, word_bits};
 use super::ports::{HostRequest, thread_bits};
@@ -28,9 +28,7 @@ pub struct TreeEngine {
 pub struct TreeEngineIo {
     /// Writes of the host
     pub host: Input<HostRequest>,
-    /// An operation may be issued in this cycle
-    pub ready: Output<Bool>,
-    /// An operation is issued; only when `ready`
+    /// An operation is issued; only when the result of the one before has been taken
     pub issue: Input<Bool>,
     /// The operation
     pub operation: Input<Operation>,
@@ -50,7 +48,7 @@ pub struct TreeEngineIo {
     pub take: Input<Bool>,
     /// Thread of the result
     pub done_thread: Output<UInt>,
-    /// The result, 64 bits signed
+    /// With `take`: the result, 64 bits signed; else 0
     pub value: Output<SInt>,
     /// 0, or the status of a walk that found no leaf
     pub status: Output<UInt>,
@@ -107,7 +105,9 @@ impl TreeEngine {
         let (class, votes) = (delayed("counted_class", class), delayed("counted_votes", votes));
         let best_class = reg_uninit("best_class", uint(8));
         let best_votes = reg_uninit("best_votes", uint(16));
-        let wins = votes.gt(best_votes) | (votes.eq(best_votes) & class.lt(best_class));
+        // Most votes, and of as many the lowest class: one comparison.
+        let rank = |votes: UInt, class: UInt| votes.concat(!class);
+        let wins = rank(votes, class).gt(rank(best_votes.value(), best_class.value()));
         let wins = (counted & wins).named("wins");
         let winner = mux(wins, class, best_class);
         best_class.next(winner);
@@ -136,7 +136,6 @@ impl Component for TreeEngine {
         let shape = &self.shape;
         TreeEngineIo {
             host: input(HostRequest::shape(shape)),
-            ready: output(boolean()),
             issue: input(boolean()),
             operation: input(Operation::shape(shape)),
             thread: input(uint(thread_bits(shape))),
@@ -167,7 +166,8 @@ impl Component for TreeEngine {
         let vote = reg_uninit("vote", boolean());
         let tree = reg_uninit("tree", uint(16)).doc("Tree that is walked");
         let depth = reg_uninit("depth", uint(bits_for(MAX_TREE_DEPTH as u64 + 1)));
-        let at_root = reg_uninit("at_root", boolean()).doc("`depth` is 0");
+        let high_root = reg_uninit("high_root", boolean())
+            .doc("The node is a root, and the one behind in its pair");
         let lost = reg_uninit("lost", boolean()).doc("A walk found no leaf");
 
         // The pair that is read now is looked at in the next cycle.
@@ -175,7 +175,7 @@ impl Component for TreeEngine {
         let pair = pairs.read(Bool::lit(true), next_pair.value());
         // Roots stand in pairs as well. The pair comes out of its memory late: there is time to tell which node it is.
         let went_high = wire("went_high", boolean());
-        let high = mux(at_root, tree.bit(0), went_high).named("high");
+        let high = (high_root | went_high.value()).named("high");
         let node = mux(high, pair.bits(64..128), pair.bits(0..64)).named("node");
         let is_leaf = field(node, NODE_LEAF).as_bool();
         let index = field(node, NODE_FEATURE);
@@ -184,17 +184,21 @@ impl Component for TreeEngine {
             1 => UInt::lit(0, features.address_width()),
             _ => (index >> lane_bits).resize(features.address_width()),
         };
-        let chosen = one_hot(index.trunc(lane_bits), shape.array);
-        let feature = (split(features.read(word), 32).into_iter().zip(chosen))
-            .map(|(lane, chosen)| lane.as_uint() & chosen.as_uint().repeat(32))
-            .reduce(|a, b| a | b);
-        let feature = feature.expect("a word has lanes").as_sint().named("feature");
-        // Compared in halves, whose results meet in the next cycle.
+        let lanes = split(features.read(word), 32);
+        let feature = lane_of_number(&lanes, index.trunc(lane_bits)).named("feature");
+        // Compared in halves, whose results meet in the next cycle. A root is found without a comparison: none is left then.
         let (feature, value) = (in_order(feature), in_order(field(node, NODE_VALUE).as_sint()));
         let upper = |number: UInt| number.bits(16..32);
         let lower = |number: UInt| number.bits(0..16);
-        let upper_is_higher = delayed("upper_is_higher", upper(feature).gt(upper(value)));
-        let upper_is_as_high = delayed("upper_is_as_high", upper(feature).ge(upper(value)));
+        let descends = phase.is(Phase::Walk) & !is_leaf;
+        let compared = |name: &str, higher: Bool| {
+            let compared = reg_uninit(name, boolean());
+            compared.next(higher);
+            when(!descends, || compared.next(false));
+            compared.value()
+        };
+        let upper_is_higher = compared("upper_is_higher", upper(feature).gt(upper(value)));
+        let upper_is_as_high = compared("upper_is_as_high", upper(feature).ge(upper(value)));
         let lower_is_higher = delayed("lower_is_higher", lower(feature).gt(lower(value)));
         went_high.set(upper_is_higher | (upper_is_as_high & lower_is_higher));
 
@@ -207,8 +211,11 @@ impl Component for TreeEngine {
         let leaves = self.leaves(io.issue.value(), found.value(), leaf);
         // Which class has most votes takes a cycle of its own; the class of a single vote and a sum are there at once,
         // and wait in `Done`.
-        let counts = (vote & !last_tree.is_zero()).named("counts");
-        let waits = phase.is(Phase::Done) & !io.take;
+        // A cycle after both are known, while the features are loaded.
+        let counts = delayed("counts", vote & !last_tree.is_zero());
+        // A stage waits for the answer: that there is one is seen from one bit.
+        let done = reg("answers", boolean(), false);
+        let waits = done & !io.take;
         let result = reg_uninit("result", sint(64));
         found.next(false);
         phase
@@ -221,7 +228,7 @@ impl Component for TreeEngine {
                     vote.next(io.operation.option);
                     tree.next(0);
                     depth.next(0);
-                    at_root.next(true);
+                    high_root.next(false);
                     lost.next(false);
                     phase.go(Phase::Load);
                 });
@@ -235,36 +242,51 @@ impl Component for TreeEngine {
                     next_pair.set(root_pair(next_tree));
                     tree.next(next_tree);
                     depth.next(0);
-                    at_root.next(true);
+                    high_root.next(!tree.bit(0));
                     when(tree.eq(last_tree), || {
                         phase.go(Phase::Done);
-                        when(counts, || phase.go(Phase::Count));
+                        done.next(true);
+                        when(counts, || {
+                            phase.go(Phase::Count);
+                            done.next(false);
+                        });
                     });
                 })
                 .otherwise(|| {
                     next_pair.set(field(node, NODE_CHILDREN));
                     depth.next(depth.wrapping_add(1));
-                    at_root.next(false);
+                    high_root.next(false);
                     when(depth.eq(MAX_TREE_DEPTH as u64), || {
                         lost.next(true);
                         phase.go(Phase::Done);
+                        done.next(true);
                     });
                 });
             })
-            .on(Phase::Count, || phase.go(Phase::Done))
+            .on(Phase::Count, || {
+                phase.go(Phase::Done);
+                done.next(true);
+            })
             .on(Phase::Done, || {
-                when(io.take, || phase.go(Phase::Idle));
+                when(io.take, || {
+                    phase.go(Phase::Idle);
+                    done.next(false);
+                });
             });
 
-        let class = leaf.trunc(8).as_uint().zext(64).as_sint();
-        let fresh = mux(vote, class, leaves.sum);
-        let value = mux(found, fresh, result.value());
-        when(waits, || result.next(value));
-        io.ready.set(phase.is(Phase::Idle));
-        io.done.set(phase.is(Phase::Done));
+        let class = leaf.trunc(8).as_uint().zext(64);
+        // The sum comes late, and so does the class with most votes: all that chooses among them is known before.
+        let sum_counts = found & !vote;
+        let others = mux(found, only_if(vote.value(), class), result.as_uint());
+        let value = only_if(sum_counts, leaves.sum.as_uint()) | others;
+        when(waits, || result.next(value.as_sint()));
+        io.done.set(done);
         io.done_thread.set(held_thread);
-        let winner = leaves.winner.zext(64).as_sint();
-        io.value.set(mux(lost, SInt::lit(0, 64), mux(counts, winner, value)));
+        let takes = io.take & !lost;
+        let value = only_if(takes & !counts & sum_counts, leaves.sum.as_uint())
+            | only_if(takes & counts, leaves.winner.zext(64))
+            | only_if(takes & !counts, others);
+        io.value.set(value.as_sint());
         io.status.set(mux(lost, Status::OutOfRange as u64, UInt::lit(0, 8)));
     }
 }

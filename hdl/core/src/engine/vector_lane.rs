@@ -1,5 +1,6 @@
 //! One lane of the vector unit.
 
+use super::lanes::{in_order, only_if};
 use super::operation::{FUNCTION_BITS, Function};
 use crate::bits::beside_multiplier;
 use rtl_builder::prelude::*;
@@ -21,9 +22,11 @@ pub struct VectorLaneIo {
     pub b: Input<SInt>,
     /// One cycle after the operands: number of the function
     pub function: Input<UInt>,
+    /// With `function`: the result is wanted
+    pub wanted: Input<Bool>,
     /// With `function`: the first operand
     pub a_held: Output<SInt>,
-    /// With `function`: the result, but of a product
+    /// With `function`: the result, but of a product, if it is wanted; else 0
     pub result: Output<SInt>,
     /// One cycle after `function`: the product
     pub product: Output<SInt>,
@@ -46,6 +49,7 @@ impl Component for VectorLane {
             a: input(sint(32)),
             b: input(sint(32)),
             function: input(uint(FUNCTION_BITS)),
+            wanted: input(boolean()),
             a_held: output(sint(32)),
             result: output(sint(EXACT_BITS)),
             product: output(sint(32)),
@@ -55,7 +59,7 @@ impl Component for VectorLane {
     fn build(&self, io: VectorLaneIo) {
         let a = beside_multiplier("a_q", io.a.value());
         let b = beside_multiplier("b_q", io.b.value());
-        let a_is_smaller = a.lt(b).named("a_is_smaller");
+        let a_is_smaller = in_order(a).lt(in_order(b)).named("a_is_smaller");
         // Only i8 and i16 are multiplied: 16 bits of each operand carry the value.
         let product = beside_multiplier("product_q", a.trunc(16) * b.trunc(16));
         io.product.set(product);
@@ -69,7 +73,9 @@ impl Component for VectorLane {
         let sum = (below(a, Bool::lit(true)) + below(added, subtracts)) >> 1;
         let takes_b = (is(Function::Min) & !a_is_smaller) | (is(Function::Max) & a_is_smaller);
         let one_of_both = mux(takes_b, b, a).sext(EXACT_BITS);
-        let sums = is(Function::Add) | subtracts;
-        io.result.set(mux(sums, sum.trunc(EXACT_BITS), one_of_both));
+        let (wanted, sums) = (io.wanted.value(), is(Function::Add) | subtracts);
+        let result = only_if(wanted & sums, sum.trunc(EXACT_BITS).as_uint())
+            | only_if(wanted & !sums, one_of_both.as_uint());
+        io.result.set(result.as_sint());
     }
 }

@@ -9,7 +9,9 @@ use rtl_builder::prelude::*;
 use rmt_isa::card::engine::{CHANNEL_MULTIPLIER, CHANNEL_SHIFT};
 
 use crate::engine::lanes::saturate;
-use crate::engine::requantiser::{RequantiserLane, all_but_one, halve_and_add, shift_and_shorten};
+use crate::engine::requantiser::{
+    RequantiserLane, all_but_one, halve_and_add, like_sign, shift_and_shorten,
+};
 
 /// Cycles from the accumulator to the result, and from it to the zero point.
 const LATENCY_CYCLES: u32 = 4;
@@ -64,7 +66,8 @@ impl Component for FromProduct {
     fn build(&self, io: FromProductIo) {
         let (shift, zero_point, element) =
             (io.shift.value(), io.zero_point.value(), io.element.value());
-        let shifted = shift_and_shorten(io.product.value(), all_but_one(shift));
+        let places = all_but_one(shift);
+        let shifted = shift_and_shorten(io.product.value(), places, like_sign(places));
         let result = saturate(halve_and_add(shifted, zero_point), element).named("made");
         io.result.set(result);
         let defined = definition(io.product.value(), shift, zero_point, element).named("defined");
@@ -112,16 +115,16 @@ impl Component for Lane {
         dut.multiplier.set(io.multiplier.zext(CHANNEL_MULTIPLIER.bits));
         dut.shift.set(io.shift);
         dut.zero_point.set(io.zero_point);
-        dut.element.set(io.element);
-        let result = dut.result.value();
+        let since = LATENCY_CYCLES - ZERO_POINT_CYCLES;
+        let element = later("element", io.element.value(), since);
+        // The result is saturated on its way to the registers.
+        let result = saturate(dut.result.value(), element);
         io.result.set(result);
 
         let product = io.accumulator * io.multiplier.zext(3).as_sint();
         let product = later("product", product.sext(64), LATENCY_CYCLES);
         let shift = later("shift", io.shift.value(), LATENCY_CYCLES);
-        let since = LATENCY_CYCLES - ZERO_POINT_CYCLES;
         let zero_point = later("zero_point", io.zero_point.value(), since);
-        let element = later("element", io.element.value(), since);
         let age = reg("age", uint(3), 0).doc("Cycles since the reset");
         let filled = age.eq(u64::from(LATENCY_CYCLES));
         when(!filled, || age.next(age.wrapping_add(1)));

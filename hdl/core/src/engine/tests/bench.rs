@@ -100,7 +100,7 @@ impl Bench {
                 ]
             })
             .collect();
-        let others: [(&str, u64, u32); 10] = [
+        let others: [(&str, u64, u32); 11] = [
             ("constants", extent(EngineRegion::Constants), n * 32),
             ("product.loader.weights", extent(EngineRegion::Weights), n * 8),
             (
@@ -109,7 +109,8 @@ impl Bench {
                 n * shape.activation_bits(),
             ),
             ("product.partial_sums", shape.partial_sums().into(), n * 32),
-            ("product.batcher.members", shape.threads.into(), thread_bits + 20 + word_bits),
+            ("product.batcher.members", shape.threads.into(), thread_bits + 20),
+            ("product.batcher.last_outputs", shape.threads.into(), word_bits),
             ("product.batcher.jobs", shape.threads.into(), 32 + 2 * word_bits),
             ("requantiser.scales", extent(EngineRegion::Scales), shape.requantise_lanes * 37),
             ("forest_unit.features", shape.words_per_register().into(), n * 32),

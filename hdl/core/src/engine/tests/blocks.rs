@@ -4,7 +4,7 @@ use super::bench::Random;
 use crate::engine::array::{MacArray, MacArrayIo};
 use crate::engine::pair::MacPair;
 use crate::engine::reduce::Reducer;
-use crate::engine::requantiser::Requantiser;
+use crate::engine::requantiser::{RESULT_BITS, Requantiser};
 use rmt_isa::arithmetic::requantise;
 use rmt_isa::card::engine::{CHANNEL_MULTIPLIER, CHANNEL_SHIFT, EngineRegion, EngineShape};
 use rmt_isa::operand::Element;
@@ -213,7 +213,6 @@ fn the_requantiser_equals_its_integer_definition() {
         let at = |distance: usize| cycle.checked_sub(distance).and_then(|i| cases.get(i));
         if let Some((word, lanes, zero_point, element)) = at(5) {
             sim.poke_signed("zero_point", (*zero_point).into());
-            sim.poke("element", *element as u64);
             let expected: Vec<i32> = lanes
                 .iter()
                 .zip(&channels[*word as usize * 4..])
@@ -221,8 +220,14 @@ fn the_requantiser_equals_its_integer_definition() {
                     requantise(x, multiplier, shift, *zero_point, *element)
                 })
                 .collect();
-            let element_held = sim.peek_bits("results");
-            assert_eq!(unpack(&element_held, 32), expected, "case {}", cycle - 5);
+            // They are saturated on their way to the registers.
+            let results = sim.peek_bits("results");
+            let results: Vec<i32> = (0..4)
+                .map(|lane| {
+                    element.saturate(results.slice(lane * RESULT_BITS, RESULT_BITS).to_i64())
+                })
+                .collect();
+            assert_eq!(results, expected, "case {}", cycle - 5);
         }
         if let Some((word, ..)) = at(0) {
             sim.poke("enable", 1);
