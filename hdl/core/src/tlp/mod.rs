@@ -130,6 +130,8 @@ pub struct RxWord {
     pub first: Bool,
     /// The last word of its packet
     pub last: Bool,
+    /// It is not taken at once: the first word of a completion, or a write to the window onto the core
+    pub waits: Bool,
     /// Writes: the BAR with the MSI-X table, else the registers
     pub msix: Bool,
     /// Writes: number of the line in the BAR
@@ -172,6 +174,7 @@ impl RxWord {
             completion: boolean(),
             first: boolean(),
             last: boolean(),
+            waits: boolean(),
             msix: boolean(),
             line: uint(LINE_BITS),
             bytes: LineBytes::shape(bits),
