@@ -14,7 +14,7 @@ use crate::queue::core_access::CoreRequest;
 use crate::queue::dispatch::PairRecord;
 use crate::queue::pair::PairStrobes;
 use crate::tlp::request::outcome;
-use crate::tlp::{ADMIN_SLOT, PostedWrite, ReadOrder, join};
+use crate::tlp::{ADMIN_SLOT, PostedWrite, ReadOrder, is_long, join};
 
 /// The word of a command that is taken first: the one behind its value, which so is taken last.
 const FIRST_WORD: u64 = (command_layout::VALUE.offset as u64 + 8) / 8;
@@ -387,6 +387,8 @@ pub(super) fn build(admin: &Admin, io: &AdminIo) {
         step.is(Step::Write),
         PostedWrite::new(
             host.value(),
+            // Known a cycle late: between two writes the core is read.
+            delayed("host_is_long", is_long(host.value())),
             ((word.value() + 1).concat(UInt::lit(0, 1))).trunc(5),
             line_beat,
         ),
