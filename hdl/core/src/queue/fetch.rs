@@ -289,3 +289,44 @@ impl Component for Fetcher {
         let _ = arbiter.grant;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_place_is_promised_twice_when_inline_events_come_between() {
+        let mut sim = elaborate(Fetcher { queues: 1, row_bits: 7 }).unwrap().simulator();
+        sim.reset();
+        for (port, value) in [
+            ("views_0_running", 1),
+            ("views_0_has_events", 1),
+            ("views_0_waiting", 8),
+            ("max_read_request", 2),
+            ("order_ready", 1),
+            ("ended", (1 << FETCH_SLOTS) - 1),
+            ("takes", 1),
+        ] {
+            sim.poke(port, value);
+        }
+        let mut random = fastrand::Rng::with_seed(9);
+        let (mut free, mut fetched, mut last_places) = (0_u64, 0, 0);
+        // Inline events may come more often than a link brings them.
+        let mut since_inline = 0;
+        for cycle in 0..20_000 {
+            sim.poke("views_0_free", free);
+            let inline = since_inline >= 4 && random.u8(..3) == 0;
+            since_inline = if inline { 0 } else { since_inline + 1 };
+            sim.poke("inline_ends", inline.into());
+            let batch = sim.peek("strobes_0_fetched");
+            let promised = batch + u64::from(inline && free > 0);
+            assert!(promised <= free, "cycle {cycle}: {promised} of {free}");
+            free -= promised;
+            fetched += batch;
+            last_places += u64::from(free == 0 && batch > 0);
+            free += if random.u8(..8) == 0 { random.u64(..4) } else { 0 };
+            sim.step();
+        }
+        assert!(fetched > 1000 && last_places > 100, "{fetched} {last_places}");
+    }
+}
