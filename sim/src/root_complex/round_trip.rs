@@ -17,7 +17,7 @@ const DECISION_WRITE_DWS: u64 = 4 + 8;
 /// packet's last beat to the core, and from the core to the decision's first beat.
 const INLINE_QUEUE_CYCLES: u64 = 12;
 /// The same for an event of a ring: from the doorbell to the read's first beat, too.
-const RING_QUEUE_CYCLES: u64 = 19;
+const RING_QUEUE_CYCLES: u64 = 23;
 
 /// How an event gets to the card.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

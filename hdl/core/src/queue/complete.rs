@@ -8,7 +8,7 @@ use rtl_builder::stock::stream::Stream;
 
 use super::dispatch::PairRecord;
 use super::pair::PairView;
-use crate::tlp::{PostedWrite, beat_bits, shown};
+use crate::tlp::{PostedWrite, beat_bits, is_long, shown};
 
 /// Writes records to the completion rings of their pairs, in order of arrival; those of stopped
 /// pairs are dropped.
@@ -93,6 +93,7 @@ impl Component for CompletionWriter {
         let slot = (tail & mask).named("slot");
         let phase = reg_uninit("phase", boolean());
         let address = reg_uninit("address", uint(64));
+        let long = reg_uninit("long", boolean());
         let phase_at = 8 * decision_layout::FLAGS.offset as u32 + PHASE_BIT;
         let record = held.record;
         let stamped = crate::tlp::join(&[
@@ -105,11 +106,13 @@ impl Component for CompletionWriter {
         when(sends, || {
             phase.next(!tail.bit_at(view.completion_log2));
             address.next(ring.bits(24..64).concat(ring.bits(0..24) | offset.zext(24)));
+            long.next(is_long(ring));
         });
         io.write.offer(
             offers.value(),
             PostedWrite::new(
                 address.value(),
+                long.value(),
                 UInt::lit(DECISION_BYTES as u64 / 4, 5),
                 shown(stamped, io.beat.value(), self.bits),
             ),

@@ -207,17 +207,20 @@ impl Component for Dispatch {
         // offered, also if its pair is stopped meanwhile. Clashes only go away, and so does room.
         let goes = reg("goes", boolean(), false).doc("The held event is offered to the core");
         let may_enter = room & !any(&clashes) & allowed & view.enabled;
-        let refuses = (valid & (!allowed | !view.enabled) & !goes).named("refuses");
+        // So is one that may not: its end does not lie before the choice among decisions.
+        let refuses = reg("refuses", boolean(), false).doc("The held event ends here");
+        let undecided = valid & !goes & !refuses;
         io.event.offer(goes.value(), event);
         let fields = [
             (decision_layout::TAG, tag),
             (decision_layout::STATUS, UInt::lit(Status::HookRefused as u64, 8)),
         ];
         let record = join(&[fields[0].1, fields[1].1]).zext(256);
-        io.refused.offer(refuses, PairRecord { pair: held_pair.zext(5), record });
+        io.refused.offer(refuses.value(), PairRecord { pair: held_pair.zext(5), record });
         let entered = goes & io.event.ready();
         let refused = refuses & io.refused.ready();
-        goes.next((goes & !entered) | (valid & !goes & may_enter));
+        goes.next((goes & !entered) | (undecided & may_enter));
+        refuses.next((refuses & !refused) | (undecided & (!allowed | !view.enabled)));
         enters.set(entered);
         moves.set(entered | refused);
         io.hook_refused.set(refused & view.enabled);

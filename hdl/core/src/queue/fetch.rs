@@ -9,6 +9,7 @@ use super::dispatch::PairLine;
 use super::inline::pair_bits;
 use super::lines;
 use super::pair::{PairStrobes, PairView};
+use crate::bits::one_less;
 use crate::tlp::request::outcome;
 use crate::tlp::{FETCH_SLOTS, ReadOrder, join};
 
@@ -32,6 +33,8 @@ pub struct FetcherIo {
     pub views: Vec<Input<PairView>>,
     /// Of the strobes, those of fetching: fetched, accepted, returned, error
     pub strobes: Vec<Output<PairStrobes>>,
+    /// An inline event ends, which may take a completion place
+    pub inline_ends: Input<Bool>,
     /// Largest read request, as in the sideband
     pub max_read_request: Input<UInt>,
     /// Reads
@@ -56,6 +59,7 @@ pub struct FetcherIo {
 enum Step {
     Choose,
     Size,
+    Count,
     Order,
 }
 
@@ -81,6 +85,7 @@ impl Component for Fetcher {
         FetcherIo {
             views: pairs.clone().map(|_| input(PairView::shape())).collect(),
             strobes: pairs.map(|_| output(PairStrobes::shape())).collect(),
+            inline_ends: input(boolean()),
             max_read_request: input(uint(3)),
             order: stream_out(ReadOrder::shape()),
             ended: input(uint(FETCH_SLOTS)),
@@ -114,35 +119,55 @@ impl Component for Fetcher {
         // Choose a pair, look how much there is, then size the batch by what is free.
         let step = fsm("step", Step::Choose);
         let chosen = reg("chosen", uint(bits), 0);
-        let wishes: Vec<UInt> = views
+        let wishing: Vec<UInt> = views
             .iter()
             .map(|view| (view.running & view.has_events & !view.free.is_zero()).as_uint())
             .collect();
+        // Who has events and places is known a cycle late; how many there are is looked at again.
+        let wishes = reg("wishes", uint(self.queues), 0);
+        wishes.next(join(&wishing));
         let arbiter = instance("arbiter", RoundRobinArbiter::<Main>::new(self.queues));
-        arbiter.request.set(join(&wishes));
+        arbiter.request.set(wishes);
         let open = step.is(Step::Choose) & used.ne(u64::from(FETCH_SLOTS));
         arbiter.accept.set(open);
         let view = select(chosen.value(), &views);
-        // Largest batch: 128, 256 or 512 bytes.
-        let batch = lookup(
-            io.max_read_request.value(),
-            &[(0, UInt::lit(2, 4)), (1, UInt::lit(4, 4))],
-            UInt::lit(FETCH_EVENTS.into(), 4),
+        // Largest batch: 128, 256 or 512 bytes. So many events are left of the one that the next event is in.
+        let wide = io.max_read_request.value();
+        let inside = lookup(
+            wide,
+            &[(0, UInt::lit(1, 3)), (1, UInt::lit(3, 3))],
+            UInt::lit(u64::from(FETCH_EVENTS) - 1, 3),
         );
-        let in_batch = view.fetch_index.bits(0..3).zext(4) & batch.wrapping_sub(1);
-        let aligned = batch.wrapping_sub(in_batch);
+        let sizes: Vec<UInt> =
+            (1..=u64::from(FETCH_EVENTS)).map(|size| UInt::lit(size, 4)).collect();
         let few = |limit: UInt| limit.sat(4);
-        // Only the fetcher makes this less, so it may be looked at a cycle before; inline events take what is free.
-        let most = delayed("most", aligned.min(few(view.waiting)));
-        let count = most.min(few(view.free)).named("count");
+        let aligned = delayed("aligned", select(!view.fetch_index.bits(0..3) & inside, &sizes));
+        let waiting = delayed("few_waiting", few(view.waiting));
+        let free = delayed("few_free", few(view.free));
+        // The least of the three: each two are compared, then one is chosen. Only the fetcher makes events fewer. Places
+        // become fewer with inline events too: if one ended since the places were looked at, all is looked at again.
+        let least = mux(
+            aligned.le(waiting),
+            mux(aligned.le(free), aligned, free),
+            mux(waiting.le(free), waiting, free),
+        );
+        let count = delayed("count", least);
+        let ended_before = reg("ended_before", boolean(), false).doc("An inline event ended");
+        ended_before.next(io.inline_ends);
+        let disturbed = reg("disturbed", boolean(), false).doc("One ended in the last two cycles");
+        disturbed.next(io.inline_ends | ended_before);
         let mask = UInt::lit(1, 16).shift_left(view.event_log2).wrapping_sub(1);
         let offset = (view.fetch_index & mask).concat(UInt::lit(0, 6));
         let address =
             view.event_ring.bits(24..64).concat(view.event_ring.bits(0..24) | offset.zext(24));
         let order = reg_uninit("order_out", ReadOrder::shape());
         let order_valid = reg("order_waits", boolean(), false);
-        let some = !most.is_zero() & !view.waiting.is_zero() & !view.free.is_zero();
-        let issues = step.is(Step::Order) & !order_valid & view.running & some;
+        let calm = !disturbed & !io.inline_ends.value();
+        // What was counted before a pair was stopped does not count behind it.
+        let ran = delayed("ran", view.running);
+        let ran_before = delayed("ran_before", ran);
+        let runs = view.running & ran & ran_before;
+        let issues = step.is(Step::Order) & !order_valid & runs & !count.is_zero() & calm;
         let drained = wire("drained", boolean());
         step.switch()
             .on(Step::Choose, || {
@@ -151,9 +176,10 @@ impl Component for Fetcher {
                     step.go(Step::Size);
                 });
             })
-            .on(Step::Size, || step.go(Step::Order))
+            .on(Step::Size, || step.go(Step::Count))
+            .on(Step::Count, || step.go(Step::Order))
             .on(Step::Order, || {
-                when(!order_valid, || step.go(Step::Choose));
+                when(!order_valid & calm, || step.go(Step::Choose));
             });
         when(io.order.ready(), || order_valid.next(false));
         when(issues, || {
@@ -212,7 +238,7 @@ impl Component for Fetcher {
                 when(io.takes, || {
                     accepted.set(true);
                     place.next(place.wrapping_add(1));
-                    when((place + 1).trunc(4).eq(batch), || {
+                    when(place.eq(one_less(batch)), || {
                         drained.set(true);
                         drain.go(Drain::Wait);
                     })
@@ -261,5 +287,46 @@ impl Component for Fetcher {
             });
         }
         let _ = arbiter.grant;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_place_is_promised_twice_when_inline_events_come_between() {
+        let mut sim = elaborate(Fetcher { queues: 1, row_bits: 7 }).unwrap().simulator();
+        sim.reset();
+        for (port, value) in [
+            ("views_0_running", 1),
+            ("views_0_has_events", 1),
+            ("views_0_waiting", 8),
+            ("max_read_request", 2),
+            ("order_ready", 1),
+            ("ended", (1 << FETCH_SLOTS) - 1),
+            ("takes", 1),
+        ] {
+            sim.poke(port, value);
+        }
+        let mut random = fastrand::Rng::with_seed(9);
+        let (mut free, mut fetched, mut last_places) = (0_u64, 0, 0);
+        // Inline events may come more often than a link brings them.
+        let mut since_inline = 0;
+        for cycle in 0..20_000 {
+            sim.poke("views_0_free", free);
+            let inline = since_inline >= 4 && random.u8(..3) == 0;
+            since_inline = if inline { 0 } else { since_inline + 1 };
+            sim.poke("inline_ends", inline.into());
+            let batch = sim.peek("strobes_0_fetched");
+            let promised = batch + u64::from(inline && free > 0);
+            assert!(promised <= free, "cycle {cycle}: {promised} of {free}");
+            free -= promised;
+            fetched += batch;
+            last_places += u64::from(free == 0 && batch > 0);
+            free += if random.u8(..8) == 0 { random.u64(..4) } else { 0 };
+            sim.step();
+        }
+        assert!(fetched > 1000 && last_places > 100, "{fetched} {last_places}");
     }
 }

@@ -156,25 +156,23 @@ impl Component for Function {
 
         // Writes: to the MSI-X table, or to registers and inline windows.
         let is_write = io.word.valid() & !word.completion;
-        io.word.accept(word.completion | word.msix | registers.ready.value());
+        let read_data = !word.waits | requester.looked;
+        io.word.accept(mux(word.completion, read_data, registers.ready.value()));
         msix.write.set(is_write & word.msix);
         registers.write.set(is_write & !word.msix);
+        registers.waits.set(word.waits);
         // What is to be kept goes to the lines a cycle later, and is looked at then: a reader comes later still.
         let kept = delayed("kept_bytes", word.bytes);
-        let in_page = reg("in_page", boolean(), false);
-        in_page.next(registers.in_page);
-        inline.write.set(in_page);
-        inline.pair.set(delayed("page_pair", registers.page_pair.value()));
-        inline.line.set(delayed("page_line", word.line.bits(0..6)));
+        inline.write.set(registers.in_page);
+        inline.pair.set(registers.page_pair);
+        inline.line.set(word.line.bits(0..6));
         for port in [&msix.line, &registers.line] {
             port.set(word.line);
         }
-        for port in [&msix.bytes, &registers.bytes] {
+        for port in [&msix.bytes, &registers.bytes, &inline.bytes] {
             port.set(word.bytes);
         }
-        for port in [&inline.bytes, &lines.bytes] {
-            port.set(kept);
-        }
+        lines.bytes.set(kept);
         let all_pairs = || pairs.iter().chain([&admin_pair]);
         for (index, pair) in all_pairs().enumerate() {
             pair.bytes.set(word.bytes);
@@ -216,6 +214,7 @@ impl Component for Function {
                 stop: admin.stop.bit(index as u32),
             });
         }
+        fetcher.inline_ends.set(inline.ends);
         let admin_strobes = admin.strobes.value();
         admin_pair.strobes.set(PairStrobes { written: written.bit(queues), ..admin_strobes });
         admin.view.set(views[queues as usize]);

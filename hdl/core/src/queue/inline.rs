@@ -8,6 +8,7 @@ use rtl_builder::stock::RoundRobinArbiter;
 use super::dispatch::PairLine;
 use super::lines;
 use super::pair::{PairStrobes, PairView};
+use crate::bits::one_less;
 use crate::tlp::{LineBytes, join};
 
 /// Keeps account of up to `slots` events of each pair, which stand in [`lines::Lines`]. Bytes of an
@@ -24,7 +25,7 @@ pub struct InlineBuffer {
 /// Ports of [`InlineBuffer`].
 #[derive(Clone, Ports)]
 pub struct InlineBufferIo {
-    /// Bytes in a pair's page are written
+    /// Bytes in a pair's page are written; what the buffer makes of it shows in the next cycle
     pub write: Input<Bool>,
     /// The pair
     pub pair: Input<UInt>,
@@ -32,7 +33,7 @@ pub struct InlineBufferIo {
     pub line: Input<UInt>,
     /// The bytes
     pub bytes: Input<LineBytes>,
-    /// They are of an event, to be kept
+    /// The bytes of the last cycle are of an event, to be kept
     pub stores: Output<Bool>,
     /// Pair and slot of it
     pub row: Output<UInt>,
@@ -40,6 +41,8 @@ pub struct InlineBufferIo {
     pub views: Vec<Input<PairView>>,
     /// Of the strobes, those of inline events: taken, seen, line, error
     pub strobes: Vec<Output<PairStrobes>>,
+    /// The last bytes of an event came, whether or not it has a place
+    pub ends: Output<Bool>,
     /// An event is here
     pub waits: Output<Bool>,
     /// It; until it is taken, another pair's may come in its place
@@ -72,6 +75,7 @@ impl Component for InlineBuffer {
             row: output(uint(row_bits(self.queues, self.slots))),
             views: pairs.clone().map(|_| input(PairView::shape())).collect(),
             strobes: pairs.map(|_| output(PairStrobes::shape())).collect(),
+            ends: output(boolean()),
             waits: output(boolean()),
             event: output(PairLine::shape(lines::row_bits(self.queues, self.slots))),
             takes: input(boolean()),
@@ -81,19 +85,27 @@ impl Component for InlineBuffer {
 
     fn build(&self, io: InlineBufferIo) {
         let slot_bits = self.slots.ilog2();
-        let window = io.write.value() & io.line.ge(INLINE_OFFSET / LINE_BYTES);
+        // What comes is decoded before it stands in registers.
+        let in_window = io.line.ge(INLINE_OFFSET / LINE_BYTES);
         let enables = io.bytes.value().line_enables();
         let covers: Vec<UInt> =
             (0..16).map(|dw| enables.bits(4 * dw..4 * dw + 4).reduce_and().as_uint()).collect();
-        let covers = join(&covers).named("covers");
+        let covers = join(&covers);
         let completes = covers.bit(15);
+        let window = reg("window", boolean(), false).doc("Bytes of an event are here");
+        window.next(io.write & in_window);
+        let window = window.value();
+        let last_here = reg("last_here", boolean(), false).doc("Its last ones are");
+        last_here.next(io.write & in_window & completes);
+        let covers = delayed("covers", covers);
+        let line = delayed("line_here", io.line.bits(0..INLINE_LINES.ilog2()));
 
         let mut full = Vec::new();
         let mut writes = Vec::new();
         let mut reads = Vec::new();
         let mut requests = Vec::new();
         let popped = wire("popped", uint(pair_bits(self.queues)));
-        let pair = io.pair.value();
+        let pair = delayed("pair_here", io.pair.value());
         for index in 0..self.queues {
             scope(format!("pair{index}"), || {
                 let view = io.views[index as usize].value();
@@ -104,7 +116,7 @@ impl Component for InlineBuffer {
                 let here = window & pair.eq(index);
                 let is_full = count.eq(self.slots).named("is_full");
                 let whole = (covered.value() | covers).reduce_and();
-                let ends = here & completes;
+                let ends = last_here & pair.eq(index);
                 let room = !is_full & !view.free.is_zero();
                 let takes = (ends & whole & room & view.running).named("takes");
                 when(here, || covered.next(covered.value() | covers));
@@ -112,8 +124,8 @@ impl Component for InlineBuffer {
                 when(takes, || next_write.next(next_write.wrapping_add(1)));
                 let leaves = io.takes.value() & popped.eq(index);
                 when(leaves, || next_read.next(next_read.wrapping_add(1)));
-                when(takes & !leaves, || count.next(count.wrapping_add(1)))
-                    .elsewhen(leaves & !takes, || count.next(count.wrapping_sub(1)));
+                when(takes & !leaves, || count.next(!one_less(!count.value())))
+                    .elsewhen(leaves & !takes, || count.next(one_less(count.value())));
                 let error = priority_mux(
                     &[
                         (ends & !whole, UInt::lit(QueueError::InlinePartial as u64, 8)),
@@ -124,7 +136,7 @@ impl Component for InlineBuffer {
                 io.strobes[index as usize].set(PairStrobes {
                     inline_taken: takes,
                     inline_seen: ends,
-                    inline_line: io.line.bits(0..INLINE_LINES.ilog2()),
+                    inline_line: line,
                     error,
                     ..zero(&PairStrobes::shape())
                 });
@@ -138,6 +150,7 @@ impl Component for InlineBuffer {
             // One pair alone still has an address of one bit for it.
             pair.trunc(pair_bits(self.queues)).concat(slot)
         };
+        io.ends.set(last_here);
         io.stores.set(window & !select(pair, &full).as_bool());
         io.row.set(row(pair, select(pair, &writes)));
 

@@ -22,6 +22,9 @@ use crate::bits::{any, flag, word_of};
 use crate::counters::{Counters, SETTLE_CYCLES};
 use crate::tlp::{LINE_BITS, LineBytes, join, place_bits, shown};
 
+/// Lines of the window onto the core.
+const WINDOW_LINES: u32 = CORE_WINDOW_WORDS * 8 / LINE_BYTES;
+
 /// Decodes writes of words and reads of DWs.
 pub struct Registers {
     /// Queue pairs.
@@ -37,6 +40,8 @@ pub struct Registers {
 pub struct RegistersIo {
     /// Bytes of the register BAR are written
     pub write: Input<Bool>,
+    /// They are of the window onto the core, and wait until it has them all
+    pub waits: Input<Bool>,
     /// They are taken in this cycle
     pub ready: Output<Bool>,
     /// Number of their line
@@ -107,6 +112,7 @@ impl Component for Registers {
         let counters = REGISTERS.iter().filter(|register| register.block == COUNTERS);
         RegistersIo {
             write: input(boolean()),
+            waits: input(boolean()),
             ready: output(boolean()),
             line: input(uint(LINE_BITS)),
             bytes: input(LineBytes::shape(self.stream_bits)),
@@ -151,24 +157,23 @@ impl Component for Registers {
         let window_words =
             reg("window_words", uint(words), 0).doc("Words of the window to be written");
         let window_open = reg("window_open", boolean(), false).doc("They are being written");
-        let window_log2 = (CORE_WINDOW_WORDS * 8 / LINE_BYTES).ilog2();
-        let is_window = |line: UInt| {
-            line.bits(window_log2..LINE_BITS).eq(line_number(CORE_WINDOW, 0) >> window_log2)
-        };
+        let window_log2 = WINDOW_LINES.ilog2();
         let whole: Vec<UInt> = (0..words)
             .map(|word| bytes.enables.bits(8 * word..8 * word + 8).reduce_and().as_uint())
             .collect();
         let whole = join(&whole).named("whole_words");
-        let to_window = is_window(io.line.value());
+        let to_window = io.waits.value();
         let opens = (writes & to_window & !window_open).named("opens");
         // Registers alone say when the bytes are taken: the stream waits for it.
-        let ready = (!to_window | (window_open & window_words.is_zero())).named("line_ready");
+        let window_done = reg("window_done", boolean(), false).doc("All are written");
+        window_done.next(window_open & window_words.is_zero() & !window_done);
+        let ready = (!to_window | window_done).named("line_ready");
         io.ready.set(ready & takes);
         when(opens, || {
             window_open.next(true);
             window_words.next(whole);
         });
-        when(writes & window_open & window_words.is_zero(), || window_open.next(false));
+        when(window_done, || window_open.next(false));
         let write = (writes & ready).named("write_now");
         // All lines but the window's are taken at once.
         let hits = |block: Block, number: u32| writes & io.line.eq(line_number(block, number));
@@ -237,13 +242,16 @@ impl Component for Registers {
         let counter_number = mux(io.counter_asked, io.counter_number.value(), read_place);
         let counter = counters.read(counter_number.zext(5)).trunc(32);
         io.counter.set(counter);
-        let is_counter = read_line.eq(line_number(COUNTERS, 0));
+        // Which line is read is known a cycle after the DW's number.
+        let asked = reg("asked", boolean(), false).doc("The DW was wanted in the last cycle too");
+        let read_at = |name: &str, line: u64| delayed(format!("reads_{name}"), read_line.eq(line));
+        let is_counter = read_at("counters", line_number(COUNTERS, 0));
         let settle_left = reg("settle_left", uint(bits_for(SETTLE_CYCLES + 1)), SETTLE_CYCLES);
         let settled = settle_left.is_zero() & !io.counter_asked.value();
         // Of a register that is read, what each unit says goes into a register, as zero unless it is asked, and is joined a
         // cycle later.
         let looked = reg("looked", boolean(), false).doc("The DW that is wanted is in them");
-        when(io.reads & is_counter & !settled & !looked, || {
+        when(asked & is_counter & !settled & !looked, || {
             when(!settle_left.is_zero(), || settle_left.next(settle_left.wrapping_sub(1)));
         })
         .otherwise(|| settle_left.next(SETTLE_CYCLES));
@@ -275,37 +283,40 @@ impl Component for Registers {
         ]);
         // The DW of each line is chosen where the line stands: lines are not led anywhere.
         let dw_of = |line: UInt| shown(line, read_place, 32);
-        let mut arms = vec![
-            (line_number(IDENTITY, 0), dw_of(identity)),
-            (line_number(FUNCTION, 0), dw_of(function_line)),
-            (line_number(COUNTERS, 0), counter),
+        let none = UInt::lit(0, 32);
+        let mut shown_dws = vec![
+            mux(read_at("identity", line_number(IDENTITY, 0)), dw_of(identity), none),
+            mux(read_at("function", line_number(FUNCTION, 0)), dw_of(function_line), none),
+            mux(is_counter, counter, none),
         ];
-        let mut controls = Vec::new();
+        let (mut controls, mut of_pairs) = (none, Vec::new());
         for pair in 0..all {
             let (block, page, number) =
                 if pair == self.queues { (ADMIN_PAIR, ADMIN_PAGE, 0) } else { (PAIR, PAGE, pair) };
-            controls.push((line_number(block, number), io.pair_controls[pair as usize].value()));
-            arms.push((line_number(page, number), io.page_dws[pair as usize].value()));
+            let of_pair = read_at(&format!("pair_{pair}"), line_number(block, number));
+            let of_page = read_at(&format!("page_{pair}"), line_number(page, number));
+            controls = controls | mux(of_pair, io.pair_controls[pair as usize].value(), none);
+            shown_dws.push(mux(of_page, io.page_dws[pair as usize].value(), none));
+            of_pairs.push(of_pair);
         }
-        let none = UInt::lit(0, 32);
-        let of_pair =
-            any(&controls.iter().map(|(line, _)| read_line.eq(*line)).collect::<Vec<_>>());
         let is_control = read_place.eq(u64::from(PAIR_CONTROL.offset / 4));
-        let control_dw = mux(is_control, lookup(read_line, &controls, none), none);
-        let copy_dw = mux(of_pair & !is_control, copy.read_data.value(), none);
-        let register_dw = delayed("control_read", control_dw)
+        let copy_dw = mux(any(&of_pairs) & !is_control, copy.read_data.value(), none);
+        let shown_dw = shown_dws.iter().fold(none, |all, &dw| all | dw);
+        let register_dw = delayed("control_read", mux(is_control, controls, none))
             | delayed("copy_read", copy_dw)
-            | delayed("register_read", lookup(read_line, &arms, none));
+            | delayed("register_read", shown_dw);
 
         // The window onto the core.
         let (waits, word) = lowest_set(window_words.value());
-        let window_read = io.reads.value() & is_window(read_line);
+        let of_window = delayed("reads_window", in_window(read_line));
+        let window_read = asked & of_window;
         // The high half comes from the read of the low half before it.
         let kept = reg_uninit("kept_high", uint(32));
         let kept_word = reg("kept_word", uint(8), 0);
         let kept_valid = reg("kept_valid", boolean(), false);
         let read_word = io.dw.bits(1..9).named("read_word");
-        let from_kept = io.dw.bit(0) & kept_valid & kept_word.eq(read_word);
+        let kept_fits = delayed("kept_fits", io.dw.bit(0) & kept_word.eq(read_word));
+        let from_kept = window_read & kept_fits & kept_valid;
         // What is asked stays until its reply: a read that has begun goes before new writes.
         let reading = reg("reading", boolean(), false);
         let reads_core =
@@ -339,15 +350,18 @@ impl Component for Registers {
             kept_valid.next(!io.dw.bit(0));
         });
         let begins = opens | (write & !window_open);
-        when(begins | (window_read & from_kept), || kept_valid.next(false));
+        when(begins | from_kept, || kept_valid.next(false));
         let half = mux(io.dw.bit(0), answer.bits(32..64), answer.bits(0..32));
-        let read_ready = mux(is_window(read_line), read_done | from_kept, looked.value());
-        looked.next(io.reads & !read_ready & takes & (!is_counter | settled));
+        let read_ready = read_done | from_kept | looked;
+        asked.next(io.reads & !read_ready);
+        looked.next(asked & !of_window & !looked & takes & (!is_counter | settled));
         io.read_ready.set(read_ready);
-        io.read_data.set(mux(
-            is_window(read_line),
-            mux(from_kept, kept.value(), half),
-            register_dw,
-        ));
+        io.read_data.set(mux(of_window, mux(from_kept, kept.value(), half), register_dw));
     }
+}
+
+/// A line of the register BAR is in the window onto the core.
+pub(crate) fn in_window(line: UInt) -> Bool {
+    let low = WINDOW_LINES.ilog2();
+    line.bits(low..LINE_BITS).eq(u64::from(CORE_WINDOW.at(0) / LINE_BYTES / WINDOW_LINES))
 }

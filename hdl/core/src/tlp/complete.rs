@@ -105,7 +105,11 @@ impl Component for Completer {
         let leaves = reg("leaves", boolean(), false);
         let idle = (!active & !sends & !leaves).named("idle");
         let boundary = dw.bits(0..5).reduce_and();
-        let gathers = active & io.ready.value();
+        // A DW stands in a register before it is kept, and the next one is wanted after that: the host's reads are not
+        // in a hurry, and what is read lies far away.
+        let gathers = reg("gathers", boolean(), false).doc("A DW is here");
+        gathers.next(active & io.ready & !gathers);
+        let (gathers, dw_here) = (gathers.value(), delayed("dw_here", io.data.value()));
         known.next(io.request.valid() & !known & idle);
         when(known, || {
             dw.next(request.dw);
@@ -118,7 +122,7 @@ impl Component for Completer {
         });
         for (lane, memory) in (0_u64..).zip(&data) {
             let here = count.bits(0..lanes.ilog2()).eq(lane);
-            memory.write(gathers & here, count.bits(lanes.ilog2()..5), io.data);
+            memory.write(gathers & here, count.bits(lanes.ilog2()..5), dw_here);
         }
         when(gathers, || {
             count.next(count.wrapping_add(1));
@@ -141,7 +145,7 @@ impl Component for Completer {
         });
         leaves.next(sent & finished);
         io.request.accept(leaves.value());
-        io.wants.set(active);
+        io.wants.set(active & !gathers);
         io.msix.set(request.msix);
         io.dw.set(dw);
         io.completion.offer(

@@ -130,6 +130,8 @@ pub struct RxWord {
     pub first: Bool,
     /// The last word of its packet
     pub last: Bool,
+    /// It is not taken at once: the first word of a completion, or a write to the window onto the core
+    pub waits: Bool,
     /// Writes: the BAR with the MSI-X table, else the registers
     pub msix: Bool,
     /// Writes: number of the line in the BAR
@@ -172,6 +174,7 @@ impl RxWord {
             completion: boolean(),
             first: boolean(),
             last: boolean(),
+            waits: boolean(),
             msix: boolean(),
             line: uint(LINE_BITS),
             bytes: LineBytes::shape(bits),
@@ -296,9 +299,9 @@ impl PostedWrite {
         Self { address: uint(64), long: boolean(), dws: uint(5), data: uint(bits) }
     }
 
-    /// A write to an address.
-    pub(crate) fn new(address: UInt, dws: UInt, data: UInt) -> Self {
-        Self { address, long: is_long(address), dws, data }
+    /// A write to an address, of which [`is_long`] was said beforehand.
+    pub(crate) fn new(address: UInt, long: Bool, dws: UInt, data: UInt) -> Self {
+        Self { address, long, dws, data }
     }
 }
 
@@ -386,7 +389,7 @@ pub(crate) fn shown(data: UInt, beat: UInt, bits: u32) -> UInt {
 
 /// An address is above 4 GiB, so that the header of its packet has a DW more. Who has the address says so: it does not
 /// lie behind the choice of the packet.
-fn is_long(address: UInt) -> Bool {
+pub(crate) fn is_long(address: UInt) -> Bool {
     !address.bits(32..64).is_zero()
 }
 

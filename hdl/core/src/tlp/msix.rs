@@ -7,7 +7,7 @@ use rtl_builder::prelude::*;
 use rtl_builder::stock::lowest_set;
 use rtl_builder::stock::stream::Stream;
 
-use super::{LINE_BITS, LineBytes, PostedWrite, Sideband, join};
+use super::{LINE_BITS, LineBytes, PostedWrite, Sideband, is_long, join};
 
 /// Keeps the table, and sends the message of each vector that is raised and not masked.
 ///
@@ -131,11 +131,17 @@ impl Component for Msix {
             message_address.next(address);
             message_data.next(content);
         });
-        when(sending & io.message.ready(), || sending.next(false));
+        // How long its header is does not lie behind the read of the table.
+        let message_long = delayed("message_long", is_long(message_address.value()));
+        let offered = reg("message_offered", boolean(), false);
+        let sent = offered & io.message.ready();
+        offered.next(sending & !sent);
+        when(sent, || sending.next(false));
         io.message.offer(
-            sending.value(),
+            offered.value(),
             PostedWrite::new(
                 message_address.value(),
+                message_long,
                 UInt::lit(1, 5),
                 message_data.zext(self.bits),
             ),

@@ -8,6 +8,7 @@ use super::{
     CompletionHeader, LINE_BITS, LineBytes, ReadRequest, RxBeat, RxWord, dws, join, place_bits,
     swap,
 };
+use crate::queue::registers::in_window;
 
 /// Takes packets apart. Writes and completions leave as words of the stream's width at multiples of
 /// it, so that whatever the packet's length and alignment is, what follows sees words of a line.
@@ -144,6 +145,9 @@ impl Component for Receiver {
         };
         let data_of = |first: UInt| mux(first.bit(30), length_of(first), UInt::lit(0, 11));
         let length = length_of(header[0]).named("length");
+        // Both DWs that say how long a packet is come together, and are compared as they come.
+        let (arriving_length, arriving_data) =
+            (length_of(arriving_words[0]), data_of(arriving_words[0]));
         let data_dws = data_of(header[0]).named("data_dws");
 
         // Payload DWs of this beat, the first one in lane 0. Behind a header of 3 DWs a beat has one more than behind one of 4.
@@ -183,7 +187,7 @@ impl Component for Receiver {
         let spills = (slot_after.gt(lanes) & done).named("spills");
 
         // Byte enables of each DW of this beat.
-        let only = length.eq(1);
+        let only = decoded("only", arriving_length.eq(1));
         let enables: Vec<UInt> = (0..lanes)
             .map(|lane| {
                 let first = Bool::lit(lane == 0) & header_beat.value();
@@ -202,21 +206,22 @@ impl Component for Receiver {
         let held = reg_uninit("held", uint(self.bits));
         let held_enables = reg("held_enables", uint(self.bits / 8), no_bytes);
         let (held_dws, mut merged, mut merged_enables) = (dws(held.value()), vec![], vec![]);
-        let (mut next, mut next_enables) = (vec![], vec![]);
+        let mut next_enables = vec![];
         for place in 0..lanes {
             let lane = UInt::lit(place.into(), lane_bits).wrapping_sub(slot);
             let here = lane.lt(count);
             let (data, enable) = (select(lane, &payload), select(lane, &enables));
-            let this = here & slot.le(u64::from(place));
+            // Behind the DWs that are there the word holds nothing: so which ones those are is asked for enables alone.
+            let in_word = slot.le(u64::from(place));
+            let this = here & in_word;
             let low = 4 * place;
             let old = held_enables.bits(low..low + 4);
-            merged.push(mux(this, data, held_dws[place as usize]));
+            merged.push(mux(in_word, data, held_dws[place as usize]));
             merged_enables.push(mux(this, enable, old));
-            next.push(data);
             next_enables.push(mux(here & !this, enable, UInt::lit(0, 4)));
         }
         let (merged, merged_enables) = (join(&merged), join(&merged_enables));
-        let (next, next_enables) = (join(&next), join(&next_enables));
+        let next_enables = join(&next_enables);
 
         let out_valid = reg("out_valid", boolean(), false);
         let out = reg_uninit("out", RxWord::shape(self.bits));
@@ -235,7 +240,15 @@ impl Component for Receiver {
         let payload_beat = body & (!count.is_zero() | empty_completion) & emits;
         let complete_word = (fire & payload_beat & (fills | done)).named("complete_word");
         let (byte_count, status) = (header[1].bits(0..12), header[1].bits(13..16));
-        let fails = (!status.is_zero() | poison | data_dws.is_zero()).named("fails");
+        let arriving_count = arriving_words[1].bits(0..12);
+        let fails = decoded(
+            "fails",
+            !arriving_words[1].bits(13..16).is_zero()
+                | arriving_words[0].bit(14)
+                | arriving_data.is_zero(),
+        );
+        let fits = decoded("fits", arriving_data.le(arriving_count.bits(2..12)));
+        let ends = decoded("ends", arriving_data.concat(UInt::lit(0, 2)).eq(arriving_count));
         let header_out = CompletionHeader {
             requester: header[2].bits(16..32),
             tag: header[2].bits(8..16),
@@ -245,23 +258,30 @@ impl Component for Receiver {
             byte_count,
             lower_address: header[2].bits(0..7),
             dws: data_dws,
-            fits: fails | data_dws.le(byte_count.bits(2..12)),
-            ends: data_dws.concat(UInt::lit(0, 2)).eq(byte_count),
+            fits: fails | fits,
+            ends,
         };
-        when(fire & payload_beat, || {
-            held.next(merged);
-            held_enables.next(merged_enables);
-        });
+        // Of the word that is held only what is enabled counts: its DWs change with every beat.
+        let next: Vec<UInt> = (0..lanes)
+            .map(|place| {
+                let lane = UInt::lit(place.into(), lane_bits).wrapping_sub(slot);
+                mux(fills, select(lane, &payload), dws(merged)[place as usize])
+            })
+            .collect();
+        when(fire, || held.next(join(&next)));
+        when(fire & payload_beat, || held_enables.next(merged_enables));
         let word = cursor.bits(lane_bits..LINE_BITS + 4).named("word_number");
         let in_line = place_bits(self.bits);
-        when(complete_word, || {
-            out_valid.next(true);
+        let line = word.bits(in_line..word.width());
+        // Whether there is a word is said by `out_valid` alone.
+        when(fire, || {
             out.next(RxWord {
                 completion: is_completion,
                 first: first_word.value(),
                 last: done & !spills,
+                waits: mux(is_completion, first_word, in_window(line) & !to_msix),
                 msix: to_msix.value(),
-                line: word.bits(in_line..word.width()),
+                line,
                 bytes: LineBytes {
                     place: word.bits(0..in_line),
                     word: merged,
@@ -269,7 +289,9 @@ impl Component for Receiver {
                 },
                 header: header_out,
             });
-            held.next(next);
+        });
+        when(complete_word, || {
+            out_valid.next(true);
             held_enables.next(next_enables);
             rest.next(spills);
         });
@@ -278,7 +300,10 @@ impl Component for Receiver {
             out.field(|word| word.first).next(false);
             out.field(|word| word.last).next(true);
             let next = out.line.concat(out.bytes.place).wrapping_add(1);
-            out.field(|word| word.line).next(next.bits(in_line..next.width()));
+            let line = next.bits(in_line..next.width());
+            out.field(|word| word.line).next(line);
+            let waits = !out.completion & !out.msix & in_window(line);
+            out.field(|word| word.waits).next(waits);
             out.field(|word| word.bytes).next(LineBytes {
                 place: next.bits(0..in_line),
                 word: held.value(),

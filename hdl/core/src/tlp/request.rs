@@ -37,10 +37,12 @@ pub struct RequesterIo {
     pub sent: StreamOut<ReadOrder>,
     /// Tag of the read on its way
     pub tag: Output<UInt>,
-    /// Words of completions; always taken
+    /// Words of completions; each is taken at once but the first one of a packet, which is taken when it was looked at
     pub word: Input<RxWord>,
     /// The word is there
     pub word_valid: Input<Bool>,
+    /// The first word of a packet was looked at and is taken
+    pub looked: Output<Bool>,
     /// The card's own number
     pub completer_id: Input<UInt>,
     /// Cycles that the host may take
@@ -87,6 +89,7 @@ impl Component for Requester {
             tag: output(uint(8)),
             word: input(RxWord::shape(self.bits)),
             word_valid: input(boolean()),
+            looked: output(boolean()),
             completer_id: input(uint(16)),
             timeout: input(uint(32)),
             ended: output(uint(READ_SLOTS)),
@@ -106,15 +109,31 @@ impl Component for Requester {
     fn build(&self, io: RequesterIo) {
         let order = io.order.payload();
         let generations: Vec<UInt> = io.generations.iter().map(Input::value).collect();
-        io.sent.offer(io.order.valid(), order);
-        io.order.accept(io.sent.ready());
-        let generation = select(order.slot, &generations);
-        io.tag.set(cat(&[UInt::lit(0, 3), generation, order.slot]));
-        let leaves = io.order.valid() & io.sent.ready();
+        // A read on its way stands in a register: neither who asks for it nor its slot's generation lies before the packet.
+        let offered = reg("read_offered", boolean(), false);
+        let sent = reg_uninit("read_out", ReadOrder::shape());
+        let tag = reg_uninit("read_tag", uint(8));
+        io.order.accept(!offered);
+        when(io.order.valid() & !offered, || {
+            offered.next(true);
+            sent.next(order);
+            let generation = select(order.slot, &generations);
+            tag.next(cat(&[UInt::lit(0, 3), generation, order.slot]));
+        });
+        when(offered & io.sent.ready(), || offered.next(false));
+        io.sent.offer(offered.value(), sent.value());
+        io.tag.set(tag);
+        // Its slot knows a cycle later that it left, which is long before an answer.
+        let leaves = reg("read_leaves", boolean(), false);
+        leaves.next(offered & io.sent.ready());
 
         let word = io.word.value();
         let header = word.header;
-        let arrives = io.word_valid & word.completion;
+        // The first word of a packet stays for a cycle more, in which it is compared with all slots.
+        let looked = reg("first_looked", boolean(), false).doc("The first word was compared");
+        looked.next(io.word_valid & word.completion & word.first & !looked);
+        io.looked.set(looked);
+        let arrives = io.word_valid & word.completion & (!word.first | looked);
         let slot = header.tag.bits(0..3);
         // The first word of a packet decides for all of it.
         let kept_takes = reg("kept_takes", boolean(), false);
@@ -147,12 +166,14 @@ impl Component for Requester {
                 let come = reg("come", uint(10), 0).doc("Bytes that have come");
                 let remaining = reg("remaining", uint(10), 0).doc("Bytes that have not come");
                 let age = reg("age", uint(32), 0).doc("Cycles since it was sent");
-                let mine = order.slot.eq(index);
+                let mine = sent.slot.eq(index);
                 let of_word = slot.eq(index);
                 let fits = header.byte_count.eq(remaining.value())
                     & header.lower_address.bits(0..6).eq(come.bits(0..6));
                 let open = busy & header.tag.bits(3..5).eq(generations[index as usize]);
-                let takes_first = (of_word & open & (fits | fails) & sound).named("takes_first");
+                let matches = delayed("matches", of_word & open & (fits | fails) & sound);
+                // It may be too late by now.
+                let takes_first = (matches & busy).named("takes_first");
                 let takes = mux(word.first, takes_first, of_word & kept_takes).named("takes");
                 let ends_now = wire("ends_now", boolean());
                 ends_now.set(false);
@@ -190,7 +211,7 @@ impl Component for Requester {
                     busy.next(true);
                     ended.next(false);
                     age.next(0);
-                    let size = join_lines(order.lines);
+                    let size = join_lines(sent.lines);
                     come.next(0);
                     remaining.next(size);
                 });
@@ -205,7 +226,7 @@ impl Component for Requester {
         }
         let takes_first = any(&takers).named("takes_first");
         let takes = mux(word.first, takes_first, kept_takes.value()).named("takes");
-        let place = select(slot, &position_of).named("place_now");
+        let place = delayed("place_now", select(slot, &position_of));
         when(arrives & word.first, || kept_takes.next(takes_first & !fails));
         let number_now =
             mux(word.first, place.bits(9 - number_bits..9), number.value()).named("number_now");
@@ -214,7 +235,7 @@ impl Component for Requester {
         io.row.set(slot.concat(number_now.bits(in_line..number_bits)));
         io.ended.set(super::join(&ended_bits));
         io.next_generation.set(super::join(&news));
-        io.idle.set(!any(&busy_bits));
+        io.idle.set(!any(&busy_bits) & !offered & !leaves);
         io.unexpected.set(arrives & word.first & !takes_first);
         io.timed_out.set(any(&timeouts));
         io.refused.set(arrives & word.first & takes_first & fails & !header.poisoned);
