@@ -20,6 +20,9 @@ macro_rules! codes {
         impl $name {
             /// Bits of the code.
             pub const BITS: u32 = $bits;
+            /// Number of codes.
+            #[allow(dead_code)]
+            pub const COUNT: u32 = [$(Self::$variant),*].len() as u32;
 
             /// Whether a signal of this code has this value.
             #[allow(dead_code)]
