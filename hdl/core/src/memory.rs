@@ -14,6 +14,15 @@ pub(crate) struct SharedMemory {
     pub(crate) value: UInt,
 }
 
+/// What the host may do in a cycle.
+#[derive(Clone, Copy)]
+pub(crate) struct Free {
+    /// The unit writes nothing, so the host's address and data may stand at the memories
+    pub(crate) writes: Bool,
+    /// The unit neither reads nor writes
+    pub(crate) both: Bool,
+}
+
 /// The host's turn at a memory.
 #[derive(Clone, Copy)]
 pub(crate) struct HostTurn {
@@ -21,7 +30,7 @@ pub(crate) struct HostTurn {
     pub(crate) reads: Bool,
     /// It writes
     pub(crate) writes: Bool,
-    /// It writes this memory or one beside it: the unit writes none of them in this cycle
+    /// The unit writes no memory in this cycle: the host's address and data are there, whether it writes or not
     pub(crate) holds: Bool,
     /// Where
     pub(crate) address: UInt,
@@ -31,20 +40,19 @@ pub(crate) struct HostTurn {
 
 impl HostTurn {
     /// The turn at a region of `words` words, whose address inside the memory begins at bit
-    /// `low` and has `bits` bits; the host may read or write now as `reads` and `writes` say. The address of an access is
-    /// there a cycle before.
+    /// `low` and has `bits` bits; the host reads or writes now as `reads` and `writes` say, when it has its turn. The address of an
+    /// access is there a cycle before.
     pub(crate) fn of(
         host: &HostAccess,
-        (reads, writes): (Bool, Bool),
+        (reads, writes, holds): (Bool, Bool, Bool),
         (region, words): (Region, u32),
         (low, bits): (u32, u32),
     ) -> Self {
-        let name = format!("host_in_{}", region.name.to_lowercase());
-        let here = delayed(name, host.in_region(region, words));
+        let here = host.in_region_before(region, words);
         Self {
             reads: reads & here,
             writes: writes & here,
-            holds: writes & here,
+            holds,
             address: host.index(low, bits),
             value: host.data,
         }
@@ -75,11 +83,22 @@ impl SharedMemory {
     pub(crate) fn connect(
         &self,
         (read, read_address): (Bool, UInt),
+        write: (Bool, UInt, UInt),
+        host: HostTurn,
+    ) {
+        self.connect_late(read, (!host.reads, read_address), write, host);
+    }
+
+    /// The same where the address of a read comes late: it is the one that is given when `reads`, and never in the host's turn.
+    pub(crate) fn connect_late(
+        &self,
+        read: Bool,
+        (reads, read_address): (Bool, UInt),
         (write, write_address, value): (Bool, UInt, UInt),
         host: HostTurn,
     ) {
         self.read.set(read | host.reads);
-        self.address.set(mux(host.reads, host.address, read_address));
+        self.address.set(mux(reads, read_address, host.address));
         self.memory.write(
             write | host.writes,
             // The same choice for all memories side by side, so that it is built once.

@@ -52,14 +52,16 @@ impl HostAccess {
         self.address.bits(bits..ADDRESS_BITS).eq(base >> bits)
     }
 
-    /// A write to a region.
-    pub(crate) fn writes(&self, region: Region, words: u32) -> Bool {
-        self.write & self.in_region(region, words)
+    /// The same of a region, known a cycle before: an access begins a cycle after its address is there.
+    #[track_caller]
+    pub(crate) fn in_region_before(&self, region: Region, words: u32) -> Bool {
+        self.in_range_before(&region.name.to_lowercase(), region.base(), words)
     }
 
-    /// A read of a region that waits.
-    pub(crate) fn reads(&self, region: Region, words: u32) -> Bool {
-        self.read & self.in_region(region, words)
+    /// The same of the words from `base` on.
+    #[track_caller]
+    pub(crate) fn in_range_before(&self, name: &str, base: u32, words: u32) -> Bool {
+        delayed(format!("host_in_{name}"), self.in_range(base, words))
     }
 
     /// The low bits of the address.

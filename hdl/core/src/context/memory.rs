@@ -11,7 +11,7 @@ use rtl_builder::prelude::*;
 
 use crate::bits::any;
 use crate::config::Widths;
-use crate::memory::{HostTurn, SharedMemory};
+use crate::memory::{Free, HostTurn, SharedMemory};
 use crate::signals::{HostAccess, HostReply};
 
 const STATE_BITS: u32 = context_set::RANKS.low + context_set::RANKS.bits;
@@ -33,6 +33,8 @@ pub struct SetContent {
 pub struct Ports {
     /// Read a set, a ring head
     pub set_read: Wire<Bool>,
+    /// There is a request, whose set, ring head and value are read if it is taken: their addresses come late
+    pub asked: Wire<Bool>,
     /// The set
     pub set_read_address: Wire<UInt>,
     /// The ring head
@@ -41,6 +43,10 @@ pub struct Ports {
     pub data_read: Wire<Bool>,
     /// The value
     pub data_read_address: Wire<UInt>,
+    /// The value without a request, in cycles in which it is not the host's turn
+    pub next_data_read_address: Wire<UInt>,
+    /// The value without a request, or the host's: the sum that gives the address of a request's value passes it on
+    pub early_data_read_address: Wire<UInt>,
     /// Write a value
     pub data_write: Wire<Bool>,
     /// Where
@@ -79,10 +85,13 @@ impl Ports {
         let some = |name: &str, bits: u32| wire(name, uint(bits));
         Self {
             set_read: one("set_read"),
+            asked: one("asked"),
             set_read_address: some("set_read_address", widths.set),
             head_read_address: some("head_read_address", widths.head),
             data_read: one("data_read"),
             data_read_address: some("data_read_address", widths.word),
+            next_data_read_address: some("next_data_read_address", widths.word),
+            early_data_read_address: some("early_data_read_address", widths.word),
             data_write: one("data_write"),
             data_write_address: some("data_write_address", widths.word),
             data_write_value: some("data_write_value", 64),
@@ -148,16 +157,15 @@ impl Memories {
         }
     }
 
-    /// Connects all ports; the host has its turn when `free`. The result is the answer to
-    /// the host.
-    pub(crate) fn connect(&self, ports: &Ports, host: &HostAccess, free: Bool) -> HostReply {
+    /// Connects all ports; the host has its turn when the unit leaves them `free`. The result is the answer to the host.
+    pub(crate) fn connect(&self, ports: &Ports, host: &HostAccess, free: Free) -> HostReply {
         let (widths, shape) = (&self.widths, &self.shape);
         let there = reg("host_there", boolean(), false);
-        let reads = host.read & free & !there.value();
-        let writes = host.write & free;
+        let reads = host.read & free.both & !there.value();
+        let writes = host.write & free.both;
         let records = shape.context_sets * WAYS as u32;
         let turn = |region, words, low: u32, bits: u32| {
-            HostTurn::of(host, (reads, writes), (region, words), (low, bits))
+            HostTurn::of(host, (reads, writes, free.writes), (region, words), (low, bits))
         };
         let way = host.index(0, 2);
         let state_turn = turn(CONTEXT_SETS, shape.context_sets, 0, widths.set).cut(STATE_BITS);
@@ -166,16 +174,19 @@ impl Memories {
         let head_turn = turn(RING_HEADS, shape.ring_heads, 0, widths.head).cut(HEAD_BITS);
         let data_turn = turn(CONTEXT_DATA, shape.context_words, 0, widths.word);
 
-        let set_read = (ports.set_read.value(), ports.set_read_address.value());
+        let asked = ports.asked.value();
+        let (set_read, set) = (ports.set_read.value(), (asked, ports.set_read_address.value()));
         let set_address = ports.set_write_address.value();
-        self.states.connect(
+        self.states.connect_late(
             set_read,
+            set,
             (ports.state_write.value(), set_address, ports.state_write_value.value()),
             state_turn,
         );
         for index in 0..WAYS {
-            self.keys[index].connect(
+            self.keys[index].connect_late(
                 set_read,
+                set,
                 (
                     ports.key_write.value() & ports.way_write.eq(index),
                     set_address,
@@ -183,8 +194,9 @@ impl Memories {
                 ),
                 key_turn.only(way, index),
             );
-            self.written[index].connect(
+            self.written[index].connect_late(
                 set_read,
+                set,
                 (
                     ports.written_write.value() & ports.written_write_way.eq(index),
                     set_address,
@@ -193,8 +205,9 @@ impl Memories {
                 written_turn.only(way, index),
             );
         }
-        self.heads.connect(
-            (ports.set_read.value(), ports.head_read_address.value()),
+        self.heads.connect_late(
+            set_read,
+            (asked, ports.head_read_address.value()),
             (
                 ports.head_write.value(),
                 ports.head_write_address.value(),
@@ -202,8 +215,11 @@ impl Memories {
             ),
             head_turn,
         );
-        self.data.connect(
-            (ports.data_read.value(), ports.data_read_address.value()),
+        let next = ports.next_data_read_address.value();
+        ports.early_data_read_address.set(mux(data_turn.reads, data_turn.address, next));
+        self.data.connect_late(
+            ports.data_read.value(),
+            (Bool::lit(true), ports.data_read_address.value()),
             (
                 ports.data_write.value(),
                 ports.data_write_address.value(),
@@ -229,8 +245,11 @@ impl Memories {
             .enumerate()
             .map(|(index, (reads, value))| (delayed(format!("host_read_{index}"), *reads), *value))
             .collect();
+        // A write is answered a cycle after it was done; it may be done once more by then, which changes nothing.
+        let wrote = reg("host_wrote", boolean(), false);
+        wrote.next(writes_any & !wrote.value());
         HostReply {
-            valid: there.value() | writes_any,
+            valid: there.value() | wrote.value(),
             read: there.value(),
             data: priority_mux(&choices, self.data.value),
         }

@@ -7,10 +7,11 @@
 //!
 //! | function | completion, cycles after the request | unit free again |
 //! | --- | --- | --- |
-//! | store | 1 | 1 |
-//! | push | 1 | 3 |
+//! | store | 1 | 2 |
+//! | push | 1 | 4 |
 //! | load | 2 | 2 |
-//! | match, find, history length | 3 | 3 |
+//! | match, find | 3 | 4 |
+//! | history length | 3 | 3 |
 //! | history | 4 | 4 |
 //! | vector load of n lanes | n + 6, and more while the engine is busy | with it |
 //! | vector store of n lanes in w words | n + 2 w + 6, and more while the engine is busy | with it |
@@ -22,6 +23,7 @@ pub mod sets;
 use rmt_isa::Status;
 use rmt_isa::card::CardShape;
 use rmt_isa::card::fields::ring_head;
+use rmt_isa::limits::MAX_CONTEXT_FIELDS;
 use rmt_isa::operand::IntType;
 use rtl_builder::prelude::*;
 use rtl_builder::stock::stream::Stream;
@@ -30,22 +32,70 @@ use crate::bits::{any, field, word_of, wrap};
 use crate::config::Widths;
 use crate::control::decode::ContextFunction;
 use crate::engine::ports::{LanesIn, LanesOut, LanesRequest};
+use crate::memory::Free;
 use crate::signals::{Completion, HostAccess, HostReply, ThreadPulse};
 use crate::units::complete;
 use memory::{HEAD_BITS, Memories, Ports as MemoryPorts};
 use record::{Access, OpenRecord, Records};
+
+/// What a request asks for, a bit for each function and for what several of them have in common: it is decoded before the
+/// request waits for the unit.
+#[derive(Clone, Copy, Debug, Bundle)]
+pub struct ContextFunctions {
+    /// A bit for each [`ContextFunction`]
+    pub each: UInt,
+    /// It opens a record
+    pub opens: Bool,
+    /// It writes one value, and completes before it has
+    pub at_once: Bool,
+    /// It writes values
+    pub writes: Bool,
+    /// Its field is a ring
+    pub ring: Bool,
+}
+
+impl ContextFunctions {
+    fn shape() -> Self {
+        let [opens, at_once, writes, ring] = [boolean(); 4];
+        Self { each: uint(ContextFunction::COUNT), opens, at_once, writes, ring }
+    }
+
+    /// Decodes a code of [`ContextFunction`].
+    pub(crate) fn of(code: UInt) -> Self {
+        use ContextFunction::*;
+        let one_of = |wanted: &[ContextFunction]| {
+            any(&wanted.iter().map(|wanted| wanted.is(code)).collect::<Vec<_>>())
+        };
+        let each: Vec<UInt> =
+            (0..ContextFunction::COUNT).rev().map(|function| code.eq(function).as_uint()).collect();
+        Self {
+            each: cat(&each),
+            opens: one_of(&[Match, Find]),
+            at_once: one_of(&[Store, Push]),
+            writes: one_of(&[Store, Push, VectorStore]),
+            ring: !one_of(&[Load, Store]),
+        }
+    }
+
+    /// Whether it is this function.
+    pub(crate) fn is(&self, wanted: ContextFunction) -> Bool {
+        self.each.bit(wanted as u32)
+    }
+}
 
 /// A request to the context unit.
 #[derive(Clone, Copy, Debug, Bundle)]
 pub struct ContextRequest {
     /// Thread that asks
     pub thread: UInt,
-    /// Code of [`ContextFunction`]
-    pub function: UInt,
+    /// What is to be done
+    pub function: ContextFunctions,
     /// The store
     pub store: UInt,
     /// The field
     pub field: UInt,
+    /// The field's number is greater than any field's
+    pub beyond: Bool,
     /// Key, value, or place in the history
     pub value: UInt,
     /// Low bits of the value's CRC-32C, which choose the set of a key
@@ -62,9 +112,10 @@ impl ContextRequest {
     pub(crate) fn shape(widths: &Widths) -> Self {
         Self {
             thread: uint(widths.thread),
-            function: uint(ContextFunction::BITS),
+            function: ContextFunctions::shape(),
             store: uint(2),
-            field: uint(8),
+            field: uint(MAX_CONTEXT_FIELDS.ilog2()),
+            beyond: boolean(),
             value: uint(64),
             hash: uint(widths.set),
             register: uint(3),
@@ -109,6 +160,8 @@ enum Step {
     Read,
     /// Which way has the key is known.
     First,
+    /// What follows from set and head is written.
+    Write,
     /// A value of a ring is there.
     Second,
     LoadLanes,
@@ -159,40 +212,36 @@ impl Component for ContextUnit {
 
         // The request, in its first cycle.
         let request = io.request.payload();
-        let (now, fault) = records.resolve(request);
-        let function_is = |function: UInt, wanted: &[ContextFunction]| {
-            any(&wanted.iter().map(|wanted| wanted.is(function)).collect::<Vec<_>>())
-        };
         let idle = step.is(Step::Idle);
+        let asked = idle & io.request.valid();
+        let (now, faults) = records.resolve(request, asked, ports.early_data_read_address.value());
         let completed = wire("completed", boolean())
             .doc("A completion is taken in this cycle, if there is one");
         io.request.accept(idle & completed.value());
-        let done_at_once = fault | function_is(request.function, &[Store, Push]);
         let comes = io.request.fire();
-        let taken = comes & !fault;
-        let stores_now = taken & Store.is(request.function) & now.open.there;
 
         // The request, in its later cycles.
         let access = reg_zero("access", Access::shape(&widths));
         when(comes, || access.next(now));
         let access = access.value();
-        let is = |wanted: ContextFunction| wanted.is(access.request.function);
-        let first = step.is(Step::First);
+        let function = access.request.function;
+        let is = |wanted: ContextFunction| function.is(wanted);
+        let (first, writes) = (step.is(Step::First), step.is(Step::Write));
+        let failed = reg("failed", boolean(), false);
 
-        // Opening a record.
+        // Opening a record: whether the key is there is known in the third cycle, what is written stands in registers.
         let (state, hits) =
             sets::compared(memories.set.state, &memories.set.keys, access.request.value);
         let set = sets::look_up(state, &hits);
-        let opens = first & (is(Match) | is(Find));
-        let matches = first & is(Match);
-        let creates = matches & !set.found;
-        io.evicted.set(creates & set.evicts & completed.value());
-        let written = mux(set.found, select(set.way, &memories.set.written), UInt::lit(0, 32));
-        let opened = OpenRecord {
-            there: is(Match) | set.found,
-            slot: access.local_set.concat(set.way),
-            written,
-        };
+        let found = delayed("found", set.found);
+        let way = delayed("way", set.way);
+        let opens = writes & function.opens;
+        let matches = writes & is(Match);
+        let creates = matches & !found;
+        io.evicted.set(matches & delayed("evicts", set.evicts));
+        let written = mux(found, select(way, &memories.set.written), UInt::lit(0, 32));
+        let opened =
+            OpenRecord { there: is(Match) | found, slot: access.local_set.concat(way), written };
 
         // Rings: the head is known in the third cycle. What else makes an address is added up before.
         let head = delayed("head", memories.head);
@@ -213,13 +262,17 @@ impl Component for ContextUnit {
         let last = word_behind(before, access.last_place);
         // The word before the first one is the last one, and so on from there.
         let (before, around) = (delayed("before", before), delayed("around", last.wrapping_add(1)));
+        let goes_around =
+            delayed("goes_around", field(memories.head, ring_head::NEWEST).lt(short_age));
         let remembered_word =
-            mux(newest.lt(short_age), word_behind(around, newest), word_behind(before, newest));
+            mux(goes_around, word_behind(around, newest), word_behind(before, newest));
         let restarts = (!access.written | newest.eq(access.last_place)).named("restarts");
         let pushed_place = mux(restarts, UInt::lit(0, 8), newest.wrapping_add(1));
         let second = delayed("second_word", access.data.wrapping_add(1));
         let pushed_word = mux(restarts, access.data, word_behind(second, newest));
-        let pushes = first & is(Push) & access.open.there;
+        let pushed_word = delayed("pushed_word", pushed_word);
+        let stores_value = writes & function.at_once & access.open.there & !failed.value();
+        let pushes = stores_value & is(Push);
         let longer = mux(length.eq(depth), length, length.wrapping_add(1));
         let value_there = reg("value_there", boolean(), false);
         when(first, || value_there.next(remembered));
@@ -266,7 +319,6 @@ impl Component for ContextUnit {
         let arrives = io.lanes_out.fire();
         let overflows = incoming.lane.gt(access.last_place);
         let bad = incoming.empty | overflows;
-        let failed = reg("failed", boolean(), false);
         // A lane is written a cycle after it came, the last one in the cycle of the answer.
         let stores = arrives & !bad & access.open.there;
         let stores_lane = reg("stores_lane", boolean(), false);
@@ -279,7 +331,6 @@ impl Component for ContextUnit {
         let stored_lanes = delayed("stored_lanes", incoming.lane.zext(9).wrapping_add(1));
 
         // Memory ports.
-        let wrapped_now = wrap(now.kind, now.request.value);
         let wrapped = wrap(
             access.kind,
             mux(stores_lane, stored_value.sext(64).as_uint(), access.request.value),
@@ -288,55 +339,53 @@ impl Component for ContextUnit {
         ports.set_read_address.set(now.set);
         ports.head_read_address.set(now.head);
         ports.data_read.set(comes | (first & is(History)) | reads_lane);
-        ports.data_read_address.set(priority_mux(
-            &[(idle, now.data), (first, remembered_word)],
+        ports.asked.set(asked);
+        ports.data_read_address.set(now.data);
+        ports.next_data_read_address.set(mux(
+            first,
+            remembered_word,
             word_behind(access.data, next_place.value()),
         ));
-        ports.data_write.set(stores_now | pushes | stores_lane.value());
-        ports
-            .data_write_address
-            .set(priority_mux(&[(idle, now.data), (first, pushed_word)], lane_word));
-        ports.data_write_value.set(mux(idle, wrapped_now, wrapped));
+        ports.data_write.set(stores_value | stores_lane.value());
+        let value_word = mux(is(Push), pushed_word, access.data);
+        ports.data_write_address.set(mux(stores_lane, lane_word, value_word));
+        ports.data_write_value.set(wrapped);
         ports.head_write.set(pushes | stores_head.value());
         ports.head_write_address.set(access.head);
-        let new_length = mux(first, longer, stored_lanes);
-        let new_place = mux(first, pushed_place, access.last_place);
+        let (longer, pushed_place) =
+            (delayed("longer", longer), delayed("pushed_place", pushed_place));
+        let new_length = mux(stores_head, stored_lanes, longer);
+        let new_place = mux(stores_head, access.last_place, pushed_place);
         let head_after =
             word_of(&[(ring_head::LENGTH, new_length), (ring_head::NEWEST, new_place)], HEAD_BITS);
         ports.head_write_value.set(head_after);
         ports.state_write.set(matches);
-        ports.state_write_value.set(set.matched);
+        ports.state_write_value.set(delayed("matched_state", set.matched));
         ports.key_write.set(creates);
-        ports.way_write.set(set.way);
+        ports.way_write.set(way);
         ports.key_write_value.set(access.request.value);
-        let marks = pushes | stores_head.value();
-        ports.written_write.set(creates | stores_now | marks);
-        let own = mux(idle, now.set, access.set);
-        let slot = mux(idle, now.open.slot, access.open.slot);
-        ports.set_write_address.set(own);
-        ports.written_write_way.set(mux(creates, set.way, slot.bits(0..2)));
-        ports.written_write_value.set(priority_mux(
-            &[(creates, UInt::lit(0, 32)), (idle, now.written_after)],
-            access.written_after,
-        ));
+        let marks = stores_value | stores_head.value();
+        ports.written_write.set(creates | marks);
+        ports.set_write_address.set(access.set);
+        ports.written_write_way.set(mux(is(Match), way, access.open.slot.bits(0..2)));
+        ports.written_write_value.set(mux(is(Match), UInt::lit(0, 32), access.written_after));
         let marked = OpenRecord {
             there: Bool::lit(true),
             slot: access.open.slot,
             written: access.written_after,
         };
-        // What a store leaves is recorded a cycle later, still before its thread asks again: its descriptor comes late.
-        let stored = reg("stored", boolean(), false);
-        stored.next(stores_now);
-        let state_after = mux(opens, opened, marked);
-        records.update(opens | stored | marks, &access.request, state_after);
+        let state_after = mux(function.opens, opened, marked);
+        records.update(opens | marks, &access.request, state_after);
         // The host's turn comes when nothing else happens.
-        io.reply.set(memories.connect(&ports, &host, idle & !io.request.valid()));
+        let turn = Free { writes: idle, both: idle & !io.request.valid() };
+        io.reply.set(memories.connect(&ports, &host, turn));
 
         // Completions.
         let answers = step.is(Step::Answer);
-        let answers_first = function_is(access.request.function, &[Match, Find, HistoryLength]);
-        let valid = (comes & done_at_once)
-            | (step.is(Step::Read) & is(Load))
+        let answers_first = function.opens | is(HistoryLength);
+        // Whether a rule is broken is known late in the first cycle: what completes later says so later.
+        let valid = (comes & request.function.at_once)
+            | (step.is(Step::Read) & is(Load) & !failed.value())
             | (first & answers_first)
             | step.is(Step::Second)
             | answers;
@@ -350,17 +399,22 @@ impl Component for ContextUnit {
             ],
             set.found.as_uint().zext(64),
         );
-        let fails = mux(idle, fault, answers & failed.value());
+        let fails = mux(idle, faults.of_field, answers & failed.value());
         let status = mux(fails, UInt::lit(Status::OutOfRange as u64, 8), UInt::lit(0, 8));
         let thread = mux(idle, request.thread, access.request.thread);
         completed.set(complete(&io.completion, valid, Completion { thread, value, status }));
 
         step.switch()
             .on(Step::Idle, || {
-                when(taken & !Store.is(request.function), || step.go(Step::Read)).otherwise(|| {});
+                failed.next(faults.any);
+                when(comes & request.function.is(Store), || step.go(Step::Write))
+                    .elsewhen(comes, || step.go(Step::Read))
+                    .otherwise(|| {});
             })
             .on(Step::Read, || {
-                when(!is(Load), || step.go(Step::First))
+                // A push has completed and goes on, to write nothing.
+                when(failed.value() & !is(Push), || step.go(Step::Answer))
+                    .elsewhen(!is(Load), || step.go(Step::First))
                     .elsewhen(completed.value(), || step.go(Step::Idle));
             })
             .on(Step::First, || {
@@ -368,12 +422,13 @@ impl Component for ContextUnit {
                 next_place.next(newest);
                 left.next(length);
                 offers.next(false);
-                failed.next(false);
-                when(is(Push) | (answers_first & completed.value()), || step.go(Step::Idle))
+                when(is(Push) | (function.opens & completed.value()), || step.go(Step::Write))
+                    .elsewhen(is(HistoryLength) & completed.value(), || step.go(Step::Idle))
                     .elsewhen(is(History), || step.go(Step::Second))
                     .elsewhen(is(VectorLoad), || step.go(Step::LoadLanes))
                     .elsewhen(is(VectorStore), || step.go(Step::AskLanes));
             })
+            .on(Step::Write, || step.go(Step::Idle))
             .on(Step::Second, || when(completed.value(), || step.go(Step::Idle)).otherwise(|| {}))
             .on(Step::LoadLanes, || {
                 when(advances, || {

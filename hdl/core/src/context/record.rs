@@ -7,9 +7,8 @@ use rmt_isa::limits::{MAX_CONTEXT_FIELDS, MAX_CONTEXTS};
 use rtl_builder::prelude::*;
 
 use super::ContextRequest;
-use crate::bits::{any, field, flag, one_hot};
+use crate::bits::{field, flag, one_hot};
 use crate::config::Widths;
-use crate::control::decode::ContextFunction;
 use crate::signals::{HostAccess, ThreadPulse};
 
 /// The record that a thread has open in a store.
@@ -70,6 +69,15 @@ impl Access {
     }
 }
 
+/// Whether a request breaks a rule.
+#[derive(Clone, Copy)]
+pub struct Faults {
+    /// One of those that it goes by when it opens no record
+    pub of_field: Bool,
+    /// One of those that it goes by
+    pub any: Bool,
+}
+
 /// Descriptors of stores and fields, and the open records of all threads.
 pub struct Records {
     widths: Widths,
@@ -84,11 +92,12 @@ impl Records {
     /// The memories; `begins`: an action begins, the thread has no record open.
     pub(crate) fn new(widths: Widths, host: &HostAccess, begins: ThreadPulse) -> Self {
         let stores: AsyncMem<UInt> = AsyncMem::new("stores", uint(64), MAX_CONTEXTS as u64);
-        stores.write(host.writes(CONTEXTS, MAX_CONTEXTS as u32), host.index(0, 2), host.data);
+        let in_stores = host.in_range_before("stores", CONTEXTS.base(), MAX_CONTEXTS as u32);
+        stores.write(host.write & in_stores, host.index(0, 2), host.data);
         let fields: AsyncMem<UInt> = AsyncMem::new("fields", uint(64), CONTEXT_FIELD_WORDS.into());
-        let field_writes =
-            host.write & host.in_range(CONTEXTS.word(CONTEXT_FIELD_BASE), CONTEXT_FIELD_WORDS);
-        fields.write(field_writes, host.index(0, CONTEXT_FIELD_WORDS.ilog2()), host.data);
+        let field_base = CONTEXTS.word(CONTEXT_FIELD_BASE);
+        let in_fields = host.in_range_before("fields", field_base, CONTEXT_FIELD_WORDS);
+        fields.write(host.write & in_fields, host.index(0, CONTEXT_FIELD_WORDS.ilog2()), host.data);
         let records = u64::from(widths.threads) * MAX_CONTEXTS as u64;
         let there: Vec<_> =
             (0..records).map(|index| reg(format!("open_{index}"), boolean(), false)).collect();
@@ -110,17 +119,18 @@ impl Records {
         request.thread.concat(request.store)
     }
 
-    /// What a request leads to, and whether it breaks a rule; combinational.
-    pub(crate) fn resolve(&self, request: ContextRequest) -> (Access, Bool) {
+    /// What a request leads to, and which rules it breaks; combinational. If nothing is `asked`, the data word is `early`.
+    pub(crate) fn resolve(
+        &self,
+        request: ContextRequest,
+        asked: Bool,
+        early: UInt,
+    ) -> (Access, Faults) {
         let widths = &self.widths;
-        let is = |wanted: ContextFunction| wanted.is(request.function);
-        let one_of =
-            |wanted: &[ContextFunction]| any(&wanted.iter().map(|&w| is(w)).collect::<Vec<_>>());
-        use ContextFunction::*;
-        let opens = one_of(&[Match, Find]);
+        let function = request.function;
         let index = Self::index(&request);
         let store = self.stores.read(request.store);
-        let number = request.field.trunc(5);
+        let number = request.field;
         let descriptor = self.fields.read(request.store.concat(number));
         let flags: Vec<Bool> = self.there.iter().map(Reg::value).collect();
         let open = OpenRecord {
@@ -129,10 +139,25 @@ impl Records {
             written: self.written.read(index),
         };
         let mask = field(store, context_store::SET_MASK).trunc(widths.set);
-        let local_set = mux(opens, request.hash & mask, open.slot.bits(2..widths.record));
+        let local_set = mux(function.opens, request.hash & mask, open.slot.bits(2..widths.record));
         let first_set = field(store, context_store::FIRST_SET).trunc(widths.set);
         let shift = field(descriptor, context_field::SHIFT);
-        let offset = open.slot.resize(widths.word).shift_left(shift);
+        let slot = open.slot.resize(widths.word);
+        let moved = |value: UInt, distance: u32| {
+            if distance < widths.word {
+                value.trunc(widths.word - distance).concat(UInt::lit(0, distance))
+            } else {
+                UInt::lit(0, widths.word)
+            }
+        };
+        // A ring has at most 256 places, so the greatest step comes alone, and last, where it is one with the sum.
+        let (far, near) = (shift.bit(3), 0..3);
+        let offset = near
+            .rev()
+            .fold(slot, |offset, step| mux(shift.bit(step), moved(offset, 1 << step), offset));
+        let offset = mux(far, moved(slot, 8), offset);
+        let base = field(descriptor, context_field::DATA).trunc(widths.word);
+        let base = mux(asked, base, UInt::lit(0, widths.word));
         let bit = UInt::lit(1, MAX_CONTEXT_FIELDS as u32).shift_left(number);
         let access = Access {
             request,
@@ -141,22 +166,19 @@ impl Records {
             written_after: open.written | bit,
             set: first_set.wrapping_add(local_set),
             local_set,
-            data: field(descriptor, context_field::DATA).trunc(widths.word).wrapping_add(offset),
+            data: mux(asked, offset, early).wrapping_add(base),
             head: field(descriptor, context_field::HEAD)
                 .trunc(widths.head)
                 .wrapping_add(open.slot.resize(widths.head)),
             last_place: field(descriptor, context_field::LAST_PLACE),
             kind: field(descriptor, context_field::KIND),
         };
-        let no_field =
-            !flag(descriptor, context_field::PRESENT) | !request.field.bits(5..8).is_zero();
-        let wants_ring = !one_of(&[Load, Store]);
-        let wrong_form = wants_ring ^ flag(descriptor, context_field::RING);
-        let writes = one_of(&[Store, Push, VectorStore]);
-        let read_only = writes & !flag(descriptor, context_field::WRITABLE);
-        let fault =
-            mux(opens, !flag(store, context_store::PRESENT), no_field | wrong_form | read_only);
-        (access, fault)
+        let no_field = !flag(descriptor, context_field::PRESENT) | request.beyond;
+        let wrong_form = function.ring ^ flag(descriptor, context_field::RING);
+        let read_only = function.writes & !flag(descriptor, context_field::WRITABLE);
+        let of_field = no_field | wrong_form | read_only;
+        let any = mux(function.opens, !flag(store, context_store::PRESENT), of_field);
+        (access, Faults { of_field, any })
     }
 
     /// Sets the open record of a request's thread and store when `enable`.

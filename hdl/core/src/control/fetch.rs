@@ -99,7 +99,7 @@ impl Component for Fetch {
             (io.start.value(), io.redirect.value(), io.wake.value(), io.host.value());
         // A host read takes the place of one fetch.
         let host_there = reg("host_there", boolean(), false);
-        let in_program = delayed("in_program", host.in_region(PROGRAM, self.shape.program_words));
+        let in_program = host.in_region_before(PROGRAM, self.shape.program_words);
         let asks = host.read & in_program & !host_there.value();
         let host_reads = (asks & !io.stall.value()).named("host_reads");
         host_there.next(host_reads);

@@ -17,7 +17,7 @@
 //! that wants the value takes it from where it is written from.
 
 use rmt_isa::card::CardShape;
-use rmt_isa::limits::SCALAR_REGISTERS;
+use rmt_isa::limits::{MAX_CONTEXT_FIELDS, SCALAR_REGISTERS};
 use rmt_isa::operand::{A, B, D, IMM, IMM_LO, OFF};
 use rmt_isa::{Status, operand};
 use rtl_builder::prelude::*;
@@ -29,7 +29,7 @@ use super::long::LongRequest;
 use super::retire::OutputWrite;
 use crate::bits::{as_word, crc32c, one_hot, slot};
 use crate::config::Widths;
-use crate::context::ContextRequest;
+use crate::context::{ContextFunctions, ContextRequest};
 use crate::engine::ports::Command;
 use crate::event::EventCopies;
 use crate::map::MapRequest;
@@ -491,20 +491,22 @@ impl Pipeline {
     }
 
     fn context_request(&self, thread: UInt, word: UInt, x: &Execute) -> ContextRequest {
-        use super::decode::ContextFunction::{Find, Match, VectorLoad, VectorStore};
-        let function = x.function.trunc(4);
+        use super::decode::ContextFunction::{self, VectorLoad, VectorStore};
+        let function = x.function.trunc(ContextFunction::BITS);
         // Vector instructions name the field in the low half of the constant, opening ones
         // name a store alone.
         let vector = VectorLoad.is(function) | VectorStore.is(function);
         let field = mux(vector, slot(word, IMM_LO), slot(word, OFF).zext(16));
-        let opens = Match.is(function) | Find.is(function);
+        let kind = ContextFunctions::of(function);
+        let opens = kind.opens;
         let register = mux(VectorStore.is(function), slot(word, A), slot(word, D));
         let value = mux(x.immediate, x.b.value(), x.a.value());
         ContextRequest {
             thread,
-            function,
+            function: kind,
             store: mux(opens, slot(word, OFF).bits(0..2), field.bits(8..10)),
-            field: field.bits(0..8),
+            field: field.trunc(MAX_CONTEXT_FIELDS.ilog2()),
+            beyond: !field.bits(MAX_CONTEXT_FIELDS.ilog2()..8).is_zero(),
             value,
             hash: crc32c(u32::MAX, value).trunc(Widths::of(&self.shape).set),
             register: register.trunc(3),

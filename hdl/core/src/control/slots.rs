@@ -89,8 +89,9 @@ impl Component for Slots {
             (control_slot::LOCK_MASK, control_slot::LOCK_MASK.bits),
         ];
         let number = host.index(0, SLOTS.ilog2());
-        let here = delayed("host_here", host.in_range(CONTROL.word(FIRST_SLOT_WORD), SLOTS));
-        let writes = host.write & here;
+        let base = CONTROL.word(FIRST_SLOT_WORD);
+        let in_slots = host.in_range_before("slots", base, SLOTS);
+        let writes = host.write & in_slots;
         let mut active = Vec::new();
         for slot in 0..SLOTS {
             let banks: Vec<UInt> = (0..self.shape.banks())
@@ -164,7 +165,8 @@ impl Component for Slots {
                 (*part, mux(there, value, UInt::lit(0, *bits)))
             })
             .collect();
-        io.reply.set(HostReply::of_read(host.read & here, word_of(&parts, 64)));
+        let reads = host.read & in_slots;
+        io.reply.set(HostReply::of_read(reads, word_of(&parts, 64)));
     }
 }
 
@@ -175,6 +177,7 @@ mod tests {
     /// What the host reads of a slot.
     fn read(sim: &mut Simulator, slot: u64) -> u64 {
         sim.poke("host_address", u64::from(CONTROL.word(FIRST_SLOT_WORD)) + slot);
+        // An access begins a cycle after its address is there.
         sim.step();
         sim.poke("host_read", 1);
         assert_eq!((sim.peek("reply_valid"), sim.peek("reply_read")), (1, 1));

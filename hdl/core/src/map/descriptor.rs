@@ -77,7 +77,8 @@ impl Descriptors {
     pub(crate) fn new(shape: &CardShape, host: &HostAccess) -> Self {
         let (maps, widths) = (shape.maps, Widths::of(shape));
         let descriptors: AsyncMem<UInt> = AsyncMem::new("descriptors", uint(64), maps.into());
-        descriptors.write(host.writes(MAPS, maps), host.index(0, widths.map), host.data);
+        let writes = host.write & host.in_region_before(MAPS, maps);
+        descriptors.write(writes, host.index(0, widths.map), host.data);
         Self {
             maps,
             widths,

@@ -9,7 +9,7 @@ use rtl_builder::prelude::*;
 
 use crate::bits::any;
 use crate::config::Widths;
-use crate::memory::{HostTurn, SharedMemory};
+use crate::memory::{Free, HostTurn, SharedMemory};
 use crate::signals::{HostAccess, HostReply};
 
 const STATE_BITS: u32 = context_set::RANKS.low + context_set::RANKS.bits;
@@ -102,19 +102,20 @@ impl Memories {
         }
     }
 
-    /// Connects all ports; the host has its turn when `free`. `rings` connects the state of
+    /// Connects all ports; the host has its turn when the unit leaves them `free`. `rings` connects the state of
     /// ring buffers, which stands elsewhere, and gives the word that the host's turn is at.
     /// The result is the answer to the host.
     pub(crate) fn connect(
         &self,
         ports: &Ports,
         host: &HostAccess,
-        free: Bool,
+        free: Free,
         rings: impl FnOnce(HostTurn) -> UInt,
     ) -> HostReply {
         let (widths, shape) = (Widths::of(&self.shape), &self.shape);
         let there = reg("host_there", boolean(), false);
-        let may = (host.read & free & !there.value(), host.write & free);
+        let reads = host.read & free.both & !there.value();
+        let may = (reads, host.write & free.both, free.writes);
         let turn = |region, words, low, bits| HostTurn::of(host, may, (region, words), (low, bits));
         let way = host.index(0, 2);
         let states = turn(MAP_SETS, shape.map_sets, 0, widths.map_set).cut(STATE_BITS);
@@ -150,8 +151,11 @@ impl Memories {
         let chosen_way = delayed("host_way", way);
         let ring_word = delayed("host_ring_word", rings(ring));
         let read = |name: &str, turn: HostTurn| delayed(format!("host_reads_{name}"), turn.reads);
+        // A write is answered a cycle after it was done; it may be done once more by then, which changes nothing.
+        let wrote = reg("host_wrote", boolean(), false);
+        wrote.next(any_of(|turn| turn.writes) & !wrote.value());
         HostReply {
-            valid: there.value() | any_of(|turn| turn.writes),
+            valid: there.value() | wrote.value(),
             read: there.value(),
             data: priority_mux(
                 &[

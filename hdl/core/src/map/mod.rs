@@ -31,6 +31,7 @@ use crate::bits::{crc32c, wrap};
 use crate::config::Widths;
 use crate::context::sets;
 use crate::control::decode::MapFunction;
+use crate::memory::Free;
 use crate::signals::{Completion, HostAccess, HostReply};
 use crate::units::complete;
 use descriptor::{Access, Descriptors};
@@ -209,6 +210,7 @@ impl Component for MapUnit {
         ports.new_key.set(access.request.key);
         // The host's turn comes when nothing else happens.
         let free = idle & !io.request.valid();
+        let free = Free { writes: free, both: free };
         let rings = |turn| descriptors.rings(pushes, &now, turn);
         io.reply.set(memories.connect(&ports, &host, free, rings));
 

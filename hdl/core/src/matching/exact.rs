@@ -116,7 +116,8 @@ impl Component for ExactStore {
             (host.index(0, 2), host.index(2, 2), host.index(4, widths.bucket));
         let key_low = reg("host_key_low", uint(64), 0);
         let key_high = reg("host_key_high", uint(64), 0);
-        let writes = host.writes(MATCH, words);
+        let in_slots = host.in_region_before(MATCH, words);
+        let writes = host.write & in_slots;
         when(writes & word.eq(0), || key_low.next(host.data));
         when(writes & word.eq(1), || key_high.next(host.data));
         let staged = Slot {
@@ -133,7 +134,7 @@ impl Component for ExactStore {
         let stores = writes & word.eq(2) & turn;
         // The host reads in a cycle without a look-up.
         let host_there = reg("host_there", boolean(), false);
-        let asks = host.reads(MATCH, words) & !host_there.value();
+        let asks = host.read & in_slots & !host_there.value();
         let host_reads = (asks & !io.look_up.value()).named("host_reads");
         host_there.next(host_reads);
 

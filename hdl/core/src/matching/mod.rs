@@ -142,7 +142,8 @@ impl Component for MatchUnit {
         let defaults: AsyncMem<UInt> = AsyncMem::new("defaults", uint(64), all_tables);
         let number = in_bank(banks, host.bank, host.index(1, widths.table));
         let odd = host.address.bit(0);
-        let writes = host.writes(TABLES, table_words);
+        let in_tables = host.in_region_before(TABLES, table_words);
+        let writes = host.write & in_tables;
         keys.write(writes & !odd, number, host.data);
         defaults.write(writes & odd, number, host.data);
         let gatherer = instance("gatherer", Gatherer { shape: self.shape.clone() });
@@ -238,11 +239,12 @@ impl Component for MatchUnit {
         );
         let words = self.shape.parameter_rows * 4;
         // The host writes in a cycle in which no visit reads the same bank, as in the exact store.
-        let row_written = host.writes(PARAMETERS, words) & (!valid_3 | (banks == 2));
+        let in_rows = host.in_region_before(PARAMETERS, words);
+        let row_written = host.write & in_rows & (!valid_3 | (banks == 2));
         rows.write_lanes(row_written, host_row, host.data.repeat(4), lanes);
         // It reads in a cycle in which no visit needs the port.
         let row_there = reg("host_row_there", boolean(), false);
-        let asks = host.reads(PARAMETERS, words) & !row_there.value();
+        let asks = host.read & in_rows & !row_there.value();
         let host_reads = (asks & !valid_3).named("host_reads_row");
         row_there.next(host_reads);
         let row = rows.read(valid_3 | host_reads, mux(valid_3, active(action.row), host_row));
@@ -263,7 +265,7 @@ impl Component for MatchUnit {
         let copy: AsyncMem<UInt> = AsyncMem::new("descriptor_copy", uint(64), 2 * all_tables);
         let place = number.concat(odd.as_uint());
         copy.write(writes, place, host.data);
-        let descriptor = HostReply::of_read(host.reads(TABLES, table_words), copy.read(place));
+        let descriptor = HostReply::of_read(host.read & in_tables, copy.read(place));
         let ordered = ordered.iter().map(|store| store.reply.value());
         let replies: Vec<_> =
             [row_word, descriptor, exact.reply.value()].into_iter().chain(ordered).collect();

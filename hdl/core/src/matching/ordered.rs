@@ -105,7 +105,8 @@ impl Component for OrderedStore {
         let (word, slot) = (host.index(0, word_bits), host.index(word_bits, slot_bits));
 
         // The host's side: four words are held until the last one stores the slot.
-        let writes = host.writes(self.region(), words);
+        let in_slots = host.in_region_before(self.region(), words);
+        let writes = host.write & in_slots;
         let held: Vec<UInt> = (0..ORDERED_SLOT_WORD)
             .map(|number| {
                 let half = reg_uninit(format!("host_word_{number}"), uint(64));
@@ -176,7 +177,7 @@ impl Component for OrderedStore {
             SyncMem::new("host_copy", uint(64), u64::from(banks * words)).collisions_unused();
         let address = in_bank(banks, host.bank, host.index(0, word_bits + slot_bits));
         let there = reg("host_there", boolean(), false);
-        let reads = host.reads(self.region(), words) & !there.value();
+        let reads = host.read & in_slots & !there.value();
         there.next(reads);
         copy.write(writes, address, host.data);
         io.reply.set(HostReply::of_read(there.value(), copy.read(reads, address)));

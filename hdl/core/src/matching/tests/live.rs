@@ -45,20 +45,25 @@ fn live_changes(kind: MatchKind) {
     let image = lower(&program, Ordering::Pure, &shape).unwrap();
     let mut sim = elaborate(MatchUnit { shape }).unwrap().simulator();
     for write in &image.writes {
-        poke_write(&mut sim, Some(write));
-        sim.step();
+        poke_address(&mut sim, write);
+        // An access begins a cycle after its address is there.
+        for now in [0, 1] {
+            sim.poke("host_write", now);
+            sim.step();
+        }
     }
     let region = if kind == MatchKind::Range { RANGE } else { TERNARY };
     let mut store =
         if kind == MatchKind::Range { image.entries.ranges } else { image.entries.ternary };
     let mut before = store.clone();
     let mut pending: VecDeque<HostWrite> = VecDeque::new();
+    let mut addressed: Option<HostWrite> = None;
     let mut expected: VecDeque<[Option<u64>; 2]> = VecDeque::new();
     sim.poke("beat_last", 1);
     let (mut changes, mut different) = (0, 0);
     for cycle in 0..6000_u64 {
         let random = split_mix_64(cycle);
-        if pending.is_empty() {
+        if pending.is_empty() && addressed.is_none() {
             before = store.clone();
             let (table, entry) = ordered_table(kind, random);
             let occupied: Vec<_> =
@@ -84,9 +89,13 @@ fn live_changes(kind: MatchKind) {
                 pending.extend(ordered_slot_writes(region, slot, store.slots()[slot].as_ref()));
             }
         }
-        // One write in two cycles, at most.
-        let write = (cycle % 2 == 0).then(|| pending.pop_front()).flatten();
-        poke_write(&mut sim, write.as_ref());
+        // One write in two cycles, at most: its address is there a cycle before.
+        let writes = addressed.take().is_some();
+        sim.poke("host_write", writes.into());
+        if !writes {
+            addressed = pending.pop_front();
+            addressed.iter().for_each(|write| poke_address(&mut sim, write));
+        }
         let value = (random >> 16 & 0x3f | (random >> 16 & 0x40) << 9) as u16;
         sim.poke("first_valid", 1);
         sim.poke("beat_valid", 1);
@@ -115,12 +124,9 @@ fn live_changes(kind: MatchKind) {
     );
 }
 
-fn poke_write(sim: &mut Simulator, write: Option<&HostWrite>) {
-    sim.poke("host_write", write.is_some().into());
-    if let Some(write) = write {
-        sim.poke("host_address", write.address.into());
-        sim.poke("host_data", write.value);
-    }
+fn poke_address(sim: &mut Simulator, write: &HostWrite) {
+    sim.poke("host_address", write.address.into());
+    sim.poke("host_data", write.value);
 }
 
 /// What the definition of a store finds for a key of 16 bits with sign.

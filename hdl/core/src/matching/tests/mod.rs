@@ -39,11 +39,14 @@ fn one_look_up_each_cycle_is_sustained() {
     let program = program();
     let image = lower(&program, Ordering::Pure, &shape).unwrap();
     let mut sim = elaborate(MatchUnit { shape }).unwrap().simulator();
-    sim.poke("host_write", 1);
     for write in &image.writes {
         sim.poke("host_address", write.address.into());
         sim.poke("host_data", write.value);
-        sim.step();
+        // An access begins a cycle after its address is there.
+        for now in [0, 1] {
+            sim.poke("host_write", now);
+            sim.step();
+        }
     }
     sim.poke("host_write", 0);
 

@@ -50,9 +50,11 @@ impl Unit {
     }
 
     fn write(&mut self, write: &HostWrite) {
-        self.sim.poke("host_write", 1);
         self.sim.poke("host_address", write.address.into());
         self.sim.poke("host_data", write.value);
+        // An access begins a cycle after its address is there.
+        self.sim.step();
+        self.sim.poke("host_write", 1);
         self.sim.step();
         self.sim.poke("host_write", 0);
     }
