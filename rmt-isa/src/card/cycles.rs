@@ -13,8 +13,8 @@
 use super::CardShape;
 use crate::helper::Helper;
 use crate::instruction::{Class, Instruction};
-use crate::operand::{MapId, Operand, Role, Scalar, WindowId};
-use crate::program::{ForestMode, MapKind, Program, TreeNode};
+use crate::operand::{Operand, Role, Scalar, WindowId};
+use crate::program::{ForestMode, Program, TreeNode};
 
 /// Cycles from the beginning of a table visit to the first instruction in execution: key (1), look-up (1), match and
 /// choice (2), fetch and decode (2). A key of more fields than the card gathers in a cycle takes longer.
@@ -120,9 +120,8 @@ impl Timing {
                 shape,
                 match instruction {
                     I::MapPush { .. } => 1,
-                    I::MapAdd { map, .. } if is_histogram(program, map) => 5,
-                    I::MapAdd { .. } => 4,
-                    _ => 3,
+                    I::MapAdd { .. } => 5,
+                    _ => 4,
                 },
             ),
             Class::Vector => vector(shape, program, instruction, facts),
@@ -154,10 +153,6 @@ fn choice_of_stage_cycles(shape: &CardShape) -> u64 {
 /// An instruction of a unit that completes it so many cycles after its request has left the stage, which takes one.
 fn request(shape: &CardShape, cycles: u64) -> Timing {
     Timing::Direct(1 + choice_of_stage_cycles(shape) + cycles + WAKE_CYCLES)
-}
-
-fn is_histogram(program: &Program, map: MapId) -> bool {
-    program.maps.get(map.index()).is_some_and(|map| map.kind == MapKind::Histogram)
 }
 
 /// Cycles from the request to the result of a helper.

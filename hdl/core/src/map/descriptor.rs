@@ -15,6 +15,8 @@ use crate::signals::HostAccess;
 
 /// Bits of a place in a map.
 pub(super) const PLACE_BITS: u32 = map_descriptor::LAST_PLACE.bits;
+/// Bits of the number of a bucket.
+const BUCKET_BITS: u32 = 7;
 
 /// A request with all that its map's descriptor tells.
 #[derive(Clone, Copy, Debug, Bundle)]
@@ -25,22 +27,31 @@ pub struct Access {
     pub hashed: Bool,
     /// A new key takes the place of the least recently used one of a full set
     pub evicts: Bool,
-    /// A sample is counted: the bucket is known in the next cycle only
+    /// A sample is counted
     pub counts: Bool,
-    /// Maps without sets: the key is there
-    pub inside: Bool,
-    /// Maps without sets: the value's place in the map
-    pub place: UInt,
+    /// The map is a ring buffer
+    pub ring: Bool,
+    /// The key is a place of the map
+    pub in_map: Bool,
+    /// Ring buffers: at least as many values were pushed as the key says
+    pub younger: Bool,
+    /// Ring buffers: the last place when the value is counted from the end, since it does not stand before the next one, else
+    /// minus 1
+    pub start: UInt,
+    /// Ring buffers: the next place, less the value's age
+    pub back: UInt,
+    /// The bucket of a sample, in a map that has all
+    pub bucket: UInt,
     /// Ring buffers: where the next value goes
     pub next_place: UInt,
     /// Last place of the map
     pub last_place: UInt,
-    /// Set of the key, in the card's memories
-    pub set: UInt,
+    /// Set of the key, counted from the map's first
+    pub local_set: UInt,
+    /// First set of the map, in the card's memories
+    pub first_set: UInt,
     /// First row of the map's values
     pub first_row: UInt,
-    /// Row of the value
-    pub row: UInt,
     /// Integer type of a value
     pub kind: UInt,
 }
@@ -52,16 +63,64 @@ impl Access {
             hashed: boolean(),
             evicts: boolean(),
             counts: boolean(),
-            inside: boolean(),
-            place: uint(PLACE_BITS),
+            ring: boolean(),
+            in_map: boolean(),
+            younger: boolean(),
+            start: uint(PLACE_BITS),
+            back: uint(PLACE_BITS),
+            bucket: uint(BUCKET_BITS),
             next_place: uint(PLACE_BITS),
             last_place: uint(PLACE_BITS),
-            set: uint(widths.map_set),
+            local_set: uint(widths.map_set),
+            first_set: uint(widths.map_set),
             first_row: uint(widths.map_row),
-            row: uint(widths.map_row),
             kind: uint(3),
         }
     }
+
+    /// Where the key's set and value stand; combinational.
+    pub(crate) fn located(&self, widths: &Widths) -> Located {
+        // The newest value of a ring stands before the next place; a place before the first
+        // one is counted from the end.
+        let ring_place = self.back.wrapping_add(self.start);
+        let bucket = self.bucket.zext(PLACE_BITS).min(self.last_place);
+        let place = priority_mux(
+            &[(self.counts, bucket), (self.ring, ring_place)],
+            self.request.key.trunc(PLACE_BITS),
+        );
+        let local_row =
+            mux(self.hashed, self.local_set.resize(widths.map_row), row_of(widths, place));
+        Located {
+            inside: self.counts | (self.in_map & (!self.ring | self.younger)),
+            way: place.bits(0..2),
+            set: self.first_set.wrapping_add(self.local_set),
+            row: self.first_row.wrapping_add(local_row),
+        }
+    }
+
+    /// Row and way of the next value of a ring buffer.
+    pub(crate) fn next(&self, widths: &Widths) -> (UInt, UInt) {
+        let row = self.first_row.wrapping_add(row_of(widths, self.next_place));
+        (row, self.next_place.bits(0..2))
+    }
+}
+
+/// Where a key's set and value stand.
+#[derive(Clone, Copy, Debug, Bundle)]
+pub struct Located {
+    /// Maps without sets: the key is there
+    pub inside: Bool,
+    /// Maps without sets: the value's place in its row
+    pub way: UInt,
+    /// Set of the key, in the card's memories
+    pub set: UInt,
+    /// Row of the value
+    pub row: UInt,
+}
+
+/// Row of a place, counted from the map's first.
+fn row_of(widths: &Widths, place: UInt) -> UInt {
+    place.bits(2..PLACE_BITS).resize(widths.map_row)
 }
 
 /// Descriptors of maps, and the state of ring buffers.
@@ -88,12 +147,6 @@ impl Descriptors {
         }
     }
 
-    /// Row of a place in a map.
-    pub(crate) fn row(&self, access: &Access, place: UInt) -> UInt {
-        let row = place.bits(2..PLACE_BITS).resize(self.widths.map_row);
-        access.first_row.wrapping_add(row)
-    }
-
     /// What a request leads to, and whether it breaks a rule; combinational. `hash` is that
     /// of the key.
     pub(crate) fn resolve(&self, request: MapRequest, hash: UInt) -> (Access, Bool) {
@@ -114,37 +167,30 @@ impl Descriptors {
         let in_map = key.bits(PLACE_BITS..64).is_zero() & key.trunc(PLACE_BITS).le(last_place);
 
         // The bucket of a sample: one more than the position of its highest one bit.
-        let bucket = UInt::lit(64, 7).wrapping_sub(leading_zeros(key)).zext(PLACE_BITS);
-        // The newest value of a ring stands before the next place; a place before the first
-        // one is counted from the end.
+        let bucket = UInt::lit(64, BUCKET_BITS).wrapping_sub(leading_zeros(key));
         let (pushed, next_place) = (self.pushed.read(number), self.next_places.read(number));
         let age = key.trunc(PLACE_BITS);
-        let start =
-            mux(next_place.gt(age), UInt::lit((1 << PLACE_BITS) - 1, PLACE_BITS), last_place);
-        let ring_place = next_place.wrapping_add(start).wrapping_sub(age);
-        let place = priority_mux(&[(counts, bucket.min(last_place)), (ring, ring_place)], age);
-
         let mask = last_place.bits(2..PLACE_BITS).resize(widths.map_set);
-        let local_set = hash.trunc(widths.map_set) & mask;
-        let first_row = field(descriptor, map_descriptor::FIRST_ROW).trunc(widths.map_row);
-        let first_set = field(descriptor, map_descriptor::FIRST_SET).trunc(widths.map_set);
         let access = Access {
             request,
             hashed,
             evicts: kind_is(MapKind::LruHash),
             counts,
-            inside: counts | (in_map & (!ring | key.lt(pushed))),
-            place,
+            ring,
+            in_map,
+            younger: key.lt(pushed),
+            start: mux(
+                next_place.gt(age),
+                UInt::lit((1 << PLACE_BITS) - 1, PLACE_BITS),
+                last_place,
+            ),
+            back: next_place.wrapping_sub(age),
+            bucket,
             next_place,
             last_place,
-            set: first_set.wrapping_add(local_set),
-            first_row,
-            row: first_row.wrapping_add(mux(
-                hashed,
-                local_set.resize(widths.map_row),
-                // A bucket's row is found in the next cycle.
-                mux(ring, ring_place, age).bits(2..PLACE_BITS).resize(widths.map_row),
-            )),
+            local_set: hash.trunc(widths.map_set) & mask,
+            first_set: field(descriptor, map_descriptor::FIRST_SET).trunc(widths.map_set),
+            first_row: field(descriptor, map_descriptor::FIRST_ROW).trunc(widths.map_row),
             kind: field(descriptor, map_descriptor::VALUE),
         };
         let absent = request.map.ge(self.maps) | !flag(descriptor, map_descriptor::PRESENT);
@@ -154,24 +200,30 @@ impl Descriptors {
         (access, absent | wrong)
     }
 
-    /// The state of ring buffers: a value was pushed when `pushes`, else it is the host's
+    /// The state of ring buffers: a value is pushed when `pushes`, which is in the unit's `own_turn`; else it is the host's
     /// turn. The result is the word that the host reads.
-    pub(crate) fn rings(&self, pushes: Bool, access: &Access, turn: HostTurn) -> UInt {
+    pub(crate) fn rings(
+        &self,
+        own_turn: Bool,
+        pushes: Bool,
+        access: &Access,
+        turn: HostTurn,
+    ) -> UInt {
         let own = access.request.map.trunc(self.widths.map);
         let (host_map, odd) = (turn.address.bits(1..self.widths.map + 1), turn.address.bit(0));
-        let number = mux(pushes, own, host_map);
+        let number = mux(own_turn, own, host_map);
         let wraps = access.next_place.eq(access.last_place);
         let next = mux(wraps, UInt::lit(0, PLACE_BITS), access.next_place.wrapping_add(1));
         let pushed = self.pushed.read(number);
         self.pushed.write(
             pushes | (turn.writes & !odd),
             number,
-            mux(pushes, pushed.wrapping_add(1), turn.value),
+            mux(own_turn, pushed.wrapping_add(1), turn.value),
         );
         self.next_places.write(
             pushes | (turn.writes & odd),
             number,
-            mux(pushes, next, turn.value.trunc(PLACE_BITS)),
+            mux(own_turn, next, turn.value.trunc(PLACE_BITS)),
         );
         mux(odd, self.next_places.read(number).zext(64), pushed)
     }

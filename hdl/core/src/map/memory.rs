@@ -18,8 +18,10 @@ const STATE_BITS: u32 = context_set::RANKS.low + context_set::RANKS.bits;
 pub struct Ports {
     /// Read a set
     pub set_read: Wire<Bool>,
-    /// The set, for reads and writes
+    /// The set
     pub set_address: Wire<UInt>,
+    /// The set, for writes
+    pub set_write_address: Wire<UInt>,
     /// Write the state of the set
     pub state_write: Wire<Bool>,
     /// What
@@ -51,6 +53,7 @@ impl Ports {
         Self {
             set_read: one("set_read"),
             set_address: some("set_address", widths.map_set),
+            set_write_address: some("set_write_address", widths.map_set),
             state_write: one("state_write"),
             new_state: some("new_state", STATE_BITS),
             key_write: one("key_write"),
@@ -123,8 +126,8 @@ impl Memories {
         let values = turn(MAP_VALUES, shape.map_words, 2, widths.map_row);
         let ring = turn(MAP_RINGS, shape.maps * 2, 0, widths.map + 1);
 
-        let set = ports.set_address.value();
-        let set_read = (ports.set_read.value(), set);
+        let set_read = (ports.set_read.value(), ports.set_address.value());
+        let set = ports.set_write_address.value();
         self.state_memory.connect(
             set_read,
             (ports.state_write.value(), set, ports.new_state.value()),

@@ -9,10 +9,10 @@
 //!
 //! | operation | completion, cycles after the request | unit free again |
 //! | --- | --- | --- |
-//! | push | 1 | 1 |
-//! | load, has, store, delete | 3 | 3 |
-//! | add | 4 | 4 |
-//! | add to a histogram | 5 | 5 |
+//! | push | 1 | 2 |
+//! | load, has | 4 | 4, or 5 if the order of use changes |
+//! | store, delete | 4 | 5 |
+//! | add | 5 | 5 |
 //!
 //! An operation is done as a whole before the next one begins; `rmt_vm::state::map` is the
 //! definition.
@@ -85,13 +85,13 @@ pub struct MapUnitIo {
 #[derive(Clone, Copy, State)]
 enum Step {
     Idle,
-    /// The bucket of a sample is known.
-    Bucket,
+    /// The map's descriptor is there: where the key's set and value stand follows from it.
+    Place,
     /// Keys and values are there.
     Read,
     /// Which way has the key is known.
     First,
-    /// The old value is known.
+    /// What is written and the old value are known.
     Second,
 }
 
@@ -144,17 +144,22 @@ impl Component for MapUnit {
         let completed = wire("completed", boolean())
             .doc("A completion is taken in this cycle, if there is one");
         io.request.accept(idle & completed.value());
-        let done_at_once = fault | Push.is(request.function);
         let comes = io.request.fire();
-        let taken = comes & !fault;
-        let pushes = taken & Push.is(request.function);
+        let pushed_now = Push.is(request.function);
 
         // The request, in its later cycles.
         let access = reg_zero("access", Access::shape(&widths));
-        when(comes, || access.next(now));
+        let failed = reg("failed", boolean(), false);
+        when(comes, || {
+            access.next(now);
+            failed.next(fault);
+        });
         let access = access.value();
         let is = |wanted: MapFunction| wanted.is(access.request.function);
-        let first = step.is(Step::First);
+        let (place, first) = (step.is(Step::Place), step.is(Step::First));
+        let pushes = place & is(Push) & !failed.value();
+        let located_now = access.located(&widths);
+        let located = delayed("located", located_now);
 
         // Keys and values are there: which way, and is the key in it?
         let (state, hits) = sets::compared(memories.state, &memories.keys, access.request.key);
@@ -162,88 +167,90 @@ impl Component for MapUnit {
             .map(|(way, value)| delayed(format!("value_{way}"), *value))
             .collect();
         let set = sets::look_up(state, &hits);
-        let there = mux(access.hashed, set.found, access.inside).named("there");
-        let room = mux(access.hashed, set.found | access.evicts | !set.evicts, access.inside);
-        let way = mux(access.hashed, set.way, access.place.bits(0..2)).named("way");
-        let found = mux(there, select(way, &values), UInt::lit(0, 64));
+        let there = mux(access.hashed, set.found, located.inside).named("there");
+        let room = mux(access.hashed, set.found | access.evicts | !set.evicts, located.inside);
+        // A key stands in one way: which one it is need not be a number before its value is chosen.
+        let found = hits.iter().zip(&values).zip(0_u64..).fold(
+            UInt::lit(0, 64),
+            |found, ((&hit, &value), way)| {
+                let here = mux(access.hashed, hit, located.inside & located.way.eq(way));
+                found | mux(here, value, UInt::lit(0, 64))
+            },
+        );
         let enters = (is(Store) | is(Add)) & room;
-        let creates = first & access.hashed & enters & !set.found;
         // In maps without eviction the order of use does not matter.
         let renews = access.evicts & set.found & (is(Load) | is(Store) | is(Add));
         let removes = is(Delete) & set.found;
 
-        // The sum, one cycle later.
-        let old = reg("old", uint(64), 0);
-        let old_way = reg("old_way", uint(2), 0);
-        let adds = reg("adds", boolean(), false);
-        when(first, || {
-            old.next(found);
-            old_way.next(way);
-            adds.next(room);
-        });
+        // What is written, and the sum, one cycle later.
         let second = step.is(Step::Second);
+        let old = delayed("old", found);
+        let way = delayed("way", mux(access.hashed, set.way, located.way));
+        let enters = delayed("enters", enters);
+        let creates = delayed("creates", access.hashed & !set.found) & enters;
+        let renews = delayed("renews", renews);
+        let removes = delayed("removes", access.hashed & removes);
+        let matched = delayed("matched", set.matched);
         let sum = wrap(access.kind, old.wrapping_add(access.request.value));
 
         // Memory ports. Writes are repeated until the completion is taken: they do not
         // depend on what they write.
-        let bucket = step.is(Step::Bucket);
-        ports.set_read.set(comes);
-        ports.set_address.set(mux(idle, now.set, access.set));
-        ports.value_read.set(comes | bucket);
-        let pushed_row = descriptors.row(&now, now.next_place);
-        let own_row =
-            mux(access.counts, descriptors.row(&access, access.place), access.row).named("own_row");
-        ports.value_address.set(mux(idle, now.row, own_row));
-        let stores = first & is(Store) & room;
-        ports.value_write.set(pushes | stores | (second & adds.value()));
-        ports.value_write_address.set(mux(idle, pushed_row, own_row));
-        ports
-            .value_way
-            .set(priority_mux(&[(idle, now.next_place.bits(0..2)), (first, way)], old_way.value()));
-        let pushed = wrap(now.kind, request.key);
-        let stored = wrap(access.kind, access.request.value);
-        ports.new_value.set(priority_mux(&[(idle, pushed), (first, stored)], sum));
-        ports.state_write.set(creates | (first & access.hashed & (renews | removes)));
-        ports.new_state.set(mux(removes, sets::removed(state, set.way), set.matched));
-        ports.key_write.set(creates);
-        ports.key_way.set(set.way);
+        ports.set_read.set(place);
+        ports.set_address.set(located_now.set);
+        ports.value_read.set(place);
+        ports.value_address.set(located_now.row);
+        let (next_row, next_way) = access.next(&widths);
+        ports.value_write.set(pushes | (second & enters));
+        ports.value_write_address.set(mux(place, next_row, located.row));
+        ports.value_way.set(mux(place, next_way, way));
+        let given = wrap(access.kind, mux(place, access.request.key, access.request.value));
+        ports.new_value.set(mux(second & is(Add), sum, given));
+        ports.set_write_address.set(located.set);
+        ports.state_write.set(second & access.hashed & (creates | renews | removes));
+        ports.new_state.set(mux(removes, sets::removed(state, way), matched));
+        ports.key_write.set(second & creates);
+        ports.key_way.set(way);
         ports.new_key.set(access.request.key);
         // The host's turn comes when nothing else happens.
         let free = idle & !io.request.valid();
-        let free = Free { writes: free, both: free };
-        let rings = |turn| descriptors.rings(pushes, &now, turn);
+        let free = Free { writes: idle, both: free };
+        let rings = |turn| descriptors.rings(place, pushes, &access, turn);
         io.reply.set(memories.connect(&ports, &host, free, rings));
 
-        // Completions.
+        // Completions. Whether a rule is broken is known late in the first cycle: what completes later says so later.
         let flag = |value: Bool| value.as_uint().zext(64);
         let value = priority_mux(
             &[
-                (second, mux(adds, sum, UInt::lit(0, 64))),
+                (second, mux(enters, sum, UInt::lit(0, 64))),
                 (is(Load), found),
                 (is(Store), flag(room)),
             ],
             flag(there),
         );
-        let valid = (comes & done_at_once) | (first & !is(Add)) | second;
-        let fails = idle & fault;
+        let refused = place & failed.value() & !is(Push);
+        let valid = (comes & pushed_now) | refused | (first & !is(Add)) | (second & is(Add));
+        let fails = mux(idle, fault, place);
         let status = mux(fails, UInt::lit(Status::OutOfRange as u64, 8), UInt::lit(0, 8));
         let thread = mux(idle, request.thread, access.request.thread);
         completed.set(complete(&io.completion, valid, Completion { thread, value, status }));
 
         step.switch()
-            .on(Step::Idle, || {
-                when(taken & now.counts, || step.go(Step::Bucket))
-                    .elsewhen(taken & !pushes, || step.go(Step::Read))
+            .on(Step::Idle, || when(comes, || step.go(Step::Place)).otherwise(|| {}))
+            .on(Step::Place, || {
+                when(is(Push) | (refused & completed.value()), || step.go(Step::Idle))
+                    .elsewhen(!failed.value(), || step.go(Step::Read))
                     .otherwise(|| {});
             })
-            .on(Step::Bucket, || step.go(Step::Read))
             .on(Step::Read, || step.go(Step::First))
             .on(Step::First, || {
-                when(is(Add), || step.go(Step::Second))
+                let writes_nothing = is(Contains) | (is(Load) & !access.evicts);
+                when(is(Add) | (completed.value() & !writes_nothing), || step.go(Step::Second))
                     .elsewhen(completed.value(), || step.go(Step::Idle))
                     .otherwise(|| {});
             })
-            .on(Step::Second, || when(completed.value(), || step.go(Step::Idle)).otherwise(|| {}))
+            .on(Step::Second, || {
+                when(!is(Add) | completed.value(), || step.go(Step::Idle)).otherwise(|| {});
+            })
             .default(|| step.go(Step::Idle));
     }
 }
