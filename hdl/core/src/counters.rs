@@ -23,7 +23,7 @@ impl Counters {
     /// The same of another width.
     pub(crate) fn of_bits(name: &str, bits: u32, amounts: &[(String, UInt)]) -> Self {
         let count = amounts.len() as u64;
-        assert!(count + 4 <= SETTLE_CYCLES, "what is gathered shows in time");
+        assert!(count + 5 <= SETTLE_CYCLES, "what is gathered shows in time");
         let turn_bits = bits_for(count);
         let rows = AsyncMem::new(name, uint(bits), count);
         let turn = reg(format!("{name}_turn"), uint(turn_bits), 0);
@@ -44,9 +44,14 @@ impl Counters {
                 held.zext(widest + turn_bits)
             })
             .collect();
-        let row = mux(first_round, UInt::lit(0, bits), rows.read(turn));
-        let more = select(turn.value(), &gathered).zext(bits);
-        rows.write(Bool::lit(true), turn, row.wrapping_add(more));
+        // The choice has a cycle of its own before the sum.
+        let more = delayed(format!("{name}_more"), select(turn.value(), &gathered)).zext(bits);
+        let row_number = reg(format!("{name}_row"), uint(turn_bits), 0);
+        row_number.next(turn);
+        let anew = reg(format!("{name}_anew"), boolean(), true);
+        anew.next(first_round);
+        let row = mux(anew, UInt::lit(0, bits), rows.read(row_number));
+        rows.write(Bool::lit(true), row_number, row.wrapping_add(more));
         Self { rows, count }
     }
 

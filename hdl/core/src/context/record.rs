@@ -7,7 +7,7 @@ use rmt_isa::limits::{MAX_CONTEXT_FIELDS, MAX_CONTEXTS};
 use rtl_builder::prelude::*;
 
 use super::ContextRequest;
-use crate::bits::{field, flag, one_hot};
+use crate::bits::{as_word, field, flag, one_hot};
 use crate::config::Widths;
 use crate::signals::{HostAccess, ThreadPulse};
 
@@ -78,11 +78,70 @@ pub struct Faults {
     pub any: Bool,
 }
 
+/// What the unit keeps of a field's descriptor, decoded when the host writes it: a memory gives late in a cycle what it
+/// reads.
+#[derive(Clone, Copy, Debug, Bundle)]
+struct FieldDescriptor {
+    present: Bool,
+    ring: Bool,
+    writable: Bool,
+    kind: UInt,
+    last_place: UInt,
+    data: UInt,
+    head: UInt,
+    /// A bit for each number of places by which a slot may be moved up to be an offset.
+    shifts: UInt,
+}
+
+impl FieldDescriptor {
+    /// A ring has at most 256 places.
+    const LONGEST_SHIFT: u32 = 8;
+
+    fn shape(widths: &Widths) -> Self {
+        Self {
+            present: boolean(),
+            ring: boolean(),
+            writable: boolean(),
+            kind: uint(context_field::KIND.bits),
+            last_place: uint(context_field::LAST_PLACE.bits),
+            data: uint(widths.word),
+            head: uint(widths.head),
+            shifts: uint(Self::LONGEST_SHIFT + 1),
+        }
+    }
+
+    fn of(word: UInt, widths: &Widths) -> Self {
+        let shift = field(word, context_field::SHIFT);
+        let shifts: Vec<Bool> =
+            (0..=u64::from(Self::LONGEST_SHIFT)).map(|distance| shift.eq(distance)).collect();
+        Self {
+            present: flag(word, context_field::PRESENT),
+            ring: flag(word, context_field::RING),
+            writable: flag(word, context_field::WRITABLE),
+            kind: field(word, context_field::KIND),
+            last_place: field(word, context_field::LAST_PLACE),
+            data: field(word, context_field::DATA).trunc(widths.word),
+            head: field(word, context_field::HEAD).trunc(widths.head),
+            shifts: as_word(&shifts),
+        }
+    }
+}
+
+/// The value moved up, at its width.
+fn up(value: UInt, distance: u32) -> UInt {
+    let width = value.width();
+    match distance {
+        0 => value,
+        _ if distance < width => value.trunc(width - distance).concat(UInt::lit(0, distance)),
+        _ => UInt::lit(0, width),
+    }
+}
+
 /// Descriptors of stores and fields, and the open records of all threads.
 pub struct Records {
     widths: Widths,
     stores: AsyncMem<UInt>,
-    fields: AsyncMem<UInt>,
+    fields: AsyncMem<FieldDescriptor>,
     slots: AsyncMem<UInt>,
     written: AsyncMem<UInt>,
     there: Vec<Reg<Bool>>,
@@ -94,10 +153,13 @@ impl Records {
         let stores: AsyncMem<UInt> = AsyncMem::new("stores", uint(64), MAX_CONTEXTS as u64);
         let in_stores = host.in_range_before("stores", CONTEXTS.base(), MAX_CONTEXTS as u32);
         stores.write(host.write & in_stores, host.index(0, 2), host.data);
-        let fields: AsyncMem<UInt> = AsyncMem::new("fields", uint(64), CONTEXT_FIELD_WORDS.into());
+        let shape = FieldDescriptor::shape(&widths);
+        let fields: AsyncMem<FieldDescriptor> =
+            AsyncMem::new("fields", shape, CONTEXT_FIELD_WORDS.into());
         let field_base = CONTEXTS.word(CONTEXT_FIELD_BASE);
         let in_fields = host.in_range_before("fields", field_base, CONTEXT_FIELD_WORDS);
-        fields.write(host.write & in_fields, host.index(0, CONTEXT_FIELD_WORDS.ilog2()), host.data);
+        let written = FieldDescriptor::of(host.data, &widths);
+        fields.write(host.write & in_fields, host.index(0, CONTEXT_FIELD_WORDS.ilog2()), written);
         let records = u64::from(widths.threads) * MAX_CONTEXTS as u64;
         let there: Vec<_> =
             (0..records).map(|index| reg(format!("open_{index}"), boolean(), false)).collect();
@@ -141,23 +203,13 @@ impl Records {
         let mask = field(store, context_store::SET_MASK).trunc(widths.set);
         let local_set = mux(function.opens, request.hash & mask, open.slot.bits(2..widths.record));
         let first_set = field(store, context_store::FIRST_SET).trunc(widths.set);
-        let shift = field(descriptor, context_field::SHIFT);
         let slot = open.slot.resize(widths.word);
-        let moved = |value: UInt, distance: u32| {
-            if distance < widths.word {
-                value.trunc(widths.word - distance).concat(UInt::lit(0, distance))
-            } else {
-                UInt::lit(0, widths.word)
-            }
-        };
-        // A ring has at most 256 places, so the greatest step comes alone, and last, where it is one with the sum.
-        let (far, near) = (shift.bit(3), 0..3);
-        let offset = near
-            .rev()
-            .fold(slot, |offset, step| mux(shift.bit(step), moved(offset, 1 << step), offset));
-        let offset = mux(far, moved(slot, 8), offset);
-        let base = field(descriptor, context_field::DATA).trunc(widths.word);
-        let base = mux(asked, base, UInt::lit(0, widths.word));
+        let distances: Vec<_> = (0..=FieldDescriptor::LONGEST_SHIFT)
+            .map(|distance| (descriptor.shifts.bit(distance), up(slot, distance)))
+            .collect();
+        let offset = one_hot_mux(&distances);
+        let zero = UInt::lit(0, widths.word);
+        let (base, offset) = (mux(asked, descriptor.data, early), mux(asked, offset, zero));
         let bit = UInt::lit(1, MAX_CONTEXT_FIELDS as u32).shift_left(number);
         let access = Access {
             request,
@@ -166,16 +218,14 @@ impl Records {
             written_after: open.written | bit,
             set: first_set.wrapping_add(local_set),
             local_set,
-            data: mux(asked, offset, early).wrapping_add(base),
-            head: field(descriptor, context_field::HEAD)
-                .trunc(widths.head)
-                .wrapping_add(open.slot.resize(widths.head)),
-            last_place: field(descriptor, context_field::LAST_PLACE),
-            kind: field(descriptor, context_field::KIND),
+            data: base.wrapping_add(offset),
+            head: descriptor.head.wrapping_add(open.slot.resize(widths.head)),
+            last_place: descriptor.last_place,
+            kind: descriptor.kind,
         };
-        let no_field = !flag(descriptor, context_field::PRESENT) | request.beyond;
-        let wrong_form = function.ring ^ flag(descriptor, context_field::RING);
-        let read_only = function.writes & !flag(descriptor, context_field::WRITABLE);
+        let no_field = !descriptor.present | request.beyond;
+        let wrong_form = function.ring ^ descriptor.ring;
+        let read_only = function.writes & !descriptor.writable;
         let of_field = no_field | wrong_form | read_only;
         let any = mux(function.opens, !flag(store, context_store::PRESENT), of_field);
         (access, Faults { of_field, any })
