@@ -77,29 +77,6 @@ struct Leaves {
     winner: UInt,
 }
 
-/// Bits of a slice of a comparison.
-const SLICE_BITS: u32 = 9;
-
-/// Of numbers whose parts have been compared, lowest part first: whether the first one is higher, and whether it is as high
-/// or higher.
-fn higher_in_parts(parts: &[(Bool, Bool)]) -> (Bool, Bool) {
-    let (higher, as_high) = (Bool::lit(false), Bool::lit(true));
-    parts.iter().fold((higher, as_high), |(higher, as_high), (part_higher, part_as_high)| {
-        (*part_higher | (*part_as_high & higher), *part_higher | (*part_as_high & as_high))
-    })
-}
-
-/// Whether a number is higher than another one, and whether it is as high or higher, without carries: three bits of both
-/// take a table.
-fn compare(number: UInt, other: UInt) -> (Bool, Bool) {
-    let bits = (0..number.width()).map(|bit| {
-        let (number, other) = (number.bit(bit), other.bit(bit));
-        (number & !other, number | !other)
-    });
-    let groups: Vec<_> = bits.collect::<Vec<_>>().chunks(3).map(higher_in_parts).collect();
-    higher_in_parts(&groups)
-}
-
 impl TreeEngine {
     /// Adds up or counts the leaf that was found one cycle before.
     fn leaves(&self, begin: Bool, found: Bool, leaf: SInt) -> Leaves {
@@ -209,24 +186,21 @@ impl Component for TreeEngine {
         };
         let lanes = split(features.read(word), 32);
         let feature = lane_of_number(&lanes, index.trunc(lane_bits)).named("feature");
-        // Compared in slices, whose results meet in the next cycle: one of nine bits takes two tables in a row, which is less
-        // than carries. A root is found without a comparison: none is left then.
+        // Compared in halves, whose results meet in the next cycle. A root is found without a comparison: none is left then.
         let (feature, value) = (in_order(feature), in_order(field(node, NODE_VALUE).as_sint()));
+        let upper = |number: UInt| number.bits(16..32);
+        let lower = |number: UInt| number.bits(0..16);
         let descends = phase.is(Phase::Walk) & !is_leaf;
-        let compared = (0..32).step_by(SLICE_BITS as usize).map(|low| {
-            let slice = low..(low + SLICE_BITS).min(32);
-            let (higher, as_high) = compare(feature.bits(slice.clone()), value.bits(slice));
-            scope(format!("slice{low}"), || {
-                let compared = |name: &str, result: Bool| {
-                    let compared = reg_uninit(name, boolean());
-                    compared.next(result);
-                    when(!descends, || compared.next(false));
-                    compared.value()
-                };
-                (compared("is_higher", higher), compared("is_as_high", as_high))
-            })
-        });
-        went_high.set(higher_in_parts(&compared.collect::<Vec<_>>()).0);
+        let compared = |name: &str, higher: Bool| {
+            let compared = reg_uninit(name, boolean());
+            compared.next(higher);
+            when(!descends, || compared.next(false));
+            compared.value()
+        };
+        let upper_is_higher = compared("upper_is_higher", upper(feature).gt(upper(value)));
+        let upper_is_as_high = compared("upper_is_as_high", upper(feature).ge(upper(value)));
+        let lower_is_higher = delayed("lower_is_higher", lower(feature).gt(lower(value)));
+        went_high.set(upper_is_higher | (upper_is_as_high & lower_is_higher));
 
         let next_tree = tree.wrapping_add(1);
         let root_pair = |tree: UInt| base.wrapping_add(tree >> 1);
