@@ -5,13 +5,14 @@
 //! descriptors; the type of its result is recorded in the third. Nothing behind the decoder checks
 //! anything again.
 
+use super::known::{Known, number_of};
 use super::lanes::field;
 use super::memory::HostMemory;
 use super::operation::{Books, Function, Operand, Operation, Unit, WindowFunction};
 use super::ports::{Command, HostRequest, Start, thread_bits};
 use super::registers::{VectorType, VectorTypes};
-use super::words::{InstructionFields, decodes, opcode_of};
-use crate::bits::{at_most, beside_multiplier, one_less};
+use super::words::{InstructionFields, opcode_of};
+use crate::bits::{beside_multiplier, one_less};
 use rmt_isa::Status;
 use rmt_isa::card::engine::*;
 use rtl_builder::prelude::*;
@@ -95,94 +96,6 @@ struct Context {
     forest: UInt,
     /// Word 0 of the window's descriptor.
     window: UInt,
-}
-
-/// What is known of a command when it comes, without the descriptors.
-#[derive(Clone, Copy, Bundle)]
-struct Known {
-    /// What makes it an instruction of the engine, all of which must hold.
-    decodes: [Bool; 2],
-    /// Its place among them, if it is one.
-    number: UInt,
-    /// A register has as many lanes as the instruction says.
-    lanes_fit: Bool,
-    /// The lanes that it loads stand in the event, and are not aligned.
-    inside_event: Bool,
-    misaligned: Bool,
-    /// The instruction names a bias.
-    has_bias: Bool,
-    /// A and B are defined and of one length.
-    same_length: Bool,
-    /// They have the same element type.
-    same_element: Bool,
-    /// The lane is one of D, and one of A.
-    lane_of_d: Bool,
-    lane_of_a: Bool,
-    /// The lane that scalar register B says, and that it is not one of A.
-    lane: UInt,
-    beyond_a: [Bool; 2],
-    /// Lanes of A, less 1, and those of the instruction.
-    last_of_a: UInt,
-    last_lane: UInt,
-    /// Scalar register A as a lane, and as the number of a row, which is beyond all tensors.
-    value: SInt,
-    row: UInt,
-    beyond_rows: Bool,
-}
-
-impl Known {
-    fn of(
-        shape: &EngineShape,
-        fields: &InstructionFields,
-        scalars: [UInt; 2],
-        types: [VectorType; 3],
-    ) -> Self {
-        let ([scalar_a, scalar_b], [a, b, d]) = (scalars, types);
-        let (element, start_byte) = (fields.element, fields.event_byte);
-        // As many elements follow the first one up to the event's end. An instruction without lanes does not decode.
-        let last_lane = one_less(fields.lanes);
-        let behind = (!start_byte).shift_right(element);
-        let inside_event =
-            (last_lane.bits(6..9).is_zero() & last_lane.trunc(6).le(behind)).named("inside_event");
-        let misaligned = lookup(
-            element,
-            &[(1, start_byte.bit(0)), (2, start_byte.bits(0..2).ne(0))],
-            Bool::lit(false),
-        )
-        .named("misaligned");
-        let numbers: Vec<(u64, UInt)> = (OPCODES.iter())
-            .map(|&opcode| (opcode.into(), UInt::lit(number_of(opcode.into()), NUMBER_BITS)))
-            .collect();
-        let same_length = (a.defined & b.defined & a.lanes.eq(b.lanes)).named("same_length");
-        let last = |lanes: UInt| one_less(lanes).trunc(8);
-        Self {
-            decodes: decodes(fields),
-            number: lookup(fields.opcode, &numbers, UInt::lit(0, NUMBER_BITS)),
-            lanes_fit: at_most(fields.lanes, shape.vector_lanes.into()),
-            inside_event,
-            misaligned,
-            has_bias: fields.has_bias,
-            same_length,
-            same_element: a.element.eq(b.element),
-            lane_of_d: d.defined & fields.lane.lt(d.lanes),
-            lane_of_a: a.defined & fields.lane.lt(a.lanes),
-            lane: scalar_b.trunc(8),
-            beyond_a: [scalar_b.bits(9..64).ne(0), scalar_b.trunc(9).ge(a.lanes)],
-            last_of_a: last(a.lanes),
-            last_lane: last(fields.lanes),
-            value: scalar_a.as_sint().sat(32),
-            row: scalar_a.trunc(16),
-            beyond_rows: scalar_a.bits(16..64).ne(0),
-        }
-    }
-}
-
-/// Bits of the place of an instruction among those of the engine.
-const NUMBER_BITS: u32 = usize::BITS - (OPCODES.len() - 1).leading_zeros();
-
-/// The place of an opcode among those of the engine.
-fn number_of(opcode: u64) -> u64 {
-    OPCODES.iter().position(|&known| u64::from(known) == opcode).map_or(0, |place| place as u64)
 }
 
 /// What the check of one command says.

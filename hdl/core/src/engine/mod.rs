@@ -35,6 +35,7 @@ pub mod engine;
 pub mod event_copy;
 pub mod geometry;
 pub mod issue;
+mod known;
 pub mod lanes;
 pub mod lanes_out;
 pub mod memory;
