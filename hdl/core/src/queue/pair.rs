@@ -322,12 +322,15 @@ impl Component for Pair {
         let time = reg("unannounced_time", uint(16 + MODERATION_CYCLES.ilog2()), 0);
         let bound = field(moderation.value(), pair_moderation::DECISIONS);
         let limit = field(moderation.value(), pair_moderation::TIME);
-        let reached = !count.is_zero() & count.ge(bound);
-        let waited = !count.is_zero()
-            & !limit.is_zero()
-            & time.bits(MODERATION_CYCLES.ilog2()..16 + MODERATION_CYCLES.ilog2()).ge(limit);
         let asked = flag(interrupt.value(), pair_interrupt::ENABLE);
-        let due = (asked & (reached | waited)).named("due");
+        // Whether an interrupt is due is known a cycle late, and not of what it has told already.
+        let reached = reg("reached", boolean(), false).doc("So many decisions came");
+        let waited = reg("waited", boolean(), false).doc("So much time went by");
+        let due = (asked & (reached | waited.value())).named("due");
+        let open = !count.is_zero() & asked & enabled & !due;
+        reached.next(open & count.ge(bound));
+        let past = time.bits(MODERATION_CYCLES.ilog2()..16 + MODERATION_CYCLES.ilog2()).ge(limit);
+        waited.next(open & !limit.is_zero() & past);
         let news = (strobes.written & enabled).as_uint();
         when(due | !asked | !enabled, || {
             count.next(mux(asked, news.zext(16), UInt::lit(0, 16)));
