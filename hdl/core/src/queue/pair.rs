@@ -241,7 +241,6 @@ impl Component for Pair {
         // written takes the place that it was promised.
         let waiting = reg("waiting", uint(16), 0).doc("Events that are not fetched");
         let free = reg("free", uint(16), 0).doc("Completion places that are not promised");
-        // What is fetched is known last.
         let unfetched = event_tail.wrapping_sub(fetch_index.value()).wrapping_sub(strobes.fetched);
         waiting.next(mux(enabled, unfetched, UInt::lit(0, 16)));
         // Places without a decision are a cycle late, as is what leaves the promised ones.
@@ -259,11 +258,14 @@ impl Component for Pair {
             when(error.is_zero(), || error.next(UInt::lit(code as u64, 8)));
         };
         let (rung, new_tail) = doorbell(EVENT_TAIL);
+        let pending = new_tail.wrapping_sub(event_head.value());
         when(rung, || {
-            let pending = new_tail.wrapping_sub(event_head.value());
-            when(pending.gt(size(event_log2)), || fail(QueueError::EventOverrun))
-                .otherwise(|| event_tail.next(new_tail));
+            when(!pending.gt(size(event_log2)), || event_tail.next(new_tail));
         });
+        // The tail stays, and the pair fails a cycle later.
+        let overrun = reg("tail_overrun", boolean(), false);
+        overrun.next(rung & pending.gt(size(event_log2)));
+        when(overrun & enabled, || fail(QueueError::EventOverrun));
         // A head is checked in the cycle after it came. The line of an inline event says one too, see
         // `ring::head_after_line`; the next line takes longer to come.
         let (rung, new_head) = doorbell(COMPLETION_HEAD);
