@@ -97,6 +97,12 @@ impl Component for CoreAccess {
         let second = reg("second", boolean(), false).doc("The second client is served");
         let age = reg("age", uint(17), 0);
         let stuck = reg("stuck", boolean(), false);
+        // Whose access is done stands beside the step.
+        let done: Vec<_> =
+            (0..2).map(|client| reg(format!("done_{client}"), boolean(), false)).collect();
+        for done in &done {
+            done.next(false);
+        }
         let failed = reg("failed", boolean(), false);
         let data = reg_uninit("data", uint(64));
         let (first, other) = (io.requests[0].value(), io.requests[1].value());
@@ -110,11 +116,19 @@ impl Component for CoreAccess {
                     age.next(0);
                     failed.next(stuck);
                     step.go(Step::Wait);
-                    when(stuck, || step.go(Step::Done));
+                    when(stuck, || {
+                        done[0].next(first.valid);
+                        done[1].next(!first.valid);
+                        step.go(Step::Done);
+                    });
                 });
             })
             .on(Step::Wait, || {
                 age.next(age.wrapping_add(1));
+                when(io.answer.valid | gives_up, || {
+                    done[0].next(!second);
+                    done[1].next(second);
+                });
                 when(io.answer.valid, || {
                     data.next(io.answer.rdata);
                     step.go(Step::Done);
@@ -132,13 +146,8 @@ impl Component for CoreAccess {
             address: asks.address,
             wdata: asks.data,
         });
-        for (index, reply) in io.replies.iter().enumerate() {
-            let mine = if index == 0 { !second.value() } else { second.value() };
-            reply.set(CoreReply {
-                done: step.is(Step::Done) & mine,
-                failed: failed.value(),
-                data: data.value(),
-            });
+        for (done, reply) in done.iter().zip(&io.replies) {
+            reply.set(CoreReply { done: done.value(), failed: failed.value(), data: data.value() });
         }
         io.timed_out.set(gives_up & !io.answer.valid);
     }

@@ -166,7 +166,8 @@ impl Component for Fetcher {
         // What was counted before a pair was stopped does not count behind it.
         let ran = delayed("ran", view.running);
         let ran_before = delayed("ran_before", ran);
-        let runs = view.running & ran & ran_before;
+        // An error of this cycle is as one of the next: the batch is given back.
+        let runs = view.enabled & ran & ran_before;
         let issues = step.is(Step::Order) & !order_valid & runs & !count.is_zero() & calm;
         let drained = wire("drained", boolean());
         step.switch()
@@ -269,11 +270,8 @@ impl Component for Fetcher {
             ],
             UInt::lit(0, 8),
         );
-        // In the cycle of the last acceptance the event that left counts as accepted already.
-        let left = batch
-            .wrapping_sub(place.value())
-            .wrapping_sub(accepted.value().as_uint())
-            .named("left");
+        // A batch that was begun is given back only as one of its events leaves, which counts as accepted already.
+        let left = one_less(batch.wrapping_sub(place.value())).named("left");
         for (index, strobes) in io.strobes.iter().enumerate() {
             let mine = pair.eq(index as u64);
             let fetched = mux(issues & chosen.eq(index as u64), count, UInt::lit(0, 4));
@@ -299,6 +297,7 @@ mod tests {
         let mut sim = elaborate(Fetcher { queues: 1, row_bits: 7 }).unwrap().simulator();
         sim.reset();
         for (port, value) in [
+            ("views_0_enabled", 1),
             ("views_0_running", 1),
             ("views_0_has_events", 1),
             ("views_0_waiting", 8),

@@ -202,6 +202,9 @@ impl Component for Function {
             inline.views[index].set(views[index]);
             fetcher.views[index].set(views[index]);
             dispatch.views[index].set(views[index]);
+            // An inline event's error is known a cycle late, and only if the pair ran when the event came.
+            let inline_error = reg(format!("inline_error_{index}"), uint(8), 0);
+            inline_error.next(mux(views[index].running, direct.error, UInt::lit(0, 8)));
             pair.strobes.set(PairStrobes {
                 inline_taken: direct.inline_taken,
                 inline_seen: direct.inline_seen,
@@ -210,7 +213,7 @@ impl Component for Function {
                 accepted: fetched.accepted,
                 returned: fetched.returned,
                 written: written.bit(index as u32),
-                error: mux(direct.error.is_zero(), fetched.error, direct.error),
+                error: mux(inline_error.is_zero(), fetched.error, inline_error.value()),
                 stop: admin.stop.bit(index as u32),
             });
         }

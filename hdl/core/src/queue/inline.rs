@@ -8,7 +8,7 @@ use rtl_builder::stock::RoundRobinArbiter;
 use super::dispatch::PairLine;
 use super::lines;
 use super::pair::{PairStrobes, PairView};
-use crate::bits::one_less;
+use crate::bits::{at_most, one_less};
 use crate::tlp::{LineBytes, join};
 
 /// Keeps account of up to `slots` events of each pair, which stand in [`lines::Lines`]. Bytes of an
@@ -114,6 +114,7 @@ impl Component for InlineBuffer {
                 let count = reg("count", uint(slot_bits + 1), 0);
                 let covered = reg("covered", uint(16), 0).doc("DWs of the next event that came");
                 let here = window & pair.eq(index);
+                let some = reg("some", boolean(), false).doc("An event waits");
                 let is_full = count.eq(self.slots).named("is_full");
                 let whole = (covered.value() | covers).reduce_and();
                 let ends = last_here & pair.eq(index);
@@ -126,6 +127,7 @@ impl Component for InlineBuffer {
                 when(leaves, || next_read.next(next_read.wrapping_add(1)));
                 when(takes & !leaves, || count.next(!one_less(!count.value())))
                     .elsewhen(leaves & !takes, || count.next(one_less(count.value())));
+                some.next(takes | mux(leaves, !at_most(count.value(), 1), some.value()));
                 let error = priority_mux(
                     &[
                         (ends & !whole, UInt::lit(QueueError::InlinePartial as u64, 8)),
@@ -143,7 +145,7 @@ impl Component for InlineBuffer {
                 full.push(is_full.as_uint());
                 writes.push(next_write.value());
                 reads.push(next_read.value());
-                requests.push((!count.is_zero()).as_uint());
+                requests.push(some.as_uint());
             });
         }
         let row = |pair: UInt, slot: UInt| {

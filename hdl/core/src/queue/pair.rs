@@ -241,7 +241,6 @@ impl Component for Pair {
         // written takes the place that it was promised.
         let waiting = reg("waiting", uint(16), 0).doc("Events that are not fetched");
         let free = reg("free", uint(16), 0).doc("Completion places that are not promised");
-        // What is fetched is known last.
         let unfetched = event_tail.wrapping_sub(fetch_index.value()).wrapping_sub(strobes.fetched);
         waiting.next(mux(enabled, unfetched, UInt::lit(0, 16)));
         // Places without a decision are a cycle late, as is what leaves the promised ones.
@@ -259,11 +258,14 @@ impl Component for Pair {
             when(error.is_zero(), || error.next(UInt::lit(code as u64, 8)));
         };
         let (rung, new_tail) = doorbell(EVENT_TAIL);
+        let pending = new_tail.wrapping_sub(event_head.value());
         when(rung, || {
-            let pending = new_tail.wrapping_sub(event_head.value());
-            when(pending.gt(size(event_log2)), || fail(QueueError::EventOverrun))
-                .otherwise(|| event_tail.next(new_tail));
+            when(!pending.gt(size(event_log2)), || event_tail.next(new_tail));
         });
+        // The tail stays, and the pair fails a cycle later.
+        let overrun = reg("tail_overrun", boolean(), false);
+        overrun.next(rung & pending.gt(size(event_log2)));
+        when(overrun & enabled, || fail(QueueError::EventOverrun));
         // A head is checked in the cycle after it came. The line of an inline event says one too, see
         // `ring::head_after_line`; the next line takes longer to come.
         let (rung, new_head) = doorbell(COMPLETION_HEAD);
@@ -322,12 +324,15 @@ impl Component for Pair {
         let time = reg("unannounced_time", uint(16 + MODERATION_CYCLES.ilog2()), 0);
         let bound = field(moderation.value(), pair_moderation::DECISIONS);
         let limit = field(moderation.value(), pair_moderation::TIME);
-        let reached = !count.is_zero() & count.ge(bound);
-        let waited = !count.is_zero()
-            & !limit.is_zero()
-            & time.bits(MODERATION_CYCLES.ilog2()..16 + MODERATION_CYCLES.ilog2()).ge(limit);
         let asked = flag(interrupt.value(), pair_interrupt::ENABLE);
-        let due = (asked & (reached | waited)).named("due");
+        // Whether an interrupt is due is known a cycle late, and not of what it has told already.
+        let reached = reg("reached", boolean(), false).doc("So many decisions came");
+        let waited = reg("waited", boolean(), false).doc("So much time went by");
+        let due = (asked & (reached | waited.value())).named("due");
+        let open = !count.is_zero() & asked & enabled & !due;
+        reached.next(open & count.ge(bound));
+        let past = time.bits(MODERATION_CYCLES.ilog2()..16 + MODERATION_CYCLES.ilog2()).ge(limit);
+        waited.next(open & !limit.is_zero() & past);
         let news = (strobes.written & enabled).as_uint();
         when(due | !asked | !enabled, || {
             count.next(mux(asked, news.zext(16), UInt::lit(0, 16)));

@@ -4,6 +4,7 @@ use rtl_builder::prelude::*;
 use rtl_builder::stock::stream::Stream;
 
 use super::{PostedWrite, ReadOrder, SentCompletion, Sideband, TxBeat, beat_bits, dws, join, swap};
+use crate::bits::at_most;
 
 /// Makes packets: posted writes first, then completions, then reads. A completion so never
 /// passes a write that was made before it, and a read pushes what was written before.
@@ -209,18 +210,23 @@ impl Component for Sender {
             shifted.next(!four);
             left.next(length);
             set_valid.next(true);
-            set_last.next(length.le(lanes));
+            set_last.next(at_most(length, lanes.into()));
         })
         .elsewhen(valid & io.tx.ready(), || {
             left.next(mux(last, zeros(6), left.wrapping_sub(lanes)));
             set_valid.next(!last);
-            set_last.next(left.le(2 * lanes));
+            set_last.next(at_most(left.value(), (2 * lanes).into()));
         });
         // A source is free when the last beat of its packet stands in the register: which one that is, is known from
         // registers alone. So a source of a single beat is free a cycle later, and the next packet waits for it.
-        let single = if lanes == 4 { length.le(lanes) & !takes_order } else { Bool::lit(false) };
+        let single = if lanes == 4 {
+            at_most(length, lanes.into()) & !takes_order
+        } else {
+            Bool::lit(false)
+        };
         closing.next(loads & single);
-        let closes = (closing | (moves & left.le(2 * lanes))).named("closes");
+        let closes =
+            (closing | (moves & at_most(left.value(), (2 * lanes).into()))).named("closes");
         when(closes, || {
             beat.next(0);
             of_write.next(false);
@@ -230,10 +236,17 @@ impl Component for Sender {
         io.completion.accept(closes & of_completion);
         io.writes.set(of_write);
         io.packet.set(loads);
-        let keep: Vec<UInt> =
-            (0..lanes).map(|lane| mux(left.gt(lane), UInt::lit(15, 4), zeros(4))).collect();
+        let keep: Vec<UInt> = (0..lanes)
+            .map(|lane| mux(!at_most(left.value(), lane.into()), UInt::lit(15, 4), zeros(4)))
+            .collect();
         let data: Vec<UInt> = (0..lanes)
-            .map(|lane| mux(left.gt(lane), words.bits(32 * lane..32 * (lane + 1)), zeros(32)))
+            .map(|lane| {
+                mux(
+                    !at_most(left.value(), lane.into()),
+                    words.bits(32 * lane..32 * (lane + 1)),
+                    zeros(32),
+                )
+            })
             .collect();
         io.tx.offer(valid, TxBeat { data: join(&data), keep: join(&keep), last });
         let _ = (sideband.max_payload, sideband.max_read_request);

@@ -53,10 +53,11 @@ enum Step {
 pub(super) fn build(admin: &Admin, io: &AdminIo) {
     let view = io.view.value();
     let step = fsm("step", Step::Idle);
-    // That a command waits and its completion has a place is known a cycle late: only a fetch makes either less, and no
-    // other follows it at once.
+    // That a command waits and its completion has a place is known a cycle late, and looked at where nothing is under way:
+    // an error of the command before shows by then.
     let may_fetch = reg("may_fetch", boolean(), false);
-    may_fetch.next(view.running & view.has_events & !view.free.is_zero());
+    let idle = step.is(Step::Idle);
+    may_fetch.next(idle & view.running & view.has_events & !view.free.is_zero());
     let is_command = reg("is_command", boolean(), false).doc("The read fetches a command");
     let order = reg_uninit("order_out", ReadOrder::shape());
     let status = reg("status", uint(8), 0);
@@ -190,7 +191,7 @@ pub(super) fn build(admin: &Admin, io: &AdminIo) {
 
     step.switch()
         .on(Step::Idle, || {
-            when(view.running & may_fetch, || {
+            when(view.enabled & may_fetch, || {
                 strobes.field(|s| s.fetched).set(UInt::lit(1, 4));
                 is_command.next(true);
                 order.next(ReadOrder::new(slot, command_address, UInt::lit(1, 4)));
@@ -382,7 +383,10 @@ pub(super) fn build(admin: &Admin, io: &AdminIo) {
     io.read_row.set(UInt::lit(ADMIN_SLOT.into(), 3).concat(slot_line));
     io.strobes.set(strobes);
     let stopped = UInt::lit(1, admin.queues).shift_left(value.bits(0..4));
-    io.stop.set(mux(stop, stopped, UInt::lit(0, admin.queues)));
+    // A cycle late; the pair's events are looked at later still.
+    let stops_pairs = reg("stops_pairs", uint(admin.queues), 0);
+    stops_pairs.next(mux(stop, stopped, UInt::lit(0, admin.queues)));
+    io.stop.set(stops_pairs);
     io.write.offer(
         step.is(Step::Write),
         PostedWrite::new(
