@@ -68,15 +68,19 @@ impl<D: Domain> Component for RoundRobinArbiter<D> {
         let preferred = (io.request & after_last).named("preferred");
         let candidates = mux(preferred.is_zero(), io.request, preferred).named("candidates");
         let (any, index) = lowest_set(candidates);
-        // The lowest set bit of x is x & -x.
-        let grant =
-            (candidates & UInt::lit(0, n).wrapping_sub(candidates)).named("lowest_candidate");
+        // Without carries: for few requesters a chain of them would cost more than it adds.
+        let candidate = candidates.to_bools();
+        let any_before: Vec<Bool<D>> = (0..candidate.len())
+            .map(|i| candidate[..i].iter().fold(Bool::lit(false), |any, &one| any | one))
+            .collect();
+        let word = |bits: Vec<UInt<D>>| cat(&bits.into_iter().rev().collect::<Vec<_>>());
+        let first = candidate.iter().zip(&any_before).map(|(&own, &before)| own & !before);
+        let grant = word(first.map(|bit| bit.as_uint()).collect()).named("lowest_candidate");
         io.valid.set(any);
         io.index.set(index);
         io.grant.set(grant);
         when(io.accept & any, || {
-            // Ones above the granted bit: the complement of grant | (grant - 1).
-            after_last.next(!(grant | grant.wrapping_sub(1)));
+            after_last.next(word(any_before.iter().map(|bit| bit.as_uint()).collect()));
         });
     }
 }

@@ -131,12 +131,44 @@ pub struct AluIo {
     pub kind: Input<UInt>,
     /// Bytes by which a field of the event is shifted down first
     pub bytes: Input<UInt>,
-    /// What is there early of the result, else zero
-    pub early: Output<UInt>,
-    /// What is there late, else zero: sums, shifted values, choices. The result is all bits of both
-    pub late: Output<UInt>,
+    /// The result, in parts
+    pub result: Output<AluResult>,
     /// The condition holds
     pub holds: Output<Bool>,
+}
+
+/// A result in parts, of which all but one are zero. Sum and condition come last, behind their carries.
+#[derive(Clone, Copy, Debug, Bundle)]
+pub struct AluResult {
+    /// Bits of a and b, and what is shifted
+    pub others: UInt,
+    /// The sum, which counts if `sums` is true
+    pub sum: UInt,
+    /// The sum is the result
+    pub sums: Bool,
+    /// The result if the condition holds
+    pub if_holds: UInt,
+    /// The result if it does not
+    pub if_not: UInt,
+    /// The condition holds
+    pub holds: Bool,
+}
+
+impl AluResult {
+    /// The shape.
+    pub fn shape() -> Self {
+        let word = uint(64);
+        let (sums, holds) = (boolean(), boolean());
+        Self { others: word, sum: word, sums, if_holds: word, if_not: word, holds }
+    }
+
+    /// The result if `wanted`, else `instead`. Only the last choice waits for sum and condition.
+    pub fn or(self, wanted: Bool, instead: UInt) -> UInt {
+        let gate = |enable: Bool, value: UInt| mux(enable, value, UInt::lit(0, 64));
+        let early = mux(wanted, self.others, instead);
+        let (if_holds, if_not) = (gate(wanted, self.if_holds), gate(wanted, self.if_not));
+        early | gate(wanted & self.sums, self.sum) | mux(self.holds, if_holds, if_not)
+    }
 }
 
 impl Component for Alu {
@@ -159,8 +191,7 @@ impl Component for Alu {
             d: input(uint(64)),
             kind: input(uint(3)),
             bytes: input(uint(3)),
-            early: output(uint(64)),
-            late: output(uint(64)),
+            result: output(AluResult::shape()),
             holds: output(boolean()),
         }
     }
@@ -192,13 +223,16 @@ impl Component for Alu {
             gate(control.joins, b.bits(0..32).concat(a.bits(0..32))),
             gate(control.moves_if, mux(a.is_zero(), d, b)),
         ];
-        io.early.set(parts.into_iter().fold(UInt::lit(0, 64), |all, part| all | part));
-        // Each of these is masked before it is known.
-        let if_holds = gate(control.chooses, a) | control.tells.as_uint().zext(64);
-        let chosen = mux(holds, if_holds, gate(control.chooses, b));
+        let early = parts.into_iter().fold(UInt::lit(0, 64), |all, part| all | part);
         let shifted = gate(control.shifts, self.shifted(&io, control));
-        let sum = gate(control.adds & !positive, self.sum(a, b, control));
-        io.late.set(shifted | chosen | sum);
+        io.result.set(AluResult {
+            others: early | shifted,
+            sum: self.sum(a, b, control),
+            sums: control.adds & !positive,
+            if_holds: gate(control.chooses, a) | control.tells.as_uint().zext(64),
+            if_not: gate(control.chooses, b),
+            holds,
+        });
     }
 }
 
@@ -309,7 +343,7 @@ mod tests {
             alu.d.set(io.d);
             alu.kind.set(io.kind);
             alu.bytes.set(io.bytes);
-            io.result.set(alu.early.value() | alu.late.value());
+            io.result.set(alu.result.value().or(Bool::lit(true), UInt::lit(0, 64)));
             io.holds.set(alu.holds);
         }
     }

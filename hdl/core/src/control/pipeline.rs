@@ -23,7 +23,7 @@ use rmt_isa::{Status, operand};
 use rtl_builder::prelude::*;
 use rtl_builder::stock::stream::Stream;
 
-use super::alu::{Alu, AluControl};
+use super::alu::{Alu, AluControl, AluResult};
 use super::decode::{Decoded, Function, LongFunction, MapFunction, Sources, Unit};
 use super::long::LongRequest;
 use super::retire::OutputWrite;
@@ -208,10 +208,8 @@ struct Execute {
     stall: Wire<Bool>,
     /// Instructions of the thread in X that follow are dropped.
     drops: Wire<Bool>,
-    /// What the arithmetic unit gives at once; the result is all bits of this and of the next.
-    early: Wire<UInt>,
-    /// Sums, shifted values and choices.
-    late: Wire<UInt>,
+    /// Result of the arithmetic unit.
+    result: Wire<AluResult>,
     /// The arithmetic unit executes it: its result is written.
     writes: Reg<Bool>,
 }
@@ -235,8 +233,7 @@ impl Execute {
             bytes: reg("bytes_x", uint(3), 0),
             stall: wire("stall_x", boolean()),
             drops: wire("drops", boolean()),
-            early: wire("early_x", uint(64)),
-            late: wire("late_x", uint(64)),
+            result: wire("result_x", AluResult::shape()),
             writes: reg("writes_x", boolean(), false),
         }
     }
@@ -328,7 +325,7 @@ impl Pipeline {
             let arrives = is_from(arrival.writes, arrival.completion.thread, arrival.register);
             let stored =
                 mux(arrives, arrival.completion.value, registers.all.read(thread.concat(register)));
-            mux(computed, x.early.value() | x.late.value(), mux(instead, value, stored))
+            x.result.value().or(computed, mux(instead, value, stored))
         };
         let offset = slot(word, OFF);
         let parameters = registers.parameters.read(thread);
@@ -377,8 +374,7 @@ impl Pipeline {
         alu.d.set(x.d);
         alu.kind.set(x.kind);
         alu.bytes.set(x.bytes);
-        x.early.set(alu.early);
-        x.late.set(alu.late);
+        x.result.set(alu.result.value());
 
         let doomed = x.doomed.value();
         let unit = |unit: Unit| decoded.is(unit);
@@ -481,7 +477,7 @@ impl Pipeline {
             mux(completes, arrival.writes, x.writes.value()),
             mux(completes, completion.thread, thread),
             mux(completes, arrival.register, slot(word, D)),
-            mux(completes, completion.value, x.early.value() | x.late.value()),
+            x.result.value().or(!completes, completion.value),
         );
         let Completion { thread, status, .. } = completion;
         io.failed.set(End { valid: arrival.fails, thread, status });

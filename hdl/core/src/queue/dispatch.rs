@@ -157,11 +157,18 @@ impl Component for Dispatch {
                 view.hook_count.gt(place) & hook.eq(view.hooks.bits(16 * place..16 * place + 16))
             })
             .collect();
-        let allowed = reg("allowed", boolean(), false).doc("The pair may send the held event");
+        let hooks: Vec<Bool> = (0..)
+            .zip(hooks)
+            .map(|(place, hook)| {
+                let is_hook = reg_uninit(format!("is_hook{place}"), boolean());
+                when(reading, || is_hook.next(hook));
+                is_hook.value()
+            })
+            .collect();
+        let allowed = any(&hooks).named("allowed");
         when(reading, || {
             valid.next(true);
             held.next(io.data);
-            allowed.next(any(&hooks));
         });
         when(moves, || valid.next(false));
 
@@ -180,6 +187,11 @@ impl Component for Dispatch {
         let leaves = wire("leaves", boolean());
         let entry = wire("entry", uint(bits_for(self.in_flight.into()).max(1)));
         let exit = wire("exit", uint(bits_for(self.in_flight.into()).max(1)));
+        // A decision gives its place back a cycle later, before the next one can come: so the choice among completions does not
+        // lie before it.
+        let (left, left_entry) =
+            (reg("left", boolean(), false), delayed("left_entry", exit.value()));
+        left.next(leaves.value());
         let (mut used, mut clashes, mut matches, mut owners) = (vec![], vec![], vec![], vec![]);
         for index in 0..self.in_flight {
             scope(format!("origin{index}"), || {
@@ -191,7 +203,7 @@ impl Component for Dispatch {
                     own_tag.next(tag);
                     owner.next(held_pair);
                 });
-                when(leaves.value() & exit.eq(index), || busy.next(false));
+                when(left & left_entry.eq(index), || busy.next(false));
                 used.push(busy.as_uint());
                 clashes.push(busy & own_tag.value().eq(tag) & owner.value().ne(held_pair.value()));
                 matches.push((busy & own_tag.value().eq(decided_tag)).as_uint());
