@@ -30,6 +30,10 @@ const DELAYS: &str = "board.sdf";
 const PINS: &str = "board.xdc";
 const FRAMES: &str = "board.frames";
 
+/// Flip-flops that an enable or a reset of their own is worth. The eight flip-flops of a slice have both in common, and nextpnr's
+/// placer finds places for those with seldom ones last, far from where they should be.
+const FEWEST: u32 = 8;
+
 /// The steps of `synth_xilinx`, the whole design in one module, with ABC told how to map. ABC's proof that the result is what it
 /// began with took a minute for one card and had not ended after ten with the next, so it is left to the ECP5's. Beside a second
 /// clock nextpnr finds no places for shift registers, so none are made.
@@ -37,8 +41,11 @@ fn synthesis(second_clock: bool) -> String {
     let (option, shift_registers) =
         if second_clock { ("-nosrl ", "") } else { ("", "xilinx_srl -fixed -minlen 3\n") };
     let synth = format!("synth_xilinx -flatten {option}-family xc7 -top {TOP}");
+    let few = format!("-mince {FEWEST} -minsrst {FEWEST}");
     format!(
-        "{synth} -run begin:map_luts\n\
+        "{synth} -run begin:map_ffs\n\
+         dfflegalize -cell $_DFFE_?P?P_ 01 -cell $_SDFFE_?P?P_ 01 -cell $_DLATCH_?P?_ 01 {few}\n\
+         {synth} -run map_ffs:map_luts\n\
          opt_expr -mux_undef -noclkinv\n\
          read_verilog -icells -lib -specify +/xilinx/abc9_model.v\n\
          scratchpad -set abc9.verify false\n\
@@ -46,7 +53,6 @@ fn synthesis(second_clock: bool) -> String {
          clean\n\
          {shift_registers}\
          techmap -map +/xilinx/lut_map.v -map +/xilinx/cells_map.v -D LUT_WIDTH=6\n\
-         xilinx_dffopt\n\
          opt_lut_ins -tech xilinx\n\
          {synth} -json mapped.json -run finalize:\n",
         to_tables(6)

@@ -18,7 +18,7 @@ module round_robin_arbiter_n2 (
 
   wire [1:0] preferred = request & after_last;
   wire [1:0] candidates = (preferred == 2'd0) ? request : preferred;
-  wire [1:0] lowest_candidate = candidates & (2'd0 - candidates);
+  wire [1:0] lowest_candidate = {candidates[1] && !candidates[0], candidates[0]};
   wire valid_or = candidates[0] || candidates[1];
 
   assign valid = valid_or;
@@ -29,7 +29,7 @@ module round_robin_arbiter_n2 (
     if (rst) begin
       after_last <= 2'd0;
     end else if (accept && valid_or) begin
-      after_last <= ~(lowest_candidate | (lowest_candidate - 2'd1));
+      after_last <= {candidates[0], 1'b0};
     end
   end
 endmodule

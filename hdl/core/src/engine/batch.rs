@@ -15,9 +15,10 @@
 //!
 //! A tile takes as many cycles as the batch has products, or the N cycles of its load: N
 //! products keep the array busy in every cycle.
+use crate::bits::as_word;
 
 use super::issue::round_robin;
-use super::lanes::join_bools;
+
 use super::operation::word_bits;
 use super::ports::thread_bits;
 use super::weights::TILE_BITS;
@@ -368,7 +369,7 @@ impl Component for Batcher {
         let doors = (at_first & (open | begins)).named("doors");
         let of_layer = waiting.of_layer(layer.value());
         let others_of_layer = without(&of_layer, joiner.value());
-        let more_wait = mux(joins, join_bools(&others_of_layer), join_bools(&of_layer)).reduce_or();
+        let more_wait = mux(joins, as_word(&others_of_layer), as_word(&of_layer)).reduce_or();
         let more = (doors & running & more_wait).named("more");
         let advances = (!more & (!doors | (!io.loads_on & io.needs_no_load))).named("advances");
         let idles_on = (idles & !(doors & io.loads_on)).named("idles_on");
@@ -444,6 +445,6 @@ impl Component for Batcher {
             joiner_product.next(jobs.read(first));
         });
         let of_others = left.iter().zip(&of_layer).map(|(waits, same)| *waits & !*same);
-        others_wait.next(join_bools(&of_others.collect::<Vec<_>>()).reduce_or());
+        others_wait.next(as_word(&of_others.collect::<Vec<_>>()).reduce_or());
     }
 }

@@ -3,7 +3,7 @@
 use super::decode::{Decoder, DecoderIo, TypeWrite};
 use super::event_copy::EventCopy;
 use super::issue::Issuer;
-use super::lanes::{join, join_bools, one_hot, only_if, saturate, split};
+use super::lanes::{join, one_hot, only_if, saturate, split};
 use super::lanes_out::LaneSender;
 use super::memory::HostMemory;
 use super::operation::{Function, Operand, Operation, Unit, WordTag};
@@ -17,6 +17,7 @@ use super::steps::Steps;
 use super::tree::{TreeEngine, TreeEngineIo};
 use super::vector_lane::{EXACT_BITS, VectorLane, VectorLaneIo};
 use super::window::{WindowUnit, WindowUnitIo};
+use crate::bits::as_word;
 use crate::counters::Counters;
 use crate::signals::EventBeat;
 use rmt_isa::card::engine::*;
@@ -85,7 +86,7 @@ impl Busy {
     }
 
     fn all(&self) -> UInt {
-        join_bools(&self.threads.iter().map(|t| t.value()).collect::<Vec<_>>())
+        as_word(&self.threads.iter().map(|t| t.value()).collect::<Vec<_>>())
     }
 }
 
@@ -217,7 +218,7 @@ impl Engine {
         Write {
             tag: steps.tag(5, steps.is_unit(5, Unit::Requantise)),
             lanes: requantiser.results.value().repeat(groups as usize),
-            mask: join_bools(&mask),
+            mask: as_word(&mask),
             carry: self.no_lanes(),
         }
     }
@@ -404,7 +405,7 @@ impl Component for Engine {
             Bool::lit(true),
         ];
         issuer.begins.set(sequencer.begins);
-        issuer.unit_ready.set(join_bools(&ready));
+        issuer.unit_ready.set(as_word(&ready));
 
         // Steps, and what each unit gets one cycle later.
         let step = sequencer.step.value();

@@ -1,6 +1,6 @@
 //! The issuer: one waiting operation for each thread, and the choice which one goes next.
+use crate::bits::as_word;
 
-use super::lanes::join_bools;
 use super::operation::{Operation, Unit};
 use super::ports::thread_bits;
 use rmt_isa::card::engine::EngineShape;
@@ -65,8 +65,8 @@ pub fn round_robin(requests: &[Bool], start: UInt) -> (Bool, UInt) {
     };
     let behind: Vec<Bool> =
         requests.iter().enumerate().map(|(i, r)| *r & start.le(i as u64)).collect();
-    let any = join_bools(requests).reduce_or();
-    let any_behind = join_bools(&behind).reduce_or();
+    let any = as_word(requests).reduce_or();
+    let any_behind = as_word(&behind).reduce_or();
     (any, mux(any_behind, first(&behind), first(requests)))
 }
 
@@ -126,7 +126,7 @@ impl Component for Issuer {
                 when(io.valid & io.thread.eq(u64::from(thread)), || {
                     waits.next(true);
                     let bits = (0..UNITS).map(|unit| io.operation.unit.eq(u64::from(unit)));
-                    unit.next(join_bools(&bits.collect::<Vec<_>>()));
+                    unit.next(as_word(&bits.collect::<Vec<_>>()));
                     early.next(io.operation.early);
                 });
                 let free = !io.busy.bit(thread) & (io.unit_ready & unit.value()).reduce_or();
@@ -165,6 +165,6 @@ impl Component for Issuer {
         let base = mux(came & came_thread.eq(chosen), io.base.value(), bases.read(chosen));
         io.issue_operation.set(Operation { base, ..slots.read(chosen) });
         let waiting: Vec<Bool> = waiting.iter().map(|w| w.value()).collect();
-        io.stalls.set(join_bools(&waiting).reduce_or() & !issue);
+        io.stalls.set(as_word(&waiting).reduce_or() & !issue);
     }
 }

@@ -3,6 +3,8 @@
 use rmt_isa::card::fields::BitField;
 use rtl_builder::prelude::*;
 
+use crate::bits::as_word;
+
 /// The signed lanes of `width` bits of a word, lane 0 from the lowest bits.
 #[track_caller]
 pub fn split(word: UInt, width: u32) -> Vec<SInt> {
@@ -14,13 +16,6 @@ pub fn split(word: UInt, width: u32) -> Vec<SInt> {
 #[track_caller]
 pub fn join(lanes: &[SInt]) -> UInt {
     let parts: Vec<UInt> = lanes.iter().rev().map(|lane| lane.as_uint()).collect();
-    cat(&parts)
-}
-
-/// Conditions as the bits of a word, the first one lowest.
-#[track_caller]
-pub fn join_bools(bools: &[Bool]) -> UInt {
-    let parts: Vec<UInt> = bools.iter().rev().map(|bit| bit.as_uint()).collect();
     cat(&parts)
 }
 
@@ -86,5 +81,5 @@ pub fn lane_of_number(lanes: &[SInt], number: UInt) -> SInt {
 /// As many of `count` bits as `number` says are set, the lowest ones.
 #[track_caller]
 pub fn thermometer(number: UInt, count: u32) -> UInt {
-    join_bools(&(0..count).map(|i| number.gt(u64::from(i))).collect::<Vec<_>>())
+    as_word(&(0..count).map(|i| number.gt(u64::from(i))).collect::<Vec<_>>())
 }

@@ -84,7 +84,7 @@ impl HostMemory {
             let part_index = host.address.bits(0..stride.trailing_zeros());
             let lanes = super::lanes::one_hot(part_index, stride);
             let data = part.repeat(stride as usize);
-            memory.write_lanes(write, address, data, super::lanes::join_bools(&lanes));
+            memory.write_lanes(write, address, data, crate::bits::as_word(&lanes));
         }
         Self { memory, banks }
     }

@@ -1,8 +1,9 @@
 //! The vector registers: lanes in block RAM, lengths and element types beside them.
 
-use super::lanes::{join, join_bools, one_hot, split};
+use super::lanes::{join, one_hot, split};
 use super::operation::{WordTag, lane_bits, word_bits};
 use super::ports::thread_bits;
+use crate::bits::as_word;
 use rmt_isa::card::engine::EngineShape;
 use rtl_builder::prelude::*;
 
@@ -200,5 +201,5 @@ pub fn word_of_lane(shape: &EngineShape, lane: UInt) -> UInt {
 /// The mask of one lane of a word.
 #[track_caller]
 pub fn lane_mask(shape: &EngineShape, lane: UInt) -> UInt {
-    join_bools(&one_hot(lane.trunc(lane_bits(shape)), shape.array))
+    as_word(&one_hot(lane.trunc(lane_bits(shape)), shape.array))
 }

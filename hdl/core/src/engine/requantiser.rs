@@ -1,9 +1,9 @@
 //! The requantiser: `rmt_isa::arithmetic::requantise` on some lanes each cycle.
 
-use super::lanes::{field, join, join_bools, split};
+use super::lanes::{field, join, split};
 use super::memory::HostMemory;
 use super::ports::HostRequest;
-use crate::bits::{at_most, beside_multiplier};
+use crate::bits::{as_word, at_most, beside_multiplier};
 use rmt_isa::card::engine::{CHANNEL_MULTIPLIER, CHANNEL_SHIFT, EngineRegion, EngineShape};
 use rtl_builder::prelude::*;
 
@@ -169,7 +169,7 @@ const PRODUCT_BITS: u32 = 64;
 /// Which bits of a product, from that which comes to stand at the sign of the short number without a shift up to that below
 /// its own sign, must be like its sign when it is shifted by so many places.
 pub(crate) fn like_sign(places: UInt) -> UInt {
-    join_bools(
+    as_word(
         &(0..PRODUCT_BITS - SHORT_BITS).map(|bit| at_most(places, bit.into())).collect::<Vec<_>>(),
     )
 }
