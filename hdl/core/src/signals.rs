@@ -40,6 +40,20 @@ impl HostAccess {
         }
     }
 
+    /// The access a cycle later, from registers that a unit has for itself: the host's words reach all units, over the whole
+    /// card, and their way there is a cycle of its own. Which bank events use comes at once.
+    #[track_caller]
+    pub(crate) fn kept_for(self, unit: &str) -> Self {
+        Self {
+            write: own_flag(&format!("host_writes_{unit}"), self.write),
+            read: own_flag(&format!("host_reads_{unit}"), self.read),
+            address: own(&format!("host_address_{unit}"), self.address),
+            data: own(&format!("host_data_{unit}"), self.data),
+            bank: delayed(format!("host_bank_{unit}"), self.bank),
+            active: self.active,
+        }
+    }
+
     /// Whether the address is one of the `words` words (a power of two) of a region.
     pub(crate) fn in_region(&self, region: Region, words: u32) -> Bool {
         self.in_range(region.base(), words)
@@ -151,6 +165,35 @@ impl EventBeat {
             data: uint(EVENT_BITS / beats),
         }
     }
+
+    /// The part a cycle later, from registers that copies have for themselves: they are read when the thread's action
+    /// begins, which is later still.
+    #[track_caller]
+    pub(crate) fn kept_for(self, unit: &str) -> Self {
+        Self {
+            valid: own_flag(&format!("beat_comes_to_{unit}"), self.valid),
+            thread: own(&format!("beat_thread_{unit}"), self.thread),
+            number: own(&format!("beat_number_{unit}"), self.number),
+            last: own_flag(&format!("beat_ends_{unit}"), self.last),
+            data: own(&format!("beat_data_{unit}"), self.data),
+        }
+    }
+}
+
+/// A register that synthesis does not join with others of the same value: each stands near who reads it.
+#[track_caller]
+fn own<T: Bundle>(name: &str, value: T) -> T {
+    let register = reg_uninit(name, value.clone()).attribute("keep");
+    register.next(value);
+    register.value()
+}
+
+/// The same of a condition, false at first.
+#[track_caller]
+fn own_flag(name: &str, value: Bool) -> Bool {
+    let register = reg(name, boolean(), false).attribute("keep");
+    register.next(value);
+    register.value()
 }
 
 /// A register of `r1` to `r4` of a thread that waits for its tail call.

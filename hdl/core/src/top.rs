@@ -91,9 +91,9 @@ impl Component for Core {
         // Host.
         host.host.set(io.host);
         io.host_answer.set(host.host_answer);
-        matching.host.set(access);
-        context.host.set(access);
-        maps.host.set(access);
+        matching.host.set(access.kept_for("match_unit"));
+        context.host.set(access.kept_for("context_unit"));
+        maps.host.set(access.kept_for("map_unit"));
         engine.host.set(host.engine);
         host.engine_answer.set(engine.host_answer);
         host.replies[0].set(matching.reply);
@@ -127,8 +127,9 @@ impl Component for Core {
             }
             // All stages have the same program: reads see that of the first.
             let reads = if number == 0 { access.read } else { Bool::lit(false) };
-            stage.host.set(HostAccess { read: reads, ..access });
-            stage.beat.set(beat);
+            let of_stage = HostAccess { read: reads, ..access };
+            stage.host.set(of_stage.kept_for(&format!("stage_{number}")));
+            stage.beat.set(beat.kept_for(&format!("stage_{number}")));
             stage.start.set(matching.start);
             stage.parameters.set(matching.parameters);
             stage.response.set(engine.response);
@@ -163,7 +164,7 @@ impl Component for Core {
         }
         let begins = matching.begins.value();
         engine.start.set(Start { valid: begins.valid, thread: begins.thread });
-        engine.beat.set(beat);
+        engine.beat.set(beat.kept_for("engine"));
         let start = matching.start.value();
         context.begins.set(ThreadPulse { valid: start.valid, thread: start.thread });
 
