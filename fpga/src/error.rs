@@ -61,6 +61,14 @@ pub enum FpgaError {
         /// Rounds since then.
         rounds: u32,
     },
+    /// A cell has no place that it may have: the placer's own check says so.
+    #[error("{tool} found no valid place for a cell with seed {seed}; try another --seed")]
+    Unplaced {
+        /// Its name.
+        tool: &'static str,
+        /// The seed of the placement.
+        seed: u32,
+    },
     /// The configuration is too large.
     #[error("the configuration does not fit the {part} of board `{board}`: {shortage}")]
     TooLarge {

@@ -289,7 +289,9 @@ impl Builder<'_> {
         let (folder, mut timing) = loop {
             let router = (family.router)(&self.search, &goal)?;
             match self.route(&router, pins, &report.tools, &netlist, request.limit) {
-                Err(error @ FpgaError::Unroutable { .. }) if goal.seed < last => {
+                Err(error @ (FpgaError::Unroutable { .. } | FpgaError::Unplaced { .. }))
+                    if goal.seed < last =>
+                {
                     self.tell("place and route", 0.0, error.to_string());
                     goal.seed += 1;
                     goal.attempt += 1;

@@ -35,6 +35,8 @@ const MISSED_MHZ: f64 = 100.0;
 const BEYOND_MET: f64 = 1.05;
 /// How often more is asked for.
 const MOST_ASKED: u32 = 2;
+/// What nextpnr says of a cell that its placer left where it may not be. It goes on all the same, and cannot route it.
+const NO_VALID_PLACE: &str = "post-placement validity check failed";
 /// What stands in place of a routing that was given up.
 const GIVEN_UP: &str = "given_up.json";
 
@@ -45,6 +47,8 @@ enum GivenUp {
     Stuck { left: u64, rounds: u32 },
     /// The placement is expected to reach what was asked for, and by so much more.
     Met { reached: f64 },
+    /// A cell has no valid place.
+    Unplaced,
 }
 
 /// What is placed and routed.
@@ -106,6 +110,9 @@ impl Builder<'_> {
                     let (tool, seed) = (tool.name, *seed);
                     return Err(FpgaError::Unroutable { tool, seed, left, rounds });
                 }
+                Some(GivenUp::Unplaced) => {
+                    return Err(FpgaError::Unplaced { tool: tool.name, seed: *seed });
+                }
                 Some(GivenUp::Met { reached }) => {
                     ahead *= reached * BEYOND_MET;
                     more -= 1;
@@ -144,6 +151,9 @@ impl Builder<'_> {
                 let reached = placed.reached();
                 if gives_up_met && placed.routing && reached >= 1.0 {
                     given_up = Some(GivenUp::Met { reached });
+                }
+                if line.contains(NO_VALID_PLACE) {
+                    given_up = Some(GivenUp::Unplaced);
                 }
                 given_up.map_or(ControlFlow::Continue(()), |_| ControlFlow::Break(()))
             })?;

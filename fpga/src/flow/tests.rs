@@ -242,6 +242,24 @@ fn a_routing_that_does_not_end_is_given_up_and_the_next_seed_tried() {
 }
 
 #[test]
+fn a_placement_with_a_cell_that_may_not_be_there_is_given_up_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let says = |seeds: &str| {
+        format!(
+            "case \"$*\" in {seeds}) echo \"ERROR: post-placement validity check failed for Bel 'X1Y2' (cell 'a')\"; \
+             exit 125;; esac"
+        )
+    };
+    let build = with_router("ecpix5", 10, &says("*'--seed 1'*"), &folder).unwrap();
+    assert_eq!(build.report.seed, 2);
+    let error = with_router("ecpix5", 10, &says("*'--seed '*"), &tempfile::tempdir().unwrap());
+    assert_eq!(
+        error.err().unwrap().to_string(),
+        "nextpnr-ecp5 found no valid place for a cell with seed 2; try another --seed"
+    );
+}
+
+#[test]
 fn progress_is_read_from_what_the_tools_say() {
     let mut passes = Passes::default();
     assert_eq!(passes.take("40. Executing Verilog-2005 frontend: mac_cell.sv"), None);
