@@ -85,7 +85,8 @@ impl Component for Core {
             "engine",
             Engine { shape: shape.engine.clone(), event_beats: shape.event_beats() },
         );
-        let retire = instance("retire", Retire { widths });
+        let beats = shape.event_beats();
+        let retire = instance("retire", Retire { widths, beats });
         let (event, access) = (intake.taken.payload(), host.access.value());
 
         // Host.

@@ -12,9 +12,12 @@ use crate::signals::{End, ThreadPulse};
 use crate::units::ThreadSplit;
 
 /// The end of events. An event that ends by an instruction while no other end waits leaves
-/// in the next cycle; others wait for their turn, round robin. One decision leaves in two cycles.
+/// in the next cycle; others wait for their turn, round robin. One decision leaves in two cycles, or in each cycle if events come
+/// as fast.
 pub struct Retire {
     pub(crate) widths: Widths,
+    /// Parts in which an event goes to its thread: so many cycles lie between two events.
+    pub(crate) beats: u32,
 }
 
 /// Bits of a decision's cycles.
@@ -170,8 +173,9 @@ impl Component for Retire {
         sender.set(mux(some_wait, turns.index.value(), exit.thread));
         let status = mux(some_wait, select(sender.value(), &statuses), exit.status);
         let full = reg("full", boolean(), false);
-        // A decision in two cycles is enough, so that its way out does not lie before the threads.
-        let room = !full.value();
+        // Where events come in several parts a decision in two cycles is enough, and its way out does not lie before the threads.
+        let room =
+            if self.beats == 1 { !full.value() | io.decision.ready() } else { !full.value() };
         sends.set(room & (some_wait | exit.valid));
         turns.accept.set(room & some_wait);
         io.free.set(ThreadPulse { valid: sends.value(), thread: sender.value() });

@@ -48,7 +48,7 @@ impl Component for Life {
     }
 
     fn io(&self) -> LifeIo {
-        let retire = Retire { widths: self.widths }.io();
+        let retire = Retire { widths: self.widths, beats: self.beats }.io();
         let dispatcher = Dispatcher { widths: self.widths }.io();
         LifeIo {
             event: dispatcher.event,
@@ -67,7 +67,7 @@ impl Component for Life {
         let threads = self.widths.threads;
         let dispatcher = instance("dispatcher", Dispatcher { widths: self.widths });
         let switch = instance("bank_switch", BankSwitch { banks: 2 });
-        let retire = instance("retire", Retire { widths: self.widths });
+        let retire = instance("retire", Retire { widths: self.widths, beats: self.beats });
         let intake = instance("intake", Intake { widths: self.widths, beats: self.beats });
         connect(&io.event, &intake.event);
         connect(&intake.taken, &dispatcher.event);
@@ -158,10 +158,12 @@ impl Component for Life {
             "the_decision_has_the_tag",
             !sent | (io.decision.valid() & word.bits(place..place + 32).eq(sent_tag)),
         );
+        let passes = if self.beats == 1 { io.decision.ready() } else { Bool::lit(false) };
+        let room = !io.decision.valid() | passes;
         let turns = reg("turns", uint(bits_for(u64::from(threads) + 2)), 0)
             .doc("Cycles with room in which an ended event did not leave");
         when(!(inside & has_ended) | freed, || turns.next(0))
-            .elsewhen(!io.decision.valid(), || turns.next(turns.wrapping_add(1)));
+            .elsewhen(room, || turns.next(turns.wrapping_add(1)));
         formal::assert("an_ended_event_leaves_in_turn", turns.lt(u64::from(threads)));
 
         let none_runs = (busy & !ended).is_zero() & !intake.waits;
@@ -185,21 +187,22 @@ impl Component for Life {
 /// The retire unit alone, whatever happens around it.
 struct Waits {
     widths: Widths,
+    beats: u32,
 }
 
 impl Component for Waits {
     type Io = RetireIo;
 
     fn name(&self) -> String {
-        format!("decision_waits_s{}_t{}", self.widths.stages, self.widths.threads)
+        format!("decision_waits_t{}_b{}", self.widths.threads, self.beats)
     }
 
     fn io(&self) -> RetireIo {
-        Retire { widths: self.widths }.io()
+        Retire { widths: self.widths, beats: self.beats }.io()
     }
 
     fn build(&self, io: RetireIo) {
-        Retire { widths: self.widths }.build(io.clone());
+        Retire { widths: self.widths, beats: self.beats }.build(io.clone());
         let decision = &io.decision;
         let full = delayed("waited", decision.valid() & !decision.ready() & !Bool::reset());
         let word = decision.payload();
@@ -213,7 +216,9 @@ impl Component for Waits {
 #[test]
 fn a_decision_stays_as_it_is_until_it_is_taken() {
     let widths = Widths::of(&CardShape::tiny());
-    super::prove(Waits { widths }, Goal::Induction { cycles: 2 });
+    for beats in [1, 4] {
+        super::prove(Waits { widths, beats }, Goal::Induction { cycles: 2 });
+    }
 }
 
 #[test]

@@ -187,8 +187,8 @@ impl Component for Dispatch {
         let leaves = wire("leaves", boolean());
         let entry = wire("entry", uint(bits_for(self.in_flight.into()).max(1)));
         let exit = wire("exit", uint(bits_for(self.in_flight.into()).max(1)));
-        // A decision gives its place back a cycle later, before the next one can come: so the choice among completions does not
-        // lie before it.
+        // A decision gives its place back a cycle later: so the choice among completions does not lie before it. The next one is
+        // taken two cycles later at the earliest, as a completion is.
         let (left, left_entry) =
             (reg("left", boolean(), false), delayed("left_entry", exit.value()));
         left.next(leaves.value());
