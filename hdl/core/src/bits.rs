@@ -9,13 +9,19 @@ pub fn field(word: UInt, field: BitField) -> UInt {
     word.bits(field.low..field.low + field.bits)
 }
 
+/// A register that synthesis neither joins with others of the same value nor takes into a block.
+#[track_caller]
+pub(crate) fn kept<T: Bundle>(name: &str, value: T) -> T {
+    let register = reg_uninit(name, value.clone()).attribute("keep");
+    register.next(value);
+    register.value()
+}
+
 /// A register that synthesis leaves beside a multiplier's block: nextpnr knows no times of the 7-series' blocks, and so not how
 /// late is what leads to a register within one or away from it.
 #[track_caller]
 pub(crate) fn beside_multiplier<T: Bundle>(name: &str, value: T) -> T {
-    let register = reg_uninit(name, value.clone()).attribute("keep");
-    register.next(value);
-    register.value()
+    kept(name, value)
 }
 
 /// A flag of a descriptor.

@@ -23,6 +23,15 @@ pub(crate) struct Free {
     pub(crate) both: Bool,
 }
 
+/// Whether the host's write has been done, a cycle after it was: known before the answer goes on its way. Until the access
+/// ends it may be done again, which changes nothing.
+#[track_caller]
+pub(crate) fn host_wrote(writes: Bool) -> Bool {
+    let wrote = reg("host_wrote", boolean(), false);
+    wrote.next(writes & !wrote.value());
+    wrote.value()
+}
+
 /// The host's turn at a memory.
 #[derive(Clone, Copy)]
 pub(crate) struct HostTurn {

@@ -3,7 +3,7 @@
 use rmt_isa::card::regions::{ADDRESS_BITS, Region};
 use rtl_builder::prelude::*;
 
-use crate::bits::any;
+use crate::bits::{any, kept};
 use crate::config::Widths;
 use crate::event::EVENT_BITS;
 
@@ -45,10 +45,10 @@ impl HostAccess {
     #[track_caller]
     pub(crate) fn kept_for(self, unit: &str) -> Self {
         Self {
-            write: own_flag(&format!("host_writes_{unit}"), self.write),
-            read: own_flag(&format!("host_reads_{unit}"), self.read),
-            address: own(&format!("host_address_{unit}"), self.address),
-            data: own(&format!("host_data_{unit}"), self.data),
+            write: kept_flag(&format!("host_writes_{unit}"), self.write),
+            read: kept_flag(&format!("host_reads_{unit}"), self.read),
+            address: kept(&format!("host_address_{unit}"), self.address),
+            data: kept(&format!("host_data_{unit}"), self.data),
             bank: delayed(format!("host_bank_{unit}"), self.bank),
             active: self.active,
         }
@@ -171,26 +171,18 @@ impl EventBeat {
     #[track_caller]
     pub(crate) fn kept_for(self, unit: &str) -> Self {
         Self {
-            valid: own_flag(&format!("beat_comes_to_{unit}"), self.valid),
-            thread: own(&format!("beat_thread_{unit}"), self.thread),
-            number: own(&format!("beat_number_{unit}"), self.number),
-            last: own_flag(&format!("beat_ends_{unit}"), self.last),
-            data: own(&format!("beat_data_{unit}"), self.data),
+            valid: kept_flag(&format!("beat_comes_to_{unit}"), self.valid),
+            thread: kept(&format!("beat_thread_{unit}"), self.thread),
+            number: kept(&format!("beat_number_{unit}"), self.number),
+            last: kept_flag(&format!("beat_ends_{unit}"), self.last),
+            data: kept(&format!("beat_data_{unit}"), self.data),
         }
     }
 }
 
-/// A register that synthesis does not join with others of the same value: each stands near who reads it.
+/// A condition in a register of a unit's own, see [`kept`]; false at first.
 #[track_caller]
-fn own<T: Bundle>(name: &str, value: T) -> T {
-    let register = reg_uninit(name, value.clone()).attribute("keep");
-    register.next(value);
-    register.value()
-}
-
-/// The same of a condition, false at first.
-#[track_caller]
-fn own_flag(name: &str, value: Bool) -> Bool {
+fn kept_flag(name: &str, value: Bool) -> Bool {
     let register = reg(name, boolean(), false).attribute("keep");
     register.next(value);
     register.value()

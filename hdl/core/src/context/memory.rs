@@ -11,7 +11,7 @@ use rtl_builder::prelude::*;
 
 use crate::bits::any;
 use crate::config::Widths;
-use crate::memory::{Free, HostTurn, SharedMemory};
+use crate::memory::{Free, HostTurn, SharedMemory, host_wrote};
 use crate::signals::{HostAccess, HostReply};
 
 const STATE_BITS: u32 = context_set::RANKS.low + context_set::RANKS.bits;
@@ -245,11 +245,8 @@ impl Memories {
             .enumerate()
             .map(|(index, (reads, value))| (delayed(format!("host_read_{index}"), *reads), *value))
             .collect();
-        // A write is answered a cycle after it was done; it may be done once more by then, which changes nothing.
-        let wrote = reg("host_wrote", boolean(), false);
-        wrote.next(writes_any & !wrote.value());
         HostReply {
-            valid: there.value() | wrote.value(),
+            valid: there.value() | host_wrote(writes_any),
             read: there.value(),
             data: priority_mux(&choices, self.data.value),
         }

@@ -28,7 +28,7 @@ use rmt_isa::operand::IntType;
 use rtl_builder::prelude::*;
 use rtl_builder::stock::stream::Stream;
 
-use crate::bits::{any, field, word_of, wrap};
+use crate::bits::{any, as_word, field, one_hot, word_of, wrap};
 use crate::config::Widths;
 use crate::control::decode::ContextFunction;
 use crate::engine::ports::{LanesIn, LanesOut, LanesRequest};
@@ -66,10 +66,8 @@ impl ContextFunctions {
         let one_of = |wanted: &[ContextFunction]| {
             any(&wanted.iter().map(|wanted| wanted.is(code)).collect::<Vec<_>>())
         };
-        let each: Vec<UInt> =
-            (0..ContextFunction::COUNT).rev().map(|function| code.eq(function).as_uint()).collect();
         Self {
-            each: cat(&each),
+            each: as_word(&one_hot(Bool::lit(true), code, ContextFunction::COUNT)),
             opens: one_of(&[Match, Find]),
             at_once: one_of(&[Store, Push]),
             writes: one_of(&[Store, Push, VectorStore]),

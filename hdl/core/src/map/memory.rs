@@ -9,7 +9,7 @@ use rtl_builder::prelude::*;
 
 use crate::bits::any;
 use crate::config::Widths;
-use crate::memory::{Free, HostTurn, SharedMemory};
+use crate::memory::{Free, HostTurn, SharedMemory, host_wrote};
 use crate::signals::{HostAccess, HostReply};
 
 const STATE_BITS: u32 = context_set::RANKS.low + context_set::RANKS.bits;
@@ -154,11 +154,8 @@ impl Memories {
         let chosen_way = delayed("host_way", way);
         let ring_word = delayed("host_ring_word", rings(ring));
         let read = |name: &str, turn: HostTurn| delayed(format!("host_reads_{name}"), turn.reads);
-        // A write is answered a cycle after it was done; it may be done once more by then, which changes nothing.
-        let wrote = reg("host_wrote", boolean(), false);
-        wrote.next(any_of(|turn| turn.writes) & !wrote.value());
         HostReply {
-            valid: there.value() | wrote.value(),
+            valid: there.value() | host_wrote(any_of(|turn| turn.writes)),
             read: there.value(),
             data: priority_mux(
                 &[
