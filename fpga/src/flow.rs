@@ -17,7 +17,6 @@ use crate::cache::{Cache, Key};
 use crate::depth::deepest;
 use crate::error::FpgaError;
 use crate::modules::{module_use, registered_multipliers};
-use crate::netlist;
 use crate::pll::PllKind;
 use crate::process::run;
 use crate::report::{ModuleUse, Report, Timing};
@@ -94,6 +93,8 @@ pub struct Builder<'a> {
 struct Family {
     /// What yosys is told for synthesis of [`TOP`], which ends in `mapped.json`, by whether the design has a second clock.
     synthesis: fn(bool) -> String,
+    /// What changes in the netlist that it makes.
+    mend: Mend,
     /// Tools that come after it.
     tools: [Tool; 2],
     /// What makes the card's clock.
@@ -116,6 +117,8 @@ fn family(flow: Flow) -> Option<&'static Family> {
         Flow::Vivado => None,
     }
 }
+
+type Mend = fn(&mut Value) -> Result<(), FpgaError>;
 
 type Pack =
     fn(&mut Builder<'_>, &Board, &BTreeMap<String, String>, &Path) -> Result<PathBuf, FpgaError>;
@@ -244,7 +247,7 @@ impl Builder<'_> {
         let script = script(&synthesis, &files, defines, &parameters);
         let begun = Instant::now();
         let (netlist, modules, packed) =
-            self.synthesise(&files, &script, &versions, request.limit)?;
+            self.synthesise(&files, (&script, family.mend), &versions, request.limit)?;
         let used = modules.first().map(|module| module.total).unwrap_or_default();
         let synthesis_seconds = begun.elapsed().as_secs_f64();
         used.fits(&board.part.resources).map_err(|shortage| FpgaError::TooLarge {
@@ -313,16 +316,16 @@ impl Builder<'_> {
         tools.map(|tool| Ok((tool.name.to_owned(), self.search.version(tool)?))).collect()
     }
 
-    /// yosys, then registers into multipliers: the netlist, what each module takes, and how many multipliers have
+    /// yosys, then what its netlist lacks: the netlist, what each module takes, and how many multipliers have
     /// all their registers.
     fn synthesise(
         &mut self,
         files: &[File],
-        script: &str,
+        (script, mend): (&str, Mend),
         versions: &BTreeMap<String, String>,
         limit: Duration,
     ) -> Result<(PathBuf, Vec<ModuleUse>, u64), FpgaError> {
-        let mut key = Key::default().with("synthesis 3").with(&versions[YOSYS.name]).with(script);
+        let mut key = Key::default().with("synthesis 4").with(&versions[YOSYS.name]).with(script);
         for (name, text) in files {
             key = key.with(name).with(text);
         }
@@ -348,7 +351,7 @@ impl Builder<'_> {
             })?;
             let path = folder.join("mapped.json");
             let mut netlist = read_json(&path)?;
-            netlist::pack_registers(&mut netlist)?;
+            mend(&mut netlist)?;
             write(&folder.join(NETLIST), netlist.to_string())?;
             let modules = module_use(&netlist);
             let packed = registered_multipliers(&netlist);

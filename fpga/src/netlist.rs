@@ -46,7 +46,7 @@ impl Packed {
 }
 
 /// A signal of a module as yosys numbers them; constants have none.
-type Net = u64;
+pub(crate) type Net = u64;
 
 /// What must be equal for registers to move together: clock and enable.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -10,11 +10,13 @@ use crate::boards::{Board, TOP};
 use crate::cache::Key;
 use crate::channels::tables_taken;
 use crate::error::FpgaError;
+use crate::netlist::pack_registers;
 use crate::pll::EHXPLLL;
 use crate::tools::{ECPPACK, NEXTPNR_ECP5, Search};
 
 pub(super) const FAMILY: Family = Family {
     synthesis,
+    mend: |netlist| pack_registers(netlist).map(drop),
     tools: [NEXTPNR_ECP5, ECPPACK],
     pll: EHXPLLL,
     check: |_, _| Ok(()),

@@ -151,7 +151,7 @@ impl Builder<'_> {
         let synthesis = (family.synthesis)(!design.multiples().is_empty());
         let script = super::script(&synthesis, &files, &[], &[]);
         let (netlist, modules, packed_multipliers) =
-            self.synthesise(&files, &script, &tools, limit)?;
+            self.synthesise(&files, (&script, family.mend), &tools, limit)?;
         let of = |name: &str| modules.iter().find(|module: &&ModuleUse| module.name == name);
         let total = of(TOP).map(|module| module.total).unwrap_or_default();
         total.fits(&board.part.resources).map_err(|shortage| FpgaError::TooLarge {

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
+
 use super::mapping::to_tables;
 use super::router::{InputClock, Router, Setting, prices};
 use super::{BITSTREAM, Builder, Family, Goal, NETLIST, TIMING, read_json};
@@ -16,6 +18,7 @@ use crate::xc7::{self, Database, multiplier_paths};
 
 pub(super) const FAMILY: Family = Family {
     synthesis,
+    mend,
     tools: [NEXTPNR_XILINX, XC7FRAMES2BIT],
     pll: PLLE2,
     check,
@@ -34,6 +37,10 @@ const FRAMES: &str = "board.frames";
 /// placer finds places for those with seldom ones last, far from where they should be.
 const FEWEST: u32 = 8;
 
+/// Bits that a place of a carry compares, two of each number: its two tables have five inputs together. yosys would take three of
+/// each, for which nextpnr needs more tables in front, and wires.
+const COMPARED: u32 = 4;
+
 /// The steps of `synth_xilinx`, the whole design in one module, with ABC told how to map. ABC's proof that the result is what it
 /// began with took a minute for one card and had not ended after ten with the next, so it is left to the ECP5's. Beside a second
 /// clock nextpnr finds no places for shift registers, so none are made.
@@ -43,7 +50,10 @@ fn synthesis(second_clock: bool) -> String {
     let synth = format!("synth_xilinx -flatten {option}-family xc7 -top {TOP}");
     let few = format!("-mince {FEWEST} -minsrst {FEWEST}");
     format!(
-        "{synth} -run begin:map_ffs\n\
+        "{synth} -run begin:coarse\n\
+         techmap -map +/cmp2lut.v -D LUT_WIDTH=6\n\
+         techmap -map +/cmp2lcu.v -D LUT_WIDTH={COMPARED}\n\
+         {synth} -run coarse:map_ffs\n\
          dfflegalize -cell $_DFFE_?P?P_ 01 -cell $_SDFFE_?P?P_ 01 -cell $_DLATCH_?P?_ 01 {few}\n\
          {synth} -run map_ffs:map_luts\n\
          opt_expr -mux_undef -noclkinv\n\
@@ -57,6 +67,11 @@ fn synthesis(second_clock: bool) -> String {
          {synth} -json mapped.json -run finalize:\n",
         to_tables(6)
     )
+}
+
+fn mend(netlist: &mut Value) -> Result<(), FpgaError> {
+    xc7::registers_at_outputs(netlist)?;
+    xc7::own_tables(netlist).map(drop)
 }
 
 fn check(search: &Search, board: &Board) -> Result<(), FpgaError> {

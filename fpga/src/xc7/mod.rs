@@ -1,5 +1,5 @@
 //! The 7-series: the assembler, from what nextpnr says of a design to the frames of its bitstream, the delays that nextpnr
-//! does not know (`timing`), and the slices that it should leave alone (`lone`).
+//! does not know (`timing`), the slices that it should leave alone (`lone`), tables for carries (`carries`), and registers of products (`products`).
 //!
 //! ```text
 //!  features (FASM) ─► tile, feature, bits ─► bits of frames ─► frames, as text for xc7frames2bit
@@ -14,18 +14,22 @@ use std::collections::BTreeSet;
 
 use crate::error::FpgaError;
 
+mod carries;
 mod database;
 mod fasm;
 mod frames;
 mod lone;
+mod products;
 mod sdf;
 #[cfg(test)]
 pub(crate) mod tests;
 mod timing;
 
+pub use carries::own_tables;
 pub use database::Database;
 pub use frames::Frames;
 pub use lone::{binding, keep_free};
+pub use products::registers_at_outputs;
 pub use timing::{Library, multiplier_paths};
 
 /// How many unknown features an error names.

@@ -120,6 +120,13 @@ fn rotate(name: &str, word: UInt, by: UInt, distance: impl Fn(u32) -> u32) -> UI
     })
 }
 
+/// Two numbers whose sum is that of three, all modulo 2^width: without the carries of a sum, and so that synthesis does not make
+/// one of two products within their blocks, one behind the other.
+pub fn saved_carries(a: UInt, b: UInt, c: UInt) -> (UInt, UInt) {
+    let carries = (a & b) | (a & c) | (b & c);
+    (a ^ b ^ c, carries.trunc(a.width() - 1).concat(UInt::lit(0, 1)))
+}
+
 /// `value - 1` for few bits: a chain of carries would begin and end in a table.
 pub fn one_less(value: UInt) -> UInt {
     let bits = (0..value.width()).rev().map(|bit| {

@@ -62,13 +62,16 @@ impl Component for UartReceiver {
 
         let wait = reg("wait", uint(bits_for(first + 1)), 0).doc("Cycles to the next sample");
         let left = reg("left", uint(4), 0).doc("Samples to take, the stop bit included; 0: idle");
-        let shift = reg_uninit("shift", uint(8)).doc("Data bits, the oldest one lowest");
+        let shift =
+            reg_uninit("shift", uint(9)).doc("Bits, the oldest one lowest; the stop bit last");
         let held = reg("held", boolean(), false).doc("`byte` waits to be taken");
         let byte = reg_uninit("byte", uint(8));
         let samples = (!left.is_zero() & wait.is_zero()).named("samples");
-        let ends = (samples & left.eq(1)).named("ends");
+        // A cycle after its stop bit was sampled.
+        let ended = reg("ended", boolean(), false).doc("All bits are there");
+        ended.next(samples & left.eq(1));
         let taken = io.bytes.ready();
-        let good = (ends & line & (!held | taken)).named("good");
+        let good = (ended & shift.bit(8) & (!held | taken)).named("good");
 
         when(left.is_zero(), || {
             when(falls, || {
@@ -79,17 +82,17 @@ impl Component for UartReceiver {
         .elsewhen(samples, || {
             left.next(left.wrapping_sub(1));
             wait.next(bit - 1);
-            shift.next(line.as_uint().concat(shift.bits(1..8)));
+            shift.next(line.as_uint().concat(shift.bits(1..9)));
         })
         .otherwise(|| wait.next(wait.wrapping_sub(1)));
 
         when(good, || {
-            byte.next(shift);
+            byte.next(shift.bits(0..8));
             held.next(true);
         })
         .elsewhen(taken, || held.next(false));
         io.bytes.offer(held.value(), byte.value());
-        io.lost.set(ends & !good);
+        io.lost.set(ended & !good);
     }
 }
 

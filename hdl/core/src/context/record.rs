@@ -203,13 +203,12 @@ impl Records {
         let mask = field(store, context_store::SET_MASK).trunc(widths.set);
         let local_set = mux(function.opens, request.hash & mask, open.slot.bits(2..widths.record));
         let first_set = field(store, context_store::FIRST_SET).trunc(widths.set);
-        let slot = open.slot.resize(widths.word);
+        // The slot is there before the descriptor: it is zero if nothing is asked, and so is the offset.
+        let slot = mux(asked, open.slot.resize(widths.word), UInt::lit(0, widths.word));
         let distances: Vec<_> = (0..=FieldDescriptor::LONGEST_SHIFT)
             .map(|distance| (descriptor.shifts.bit(distance), up(slot, distance)))
             .collect();
-        let offset = one_hot_mux(&distances);
-        let zero = UInt::lit(0, widths.word);
-        let (base, offset) = (mux(asked, descriptor.data, early), mux(asked, offset, zero));
+        let (base, offset) = (mux(asked, descriptor.data, early), one_hot_mux(&distances));
         let bit = UInt::lit(1, MAX_CONTEXT_FIELDS as u32).shift_left(number);
         let access = Access {
             request,

@@ -3,7 +3,7 @@
 use super::lanes::{field, join, split};
 use super::memory::HostMemory;
 use super::ports::HostRequest;
-use crate::bits::{as_word, at_most, beside_multiplier};
+use crate::bits::{as_word, at_most, beside_multiplier, saved_carries};
 use rmt_isa::card::engine::{CHANNEL_MULTIPLIER, CHANNEL_SHIFT, EngineRegion, EngineShape};
 use rtl_builder::prelude::*;
 
@@ -144,10 +144,12 @@ impl Component for RequantiserLane {
             delayed("product_middle1", a_low * m_high),
         ];
         let high = delayed("product_high", a_high * m_high);
-        // The upper 32 bits of the low product and the high product stand beside each other.
-        let outer = high.as_uint().concat(low.as_uint().trunc(32)).as_sint();
-        let inner = (middle[0] + middle[1]) << 16;
-        let product = delayed("product", (outer + inner).trunc(64));
+        // The upper 32 bits of the low product and the high product stand beside each other. The low 16 bits get nothing added.
+        let outer = high.as_uint().concat(low.as_uint().trunc(32)).trunc(PRODUCT_BITS);
+        let [first, second] = middle.map(|product| product.sext(PRODUCT_BITS - 16).as_uint());
+        let (sum, carries) = saved_carries(outer.bits(16..PRODUCT_BITS), first, second);
+        let upper = sum.wrapping_add(carries);
+        let product = delayed("product", upper.concat(outer.bits(0..16)).as_sint());
 
         // The shift has two cycles to spare until the product is there: in them it is decoded.
         let places = delayed("places_q", delayed("places", all_but_one(io.shift.value())));

@@ -190,17 +190,12 @@ impl Component for TreeEngine {
         let (feature, value) = (in_order(feature), in_order(field(node, NODE_VALUE).as_sint()));
         let upper = |number: UInt| number.bits(16..32);
         let lower = |number: UInt| number.bits(0..16);
-        let descends = phase.is(Phase::Walk) & !is_leaf;
-        let compared = |name: &str, higher: Bool| {
-            let compared = reg_uninit(name, boolean());
-            compared.next(higher);
-            when(!descends, || compared.next(false));
-            compared.value()
-        };
-        let upper_is_higher = compared("upper_is_higher", upper(feature).gt(upper(value)));
-        let upper_is_as_high = compared("upper_is_as_high", upper(feature).ge(upper(value)));
+        let descended = reg("descended", boolean(), false).doc("A node was compared");
+        descended.next(phase.is(Phase::Walk) & !is_leaf);
+        let upper_is_higher = delayed("upper_is_higher", upper(feature).gt(upper(value)));
+        let upper_is_as_high = delayed("upper_is_as_high", upper(feature).ge(upper(value)));
         let lower_is_higher = delayed("lower_is_higher", lower(feature).gt(lower(value)));
-        went_high.set(upper_is_higher | (upper_is_as_high & lower_is_higher));
+        went_high.set(descended & (upper_is_higher | (upper_is_as_high & lower_is_higher)));
 
         let next_tree = tree.wrapping_add(1);
         let root_pair = |tree: UInt| base.wrapping_add(tree >> 1);

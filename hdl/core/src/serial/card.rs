@@ -102,7 +102,14 @@ impl Component for SerialCard {
             when(event, || count.next(count.wrapping_add(1)));
             count.value()
         };
-        let (damaged, lost) = (unpack.damaged.value(), receiver.lost.value());
+        // A cycle late: what goes wrong is known at the end of a cycle.
+        let wrong = |name: &str, event: Bool| {
+            let wrong = reg(name, boolean(), false);
+            wrong.next(event);
+            wrong.value()
+        };
+        let damaged = wrong("was_damaged", unpack.damaged.value());
+        let lost = wrong("was_lost", receiver.lost.value());
         pack.damaged.set(counter("damaged", damaged));
         pack.lost.set(counter("lost", lost));
 

@@ -152,6 +152,10 @@ impl Component for Sender {
             zeros(6),
         );
         let length = (data_dws + mux(four, UInt::lit(4, 3), UInt::lit(3, 3))).trunc(6);
+        // Whether that is no more than a beat has, without the sum.
+        let one_beat = (lanes == 4)
+            .then(|| data_dws.is_zero() | (data_dws.eq(1) & !four))
+            .unwrap_or_else(|| Bool::lit(false));
         let loads = (free & (takes_posted | takes_completion | takes_order)).named("loads");
         let moves = (valid & !last & io.tx.ready()).named("moves");
 
@@ -210,7 +214,7 @@ impl Component for Sender {
             shifted.next(!four);
             left.next(length);
             set_valid.next(true);
-            set_last.next(at_most(length, lanes.into()));
+            set_last.next(one_beat);
         })
         .elsewhen(valid & io.tx.ready(), || {
             left.next(mux(last, zeros(6), left.wrapping_sub(lanes)));
@@ -219,12 +223,7 @@ impl Component for Sender {
         });
         // A source is free when the last beat of its packet stands in the register: which one that is, is known from
         // registers alone. So a source of a single beat is free a cycle later, and the next packet waits for it.
-        let single = if lanes == 4 {
-            at_most(length, lanes.into()) & !takes_order
-        } else {
-            Bool::lit(false)
-        };
-        closing.next(loads & single);
+        closing.next(loads & one_beat & !takes_order);
         let closes =
             (closing | (moves & at_most(left.value(), (2 * lanes).into()))).named("closes");
         when(closes, || {
