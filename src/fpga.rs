@@ -91,6 +91,9 @@ struct Build {
     /// Seed of place and route; without it, seeds from 1 on until one can be routed
     #[arg(long)]
     seed: Option<u32>,
+    /// Seeds to place and route, from the first one on: the fastest one is taken
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100))]
+    best_of: Option<u32>,
     /// Stop when it is known what the design takes and that it fits
     #[arg(long)]
     synthesis_only: bool,
@@ -195,6 +198,7 @@ impl Build {
             mhz: self.mhz.unwrap_or(board.card_mhz),
             seed: self.seed.unwrap_or(1),
             tries: if self.seed.is_some() { 1 } else { TRIES },
+            best_of: self.best_of.unwrap_or(1),
             aim_mhz: self.aim,
             speed: self.speed,
             limit: Duration::from_secs(60 * self.limit),

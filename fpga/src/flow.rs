@@ -28,12 +28,14 @@ mod mapping;
 mod progress;
 mod route;
 mod router;
+mod seeds;
 mod trellis;
 pub mod unit;
 mod xray;
 
 use progress::Passes;
 use router::Router;
+use seeds::Routed;
 
 /// What is built.
 pub struct Request<'a> {
@@ -47,6 +49,8 @@ pub struct Request<'a> {
     pub seed: u32,
     /// Seeds to try, from the first one on, until one can be routed.
     pub tries: u32,
+    /// Seeds to route: the fastest one is taken.
+    pub best_of: u32,
     /// Speed grade to route for in place of the part's own.
     pub speed: Option<u32>,
     /// What the router is asked of the card's clock, MHz; without it, what the placement is expected to reach and a little
@@ -276,7 +280,7 @@ impl Builder<'_> {
             return Ok(Build { report, bitstream: None, netlist });
         }
         let begun = Instant::now();
-        let mut goal = Goal {
+        let goal = Goal {
             board,
             speed: report.speed,
             mhz: request.mhz,
@@ -287,23 +291,9 @@ impl Builder<'_> {
             array_clock: has_array_clock(request.config),
             used,
         };
-        let pins = board.constraints.1;
-        let last = request.seed.saturating_add(request.tries.saturating_sub(1));
-        let (folder, mut timing) = loop {
-            let router = (family.router)(&self.search, &goal)?;
-            match self.route(&router, pins, &report.tools, &netlist, request.limit) {
-                Err(error @ (FpgaError::Unroutable { .. } | FpgaError::Unplaced { .. }))
-                    if goal.seed < last =>
-                {
-                    self.tell("place and route", 0.0, error.to_string());
-                    goal.seed += 1;
-                    goal.attempt += 1;
-                }
-                routed => break routed?,
-            }
-        };
-        report.seed = goal.seed;
-        (family.complete)(&self.search, &board.part, &folder, &mut timing)?;
+        let Routed { seed, folder, timing } =
+            self.best_seed(request, family, goal, &report.tools, &netlist)?;
+        report.seed = seed;
         report.timing = Some(timing);
         report.route_seconds = Some(begun.elapsed().as_secs_f64());
         let bitstream = (family.pack)(self, board, &report.tools, &folder)?;

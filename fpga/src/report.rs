@@ -96,6 +96,19 @@ pub struct Timing {
 }
 
 impl Timing {
+    /// What the clock that misses most, or is met by least, reaches of what it was asked.
+    pub fn margin(&self) -> f64 {
+        let reached = self.clocks.iter().map(|clock| clock.reached_mhz / clock.asked_mhz);
+        reached.fold(f64::INFINITY, f64::min)
+    }
+
+    /// What clocks reach, for people.
+    pub fn reached(&self) -> String {
+        let each =
+            self.clocks.iter().map(|clock| format!("{} {:.1} MHz", clock.name, clock.reached_mhz));
+        each.collect::<Vec<_>>().join(", ")
+    }
+
     /// From the report that nextpnr writes.
     ///
     /// # Errors

@@ -18,6 +18,7 @@ fn request(board: &'static Board, config: &CoreConfig) -> Vec<(String, String)> 
         mhz: board.card_mhz,
         seed: 1,
         tries: 1,
+        best_of: 1,
         speed: None,
         aim_mhz: None,
         limit: Duration::from_secs(1),

@@ -112,7 +112,6 @@ impl Timing {
                 match instruction {
                     I::StoreContext { .. } | I::PushContext { .. } => 1,
                     I::LoadHistory { .. } | I::LoadHistoryImm { .. } => 4,
-                    I::LoadContext { .. } => 2,
                     _ => 3,
                 },
             ),

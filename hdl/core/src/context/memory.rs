@@ -33,7 +33,7 @@ pub struct SetContent {
 pub struct Ports {
     /// Read a set, a ring head
     pub set_read: Wire<Bool>,
-    /// There is a request, whose set, ring head and value are read if it is taken: their addresses come late
+    /// There is a request, whose set and ring head are read if it is taken: their addresses come late
     pub asked: Wire<Bool>,
     /// The set
     pub set_read_address: Wire<UInt>,
@@ -43,10 +43,6 @@ pub struct Ports {
     pub data_read: Wire<Bool>,
     /// The value
     pub data_read_address: Wire<UInt>,
-    /// The value without a request, in cycles in which it is not the host's turn
-    pub next_data_read_address: Wire<UInt>,
-    /// The value without a request, or the host's: the sum that gives the address of a request's value passes it on
-    pub early_data_read_address: Wire<UInt>,
     /// Write a value
     pub data_write: Wire<Bool>,
     /// Where
@@ -90,8 +86,6 @@ impl Ports {
             head_read_address: some("head_read_address", widths.head),
             data_read: one("data_read"),
             data_read_address: some("data_read_address", widths.word),
-            next_data_read_address: some("next_data_read_address", widths.word),
-            early_data_read_address: some("early_data_read_address", widths.word),
             data_write: one("data_write"),
             data_write_address: some("data_write_address", widths.word),
             data_write_value: some("data_write_value", 64),
@@ -215,11 +209,8 @@ impl Memories {
             ),
             head_turn,
         );
-        let next = ports.next_data_read_address.value();
-        ports.early_data_read_address.set(mux(data_turn.reads, data_turn.address, next));
-        self.data.connect_late(
-            ports.data_read.value(),
-            (Bool::lit(true), ports.data_read_address.value()),
+        self.data.connect(
+            (ports.data_read.value(), ports.data_read_address.value()),
             (
                 ports.data_write.value(),
                 ports.data_write_address.value(),

@@ -9,7 +9,7 @@
 //! | --- | --- | --- |
 //! | store | 1 | 2 |
 //! | push | 1 | 4 |
-//! | load | 2 | 2 |
+//! | load | 3 | 3 |
 //! | match, find | 3 | 4 |
 //! | history length | 3 | 3 |
 //! | history | 4 | 4 |
@@ -212,7 +212,7 @@ impl Component for ContextUnit {
         let request = io.request.payload();
         let idle = step.is(Step::Idle);
         let asked = idle & io.request.valid();
-        let (now, faults) = records.resolve(request, asked, ports.early_data_read_address.value());
+        let (now, faults) = records.resolve(request);
         let completed = wire("completed", boolean())
             .doc("A completion is taken in this cycle, if there is one");
         io.request.accept(idle & completed.value());
@@ -336,14 +336,13 @@ impl Component for ContextUnit {
         ports.set_read.set(comes);
         ports.set_read_address.set(now.set);
         ports.head_read_address.set(now.head);
-        ports.data_read.set(comes | (first & is(History)) | reads_lane);
+        // A field's word is known at the end of the request's first cycle, so it is read in the next one.
+        let loads_value = step.is(Step::Read) & is(Load);
+        ports.data_read.set(loads_value | (first & is(History)) | reads_lane);
         ports.asked.set(asked);
-        ports.data_read_address.set(now.data);
-        ports.next_data_read_address.set(mux(
-            first,
-            remembered_word,
-            word_behind(access.data, next_place.value()),
-        ));
+        let lane_address = word_behind(access.data, next_place.value());
+        let field_address = mux(loads, lane_address, access.data);
+        ports.data_read_address.set(mux(first, remembered_word, field_address));
         ports.data_write.set(stores_value | stores_lane.value());
         let value_word = mux(is(Push), pushed_word, access.data);
         ports.data_write_address.set(mux(stores_lane, lane_word, value_word));
@@ -380,10 +379,9 @@ impl Component for ContextUnit {
 
         // Completions.
         let answers = step.is(Step::Answer);
-        let answers_first = function.opens | is(HistoryLength);
+        let answers_first = function.opens | is(HistoryLength) | is(Load);
         // Whether a rule is broken is known late in the first cycle: what completes later says so later.
         let valid = (comes & request.function.at_once)
-            | (step.is(Step::Read) & is(Load) & !failed.value())
             | (first & answers_first)
             | step.is(Step::Second)
             | answers;
@@ -412,8 +410,7 @@ impl Component for ContextUnit {
             .on(Step::Read, || {
                 // A push has completed and goes on, to write nothing.
                 when(failed.value() & !is(Push), || step.go(Step::Answer))
-                    .elsewhen(!is(Load), || step.go(Step::First))
-                    .elsewhen(completed.value(), || step.go(Step::Idle));
+                    .otherwise(|| step.go(Step::First));
             })
             .on(Step::First, || {
                 lane.next(0);
@@ -421,7 +418,9 @@ impl Component for ContextUnit {
                 left.next(length);
                 offers.next(false);
                 when(is(Push) | (function.opens & completed.value()), || step.go(Step::Write))
-                    .elsewhen(is(HistoryLength) & completed.value(), || step.go(Step::Idle))
+                    .elsewhen((is(HistoryLength) | is(Load)) & completed.value(), || {
+                        step.go(Step::Idle);
+                    })
                     .elsewhen(is(History), || step.go(Step::Second))
                     .elsewhen(is(VectorLoad), || step.go(Step::LoadLanes))
                     .elsewhen(is(VectorStore), || step.go(Step::AskLanes));

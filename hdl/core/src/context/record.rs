@@ -181,13 +181,8 @@ impl Records {
         request.thread.concat(request.store)
     }
 
-    /// What a request leads to, and which rules it breaks; combinational. If nothing is `asked`, the data word is `early`.
-    pub(crate) fn resolve(
-        &self,
-        request: ContextRequest,
-        asked: Bool,
-        early: UInt,
-    ) -> (Access, Faults) {
+    /// What a request leads to, and which rules it breaks; combinational.
+    pub(crate) fn resolve(&self, request: ContextRequest) -> (Access, Faults) {
         let widths = &self.widths;
         let function = request.function;
         let index = Self::index(&request);
@@ -203,12 +198,11 @@ impl Records {
         let mask = field(store, context_store::SET_MASK).trunc(widths.set);
         let local_set = mux(function.opens, request.hash & mask, open.slot.bits(2..widths.record));
         let first_set = field(store, context_store::FIRST_SET).trunc(widths.set);
-        // The slot is there before the descriptor: it is zero if nothing is asked, and so is the offset.
-        let slot = mux(asked, open.slot.resize(widths.word), UInt::lit(0, widths.word));
+        let slot = open.slot.resize(widths.word);
         let distances: Vec<_> = (0..=FieldDescriptor::LONGEST_SHIFT)
             .map(|distance| (descriptor.shifts.bit(distance), up(slot, distance)))
             .collect();
-        let (base, offset) = (mux(asked, descriptor.data, early), one_hot_mux(&distances));
+        let offset = one_hot_mux(&distances);
         let bit = UInt::lit(1, MAX_CONTEXT_FIELDS as u32).shift_left(number);
         let access = Access {
             request,
@@ -217,7 +211,7 @@ impl Records {
             written_after: open.written | bit,
             set: first_set.wrapping_add(local_set),
             local_set,
-            data: base.wrapping_add(offset),
+            data: descriptor.data.wrapping_add(offset),
             head: descriptor.head.wrapping_add(open.slot.resize(widths.head)),
             last_place: descriptor.last_place,
             kind: descriptor.kind,

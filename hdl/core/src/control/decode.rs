@@ -10,6 +10,7 @@ use rmt_isa::operand::{OFF, OPCODE, OperandKind};
 use rmt_isa::{Class, Helper, INSTRUCTIONS, InstructionInfo, Status};
 use rtl_builder::prelude::*;
 
+use super::operands::Sources;
 use crate::bits::{at_most, slot};
 
 macro_rules! codes {
@@ -208,31 +209,6 @@ pub struct Decoded {
     pub verdict: UInt,
 }
 
-/// What the operands of an instruction are, and what is done with them.
-#[derive(Clone, Copy, Debug, Bundle)]
-pub struct Sources {
-    /// Code of [`Function`], [`LongFunction`], [`ContextFunction`] or [`MapFunction`]
-    pub function: UInt,
-    /// B is the constant
-    pub immediate: Bool,
-    /// A is a field of the event
-    pub event: Bool,
-    /// A is not a register: a field of the event or a parameter
-    pub beside: Bool,
-}
-
-impl Sources {
-    /// The shape.
-    pub fn shape() -> Self {
-        Self {
-            function: uint(Function::BITS),
-            immediate: boolean(),
-            event: boolean(),
-            beside: boolean(),
-        }
-    }
-}
-
 /// The same as plain values.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Row {
@@ -266,7 +242,7 @@ impl Row {
         }
     }
 
-    fn sources(self) -> Sources {
+    pub(super) fn sources(self) -> Sources {
         Sources {
             function: UInt::lit(self.function, Function::BITS),
             immediate: Bool::lit(self.immediate),
@@ -312,21 +288,14 @@ pub fn decode(shape: &CardShape, word: UInt) -> Decoded {
     Decoded { verdict, ..decoded }
 }
 
-/// Decodes what operands a word has, and what is done with them: of a call that is what its helper does.
-pub fn sources(shape: &CardShape, word: UInt) -> Sources {
-    let sources = looked_up(slot(word, OPCODE), &rows(shape), &Row::sources);
-    let helper = slot(word, OFF).trunc(LongFunction::BITS).zext(Function::BITS);
-    Sources { function: mux(calls(word), helper, sources.function), ..sources }
-}
-
 /// The word calls a helper.
-fn calls(word: UInt) -> Bool {
+pub(super) fn calls(word: UInt) -> Bool {
     let call = INSTRUCTIONS.iter().find(|info| info.name == "Call");
     call.map_or(Bool::lit(false), |call| slot(word, OPCODE).eq(u64::from(call.opcode)))
 }
 
 /// The row of each opcode.
-fn rows(shape: &CardShape) -> Vec<Row> {
+pub(super) fn rows(shape: &CardShape) -> Vec<Row> {
     let mut rows = vec![Row::ILLEGAL; 1 << OPCODE.bits];
     for info in INSTRUCTIONS.iter().filter(|info| shape.executes_opcode(info.opcode)) {
         rows[usize::from(info.opcode)] = plain(info).unwrap_or(Row::ILLEGAL);
@@ -335,7 +304,7 @@ fn rows(shape: &CardShape) -> Vec<Row> {
 }
 
 /// The row of an opcode, by halves: comparing it with each opcode that there is would be twice as deep.
-fn looked_up<T: Bundle>(opcode: UInt, rows: &[Row], signals: &dyn Fn(Row) -> T) -> T {
+pub(super) fn looked_up<T: Bundle>(opcode: UInt, rows: &[Row], signals: &dyn Fn(Row) -> T) -> T {
     if rows.iter().all(|row| *row == rows[0]) {
         return signals(rows[0]);
     }

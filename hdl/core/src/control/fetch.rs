@@ -4,7 +4,8 @@ use rmt_isa::card::CardShape;
 use rmt_isa::card::regions::PROGRAM;
 use rtl_builder::prelude::*;
 
-use super::decode::{Decoded, Sources, decode, sources};
+use super::decode::{Decoded, decode};
+use super::operands::Operands;
 use crate::bits::{any, lowest_set, one_hot};
 use crate::config::Widths;
 use crate::signals::{HostAccess, HostReply, Redirect, in_bank};
@@ -39,8 +40,8 @@ pub struct FetchIo {
     pub pc: Output<UInt>,
     /// The word
     pub word: Output<UInt>,
-    /// What its operands are
-    pub sources: Output<Sources>,
+    /// What its operands are read by
+    pub operands: Output<Operands>,
     /// What it does
     pub decoded: Output<Decoded>,
     /// Access of the host
@@ -54,8 +55,6 @@ pub struct FetchIo {
 struct Instruction {
     /// As the host wrote it
     word: UInt,
-    /// What its operands are
-    sources: Sources,
     /// What it does
     decoded: Decoded,
 }
@@ -85,7 +84,7 @@ impl Component for Fetch {
             thread: output(uint(widths.thread)),
             pc: output(uint(widths.pc)),
             word: output(uint(64)),
-            sources: output(Sources::shape()),
+            operands: output(Operands::shape()),
             decoded: output(Decoded::shape()),
             host: input(HostAccess::shape()),
             reply: output(HostReply::shape()),
@@ -145,23 +144,20 @@ impl Component for Fetch {
         let banks = self.shape.banks();
         let words = u64::from(banks * self.shape.program_words);
         // What runs is not written: the host writes the other bank, or holds events.
-        let shape =
-            Instruction { word: uint(64), sources: Sources::shape(), decoded: Decoded::shape() };
+        let shape = Instruction { word: uint(64), decoded: Decoded::shape() };
         let program: SyncMem<Instruction> =
             SyncMem::new("program", shape, words).collisions_unused();
+        let operands: SyncMem<Operands> =
+            SyncMem::new("operands", Operands::shape(), words).collisions_unused();
         let host_address = in_bank(banks, host.bank, host.index(0, widths.pc));
-        program.write(
-            host.write & in_program,
-            host_address,
-            Instruction {
-                word: host.data,
-                sources: sources(&self.shape, host.data),
-                decoded: decode(&self.shape, host.data),
-            },
-        );
-        let address = mux(host_reads, host_address, in_bank(banks, host.active, pc));
-        let Instruction { word, sources, decoded } =
-            program.read(fetches.value() | host_reads, address);
+        let writes = host.write & in_program;
+        let decoded = decode(&self.shape, host.data);
+        program.write(writes, host_address, Instruction { word: host.data, decoded });
+        operands.write(writes, host_address, Operands::of(&self.shape, host.data));
+        let own_address = in_bank(banks, host.active, pc);
+        let address = mux(host_reads, host_address, own_address);
+        let Instruction { word, decoded } = program.read(fetches.value() | host_reads, address);
+        io.operands.set(operands.read(fetches.value(), own_address));
 
         // What the execute stage has just redirected is dropped, and what stops.
         let valid = reg("valid_d", boolean(), false);
@@ -179,7 +175,6 @@ impl Component for Fetch {
         io.thread.set(thread);
         io.pc.set(place);
         io.word.set(word);
-        io.sources.set(sources);
         io.decoded.set(decoded);
         io.reply.set(HostReply::of_read(host_there.value(), word));
     }

@@ -1,6 +1,6 @@
 //! The scalar side: events, threads, and the stages that run actions.
 //!
-//! - [`decode`]: what each opcode means, made from the table of instructions.
+//! - [`decode`]: what each opcode means, made from the table of instructions; [`operands`]: what its operands are read by.
 //! - [`alu`]: one-cycle arithmetic; [`long`]: products, quotients, helpers.
 //! - [`fetch`]: which thread issues next, program counters, program memory.
 //! - [`pipeline`]: operands, execution, and the ports to the other units.
@@ -20,6 +20,7 @@ pub mod dispatch;
 pub mod fetch;
 pub mod intake;
 pub mod long;
+pub mod operands;
 pub mod pipeline;
 pub mod retire;
 pub mod slots;

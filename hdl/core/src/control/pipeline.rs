@@ -18,14 +18,15 @@
 
 use rmt_isa::card::CardShape;
 use rmt_isa::limits::{MAX_CONTEXT_FIELDS, SCALAR_REGISTERS};
-use rmt_isa::operand::{A, B, D, IMM, IMM_LO, OFF};
+use rmt_isa::operand::{A, D, IMM_LO, OFF};
 use rmt_isa::{Status, operand};
 use rtl_builder::prelude::*;
 use rtl_builder::stock::stream::Stream;
 
 use super::alu::{Alu, AluControl, AluResult};
-use super::decode::{Decoded, Function, LongFunction, MapFunction, Sources, Unit};
+use super::decode::{Decoded, Function, LongFunction, MapFunction, Unit};
 use super::long::LongRequest;
+use super::operands::Operands;
 use super::retire::OutputWrite;
 use crate::bits::{as_word, crc32c, one_hot, slot};
 use crate::config::Widths;
@@ -53,8 +54,8 @@ pub struct PipelineIo {
     pub pc: Input<UInt>,
     /// The word
     pub word: Input<UInt>,
-    /// What its operands are
-    pub sources: Input<Sources>,
+    /// What its operands are read by
+    pub operands: Input<Operands>,
     /// What it does
     pub decoded: Input<Decoded>,
     /// Parts of the threads' events
@@ -149,7 +150,7 @@ impl Component for Pipeline {
             thread: input(uint(widths.thread)),
             pc: input(uint(widths.pc)),
             word: input(uint(64)),
-            sources: input(Sources::shape()),
+            operands: input(Operands::shape()),
             decoded: input(Decoded::shape()),
             beat: input(EventBeat::shape(self.shape.event_beats(), widths.thread)),
             parameters: input(ParameterLoad::shape(&widths)),
@@ -311,10 +312,10 @@ impl Pipeline {
     fn operands(&self, io: &PipelineIo, x: &Execute, registers: &Registers, arrival: Arrival) {
         let (word, thread) = (io.word.value(), io.thread.value());
         registers.parameters.write(io.parameters.valid, io.parameters.thread, io.parameters.values);
-        let sources = io.sources.value();
+        let operands = io.operands.value();
+        let sources = operands.sources;
         // What X computes in this cycle comes last; what stands in the word or beside the registers goes before it.
-        let read = |operand: operand::Slot, instead: Bool, value: UInt| {
-            let register = slot(word, operand);
+        let read = |register: UInt, instead: Bool, value: UInt| {
             // Which register it is comes from the program memory, late: it is compared in two parts, with all else beside one.
             let is_from = |writes: Bool, of: UInt, written: UInt| {
                 let low = written.bits(0..3).eq(register.bits(0..3));
@@ -327,7 +328,7 @@ impl Pipeline {
                 mux(arrives, arrival.completion.value, registers.all.read(thread.concat(register)));
             x.result.value().or(computed, mux(instead, value, stored))
         };
-        let offset = slot(word, OFF);
+        let offset = operands.offset;
         let parameters = registers.parameters.read(thread);
         let parameter_words: Vec<UInt> =
             (0..4).map(|n| parameters.bits(64 * n..64 * (n + 1))).collect();
@@ -336,7 +337,7 @@ impl Pipeline {
             registers.events.word(thread, offset.bits(3..6)),
             select(offset.bits(0..2), &parameter_words),
         );
-        let constant = slot(word, IMM).as_sint().sext(64).as_uint();
+        let constant = operands.constant.as_sint().sext(64).as_uint();
         // While an instruction stays in X its thread may still turn out to have run too long.
         let doomed = io.doomed.value();
         let stays = doomed.bit_at(x.thread.value());
@@ -354,10 +355,10 @@ impl Pipeline {
             x.function.next(sources.function);
             x.immediate.next(sources.immediate);
             x.control.next(AluControl::of(sources.function));
-            x.a.next(read(A, sources.beside, beside));
-            x.b.next(read(B, sources.immediate, constant));
-            x.d.next(read(D, Bool::lit(false), constant));
-            x.kind.next(mux(sources.event, slot(word, IMM_LO).trunc(3), offset.trunc(3)));
+            x.a.next(read(operands.a, sources.beside, beside));
+            x.b.next(read(operands.b, sources.immediate, constant));
+            x.d.next(read(operands.d, Bool::lit(false), constant));
+            x.kind.next(mux(sources.event, operands.constant.trunc(3), offset.trunc(3)));
             x.bytes.next(mux(sources.event, offset.trunc(3), UInt::lit(0, 3)));
         });
     }

@@ -161,7 +161,7 @@ impl Component for Stage {
         pipeline.thread.set(fetch.thread);
         pipeline.pc.set(fetch.pc);
         pipeline.word.set(fetch.word);
-        pipeline.sources.set(fetch.sources);
+        pipeline.operands.set(fetch.operands);
         pipeline.decoded.set(fetch.decoded);
         io.executed.set(pipeline.executed);
         io.replayed.set(pipeline.replayed);
