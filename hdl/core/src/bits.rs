@@ -144,6 +144,14 @@ pub fn at_most(number: UInt, limit: u64) -> Bool {
     })
 }
 
+/// One number of few bits is no more than another one as wide, without carries: they would begin and end in a table.
+pub fn no_more_than(least: UInt, most: UInt) -> Bool {
+    (0..least.width()).fold(Bool::lit(true), |below, bit| {
+        let (least, most) = (least.bit(bit), most.bit(bit));
+        (most & !least) | ((most | !least) & below)
+    })
+}
+
 /// Number of zero bits above the highest one bit; the width when there is none. The width is a power of two.
 pub fn leading_zeros(value: UInt) -> UInt {
     let (none, zeros) = zeros_above(value);

@@ -2,7 +2,7 @@
 
 use super::registers::VectorType;
 use super::words::{InstructionFields, decodes};
-use crate::bits::{at_most, one_less};
+use crate::bits::{any, as_word, at_most, no_more_than, one_less};
 use rmt_isa::card::engine::{EngineShape, OPCODES};
 use rtl_builder::prelude::*;
 
@@ -52,21 +52,28 @@ impl Known {
         let last_lane = one_less(fields.lanes);
         let behind = (!start_byte).shift_right(element);
         let inside_event =
-            (last_lane.bits(6..9).is_zero() & last_lane.trunc(6).le(behind)).named("inside_event");
+            last_lane.bits(6..9).is_zero() & no_more_than(last_lane.trunc(6), behind);
+        let inside_event = inside_event.named("inside_event");
         let misaligned = lookup(
             element,
             &[(1, start_byte.bit(0)), (2, start_byte.bits(0..2).ne(0))],
             Bool::lit(false),
         )
         .named("misaligned");
-        let numbers: Vec<(u64, UInt)> = (OPCODES.iter())
-            .map(|&opcode| (opcode.into(), UInt::lit(number_of(opcode.into()), NUMBER_BITS)))
-            .collect();
+        // Bit by bit: of a table synthesis makes a memory, with a difference before its address.
+        let number_bit = |bit: u32| {
+            let set = OPCODES
+                .iter()
+                .map(|&opcode| u64::from(opcode))
+                .filter(|&opcode| number_of(opcode) >> bit & 1 == 1);
+            any(&set.map(|opcode| fields.opcode.eq(opcode)).collect::<Vec<_>>())
+        };
+        let number = as_word(&(0..NUMBER_BITS).map(number_bit).collect::<Vec<_>>());
         let same_length = (a.defined & b.defined & a.lanes.eq(b.lanes)).named("same_length");
         let last = |lanes: UInt| one_less(lanes).trunc(8);
         Self {
             decodes: decodes(fields),
-            number: lookup(fields.opcode, &numbers, UInt::lit(0, NUMBER_BITS)),
+            number,
             lanes_fit: at_most(fields.lanes, shape.vector_lanes.into()),
             inside_event,
             misaligned,
