@@ -285,10 +285,11 @@ impl Report {
             );
         }
         if !self.deepest.is_empty() {
-            text += "\n| tables in a row | bits | from | to |\n| --- | --- | --- | --- |\n";
+            text += "\n| ns, roughly | tables in a row | bits | from | to |\n| --- | --- | --- | --- | --- |\n";
         }
-        for Way { tables, from, to, bits } in &self.deepest {
-            let _ = writeln!(text, "| {tables} | {bits} | {from} | {to} |");
+        for Way { picoseconds, tables, from, to, bits } in &self.deepest {
+            let nanoseconds = f64::from(*picoseconds) / 1e3;
+            let _ = writeln!(text, "| {nanoseconds:.1} | {tables} | {bits} | {from} | {to} |");
         }
         for path in self.timing.iter().flat_map(|timing| &timing.paths) {
             let _ = writeln!(text, "\n## {}: {:.2} ns\n", path.clocks, path.nanoseconds());
@@ -361,6 +362,7 @@ mod tests {
             }],
             packed_multipliers: 3,
             deepest: vec![Way {
+                picoseconds: 9_630,
                 tables: 9,
                 from: "unit.count".to_owned(),
                 to: "unit.sum".to_owned(),
@@ -402,7 +404,7 @@ mod tests {
             "| mac_cell | 16 | 160 |",
             "| yosys | 0.70 |",
             "3 of 4 multipliers",
-            "| 9 | 4 | unit.count | unit.sum |",
+            "| 9.6 | 9 | 4 | unit.count | unit.sum |",
         ] {
             assert!(page.contains(part), "{part} in\n{page}");
         }
