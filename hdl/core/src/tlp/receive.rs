@@ -8,6 +8,7 @@ use super::{
     CompletionHeader, LINE_BITS, LineBytes, ReadRequest, RxBeat, RxWord, dws, join, place_bits,
     swap,
 };
+use crate::bits::{any, at_most, few_sum};
 use crate::queue::registers::in_window;
 
 /// Takes packets apart. Writes and completions leave as words of the stream's width at multiples of
@@ -174,17 +175,21 @@ impl Component for Receiver {
         let cursor = reg("cursor", uint(LINE_BITS + 4), 0).doc("Where the next DW goes");
         let first_word = reg("no_word_yet", boolean(), true);
         let room = room.value();
+        let lane_bits = lanes.ilog2();
+        // There is room for none, one or all.
+        let (one_fits, all_fit) = (room.bit(0), room.bit(lane_bits));
         // Whether the DWs that are left are more than a few is known beside them: what compares them has three bits.
         let many = reg("many", boolean(), false).doc("At least 8 are left");
         let few = left.bits(0..3);
-        let count = mux(!many & few.lt(room), few, room).named("count");
-        let left_after = left.wrapping_sub(count).named("left_after");
-        let done = (!many & few.le(room)).named("done");
-        let lane_bits = lanes.ilog2();
+        let few_fit =
+            few.is_zero() | (one_fits & at_most(few, 1)) | (all_fit & at_most(few, lanes.into()));
+        let done = (!many & few_fit).named("done");
+        let count = mux(done, few, room).named("count");
+        let left_after = mux(done, UInt::lit(0, 11), left.wrapping_sub(room)).named("left_after");
         let slot = cursor.bits(0..lane_bits);
-        let slot_after = (slot.zext(3) + count).trunc(3).named("slot_after");
-        let fills = slot_after.ge(lanes);
-        let spills = (slot_after.gt(lanes) & done).named("spills");
+        let slot_after = few_sum(slot.zext(3), count).named("slot_after");
+        let fills = !at_most(slot_after, u64::from(lanes) - 1);
+        let spills = (!at_most(slot_after, lanes.into()) & done).named("spills");
 
         // Byte enables of each DW of this beat.
         let only = decoded("only", arriving_length.eq(1));
@@ -207,12 +212,23 @@ impl Component for Receiver {
         let held_enables = reg("held_enables", uint(self.bits / 8), no_bytes);
         let (held_dws, mut merged, mut merged_enables) = (dws(held.value()), vec![], vec![]);
         let mut next_enables = vec![];
+        let lane_of = |place: u32| {
+            let lanes_of_slots = (0..lanes)
+                .map(|slot| {
+                    let lane = (place + lanes - slot) % lanes;
+                    (u64::from(slot), UInt::lit(lane.into(), lane_bits))
+                })
+                .collect::<Vec<_>>();
+            lookup(slot, &lanes_of_slots, UInt::lit(0, lane_bits))
+        };
         for place in 0..lanes {
-            let lane = UInt::lit(place.into(), lane_bits).wrapping_sub(slot);
-            let here = lane.lt(count);
+            let lane = lane_of(place);
+            let in_count: Vec<Bool> =
+                (0..lanes).map(|at| lane.eq(at) & !at_most(count, at.into())).collect();
+            let here = any(&in_count);
             let (data, enable) = (select(lane, &payload), select(lane, &enables));
             // Behind the DWs that are there the word holds nothing: so which ones those are is asked for enables alone.
-            let in_word = slot.le(u64::from(place));
+            let in_word = at_most(slot, place.into());
             let this = here & in_word;
             let low = 4 * place;
             let old = held_enables.bits(low..low + 4);
@@ -263,10 +279,7 @@ impl Component for Receiver {
         };
         // Of the word that is held only what is enabled counts: its DWs change with every beat.
         let next: Vec<UInt> = (0..lanes)
-            .map(|place| {
-                let lane = UInt::lit(place.into(), lane_bits).wrapping_sub(slot);
-                mux(fills, select(lane, &payload), dws(merged)[place as usize])
-            })
+            .map(|place| mux(fills, select(lane_of(place), &payload), dws(merged)[place as usize]))
             .collect();
         when(fire, || held.next(join(&next)));
         when(fire & payload_beat, || held_enables.next(merged_enables));
@@ -315,9 +328,12 @@ impl Component for Receiver {
         when(fire & body, || {
             left.next(left_after);
             // As many are left behind a beat as it has room for; fewer only at the end.
-            let most = room.zext(4).wrapping_add(8);
-            many.next(!left.bits(4..11).is_zero() | left.bits(0..4).ge(most));
-            cursor.next(cursor.wrapping_add(count));
+            let low = left.bits(0..4);
+            let exceeds = |room: u32| !at_most(low, u64::from(room) + 7);
+            let low_many = mux(all_fit, exceeds(lanes), mux(one_fits, exceeds(1), exceeds(0)));
+            many.next(!left.bits(4..11).is_zero() | low_many);
+            // Behind the packet's last DW nothing has a place.
+            cursor.next(cursor.wrapping_add(room));
             first_word.next(first_word & !complete_word);
         });
         // The first payload is that of the beat in which the header ends.
@@ -334,8 +350,8 @@ impl Component for Receiver {
             ));
             first_word.next(true);
         });
-        // A write that ends early leaves nothing behind.
-        when(fire & beat_last & (!spills | !complete_word), || held_enables.next(no_bytes));
+        // A write that ends early leaves nothing behind. What spills has DWs and completes a word.
+        when(fire & beat_last & !(spills & body & emits), || held_enables.next(no_bytes));
 
         // Requests that want an answer; the last header DW is in this beat.
         let asks = (fire & header_beat & (is_read | is_other_request)).named("asks");
