@@ -152,6 +152,8 @@ impl Component for Fetcher {
             mux(waiting.le(free), waiting, free),
         );
         let count = delayed("count", least);
+        // Of the event that is next there is always one.
+        let some = delayed("some_fit", !waiting.is_zero() & !free.is_zero());
         let ended_before = reg("ended_before", boolean(), false).doc("An inline event ended");
         ended_before.next(io.inline_ends);
         let disturbed = reg("disturbed", boolean(), false).doc("One ended in the last two cycles");
@@ -164,11 +166,10 @@ impl Component for Fetcher {
         let order_valid = reg("order_waits", boolean(), false);
         let calm = !disturbed & !io.inline_ends.value();
         // What was counted before a pair was stopped does not count behind it.
-        let ran = delayed("ran", view.running);
-        let ran_before = delayed("ran_before", ran);
+        let ran = delayed("ran", view.running & delayed("ran_before", view.running));
         // An error of this cycle is as one of the next: the batch is given back.
-        let runs = view.enabled & ran & ran_before;
-        let issues = step.is(Step::Order) & !order_valid & runs & !count.is_zero() & calm;
+        let runs = view.enabled & ran;
+        let issues = step.is(Step::Order) & !order_valid & runs & some & calm;
         let drained = wire("drained", boolean());
         step.switch()
             .on(Step::Choose, || {
@@ -198,8 +199,8 @@ impl Component for Fetcher {
         let freed =
             reg("freed", uint(FETCH_SLOTS), 0).doc("Slot that was drained in the last cycle");
         let frees = freed.value().reduce_or();
-        when(issues & !frees, || used.next(used.wrapping_add(1)))
-            .elsewhen(frees & !issues, || used.next(used.wrapping_sub(1)));
+        when(issues & !frees, || used.next(!one_less(!used.value())))
+            .elsewhen(frees & !issues, || used.next(one_less(used.value())));
         io.order.offer(order_valid.value(), order.value());
 
         // Drain the oldest slot.
