@@ -286,8 +286,11 @@ impl Component for Receiver {
         let word = cursor.bits(lane_bits..LINE_BITS + 4).named("word_number");
         let in_line = place_bits(self.bits);
         let line = word.bits(in_line..word.width());
+        // The number of the word behind stands beside it: the rest of a packet goes there.
+        let behind = reg_uninit("word_behind", uint(word.width()));
         // Whether there is a word is said by `out_valid` alone.
         when(fire, || {
+            behind.next(word.wrapping_add(1));
             out.next(RxWord {
                 completion: is_completion,
                 first: first_word.value(),
@@ -312,13 +315,12 @@ impl Component for Receiver {
             out_valid.next(true);
             out.field(|word| word.first).next(false);
             out.field(|word| word.last).next(true);
-            let next = out.line.concat(out.bytes.place).wrapping_add(1);
-            let line = next.bits(in_line..next.width());
+            let line = behind.bits(in_line..behind.width());
             out.field(|word| word.line).next(line);
             let waits = !out.completion & !out.msix & in_window(line);
             out.field(|word| word.waits).next(waits);
             out.field(|word| word.bytes).next(LineBytes {
-                place: next.bits(0..in_line),
+                place: behind.bits(0..in_line),
                 word: held.value(),
                 enables: held_enables.value(),
             });
