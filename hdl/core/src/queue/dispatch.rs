@@ -7,7 +7,7 @@ use rtl_builder::stock::stream::Stream;
 use rtl_builder::stock::{RoundRobinArbiter, lowest_set};
 
 use super::pair::PairView;
-use crate::bits::any;
+use crate::bits::{any, at_most};
 use crate::tlp::{LINE_WIDTH, join};
 
 /// Where an event waits, and the pair that it came from.
@@ -158,11 +158,13 @@ impl Component for Dispatch {
                 let own = view.hooks.bits(16 * place..16 * place + 16);
                 let low = reg_uninit(format!("is_hook{place}_low"), boolean());
                 let high = reg_uninit(format!("is_hook{place}_high"), boolean());
+                let known = reg_uninit(format!("is_hook{place}_known"), boolean());
                 when(reading, || {
                     low.next(hook.bits(0..8).eq(own.bits(0..8)));
-                    high.next(hook.bits(8..16).eq(own.bits(8..16)) & view.hook_count.gt(place));
+                    high.next(hook.bits(8..16).eq(own.bits(8..16)));
+                    known.next(!at_most(view.hook_count, place.into()));
                 });
-                low & high.value()
+                low & high.value() & known.value()
             })
             .collect();
         let allowed = any(&hooks).named("allowed");

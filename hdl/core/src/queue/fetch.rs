@@ -9,7 +9,7 @@ use super::dispatch::PairLine;
 use super::inline::pair_bits;
 use super::lines;
 use super::pair::{PairStrobes, PairView};
-use crate::bits::one_less;
+use crate::bits::{few_sum, one_less};
 use crate::tlp::request::outcome;
 use crate::tlp::{FETCH_SLOTS, ReadOrder, join};
 
@@ -272,7 +272,7 @@ impl Component for Fetcher {
             UInt::lit(0, 8),
         );
         // A batch that was begun is given back only as one of its events leaves, which counts as accepted already.
-        let left = one_less(batch.wrapping_sub(place.value())).named("left");
+        let left = few_sum(batch, !place.value()).named("left");
         for (index, strobes) in io.strobes.iter().enumerate() {
             let mine = pair.eq(index as u64);
             let fetched = mux(issues & chosen.eq(index as u64), count, UInt::lit(0, 4));
