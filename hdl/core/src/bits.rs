@@ -148,6 +148,11 @@ pub(crate) fn few_sum(a: UInt, b: UInt) -> UInt {
     as_word(&bits)
 }
 
+/// A word whose lowest `count` bits are set, without a shift and a difference.
+pub(crate) fn low_ones(count: UInt, width: u32) -> UInt {
+    as_word(&(0..width).map(|bit| !at_most(count, bit.into())).collect::<Vec<_>>())
+}
+
 /// `number` is at most `limit`, without the carries of a comparison: they would begin and end in a table.
 pub fn at_most(number: UInt, limit: u64) -> Bool {
     (0..number.width()).fold(Bool::lit(true), |below, bit| {

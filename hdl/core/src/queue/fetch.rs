@@ -9,7 +9,7 @@ use super::dispatch::PairLine;
 use super::inline::pair_bits;
 use super::lines;
 use super::pair::{PairStrobes, PairView};
-use crate::bits::{few_sum, one_less};
+use crate::bits::{few_sum, low_ones, one_less};
 use crate::tlp::request::outcome;
 use crate::tlp::{FETCH_SLOTS, ReadOrder, join};
 
@@ -158,7 +158,7 @@ impl Component for Fetcher {
         ended_before.next(io.inline_ends);
         let disturbed = reg("disturbed", boolean(), false).doc("One ended in the last two cycles");
         disturbed.next(io.inline_ends | ended_before);
-        let mask = UInt::lit(1, 16).shift_left(view.event_log2).wrapping_sub(1);
+        let mask = low_ones(view.event_log2, 16);
         let offset = (view.fetch_index & mask).concat(UInt::lit(0, 6));
         let address =
             view.event_ring.bits(24..64).concat(view.event_ring.bits(0..24) | offset.zext(24));

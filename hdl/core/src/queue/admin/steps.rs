@@ -9,7 +9,7 @@ use rtl_builder::prelude::*;
 use rtl_builder::stock::stream::Stream;
 
 use super::{Admin, AdminIo, COUNTER_NUMBER_BITS, COUNTERS_PER_LINE};
-use crate::bits::{at_most, few_sum, one_less};
+use crate::bits::{at_most, few_sum, low_ones, one_less};
 use crate::counters::SETTLE_CYCLES;
 use crate::queue::core_access::CoreRequest;
 use crate::queue::dispatch::PairRecord;
@@ -124,7 +124,7 @@ pub(super) fn build(admin: &Admin, io: &AdminIo) {
     let data_lines = delayed("aligned_lines", batch.wrapping_sub(in_batch))
         .min(delayed("lines_left", lines.sat(4)))
         .named("data_lines");
-    let mask = UInt::lit(1, 16).shift_left(view.event_log2).wrapping_sub(1);
+    let mask = low_ones(view.event_log2, 16);
     let offset = (view.fetch_index & mask).concat(UInt::lit(0, 6)).zext(24);
     let command_address = view.event_ring.bits(24..64).concat(view.event_ring.bits(0..24) | offset);
     let slot = UInt::lit(ADMIN_SLOT.into(), 3);
