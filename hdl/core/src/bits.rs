@@ -136,6 +136,23 @@ pub fn one_less(value: UInt) -> UInt {
     cat(&bits.collect::<Vec<_>>())
 }
 
+/// The sum of two numbers of the same few bits, modulo 2^width, without a chain of carries: it would begin and end in a table.
+pub(crate) fn few_sum(a: UInt, b: UInt) -> UInt {
+    let mut carry = Bool::lit(false);
+    let mut bits = Vec::new();
+    for bit in 0..a.width() {
+        let (a, b) = (a.bit(bit), b.bit(bit));
+        bits.push(a ^ b ^ carry);
+        carry = (a & b) | (carry & (a | b));
+    }
+    as_word(&bits)
+}
+
+/// A word whose lowest `count` bits are set, without a shift and a difference.
+pub(crate) fn low_ones(count: UInt, width: u32) -> UInt {
+    as_word(&(0..width).map(|bit| !at_most(count, bit.into())).collect::<Vec<_>>())
+}
+
 /// `number` is at most `limit`, without the carries of a comparison: they would begin and end in a table.
 pub fn at_most(number: UInt, limit: u64) -> Bool {
     (0..number.width()).fold(Bool::lit(true), |below, bit| {

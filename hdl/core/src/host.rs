@@ -193,9 +193,12 @@ impl Component for HostPort {
 
         let limit = reg("watchdog_limit", uint(32), DEFAULT_WATCHDOG_CYCLES);
         // Where an address leads is known a cycle before the access begins.
-        let known = |name: &str, here: Bool| delayed(format!("in_{name}"), here);
-        let in_commit = known("commit", access.in_range(CONTROL.word(0), 1));
-        let in_watchdog = known("watchdog", access.in_range(CONTROL.word(1), 1));
+        let number = address.bits(0..COUNTER_WORDS.ilog2());
+        let in_commit = access.in_range_before("commit", CONTROL.word(0), 1);
+        let in_watchdog = access.in_range_before("watchdog", CONTROL.word(1), 1);
+        let of_counter = |name: &str, counter: shape::Counter| {
+            delayed(format!("host_in_{name}"), in_counters & number.eq(counter as u64))
+        };
         let commits = access.write & in_commit;
         when(commits, || {
             hold.next(flag(data.value(), control_commit::HOLD));
@@ -234,8 +237,6 @@ impl Component for HostPort {
         let longest = reg("longest_event", uint(AMOUNT_BITS), 0);
         when(ends.value() & spent.lt(shortest), || shortest.next(spent));
         when(ends.value() & spent.gt(longest), || longest.next(spent));
-        let number = address.bits(0..COUNTER_WORDS.ilog2());
-        let is = |counter: shape::Counter| number.eq(counter as u64);
         let capabilities: Vec<UInt> =
             shape.capability_words().into_iter().map(|word| UInt::lit(word, 64)).collect();
         let zero = UInt::lit(0, 64);
@@ -247,15 +248,12 @@ impl Component for HostPort {
         let own = [
             (io.engine_answer.valid, io.engine_answer.rdata),
             (
-                known("capabilities", access.in_region(CAPABILITIES, 256)),
+                access.in_region_before(CAPABILITIES, 256),
                 delayed("capability", listed(&capabilities)),
             ),
-            (
-                known("shortest", in_counters & is(shape::Counter::SHORTEST_EVENT)),
-                shortest.zext(64),
-            ),
-            (known("longest", in_counters & is(shape::Counter::LONGEST_EVENT)), longest.zext(64)),
-            (known("counters", in_counters), counters.read(number)),
+            (of_counter("shortest", shape::Counter::SHORTEST_EVENT), shortest.zext(64)),
+            (of_counter("longest", shape::Counter::LONGEST_EVENT), longest.zext(64)),
+            (access.in_region_before(COUNTERS, COUNTER_WORDS), counters.read(number)),
             (in_commit, commit_word),
             (in_watchdog, limit.zext(64)),
         ];

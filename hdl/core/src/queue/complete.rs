@@ -8,6 +8,7 @@ use rtl_builder::stock::stream::Stream;
 
 use super::dispatch::PairRecord;
 use super::pair::PairView;
+use crate::bits::low_ones;
 use crate::tlp::{PostedWrite, beat_bits, is_long, shown};
 
 /// Writes records to the completion rings of their pairs, in order of arrival; those of stopped
@@ -89,7 +90,7 @@ impl Component for CompletionWriter {
         });
 
         let tail = view.completion_tail;
-        let mask = UInt::lit(1, 16).shift_left(view.completion_log2).wrapping_sub(1);
+        let mask = low_ones(view.completion_log2, 16);
         let slot = (tail & mask).named("slot");
         let phase = reg_uninit("phase", boolean());
         let address = reg_uninit("address", uint(64));

@@ -7,7 +7,7 @@ use rtl_builder::stock::stream::Stream;
 use rtl_builder::stock::{RoundRobinArbiter, lowest_set};
 
 use super::pair::PairView;
-use crate::bits::any;
+use crate::bits::{any, at_most};
 use crate::tlp::{LINE_WIDTH, join};
 
 /// Where an event waits, and the pair that it came from.
@@ -150,19 +150,21 @@ impl Component for Dispatch {
         let part = |event: UInt, field: rmt_isa::event::WireField| {
             event.bits(8 * field.offset as u32..8 * (field.offset + field.bytes) as u32)
         };
-        // An event's hook is looked at as its line comes: where the event goes is known while it is held.
+        // An event's hook is looked at as its line comes, its bytes side by side behind the memory: where the event goes is known
+        // while it is held.
         let hook = part(io.data.value(), event_layout::HOOK);
         let hooks: Vec<Bool> = (0..4_u32)
             .map(|place| {
-                view.hook_count.gt(place) & hook.eq(view.hooks.bits(16 * place..16 * place + 16))
-            })
-            .collect();
-        let hooks: Vec<Bool> = (0..)
-            .zip(hooks)
-            .map(|(place, hook)| {
-                let is_hook = reg_uninit(format!("is_hook{place}"), boolean());
-                when(reading, || is_hook.next(hook));
-                is_hook.value()
+                let own = view.hooks.bits(16 * place..16 * place + 16);
+                let low = reg_uninit(format!("is_hook{place}_low"), boolean());
+                let high = reg_uninit(format!("is_hook{place}_high"), boolean());
+                let known = reg_uninit(format!("is_hook{place}_known"), boolean());
+                when(reading, || {
+                    low.next(hook.bits(0..8).eq(own.bits(0..8)));
+                    high.next(hook.bits(8..16).eq(own.bits(8..16)));
+                    known.next(!at_most(view.hook_count, place.into()));
+                });
+                low & high.value() & known.value()
             })
             .collect();
         let allowed = any(&hooks).named("allowed");

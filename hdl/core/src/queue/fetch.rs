@@ -9,7 +9,7 @@ use super::dispatch::PairLine;
 use super::inline::pair_bits;
 use super::lines;
 use super::pair::{PairStrobes, PairView};
-use crate::bits::one_less;
+use crate::bits::{few_sum, low_ones, one_less};
 use crate::tlp::request::outcome;
 use crate::tlp::{FETCH_SLOTS, ReadOrder, join};
 
@@ -152,11 +152,13 @@ impl Component for Fetcher {
             mux(waiting.le(free), waiting, free),
         );
         let count = delayed("count", least);
+        // Of the event that is next there is always one.
+        let some = delayed("some_fit", !waiting.is_zero() & !free.is_zero());
         let ended_before = reg("ended_before", boolean(), false).doc("An inline event ended");
         ended_before.next(io.inline_ends);
         let disturbed = reg("disturbed", boolean(), false).doc("One ended in the last two cycles");
         disturbed.next(io.inline_ends | ended_before);
-        let mask = UInt::lit(1, 16).shift_left(view.event_log2).wrapping_sub(1);
+        let mask = low_ones(view.event_log2, 16);
         let offset = (view.fetch_index & mask).concat(UInt::lit(0, 6));
         let address =
             view.event_ring.bits(24..64).concat(view.event_ring.bits(0..24) | offset.zext(24));
@@ -164,11 +166,10 @@ impl Component for Fetcher {
         let order_valid = reg("order_waits", boolean(), false);
         let calm = !disturbed & !io.inline_ends.value();
         // What was counted before a pair was stopped does not count behind it.
-        let ran = delayed("ran", view.running);
-        let ran_before = delayed("ran_before", ran);
+        let ran = delayed("ran", view.running & delayed("ran_before", view.running));
         // An error of this cycle is as one of the next: the batch is given back.
-        let runs = view.enabled & ran & ran_before;
-        let issues = step.is(Step::Order) & !order_valid & runs & !count.is_zero() & calm;
+        let runs = view.enabled & ran;
+        let issues = step.is(Step::Order) & !order_valid & runs & some & calm;
         let drained = wire("drained", boolean());
         step.switch()
             .on(Step::Choose, || {
@@ -198,8 +199,8 @@ impl Component for Fetcher {
         let freed =
             reg("freed", uint(FETCH_SLOTS), 0).doc("Slot that was drained in the last cycle");
         let frees = freed.value().reduce_or();
-        when(issues & !frees, || used.next(used.wrapping_add(1)))
-            .elsewhen(frees & !issues, || used.next(used.wrapping_sub(1)));
+        when(issues & !frees, || used.next(!one_less(!used.value())))
+            .elsewhen(frees & !issues, || used.next(one_less(used.value())));
         io.order.offer(order_valid.value(), order.value());
 
         // Drain the oldest slot.
@@ -271,7 +272,7 @@ impl Component for Fetcher {
             UInt::lit(0, 8),
         );
         // A batch that was begun is given back only as one of its events leaves, which counts as accepted already.
-        let left = one_less(batch.wrapping_sub(place.value())).named("left");
+        let left = few_sum(batch, !place.value()).named("left");
         for (index, strobes) in io.strobes.iter().enumerate() {
             let mine = pair.eq(index as u64);
             let fetched = mux(issues & chosen.eq(index as u64), count, UInt::lit(0, 4));

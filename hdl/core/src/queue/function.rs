@@ -298,25 +298,50 @@ impl Component for Function {
         // Writes to host memory; an interrupt is raised after the write that it tells of.
         completions.beat.set(io.beat);
         admin.beat.set(io.beat);
-        let write_bits = bundle::width(&PostedWrite::shape(bits));
-        // Whose turn it is stands in registers, so that the choice does not lie before the packet.
+        // Whose turn it is stands in registers, so that the choice does not lie before the packet; and where the write goes
+        // and how long it is too, for what is offered stays.
         let sources = [&completions.write, &admin.write, &msix.message];
         let turns = instance("writes", RoundRobinArbiter::<Main>::new(sources.len() as u32));
         let turn =
             reg("write_turn", uint(sources.len() as u32), 0).doc("The write that is offered");
-        let offered = turn.value().reduce_or();
+        let offered = reg("write_offered", boolean(), false);
         let waits: Vec<UInt> = sources.iter().map(|source| source.valid().as_uint()).collect();
         turns.request.set(join(&waits));
         turns.accept.set(!offered);
-        let chosen = mux(turns.valid, turns.grant.value(), UInt::lit(0, turn.width()));
-        turn.next(mux(offered, turn.value(), chosen));
-        when(offered & io.posted.ready(), || turn.next(0));
-        let none: UInt = UInt::lit(0, write_bits);
-        let write = (0..).zip(sources).fold(none, |write, (index, source)| {
+        for (index, source) in (0..).zip(sources) {
             source.accept(turn.bit(index) & io.posted.ready());
-            write | mux(turn.bit(index), pack(source.payload()), none)
+        }
+        let of_chosen = |choice: UInt, part: &dyn Fn(PostedWrite) -> UInt| {
+            let parts = (0..).zip(sources).map(|(index, source)| {
+                let part = part(source.payload());
+                mux(choice.bit(index), part, UInt::lit(0, part.width()))
+            });
+            parts.reduce(|all, part| all | part).expect("there are sources")
+        };
+        let grant = turns.grant.value();
+        let address = reg_uninit("write_address", uint(64));
+        let long = reg_uninit("write_long", boolean());
+        let dws = reg_uninit("write_dws", uint(5));
+        when(!offered, || {
+            offered.next(turns.valid);
+            turn.next(mux(turns.valid, grant, UInt::lit(0, turn.width())));
+            address.next(of_chosen(grant, &|write| write.address));
+            long.next(of_chosen(grant, &|write| write.long.as_uint()).as_bool());
+            dws.next(of_chosen(grant, &|write| write.dws));
+        })
+        .elsewhen(io.posted.ready(), || {
+            offered.next(false);
+            turn.next(0);
         });
-        io.posted.offer(offered, unpack(&PostedWrite::shape(bits), write));
+        io.posted.offer(
+            offered.value(),
+            PostedWrite::new(
+                address.value(),
+                long.value(),
+                dws.value(),
+                of_chosen(turn.value(), &|write| write.data),
+            ),
+        );
         let raised = all_pairs().fold(UInt::lit(0, vectors), |raised, pair| {
             let one = UInt::lit(1, vectors).shift_left(pair.vector.value());
             raised | mux(pair.announces, one, UInt::lit(0, vectors))

@@ -13,7 +13,7 @@ use rmt_isa::device::{
 };
 use rtl_builder::prelude::*;
 
-use crate::bits::{field, flag, word_of};
+use crate::bits::{at_most, field, flag, word_of};
 use crate::tlp::{LineBytes, join, shown};
 
 /// What other units must know of a pair.
@@ -199,7 +199,9 @@ impl Component for Pair {
         let event_log2 = field(rings.value(), pair_rings::EVENT_LOG2);
         let completion_log2 = field(rings.value(), pair_rings::COMPLETION_LOG2);
         let size = |log2: UInt| UInt::lit(1, 16).shift_left(log2);
-        let in_range = |log2: UInt| log2.ge(MIN_RING_LOG2) & log2.le(MAX_RING_LOG2);
+        let in_range = |log2: UInt| {
+            !at_most(log2, u64::from(MIN_RING_LOG2) - 1) & at_most(log2, MAX_RING_LOG2.into())
+        };
         let aligned = |address: UInt| address.bits(0..RING_ALIGNMENT.ilog2()).is_zero();
         let sound = (in_range(event_log2)
             & in_range(completion_log2)

@@ -6,7 +6,7 @@ use rtl_builder::prelude::*;
 use rtl_builder::stock::stream::{Channel, Stream};
 
 use super::{FrameByte, crc};
-use crate::bits::word_of;
+use crate::bits::{one_less, word_of};
 use crate::tlp::TxBeat;
 
 /// Where a frame has got to.
@@ -74,6 +74,7 @@ impl Component for Pack {
         let about_link = reg("about_link", boolean(), false).doc("This frame is the state");
         let content = reg_uninit("content", uint(self.bits)).doc("Bytes to send, next one lowest");
         let left = reg("left", uint(5), 0).doc("Bytes of them");
+        let empty = reg("empty", boolean(), true).doc("None is left");
         let last = reg("last", boolean(), false).doc("No beat follows");
         let sum = reg_uninit("sum", uint(16));
 
@@ -81,14 +82,15 @@ impl Component for Pack {
         let in_content = step.is(Step::Content);
         // Whether a beat is wanted stands in a register: what takes it does not lie before the card.
         let wants = reg("wants_beat", boolean(), false);
-        let empty = left.is_zero();
         wants.next(in_content & empty & !last & !io.tx.fire());
         io.tx.accept(wants.value());
         let beat = io.tx.payload();
-        let dws: Vec<UInt> =
-            (0..self.bits / 32).map(|dw| beat.keep.bit(4 * dw).as_uint().zext(3)).collect();
-        let held = dws.into_iter().reduce(|sum, one| sum.wrapping_add(one));
-        let held = held.unwrap_or(UInt::lit(0, 3)).named("held");
+        // DWs come without gaps.
+        let dws: Vec<(Bool, UInt)> = (0..self.bits / 32)
+            .rev()
+            .map(|dw| (beat.keep.bit(4 * dw), UInt::lit(u64::from(dw) + 1, 3)))
+            .collect();
+        let held = priority_mux(&dws, UInt::lit(0, 3)).named("held");
 
         let kind = mux(about_link, UInt::lit(KIND_LINK.into(), 8), u64::from(KIND_TRANSACTION));
         let has_byte = in_content & !empty;
@@ -128,6 +130,7 @@ impl Component for Pack {
                 about_link.next(waiting);
                 last.next(waiting);
                 left.next(mux(waiting, UInt::lit(4, 5), UInt::lit(0, 5)));
+                empty.next(!waiting);
                 content.next(status.zext(self.bits));
                 sum.next(u64::from(CRC_START));
                 waiting.next(false);
@@ -138,11 +141,13 @@ impl Component for Pack {
             .on(Step::Content, || {
                 when(sent, || {
                     content.next(UInt::lit(0, 8).concat(content.bits(8..self.bits)));
-                    left.next(left.wrapping_sub(1));
+                    left.next(one_less(left.value()));
+                    empty.next(left.eq(1));
                 })
                 .elsewhen(io.tx.fire(), || {
                     content.next(beat.data);
                     left.next(held.concat(UInt::lit(0, 2)));
+                    empty.next(held.is_zero());
                     last.next(beat.last);
                 })
                 .elsewhen(empty & last, || step.go(Step::SumHigh));

@@ -8,6 +8,7 @@ use super::{
     CompletionHeader, LINE_BITS, LineBytes, ReadRequest, RxBeat, RxWord, dws, join, place_bits,
     swap,
 };
+use crate::bits::{any, at_most, few_sum};
 use crate::queue::registers::in_window;
 
 /// Takes packets apart. Writes and completions leave as words of the stream's width at multiples of
@@ -174,17 +175,21 @@ impl Component for Receiver {
         let cursor = reg("cursor", uint(LINE_BITS + 4), 0).doc("Where the next DW goes");
         let first_word = reg("no_word_yet", boolean(), true);
         let room = room.value();
+        let lane_bits = lanes.ilog2();
+        // There is room for none, one or all.
+        let (one_fits, all_fit) = (room.bit(0), room.bit(lane_bits));
         // Whether the DWs that are left are more than a few is known beside them: what compares them has three bits.
         let many = reg("many", boolean(), false).doc("At least 8 are left");
         let few = left.bits(0..3);
-        let count = mux(!many & few.lt(room), few, room).named("count");
-        let left_after = left.wrapping_sub(count).named("left_after");
-        let done = (!many & few.le(room)).named("done");
-        let lane_bits = lanes.ilog2();
+        let few_fit =
+            few.is_zero() | (one_fits & at_most(few, 1)) | (all_fit & at_most(few, lanes.into()));
+        let done = (!many & few_fit).named("done");
+        let count = mux(done, few, room).named("count");
+        let left_after = mux(done, UInt::lit(0, 11), left.wrapping_sub(room)).named("left_after");
         let slot = cursor.bits(0..lane_bits);
-        let slot_after = (slot.zext(3) + count).trunc(3).named("slot_after");
-        let fills = slot_after.ge(lanes);
-        let spills = (slot_after.gt(lanes) & done).named("spills");
+        let slot_after = few_sum(slot.zext(3), count).named("slot_after");
+        let fills = !at_most(slot_after, u64::from(lanes) - 1);
+        let spills = (!at_most(slot_after, lanes.into()) & done).named("spills");
 
         // Byte enables of each DW of this beat.
         let only = decoded("only", arriving_length.eq(1));
@@ -207,12 +212,23 @@ impl Component for Receiver {
         let held_enables = reg("held_enables", uint(self.bits / 8), no_bytes);
         let (held_dws, mut merged, mut merged_enables) = (dws(held.value()), vec![], vec![]);
         let mut next_enables = vec![];
+        let lane_of = |place: u32| {
+            let lanes_of_slots = (0..lanes)
+                .map(|slot| {
+                    let lane = (place + lanes - slot) % lanes;
+                    (u64::from(slot), UInt::lit(lane.into(), lane_bits))
+                })
+                .collect::<Vec<_>>();
+            lookup(slot, &lanes_of_slots, UInt::lit(0, lane_bits))
+        };
         for place in 0..lanes {
-            let lane = UInt::lit(place.into(), lane_bits).wrapping_sub(slot);
-            let here = lane.lt(count);
+            let lane = lane_of(place);
+            let in_count: Vec<Bool> =
+                (0..lanes).map(|at| lane.eq(at) & !at_most(count, at.into())).collect();
+            let here = any(&in_count);
             let (data, enable) = (select(lane, &payload), select(lane, &enables));
             // Behind the DWs that are there the word holds nothing: so which ones those are is asked for enables alone.
-            let in_word = slot.le(u64::from(place));
+            let in_word = at_most(slot, place.into());
             let this = here & in_word;
             let low = 4 * place;
             let old = held_enables.bits(low..low + 4);
@@ -263,18 +279,18 @@ impl Component for Receiver {
         };
         // Of the word that is held only what is enabled counts: its DWs change with every beat.
         let next: Vec<UInt> = (0..lanes)
-            .map(|place| {
-                let lane = UInt::lit(place.into(), lane_bits).wrapping_sub(slot);
-                mux(fills, select(lane, &payload), dws(merged)[place as usize])
-            })
+            .map(|place| mux(fills, select(lane_of(place), &payload), dws(merged)[place as usize]))
             .collect();
         when(fire, || held.next(join(&next)));
         when(fire & payload_beat, || held_enables.next(merged_enables));
         let word = cursor.bits(lane_bits..LINE_BITS + 4).named("word_number");
         let in_line = place_bits(self.bits);
         let line = word.bits(in_line..word.width());
+        // The number of the word behind stands beside it: the rest of a packet goes there.
+        let behind = reg_uninit("word_behind", uint(word.width()));
         // Whether there is a word is said by `out_valid` alone.
         when(fire, || {
+            behind.next(word.wrapping_add(1));
             out.next(RxWord {
                 completion: is_completion,
                 first: first_word.value(),
@@ -299,13 +315,12 @@ impl Component for Receiver {
             out_valid.next(true);
             out.field(|word| word.first).next(false);
             out.field(|word| word.last).next(true);
-            let next = out.line.concat(out.bytes.place).wrapping_add(1);
-            let line = next.bits(in_line..next.width());
+            let line = behind.bits(in_line..behind.width());
             out.field(|word| word.line).next(line);
             let waits = !out.completion & !out.msix & in_window(line);
             out.field(|word| word.waits).next(waits);
             out.field(|word| word.bytes).next(LineBytes {
-                place: next.bits(0..in_line),
+                place: behind.bits(0..in_line),
                 word: held.value(),
                 enables: held_enables.value(),
             });
@@ -315,9 +330,12 @@ impl Component for Receiver {
         when(fire & body, || {
             left.next(left_after);
             // As many are left behind a beat as it has room for; fewer only at the end.
-            let most = room.zext(4).wrapping_add(8);
-            many.next(!left.bits(4..11).is_zero() | left.bits(0..4).ge(most));
-            cursor.next(cursor.wrapping_add(count));
+            let low = left.bits(0..4);
+            let exceeds = |room: u32| !at_most(low, u64::from(room) + 7);
+            let low_many = mux(all_fit, exceeds(lanes), mux(one_fits, exceeds(1), exceeds(0)));
+            many.next(!left.bits(4..11).is_zero() | low_many);
+            // Behind the packet's last DW nothing has a place.
+            cursor.next(cursor.wrapping_add(room));
             first_word.next(first_word & !complete_word);
         });
         // The first payload is that of the beat in which the header ends.
@@ -334,8 +352,8 @@ impl Component for Receiver {
             ));
             first_word.next(true);
         });
-        // A write that ends early leaves nothing behind.
-        when(fire & beat_last & (!spills | !complete_word), || held_enables.next(no_bytes));
+        // A write that ends early leaves nothing behind. What spills has DWs and completes a word.
+        when(fire & beat_last & !(spills & body & emits), || held_enables.next(no_bytes));
 
         // Requests that want an answer; the last header DW is in this beat.
         let asks = (fire & header_beat & (is_read | is_other_request)).named("asks");

@@ -4,7 +4,7 @@ use rtl_builder::prelude::*;
 use rtl_builder::stock::stream::Stream;
 
 use super::{PostedWrite, ReadOrder, SentCompletion, Sideband, TxBeat, beat_bits, dws, join, swap};
-use crate::bits::at_most;
+use crate::bits::{at_most, few_sum, one_less};
 
 /// Makes packets: posted writes first, then completions, then reads. A completion so never
 /// passes a write that was made before it, and a read pushes what was written before.
@@ -147,14 +147,23 @@ impl Component for Sender {
             })
             .collect();
         let four = (long & !takes_completion).named("four");
-        let data_dws = priority_mux(
-            &[(takes_posted, posted.dws.zext(6)), (takes_completion, completion.dws)],
-            zeros(6),
+        // Each packet's length is there before it is known which one goes.
+        let length = priority_mux(
+            &[
+                (takes_posted, with_header(posted.dws.zext(6), posted.long)),
+                (takes_completion, with_header(completion.dws, Bool::lit(false))),
+            ],
+            with_header(zeros(6), order.long),
         );
-        let length = (data_dws + mux(four, UInt::lit(4, 3), UInt::lit(3, 3))).trunc(6);
         // Whether that is no more than a beat has, without the sum.
         let one_beat = (lanes == 4)
-            .then(|| data_dws.is_zero() | (data_dws.eq(1) & !four))
+            .then(|| {
+                let data_dws = priority_mux(
+                    &[(takes_posted, posted.dws.zext(6)), (takes_completion, completion.dws)],
+                    zeros(6),
+                );
+                data_dws.is_zero() | (data_dws.eq(1) & !four)
+            })
             .unwrap_or_else(|| Bool::lit(false));
         let loads = (free & (takes_posted | takes_completion | takes_order)).named("loads");
         let moves = (valid & !last & io.tx.ready()).named("moves");
@@ -168,7 +177,9 @@ impl Component for Sender {
         });
         let beat = reg("data_beat", uint(beat_bits(self.bits)), 0);
         io.beat.set(beat);
-        let is_write = mux(loads, takes_posted, of_write);
+        // Only a beat of 4 DWs has data beside a header.
+        let is_write =
+            if lanes == 4 { mux(loads, takes_posted, of_write) } else { of_write.value() };
         let data = dws(mux(is_write, posted.data, completion.data));
         let data: Vec<UInt> = data.into_iter().map(swap).collect();
 
@@ -205,7 +216,8 @@ impl Component for Sender {
             });
             when(moves & (shifted | !heads), || beat.next(beat.wrapping_add(1)));
         }
-        when(loads | moves, || {
+        let takes_kept = if lanes == 4 { loads | moves } else { moves };
+        when(takes_kept, || {
             for (kept, &dw) in kept.iter().zip(&data[1..]) {
                 kept.next(dw);
             }
@@ -217,7 +229,9 @@ impl Component for Sender {
             set_last.next(one_beat);
         })
         .elsewhen(valid & io.tx.ready(), || {
-            left.next(mux(last, zeros(6), left.wrapping_sub(lanes)));
+            let beats = lanes.ilog2();
+            let after = one_less(left.bits(beats..6)).concat(left.bits(0..beats));
+            left.next(mux(last, zeros(6), after));
             set_valid.next(!last);
             set_last.next(at_most(left.value(), (2 * lanes).into()));
         });
@@ -250,6 +264,11 @@ impl Component for Sender {
         io.tx.offer(valid, TxBeat { data: join(&data), keep: join(&keep), last });
         let _ = (sideband.max_payload, sideband.max_read_request);
     }
+}
+
+/// DWs of a packet with so many DWs of data and a header of 3 or `four` DWs, modulo 64.
+fn with_header(data: UInt, four: Bool) -> UInt {
+    few_sum(data, mux(four, UInt::lit(4, 6), UInt::lit(3, 6)))
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use rtl_builder::prelude::*;
 use rtl_builder::stock::stream::Stream;
 
 use super::{Admin, AdminIo, COUNTER_NUMBER_BITS, COUNTERS_PER_LINE};
+use crate::bits::{at_most, few_sum, low_ones, one_less};
 use crate::counters::SETTLE_CYCLES;
 use crate::queue::core_access::CoreRequest;
 use crate::queue::dispatch::PairRecord;
@@ -123,7 +124,7 @@ pub(super) fn build(admin: &Admin, io: &AdminIo) {
     let data_lines = delayed("aligned_lines", batch.wrapping_sub(in_batch))
         .min(delayed("lines_left", lines.sat(4)))
         .named("data_lines");
-    let mask = UInt::lit(1, 16).shift_left(view.event_log2).wrapping_sub(1);
+    let mask = low_ones(view.event_log2, 16);
     let offset = (view.fetch_index & mask).concat(UInt::lit(0, 6)).zext(24);
     let command_address = view.event_ring.bits(24..64).concat(view.event_ring.bits(0..24) | offset);
     let slot = UInt::lit(ADMIN_SLOT.into(), 3);
@@ -177,7 +178,7 @@ pub(super) fn build(admin: &Admin, io: &AdminIo) {
     // Words of the line that was fetched, and the one that comes next.
     let words_there: Vec<UInt> =
         (0..8).map(|word| io.data.bits(64 * word..64 * (word + 1))).collect();
-    let next_word = word.wrapping_add(1);
+    let next_word = !one_less(!word.value());
 
     // Cleared and set outside of the steps: so synthesis sees that flip-flops do it by themselves.
     let gives_health = step.is(Step::Decode) & is(AdminOpcode::Health) & !reserved.value();
@@ -259,7 +260,7 @@ pub(super) fn build(admin: &Admin, io: &AdminIo) {
                     counted.next(!count.is_zero() & count.le(u64::from(MAX_COUNT)));
                     in_core.next(core_word.bits(ADDRESS_BITS..32).is_zero());
                 });
-                let in_tail = word.gt(FIRST_WORD) | word.is_zero();
+                let in_tail = !at_most(word.value(), FIRST_WORD) | word.is_zero();
                 when(in_tail & !value.is_zero(), || reserved.next(true));
                 when(holds(command_layout::VALUE), || {
                     release.set(true);
@@ -333,8 +334,8 @@ pub(super) fn build(admin: &Admin, io: &AdminIo) {
                     })
                     .elsewhen(word.is_zero(), || {
                         host.next(host.wrapping_add(64));
-                        slot_line.next(slot_line.wrapping_add(1));
-                        slot_lines.next(slot_lines.wrapping_sub(1));
+                        slot_line.next(!one_less(!slot_line.value()));
+                        slot_lines.next(one_less(slot_lines.value()));
                         step.go(Step::Line);
                         when(slot_lines.eq(1), || {
                             release.set(true);
@@ -364,7 +365,8 @@ pub(super) fn build(admin: &Admin, io: &AdminIo) {
             when(is(AdminOpcode::ResetQueue), || {
                 stop.set(age.is_zero());
                 age.next(age.wrapping_add(1));
-                when(age.ge(4) & !io.busy_pairs.bit_at(value.bits(0..4)), || {
+                let late = !age.bits(2..age.width()).is_zero();
+                when(late & !io.busy_pairs.bit_at(value.bits(0..4)), || {
                     finish(AdminStatus::Done);
                 })
                 .elsewhen(age.eq(u64::from(CORE_TIMEOUT_CYCLES)), || {
@@ -393,7 +395,7 @@ pub(super) fn build(admin: &Admin, io: &AdminIo) {
             host.value(),
             // Known a cycle late: between two writes the core is read.
             delayed("host_is_long", is_long(host.value())),
-            ((word.value() + 1).concat(UInt::lit(0, 1))).trunc(5),
+            few_sum(word.zext(4), UInt::lit(1, 4)).concat(UInt::lit(0, 1)),
             line_beat,
         ),
     );
