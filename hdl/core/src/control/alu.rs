@@ -13,7 +13,7 @@ use rmt_isa::operand::IntType;
 use rtl_builder::prelude::*;
 
 use super::decode::{EQUAL, Function, LESS, NOT, SIGNED};
-use crate::bits::{any, at_most, rotate_down};
+use crate::bits::{any, as_word, at_most, rotate_down};
 
 /// What the arithmetic unit does, with each choice in a bit of its own.
 #[derive(Clone, Copy, Debug, Bundle)]
@@ -34,20 +34,10 @@ pub struct AluControl {
     pub from_zero: Bool,
     /// a replaces it unless a is negative
     pub absolute: Bool,
-    /// a AND b
-    pub and: Bool,
-    /// a OR b
-    pub or: Bool,
-    /// a XOR b
-    pub xor: Bool,
-    /// NOT a
-    pub not: Bool,
-    /// Low half of b above that of a
+    /// Each bit of the result is bit 2a + b of this: AND, OR and so on, a or b alone
+    pub by_bits: UInt,
+    /// Low half of b replaces the upper one of a
     pub joins: Bool,
-    /// a
-    pub moves_a: Bool,
-    /// b
-    pub moves_b: Bool,
     /// a if the condition holds, else b
     pub chooses: Bool,
     /// b if a is not zero, else d
@@ -71,13 +61,13 @@ impl AluControl {
             subtracts: !Add.is(code),
             from_zero: one_of(&[Negate, Absolute]),
             absolute: Absolute.is(code),
-            and: And.is(code),
-            or: Or.is(code),
-            xor: Xor.is(code),
-            not: Not.is(code),
+            by_bits: as_word(&[
+                Not.is(code),
+                one_of(&[Or, Xor, Not, MoveB]),
+                one_of(&[Or, Xor, MoveA, MoveHigh]),
+                one_of(&[And, Or, MoveA, MoveB, MoveHigh]),
+            ]),
             joins: MoveHigh.is(code),
-            moves_a: MoveA.is(code),
-            moves_b: MoveB.is(code),
             chooses: Choose.is(code),
             moves_if: MoveIf.is(code),
             tells: Condition.is(code),
@@ -96,13 +86,8 @@ impl AluControl {
             subtracts: flag,
             from_zero: flag,
             absolute: flag,
-            and: flag,
-            or: flag,
-            xor: flag,
-            not: flag,
+            by_bits: uint(4),
             joins: flag,
-            moves_a: flag,
-            moves_b: flag,
             chooses: flag,
             moves_if: flag,
             tells: flag,
@@ -131,10 +116,8 @@ pub struct AluIo {
     pub kind: Input<UInt>,
     /// Bytes by which a field of the event is shifted down first
     pub bytes: Input<UInt>,
-    /// The result, in parts
+    /// The result, in parts, and whether the condition holds
     pub result: Output<AluResult>,
-    /// The condition holds
-    pub holds: Output<Bool>,
 }
 
 /// A result in parts, of which all but one are zero. Sum and condition come last, behind their carries.
@@ -192,7 +175,6 @@ impl Component for Alu {
             kind: input(uint(3)),
             bytes: input(uint(3)),
             result: output(AluResult::shape()),
-            holds: output(boolean()),
         }
     }
 
@@ -203,30 +185,19 @@ impl Component for Alu {
         // A comparison with signs is one without them of numbers whose signs are turned over.
         let in_order =
             |value: UInt| (value.bit(63) ^ bit(SIGNED)).as_uint().concat(value.bits(0..63));
-        let less = in_order(a).lt(in_order(b));
-        let equal = a.eq(b).named("equal");
-        // The carry of a comparison comes last, and chooses.
-        let equal_counts = (bit(EQUAL) & equal) ^ bit(NOT);
-        let if_less = mux(bit(LESS), !bit(NOT), equal_counts);
-        let holds = mux(less, if_less, equal_counts).named("holds_now");
-        io.holds.set(holds);
+        let [ordered_a, ordered_b] = [a, b].map(in_order);
+        let less = ordered_a.lt(ordered_b).named("less");
+        // Two chains of carries side by side are there before a tree that compares 64 bits, of which synthesis makes more than it
+        // needs where it shares parts of one with the other.
+        let more = ordered_b.lt(ordered_a).named("more");
+        let holds = (mux(less, bit(LESS), bit(EQUAL) & !more) ^ bit(NOT)).named("holds_now");
 
         let gate = |enable: Bool, value: UInt| mux(enable, value, UInt::lit(0, 64));
         let positive = (control.absolute & !a.bit(63)).named("positive");
-        let parts = [
-            gate(control.moves_a | positive, a),
-            gate(control.moves_b, b),
-            gate(control.and, a & b),
-            gate(control.or, a | b),
-            gate(control.xor, a ^ b),
-            gate(control.not, !a),
-            gate(control.joins, b.bits(0..32).concat(a.bits(0..32))),
-            gate(control.moves_if, mux(a.is_zero(), d, b)),
-        ];
-        let early = parts.into_iter().fold(UInt::lit(0, 64), |all, part| all | part);
-        let shifted = gate(control.shifts, self.shifted(&io, control));
+        let by_bits = self.by_bits(a, b, control) | gate(positive, a);
+        let early = by_bits | gate(control.moves_if, mux(self.not_zero(a), b, d));
         io.result.set(AluResult {
-            others: early | shifted,
+            others: self.shifted(&io, control, early),
             sum: self.sum(a, b, control),
             sums: control.adds & !positive,
             if_holds: gate(control.chooses, a) | control.tells.as_uint().zext(64),
@@ -237,16 +208,46 @@ impl Component for Alu {
 }
 
 impl Alu {
+    /// Bit by bit what a table says, or halves of a and b joined.
+    fn by_bits(&self, a: UInt, b: UInt, control: AluControl) -> UInt {
+        let chosen = |bit: u32| {
+            let of_b =
+                |low: u32| mux(b.bit(bit), control.by_bits.bit(low + 1), control.by_bits.bit(low));
+            mux(a.bit(bit), of_b(2), of_b(0))
+        };
+        let bits: Vec<UInt> = (0..64)
+            .rev()
+            .map(|bit| {
+                let joined = if bit < 32 {
+                    chosen(bit)
+                } else {
+                    mux(control.joins, b.bit(bit - 32), chosen(bit))
+                };
+                joined.as_uint()
+            })
+            .collect();
+        cat(&bits).named("by_bits")
+    }
+
+    /// A bit is set: of six each, then of six of those, so that two are left for the choice behind.
+    fn not_zero(&self, value: UInt) -> Bool {
+        let mut bits: Vec<Bool> = (0..64).map(|bit| value.bit(bit)).collect();
+        while bits.len() > 1 {
+            bits = bits.chunks(6).map(any).collect();
+        }
+        bits[0]
+    }
+
     /// One rotation to the right serves both directions, and fields of events: what it brings around is replaced by zeros or
     /// copies of a sign. To the left by n is to the right by 64 - n, which is the complement of n, and one.
-    fn shifted(&self, io: &AluIo, control: AluControl) -> UInt {
+    fn shifted(&self, io: &AluIo, control: AluControl, instead: UInt) -> UInt {
         let a = io.a.value();
         let count = io.b.bits(0..6);
         let by_one = |word: UInt| word.bits(0..1).concat(word.bits(1..64));
         let odd = count.bit(0);
-        let right = mux(odd, by_one(a), a);
-        let left = mux(odd, by_one(a), by_one(by_one(a)));
-        let first = mux(control.extends, a, mux(control.left, left, right)).named("first_place");
+        let (one, two) = (by_one(a), by_one(by_one(a)));
+        let first = mux(control.left & !odd, two, mux(odd & !control.extends, one, a));
+        let first = first.named("first_place");
         // A field begins at a byte.
         let bytes = io.bytes.value();
         let directed = count ^ mux(control.left, UInt::lit(63, 6), UInt::lit(0, 6));
@@ -270,20 +271,27 @@ impl Alu {
             let shifts = mux(control.left, reaches[bit], reaches[63 - bit]);
             mux(control.extends, of_field[bit / 8], shifts)
         };
-        // The sign of a type that ends within the word.
-        let signs: Vec<Bool> = types()
-            .filter(|(_, kind)| kind.signed())
-            .flat_map(|(code, kind)| {
-                let last = kind.bits() / 8 - 1;
-                (0..8 - last).map(move |first| (code, first, 8 * (first + last) + 7))
+        // The sign of a type that ends within the word: of which byte, then two or three bytes at once.
+        let signed = || types().filter(|(_, kind)| kind.signed());
+        let signs: Vec<Bool> = (0..8_u32)
+            .map(|end| {
+                let ends: Vec<Bool> = signed()
+                    .map(|(code, kind)| (code, kind.bits() / 8 - 1))
+                    .filter(|(_, last)| *last <= end)
+                    .map(|(code, last)| kind.eq(code) & bytes.eq(u64::from(end - last)))
+                    .collect();
+                any(&ends) & a.bit(8 * end + 7)
             })
-            .map(|(code, first, sign)| kind.eq(code) & bytes.eq(first) & a.bit(sign))
             .collect();
+        let signs: Vec<Bool> = signs.chunks(3).map(any).collect();
         let fill = (control.extends & any(&signs)) | (control.fills & a.bit(63));
         let fill = fill.named("fill");
         let bits: Vec<UInt> = (0..64)
             .rev()
-            .map(|bit| mux(stays(bit as usize), moved.bit(bit), fill).as_uint())
+            .map(|bit| {
+                let stays = control.shifts & stays(bit as usize);
+                mux(stays, moved.bit(bit), fill | instead.bit(bit)).as_uint()
+            })
             .collect();
         cat(&bits).named("shifted")
     }
@@ -330,8 +338,9 @@ mod tests {
             "by_code".into()
         }
         fn io(&self) -> ByCodeIo {
-            let AluIo { condition, a, b, d, kind, bytes, holds, .. } = Alu.io();
+            let AluIo { condition, a, b, d, kind, bytes, .. } = Alu.io();
             let (function, result) = (input(uint(Function::BITS)), output(uint(64)));
+            let holds = output(boolean());
             ByCodeIo { function, condition, a, b, d, kind, bytes, result, holds }
         }
         fn build(&self, io: ByCodeIo) {
@@ -344,7 +353,7 @@ mod tests {
             alu.kind.set(io.kind);
             alu.bytes.set(io.bytes);
             io.result.set(alu.result.value().or(Bool::lit(true), UInt::lit(0, 64)));
-            io.holds.set(alu.holds);
+            io.holds.set(alu.result.value().holds);
         }
     }
 

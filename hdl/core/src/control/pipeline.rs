@@ -461,7 +461,7 @@ impl Pipeline {
 
         // Where the thread goes on.
         let next = x.pc.wrapping_add(1).named("next_pc");
-        let jumps = wants(Unit::Branch) & alu.holds.value();
+        let jumps = wants(Unit::Branch) & x.result.value().holds;
         let target = (next + slot(word, OFF)).resize(widths.pc);
         let redirects = (jumps | replays | waits | visits | ends).named("redirects");
         x.drops.set(redirects);
