@@ -392,7 +392,8 @@ fn script(synthesis: &str, files: &[File], defines: &[&str], parameters: &[(&str
         parameters.iter().map(|(name, value)| format!("-chparam {name} {value}")).collect();
     // Without -check: the cells of the part are known to the synthesis only, which checks then.
     script += &format!("hierarchy -top {TOP} {}\n", set.join(" "));
-    script += "proc\nopt_clean\n";
+    // Tables of constants stay choices: a memory made of one has a difference before its address.
+    script += "proc -norom\nopt_clean\n";
     // What one round finds may be what the next one needs on its way up or down. Fine: a port's constant bits are
     // most often the gaps between the fields of a line.
     for _ in 0..PORT_ROUNDS {

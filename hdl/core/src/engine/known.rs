@@ -2,7 +2,7 @@
 
 use super::registers::VectorType;
 use super::words::{InstructionFields, decodes};
-use crate::bits::{any, as_word, at_most, no_more_than, one_less};
+use crate::bits::{at_most, no_more_than, one_less};
 use rmt_isa::card::engine::{EngineShape, OPCODES};
 use rtl_builder::prelude::*;
 
@@ -60,20 +60,14 @@ impl Known {
             Bool::lit(false),
         )
         .named("misaligned");
-        // Bit by bit: of a table synthesis makes a memory, with a difference before its address.
-        let number_bit = |bit: u32| {
-            let set = OPCODES
-                .iter()
-                .map(|&opcode| u64::from(opcode))
-                .filter(|&opcode| number_of(opcode) >> bit & 1 == 1);
-            any(&set.map(|opcode| fields.opcode.eq(opcode)).collect::<Vec<_>>())
-        };
-        let number = as_word(&(0..NUMBER_BITS).map(number_bit).collect::<Vec<_>>());
+        let numbers: Vec<(u64, UInt)> = (OPCODES.iter())
+            .map(|&opcode| (opcode.into(), UInt::lit(number_of(opcode.into()), NUMBER_BITS)))
+            .collect();
         let same_length = (a.defined & b.defined & a.lanes.eq(b.lanes)).named("same_length");
         let last = |lanes: UInt| one_less(lanes).trunc(8);
         Self {
             decodes: decodes(fields),
-            number,
+            number: lookup(fields.opcode, &numbers, UInt::lit(0, NUMBER_BITS)),
             lanes_fit: at_most(fields.lanes, shape.vector_lanes.into()),
             inside_event,
             misaligned,

@@ -1,9 +1,7 @@
 //! Instruction words in hardware: their fields, and whether they decode. Everything comes from
 //! the instruction table of `rmt-isa`.
 
-use std::collections::BTreeSet;
-
-use crate::bits::{any, at_most};
+use crate::bits::at_most;
 use rmt_isa::card::engine::OPCODES;
 use rmt_isa::instruction::{INSTRUCTIONS, Instruction, InstructionInfo};
 use rmt_isa::operand::{self, OperandKind, Slot};
@@ -100,35 +98,32 @@ pub fn zero_bits(info: &InstructionInfo) -> u64 {
     })
 }
 
-/// True for opcodes of the engine's instructions for which `is` is. Each is compared by itself: of a table synthesis makes a memory,
-/// with a difference before its address.
-fn is_one_of(opcode: UInt, is: impl Fn(&InstructionInfo) -> bool) -> Bool {
-    let wanted = instructions().filter(|info| is(info));
-    any(&wanted.map(|info| opcode.eq(u64::from(info.opcode))).collect::<Vec<_>>())
-}
-
 /// True for opcodes of the engine that have an operand of a kind.
+#[track_caller]
 fn has_operand(opcode: UInt, kind: OperandKind) -> Bool {
-    is_one_of(opcode, |info| info.operands.iter().any(|operand| operand.kind == kind))
+    let arms: Vec<(u64, Bool)> = instructions()
+        .filter(|info| info.operands.iter().any(|operand| operand.kind == kind))
+        .map(|info| (info.opcode.into(), Bool::lit(true)))
+        .collect();
+    lookup(opcode, &arms, Bool::lit(false))
 }
 
 /// Whether a word is an instruction of the engine, that is, whether both are true: what they say together equals
 /// `Instruction::decode`.
 #[track_caller]
 pub fn decodes(fields: &InstructionFields) -> [Bool; 2] {
+    let zero: Vec<(u64, UInt)> =
+        instructions().map(|info| (info.opcode.into(), UInt::lit(zero_bits(info), 64))).collect();
+    let known: Vec<(u64, Bool)> =
+        instructions().map(|info| (info.opcode.into(), Bool::lit(true))).collect();
     let opcode = fields.opcode;
-    let masks: BTreeSet<u64> = instructions().map(zero_bits).collect();
-    let reserved = masks.into_iter().map(|mask| {
-        let bits = fields.word & UInt::lit(mask, 64);
-        is_one_of(opcode, |info| zero_bits(info) == mask) & !bits.is_zero()
-    });
-    let reserved = any(&reserved.collect::<Vec<_>>());
+    let reserved = fields.word & lookup(opcode, &zero, UInt::lit(0, 64));
     let element_wrong = has_operand(opcode, OperandKind::Element) & fields.element.eq(3);
     let lanes_wrong = has_operand(opcode, OperandKind::Lanes)
         & (fields.lanes.is_zero() | !at_most(fields.lanes, 256));
     let tensor_wrong = has_operand(opcode, OperandKind::TensorId) & fields.object.eq(0xffff);
-    let is_known = is_one_of(opcode, |_| true);
-    [!reserved, is_known & !element_wrong & !lanes_wrong & !tensor_wrong]
+    let is_known = lookup(opcode, &known, Bool::lit(false));
+    [reserved.is_zero(), is_known & !element_wrong & !lanes_wrong & !tensor_wrong]
 }
 
 #[cfg(test)]
