@@ -1,9 +1,9 @@
 //! The arithmetic unit of the execute stage: one instruction each cycle, combinational.
 //!
 //! ```text
-//!  a, b, type ─► rotation ─► zeros or signs ─────┐
-//!  a, b ─────────► sum or difference ───────────┼─► result
-//!  a, b ─► less, equal ─► holds ─► a, b or d ───┘
+//!  a, b, type ─► rotation ─► zeros, signs or bits of a, b and d ─┐
+//!  a, b ─────────► sum or difference ───────────────────────────┼─► result
+//!  a, b ─────────► less, more ─► holds ─► a or b ───────────────┘
 //! ```
 //!
 //! The result is an operand of the instruction behind in the same cycle, so what is chosen is known from registers
@@ -240,6 +240,7 @@ impl Alu {
 
     /// One rotation to the right serves both directions, and fields of events: what it brings around is replaced by zeros or
     /// copies of a sign. To the left by n is to the right by 64 - n, which is the complement of n, and one.
+    /// Where nothing is shifted it is `instead`, which the last step chooses.
     fn shifted(&self, io: &AluIo, control: AluControl, instead: UInt) -> UInt {
         let a = io.a.value();
         let count = io.b.bits(0..6);
@@ -293,7 +294,7 @@ impl Alu {
                 mux(stays, moved.bit(bit), fill | instead.bit(bit)).as_uint()
             })
             .collect();
-        cat(&bits).named("shifted")
+        cat(&bits).named("shifted_or_else")
     }
 
     /// a + b, a - b or 0 - a, by one adder.
