@@ -156,15 +156,13 @@ impl Component for Sender {
             with_header(zeros(6), order.long),
         );
         // Whether that is no more than a beat has, without the sum.
-        let one_beat = (lanes == 4)
-            .then(|| {
-                let data_dws = priority_mux(
-                    &[(takes_posted, posted.dws.zext(6)), (takes_completion, completion.dws)],
-                    zeros(6),
-                );
-                data_dws.is_zero() | (data_dws.eq(1) & !four)
-            })
-            .unwrap_or_else(|| Bool::lit(false));
+        let one_beat = if lanes == 4 {
+            let choices = [(takes_posted, posted.dws.zext(6)), (takes_completion, completion.dws)];
+            let data_dws = priority_mux(&choices, zeros(6));
+            data_dws.is_zero() | (data_dws.eq(1) & !four)
+        } else {
+            Bool::lit(false)
+        };
         let loads = (free & (takes_posted | takes_completion | takes_order)).named("loads");
         let moves = (valid & !last & io.tx.ready()).named("moves");
 
