@@ -43,14 +43,15 @@ const COMPARED: u32 = 4;
 
 /// The steps of `synth_xilinx`, the whole design in one module, with ABC told how to map. ABC's proof that the result is what it
 /// began with took a minute for one card and had not ended after ten with the next, so it is left to the ECP5's. Beside a second
-/// clock nextpnr finds no places for shift registers, so none are made.
+/// clock nextpnr finds no places for shift registers, so none are made; and a first part that knows of none makes no sums before choices
+/// among many (`pmux2shiftx`).
 fn synthesis(second_clock: bool) -> String {
     let (option, shift_registers) =
         if second_clock { ("-nosrl ", "") } else { ("", "xilinx_srl -fixed -minlen 3\n") };
     let synth = format!("synth_xilinx -flatten {option}-family xc7 -top {TOP}");
     let few = format!("-mince {FEWEST} -minsrst {FEWEST}");
     format!(
-        "{synth} -run begin:coarse\n\
+        "{synth} -nosrl -run begin:coarse\n\
          techmap -map +/cmp2lut.v -D LUT_WIDTH=6\n\
          techmap -map +/cmp2lcu.v -D LUT_WIDTH={COMPARED}\n\
          {synth} -run coarse:map_ffs\n\
