@@ -136,6 +136,14 @@ pub fn one_less(value: UInt) -> UInt {
     cat(&bits.collect::<Vec<_>>())
 }
 
+/// `value + 1` modulo 2^width, its lowest bit beside the sum: synthesis would find the sum's the inverse of the number's, and take it
+/// from the carries wherever that is needed.
+pub(crate) fn one_more(value: UInt) -> UInt {
+    let upper = value.bits(1..value.width());
+    let carry = value.bit(0).as_uint().zext(upper.width());
+    upper.wrapping_add(carry).concat((!value.bit(0)).as_uint())
+}
+
 /// The sum of two numbers of the same few bits, modulo 2^width, without a chain of carries: it would begin and end in a table.
 pub(crate) fn few_sum(a: UInt, b: UInt) -> UInt {
     let mut carry = Bool::lit(false);

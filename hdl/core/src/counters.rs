@@ -2,6 +2,8 @@
 
 use rtl_builder::prelude::*;
 
+use crate::bits::few_sum;
+
 /// Bits of a counter of the core.
 const COUNTER_BITS: u32 = 48;
 /// Cycles after which all that has happened shows: the host port waits as long before it reads counters.
@@ -30,7 +32,8 @@ impl Counters {
         let first_round = reg(format!("{name}_first_round"), boolean(), true)
             .doc("Rows still hold what was counted before the reset");
         let last = turn.eq(count - 1);
-        turn.next(mux(last, UInt::lit(0, turn_bits), turn.wrapping_add(1)));
+        let next = few_sum(turn.value(), UInt::lit(1, turn_bits));
+        turn.next(mux(last, UInt::lit(0, turn_bits), next));
         when(last, || first_round.next(false));
         let widest = amounts.iter().map(|(_, amount)| amount.width()).max().unwrap_or(1);
         let gathered: Vec<UInt> = (0_u64..)

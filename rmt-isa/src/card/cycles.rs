@@ -110,9 +110,9 @@ impl Timing {
             Class::Context => request(
                 shape,
                 match instruction {
-                    I::StoreContext { .. } | I::PushContext { .. } => 1,
-                    I::LoadHistory { .. } | I::LoadHistoryImm { .. } => 4,
-                    _ => 3,
+                    I::StoreContext { .. } | I::PushContext { .. } => 2,
+                    I::LoadHistory { .. } | I::LoadHistoryImm { .. } => 5,
+                    _ => 4,
                 },
             ),
             Class::Map => request(
@@ -203,10 +203,10 @@ fn vector(shape: &CardShape, program: &Program, instruction: Instruction, facts:
     let words = words(shape, lanes);
     match instruction {
         I::VectorLoadContext { .. } => {
-            Timing::LanesIn { first: 6 + choice_of_stage_cycles(shape), lanes }
+            Timing::LanesIn { first: 7 + choice_of_stage_cycles(shape), lanes }
         }
         I::VectorStoreContext { .. } => {
-            Timing::LanesOut { first: 5 + choice_of_stage_cycles(shape), lanes, words }
+            Timing::LanesOut { first: 6 + choice_of_stage_cycles(shape), lanes, words }
         }
         I::ScalarValue { .. } | I::ScalarValueAt { .. } => Timing::Scalar { answers: 2 },
         I::VectorSum { .. } | I::ArgMax { .. } => Timing::Scalar { answers: words + 3 },

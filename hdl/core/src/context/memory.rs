@@ -33,7 +33,7 @@ pub struct SetContent {
 pub struct Ports {
     /// Read a set, a ring head
     pub set_read: Wire<Bool>,
-    /// There is a request, whose set and ring head are read if it is taken: their addresses come late
+    /// There is a request, whose set and ring head are read: their addresses come late
     pub asked: Wire<Bool>,
     /// The set
     pub set_read_address: Wire<UInt>,

@@ -7,14 +7,14 @@
 //!
 //! | function | completion, cycles after the request | unit free again |
 //! | --- | --- | --- |
-//! | store | 1 | 2 |
-//! | push | 1 | 4 |
-//! | load | 3 | 3 |
-//! | match, find | 3 | 4 |
-//! | history length | 3 | 3 |
-//! | history | 4 | 4 |
-//! | vector load of n lanes | n + 6, and more while the engine is busy | with it |
-//! | vector store of n lanes in w words | n + 2 w + 6, and more while the engine is busy | with it |
+//! | store | 2 | 3 |
+//! | push | 2 | 5 |
+//! | load | 4 | 4 |
+//! | match, find | 4 | 5 |
+//! | history length | 4 | 4 |
+//! | history | 5 | 5 |
+//! | vector load of n lanes | n + 7, and more while the engine is busy | with it |
+//! | vector store of n lanes in w words | n + 2 w + 7, and more while the engine is busy | with it |
 
 pub mod memory;
 pub mod record;
@@ -36,7 +36,7 @@ use crate::memory::Free;
 use crate::signals::{Completion, HostAccess, HostReply, ThreadPulse};
 use crate::units::complete;
 use memory::{HEAD_BITS, Memories, Ports as MemoryPorts};
-use record::{Access, OpenRecord, Records};
+use record::{Access, LookedUp, OpenRecord, Records};
 
 /// What a request asks for, a bit for each function and for what several of them have in common: it is decoded before the
 /// request waits for the unit.
@@ -154,6 +154,8 @@ pub struct ContextUnitIo {
 #[derive(Clone, Copy, State)]
 enum Step {
     Idle,
+    /// Store, field and open record are there.
+    Resolve,
     /// Sets, heads and values are there.
     Read,
     /// Which way has the key is known.
@@ -208,15 +210,20 @@ impl Component for ContextUnit {
         let memories = Memories::new(&self.shape);
         let ports = MemoryPorts::new(&widths);
 
-        // The request, in its first cycle.
-        let request = io.request.payload();
+        // The request, and what is read for it.
         let idle = step.is(Step::Idle);
-        let asked = idle & io.request.valid();
-        let (now, faults) = records.resolve(request);
+        io.request.accept(idle);
+        // With a reset: synthesis would make one without the late output of the fields' memory.
+        let looked_up = reg_zero("looked_up", LookedUp::shape(&widths));
+        let read = records.look_up(io.request.payload());
+        when(io.request.fire(), || looked_up.next(read));
+        // A cycle later: what it leads to.
+        let resolves = step.is(Step::Resolve);
+        let (now, faults) = records.resolve(looked_up.value());
+        let request = now.request;
         let completed = wire("completed", boolean())
             .doc("A completion is taken in this cycle, if there is one");
-        io.request.accept(idle & completed.value());
-        let comes = io.request.fire();
+        let comes = (resolves & completed.value()).named("comes");
 
         // The request, in its later cycles.
         let access = reg_zero("access", Access::shape(&widths));
@@ -336,10 +343,10 @@ impl Component for ContextUnit {
         ports.set_read.set(comes);
         ports.set_read_address.set(now.set);
         ports.head_read_address.set(now.head);
-        // A field's word is known at the end of the request's first cycle, so it is read in the next one.
+        // A field's word is known at the end of the cycle before.
         let loads_value = step.is(Step::Read) & is(Load);
         ports.data_read.set(loads_value | (first & is(History)) | reads_lane);
-        ports.asked.set(asked);
+        ports.asked.set(resolves);
         let lane_address = word_behind(access.data, next_place.value());
         let field_address = mux(loads, lane_address, access.data);
         ports.data_read_address.set(mux(first, remembered_word, field_address));
@@ -374,14 +381,14 @@ impl Component for ContextUnit {
         let state_after = mux(function.opens, opened, marked);
         records.update(opens | marks, &access.request, state_after);
         // The host's turn comes when nothing else happens.
-        let turn = Free { writes: idle, both: idle & !io.request.valid() };
+        let turn = Free { writes: idle, both: idle };
         io.reply.set(memories.connect(&ports, &host, turn));
 
         // Completions.
         let answers = step.is(Step::Answer);
         let answers_first = function.opens | is(HistoryLength) | is(Load);
-        // Whether a rule is broken is known late in the first cycle: what completes later says so later.
-        let valid = (comes & request.function.at_once)
+        // What completes later says later whether a rule is broken.
+        let valid = (resolves & request.function.at_once)
             | (first & answers_first)
             | step.is(Step::Second)
             | answers;
@@ -395,13 +402,14 @@ impl Component for ContextUnit {
             ],
             set.found.as_uint().zext(64),
         );
-        let fails = mux(idle, faults.of_field, answers & failed.value());
+        let fails = mux(resolves, faults.of_field, answers & failed.value());
         let status = mux(fails, UInt::lit(Status::OutOfRange as u64, 8), UInt::lit(0, 8));
-        let thread = mux(idle, request.thread, access.request.thread);
+        let thread = mux(resolves, request.thread, access.request.thread);
         completed.set(complete(&io.completion, valid, Completion { thread, value, status }));
 
         step.switch()
-            .on(Step::Idle, || {
+            .on(Step::Idle, || when(io.request.valid(), || step.go(Step::Resolve)).otherwise(|| {}))
+            .on(Step::Resolve, || {
                 failed.next(faults.any);
                 when(comes & request.function.is(Store), || step.go(Step::Write))
                     .elsewhen(comes, || step.go(Step::Read))

@@ -22,6 +22,13 @@ pub struct OpenRecord {
     pub written: UInt,
 }
 
+impl OpenRecord {
+    fn shape(widths: &Widths) -> Self {
+        let written = uint(MAX_CONTEXT_FIELDS as u32);
+        Self { there: boolean(), slot: uint(widths.record), written }
+    }
+}
+
 /// A request with all that its descriptors tell.
 #[derive(Clone, Copy, Debug, Bundle)]
 pub struct Access {
@@ -52,11 +59,7 @@ impl Access {
     pub(crate) fn shape(widths: &Widths) -> Self {
         Self {
             request: ContextRequest::shape(widths),
-            open: OpenRecord {
-                there: boolean(),
-                slot: uint(widths.record),
-                written: uint(MAX_CONTEXT_FIELDS as u32),
-            },
+            open: OpenRecord::shape(widths),
             written: boolean(),
             written_after: uint(MAX_CONTEXT_FIELDS as u32),
             set: uint(widths.set),
@@ -65,6 +68,27 @@ impl Access {
             head: uint(widths.head),
             last_place: uint(8),
             kind: uint(3),
+        }
+    }
+}
+
+/// What is read of a request's store, field and thread: late, out of memories, so that it stands in registers before it is used.
+#[derive(Clone, Copy, Debug, Bundle)]
+pub struct LookedUp {
+    request: ContextRequest,
+    store: UInt,
+    field: FieldDescriptor,
+    open: OpenRecord,
+}
+
+impl LookedUp {
+    /// The shape.
+    pub(crate) fn shape(widths: &Widths) -> Self {
+        Self {
+            request: ContextRequest::shape(widths),
+            store: uint(64),
+            field: FieldDescriptor::shape(widths),
+            open: OpenRecord::shape(widths),
         }
     }
 }
@@ -181,20 +205,27 @@ impl Records {
         request.thread.concat(request.store)
     }
 
-    /// What a request leads to, and which rules it breaks; combinational.
-    pub(crate) fn resolve(&self, request: ContextRequest) -> (Access, Faults) {
-        let widths = &self.widths;
-        let function = request.function;
+    /// What is read for a request.
+    pub(crate) fn look_up(&self, request: ContextRequest) -> LookedUp {
         let index = Self::index(&request);
-        let store = self.stores.read(request.store);
-        let number = request.field;
-        let descriptor = self.fields.read(request.store.concat(number));
         let flags: Vec<Bool> = self.there.iter().map(Reg::value).collect();
-        let open = OpenRecord {
-            there: select(index, &flags),
-            slot: self.slots.read(index),
-            written: self.written.read(index),
-        };
+        LookedUp {
+            request,
+            store: self.stores.read(request.store),
+            field: self.fields.read(request.store.concat(request.field)),
+            open: OpenRecord {
+                there: select(index, &flags),
+                slot: self.slots.read(index),
+                written: self.written.read(index),
+            },
+        }
+    }
+
+    /// What a request leads to, and which rules it breaks; combinational.
+    pub(crate) fn resolve(&self, looked_up: LookedUp) -> (Access, Faults) {
+        let widths = &self.widths;
+        let LookedUp { request, store, field: descriptor, open } = looked_up;
+        let (function, number) = (request.function, request.field);
         let mask = field(store, context_store::SET_MASK).trunc(widths.set);
         let local_set = mux(function.opens, request.hash & mask, open.slot.bits(2..widths.record));
         let first_set = field(store, context_store::FIRST_SET).trunc(widths.set);

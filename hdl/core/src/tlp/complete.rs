@@ -4,6 +4,7 @@ use rtl_builder::prelude::*;
 use rtl_builder::stock::stream::Stream;
 
 use super::{LINE_BITS, MAX_PAYLOAD_DWS, ReadRequest, SentCompletion, beat_bits, join};
+use crate::bits::one_more;
 
 /// Reads DW after DW, and answers with one completion for each block of 128 bytes that the
 /// request touches: the read completion boundary of a device, and a payload that every link allows.
@@ -127,7 +128,7 @@ impl Component for Completer {
         when(gathers, || {
             count.next(count.wrapping_add(1));
             left.next(left.wrapping_sub(1));
-            dw.next(dw.wrapping_add(1));
+            dw.next(one_more(dw.value()));
             when(boundary | left.eq(1), || {
                 active.next(false);
                 sends.next(true);
