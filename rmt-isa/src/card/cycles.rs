@@ -447,8 +447,8 @@ mod tests {
     #[test]
     fn a_push_is_waited_for_and_keeps_nothing_from_the_next_one() {
         let push = "RMT_PUSH_CTXT ctxt0.1, r1\n";
-        assert_eq!(run(&format!("{push}exit decided"), Facts::default()), 8 + 5);
-        assert_eq!(run(&format!("{push}{push}exit decided"), Facts::default()), 8 + 5 + 5);
+        assert_eq!(run(&format!("{push}exit decided"), Facts::default()), 8 + 6);
+        assert_eq!(run(&format!("{push}{push}exit decided"), Facts::default()), 8 + 6 + 6);
     }
 
     #[test]
