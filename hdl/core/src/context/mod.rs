@@ -213,8 +213,7 @@ impl Component for ContextUnit {
         // The request, and what is read for it.
         let idle = step.is(Step::Idle);
         io.request.accept(idle);
-        // With a reset: synthesis would make one without the late output of the fields' memory.
-        let looked_up = reg_zero("looked_up", LookedUp::shape(&widths));
+        let looked_up = reg_uninit("looked_up", LookedUp::shape(&widths));
         let read = records.look_up(io.request.payload());
         when(io.request.fire(), || looked_up.next(read));
         // A cycle later: what it leads to.

@@ -4,6 +4,7 @@ use rmt_isa::card::fields::{context_field, context_store};
 use rmt_isa::card::regions::CONTEXTS;
 use rmt_isa::card::shape::{CONTEXT_FIELD_BASE, CONTEXT_FIELD_WORDS};
 use rmt_isa::limits::{MAX_CONTEXT_FIELDS, MAX_CONTEXTS};
+use rtl_builder::bundle;
 use rtl_builder::prelude::*;
 
 use super::ContextRequest;
@@ -77,7 +78,8 @@ impl Access {
 pub struct LookedUp {
     request: ContextRequest,
     store: UInt,
-    field: FieldDescriptor,
+    /// All bits of the field's descriptor turned over: a register of what a block gives would be made one with its late output.
+    not_field: UInt,
     open: OpenRecord,
 }
 
@@ -87,7 +89,7 @@ impl LookedUp {
         Self {
             request: ContextRequest::shape(widths),
             store: uint(64),
-            field: FieldDescriptor::shape(widths),
+            not_field: uint(bundle::width(&FieldDescriptor::shape(widths))),
             open: OpenRecord::shape(widths),
         }
     }
@@ -212,7 +214,7 @@ impl Records {
         LookedUp {
             request,
             store: self.stores.read(request.store),
-            field: self.fields.read(request.store.concat(request.field)),
+            not_field: !pack(self.fields.read(request.store.concat(request.field))),
             open: OpenRecord {
                 there: select(index, &flags),
                 slot: self.slots.read(index),
@@ -224,7 +226,8 @@ impl Records {
     /// What a request leads to, and which rules it breaks; combinational.
     pub(crate) fn resolve(&self, looked_up: LookedUp) -> (Access, Faults) {
         let widths = &self.widths;
-        let LookedUp { request, store, field: descriptor, open } = looked_up;
+        let LookedUp { request, store, not_field, open } = looked_up;
+        let descriptor = unpack(&FieldDescriptor::shape(widths), !not_field);
         let (function, number) = (request.function, request.field);
         let mask = field(store, context_store::SET_MASK).trunc(widths.set);
         let local_set = mux(function.opens, request.hash & mask, open.slot.bits(2..widths.record));

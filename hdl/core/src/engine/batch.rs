@@ -98,8 +98,10 @@ impl Member {
 pub struct BatchStep {
     /// There is a step, which waits until it fires
     pub valid: Bool,
-    /// The tile
-    pub tile: UInt,
+    /// The tile, one of these: the batch's next one, that of a product that waits, that of one that comes
+    pub tiles: [UInt; 3],
+    /// Which one
+    pub tile: [Bool; 3],
     /// The product
     pub member: Member,
     /// The word of outputs after which it leaves
@@ -126,7 +128,8 @@ impl BatchStep {
     pub fn shape(shape: &EngineShape) -> Self {
         Self {
             valid: boolean(),
-            tile: uint(TILE_BITS),
+            tiles: [uint(TILE_BITS); 3],
+            tile: [boolean(); 3],
             member: Member::shape(shape),
             last_output: uint(word_bits(shape)),
             place: uint(place_bits(shape)),
@@ -324,7 +327,8 @@ impl Component for Batcher {
             at_end(m_now, last_output.value(), |job| job.last_output).named("at_last_output");
         io.step.set(BatchStep {
             valid: begins | (running & !all_met) | joins,
-            tile,
+            tiles: [next_tile.value(), founder_product.layer, issued.layer],
+            tile: [running.value(), !running & founder_waits, !running & !founder_waits],
             member,
             last_output: leaves_after,
             place: place.value().trunc(place_bits),

@@ -9,6 +9,7 @@ use super::operation::{Operation, WordTag, lane_bits, word_bits};
 use super::ports::{HostRequest, thread_bits};
 use super::weights::{TILE_BITS, WeightLoader};
 use super::window::WindowStep;
+use crate::bits::as_word;
 use rmt_isa::card::engine::EngineShape;
 use rtl_builder::prelude::*;
 
@@ -293,7 +294,12 @@ impl Component for ProductUnit {
         io.window_fires.set(window_fires);
         loader.host.set(io.host);
         loader.wanted.set(step.valid | window_step.valid);
-        loader.tile.set(mux(of_window, window_step.tile, step.tile));
+        let [next, waiting, coming] = step.tiles;
+        for (port, tile) in loader.tiles.iter().zip([next, waiting, coming, window_step.tile]) {
+            port.set(tile);
+        }
+        let [is_next, is_waiting, is_coming] = step.tile.map(|is| is & !of_window);
+        loader.tile.set(as_word(&[is_next, is_waiting, is_coming, of_window]));
         array.load.set(loader.load);
         array.load_plane.set(loader.load_plane);
         array.load_row.set(loader.load_row);

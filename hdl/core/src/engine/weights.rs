@@ -2,11 +2,14 @@
 
 use super::memory::HostMemory;
 use super::ports::HostRequest;
+use crate::bits::any;
 use rmt_isa::card::engine::{EngineRegion, EngineShape, REGION_BITS, TENSOR_TILE_BASE};
 use rtl_builder::prelude::*;
 
 use super::cell::WEIGHT_BITS;
 
+/// Tiles that the step of a cycle may be about: three of a batch, and a convolution's.
+pub const STEP_TILES: u32 = 4;
 /// Bits of a tile's number.
 pub const TILE_BITS: u32 = TENSOR_TILE_BASE.bits;
 
@@ -29,7 +32,9 @@ pub struct WeightLoaderIo {
     pub host: Input<HostRequest>,
     /// A step wants to happen
     pub wanted: Input<Bool>,
-    /// Its tile
+    /// Tiles of which one is its: they are looked for before it is known which
+    pub tiles: Vec<Input<UInt>>,
+    /// A bit for the one
     pub tile: Input<UInt>,
     /// It happens: the wave can enter the array two cycles later
     pub fires: Output<Bool>,
@@ -67,7 +72,8 @@ impl Component for WeightLoader {
         WeightLoaderIo {
             host: input(HostRequest::shape(&self.shape)),
             wanted: input(boolean()),
-            tile: input(uint(TILE_BITS)),
+            tiles: (0..STEP_TILES).map(|_| input(uint(TILE_BITS))).collect(),
+            tile: input(uint(STEP_TILES)),
             fires: output(boolean()),
             plane: output(boolean()),
             hits: output(boolean()),
@@ -85,14 +91,20 @@ impl Component for WeightLoader {
         let row_bits = bits_for(n.into());
         // As many bits of a tile's number as there are tiles.
         let tile_bits = bits_for(self.shape.weight_tiles.into()).max(1);
-        let (host, tile) = (io.host.value(), io.tile.value().trunc(tile_bits));
+        let host = io.host.value();
+        let candidates: Vec<(Bool, UInt)> = (io.tile.value().to_bools().into_iter())
+            .zip(io.tiles.iter().map(|tile| tile.trunc(tile_bits)))
+            .collect();
+        let tile = one_hot_mux(&candidates);
 
         // Where the step's tile is, or shall be.
         let tiles = [0, 1].map(|p| reg_uninit(format!("plane{p}_tile"), uint(tile_bits)));
         let valid = [0, 1].map(|p| reg(format!("plane{p}_valid"), boolean(), false));
         let used = reg("plane_used", boolean(), false).doc("The plane of the last wave");
-        let hit: [Bool; 2] =
-            [0, 1].map(|p| (valid[p] & tiles[p].eq(tile)).named(format!("plane{p}_hit")));
+        let hit: [Bool; 2] = [0, 1].map(|p| {
+            let found = candidates.iter().map(|(is, candidate)| *is & tiles[p].eq(*candidate));
+            (valid[p].value() & any(&found.collect::<Vec<_>>())).named(format!("plane{p}_hit"))
+        });
         let misses = (!(hit[0] | hit[1])).named("misses");
         let plane = mux(misses, !used, hit[1]).named("step_plane");
         let rows_left = reg("rows_left", boolean(), false).doc("A load is under way");

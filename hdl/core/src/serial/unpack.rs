@@ -81,7 +81,9 @@ impl Component for Unpack {
         let stands = reg("stands", boolean(), false).doc("A byte is in the register");
         let byte = reg_uninit("standing", uint(8));
         let sending = reg("sending", boolean(), false).doc("The packet goes to the card");
-        let comes = (stands & !sending).named("comes");
+        let ended =
+            reg("ended", boolean(), false).doc("The frame's last byte came in the cycle before");
+        let comes = (stands & !sending & !ended).named("comes");
         io.bytes.accept(!stands | comes);
         stands.next(io.bytes.valid() | (stands & !comes));
         when(io.bytes.fire(), || byte.next(io.bytes.payload()));
@@ -90,7 +92,8 @@ impl Component for Unpack {
         let is_escape = byte.eq(u64::from(ESCAPE)).named("is_escape");
         let escaped = reg("escaped", boolean(), false);
         let plain = mux(escaped, byte ^ UInt::lit(FLIP.into(), 8), byte).named("plain");
-        let ends = (comes & is_end).named("ends");
+        ended.next(comes & is_end);
+        let ends = ended.value();
         let adds = (comes & !is_end & !is_escape).named("adds");
         when(comes, || escaped.next(is_escape));
 
@@ -124,11 +127,15 @@ impl Component for Unpack {
                 .otherwise(|| count.next(count.wrapping_add(1)));
         });
 
-        let intact = started & sum.is_zero() & place.eq(2) & !too_long & !escaped;
+        // Nothing changes between a frame's end and what follows from it, but for this.
+        let cut_short =
+            reg("cut_short", boolean(), false).doc("An escape was the byte before the end");
+        cut_short.next(escaped);
+        let intact = started & sum.is_zero() & place.eq(2) & !too_long & !cut_short;
         let is_link = kind.eq(u64::from(KIND_LINK)).named("is_link");
         let is_packet = (!kind.bit(7) & count.ge(3)).named("is_packet");
         let good = (ends & intact & (is_packet | (is_link & count.eq(1)))).named("good");
-        io.damaged.set(ends & (started | escaped) & !good);
+        io.damaged.set(ends & (started | cut_short) & !good);
         let said = (good & is_link).named("said");
         io.asked.set(said);
         let bit = |field: rmt_isa::card::fields::BitField| first.bit(field.low);
