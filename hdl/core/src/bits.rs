@@ -136,6 +136,11 @@ pub fn one_less(value: UInt) -> UInt {
     cat(&bits.collect::<Vec<_>>())
 }
 
+/// `value + 1` modulo 2^width for few bits, without carries as in [`one_less`].
+pub(crate) fn one_more_of_few(value: UInt) -> UInt {
+    !one_less(!value)
+}
+
 /// `value + 1` modulo 2^width, its lowest bit beside the sum: synthesis would find the sum's the inverse of the number's, and take it
 /// from the carries wherever that is needed.
 pub(crate) fn one_more(value: UInt) -> UInt {

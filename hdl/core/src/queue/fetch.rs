@@ -9,7 +9,7 @@ use super::dispatch::PairLine;
 use super::inline::pair_bits;
 use super::lines;
 use super::pair::{PairStrobes, PairView};
-use crate::bits::{few_sum, low_ones, one_less};
+use crate::bits::{few_sum, low_ones, one_less, one_more_of_few};
 use crate::tlp::request::outcome;
 use crate::tlp::{FETCH_SLOTS, ReadOrder, join};
 
@@ -199,7 +199,7 @@ impl Component for Fetcher {
         let freed =
             reg("freed", uint(FETCH_SLOTS), 0).doc("Slot that was drained in the last cycle");
         let frees = freed.value().reduce_or();
-        when(issues & !frees, || used.next(!one_less(!used.value())))
+        when(issues & !frees, || used.next(one_more_of_few(used.value())))
             .elsewhen(frees & !issues, || used.next(one_less(used.value())));
         io.order.offer(order_valid.value(), order.value());
 

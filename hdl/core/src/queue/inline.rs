@@ -8,7 +8,7 @@ use rtl_builder::stock::RoundRobinArbiter;
 use super::dispatch::PairLine;
 use super::lines;
 use super::pair::{PairStrobes, PairView};
-use crate::bits::{at_most, one_less};
+use crate::bits::{at_most, one_less, one_more_of_few};
 use crate::tlp::{LineBytes, join};
 
 /// Keeps account of up to `slots` events of each pair, which stand in [`lines::Lines`]. Bytes of an
@@ -125,7 +125,7 @@ impl Component for InlineBuffer {
                 when(takes, || next_write.next(next_write.wrapping_add(1)));
                 let leaves = io.takes.value() & popped.eq(index);
                 when(leaves, || next_read.next(next_read.wrapping_add(1)));
-                when(takes & !leaves, || count.next(!one_less(!count.value())))
+                when(takes & !leaves, || count.next(one_more_of_few(count.value())))
                     .elsewhen(leaves & !takes, || count.next(one_less(count.value())));
                 some.next(takes | mux(leaves, !at_most(count.value(), 1), some.value()));
                 let error = priority_mux(

@@ -9,7 +9,7 @@ use rtl_builder::prelude::*;
 use rtl_builder::stock::stream::Stream;
 
 use super::{Admin, AdminIo, COUNTER_NUMBER_BITS, COUNTERS_PER_LINE};
-use crate::bits::{at_most, few_sum, low_ones, one_less};
+use crate::bits::{at_most, few_sum, low_ones, one_less, one_more_of_few};
 use crate::counters::SETTLE_CYCLES;
 use crate::queue::core_access::CoreRequest;
 use crate::queue::dispatch::PairRecord;
@@ -178,7 +178,7 @@ pub(super) fn build(admin: &Admin, io: &AdminIo) {
     // Words of the line that was fetched, and the one that comes next.
     let words_there: Vec<UInt> =
         (0..8).map(|word| io.data.bits(64 * word..64 * (word + 1))).collect();
-    let next_word = !one_less(!word.value());
+    let next_word = one_more_of_few(word.value());
 
     // Cleared and set outside of the steps: so synthesis sees that flip-flops do it by themselves.
     let gives_health = step.is(Step::Decode) & is(AdminOpcode::Health) & !reserved.value();
@@ -334,7 +334,7 @@ pub(super) fn build(admin: &Admin, io: &AdminIo) {
                     })
                     .elsewhen(word.is_zero(), || {
                         host.next(host.wrapping_add(64));
-                        slot_line.next(!one_less(!slot_line.value()));
+                        slot_line.next(one_more_of_few(slot_line.value()));
                         slot_lines.next(one_less(slot_lines.value()));
                         step.go(Step::Line);
                         when(slot_lines.eq(1), || {
