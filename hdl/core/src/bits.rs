@@ -239,6 +239,12 @@ pub fn first_alone(bits: &[Bool]) -> Vec<Bool> {
     (0..bits.len()).map(|index| bits[index] & !any(&bits[..index])).collect()
 }
 
+/// `value` if `on`, else 0: parts of which at most one is on are joined with `|`.
+#[track_caller]
+pub fn only_if(on: Bool, value: UInt) -> UInt {
+    value & on.as_uint().repeat(value.width() as usize)
+}
+
 /// Whether any bit is set.
 pub fn any(bits: &[Bool]) -> Bool {
     bits.iter().fold(Bool::lit(false), |any, &bit| any | bit)

@@ -182,7 +182,7 @@ impl EventBeat {
 
 /// A condition in a register of a unit's own, see [`kept`]; false at first.
 #[track_caller]
-fn kept_flag(name: &str, value: Bool) -> Bool {
+pub(crate) fn kept_flag(name: &str, value: Bool) -> Bool {
     let register = reg(name, boolean(), false).attribute("keep");
     register.next(value);
     register.value()
@@ -268,6 +268,16 @@ pub struct End {
 impl End {
     pub(crate) fn shape(widths: &Widths) -> Self {
         Self { valid: boolean(), thread: uint(widths.thread), status: uint(8) }
+    }
+
+    /// The end a cycle later, from registers of the unit's own.
+    #[track_caller]
+    pub(crate) fn kept(self, name: &str) -> Self {
+        Self {
+            valid: kept_flag(&format!("{name}_comes"), self.valid),
+            thread: kept(&format!("{name}_thread"), self.thread),
+            status: kept(&format!("{name}_status"), self.status),
+        }
     }
 }
 

@@ -252,9 +252,9 @@ fn model(shape: &CardShape, program: &Program, instruction: Instruction, facts: 
         I::ForestEval { forest, .. } => {
             let levels = program.forests.get(forest.index()).map_or(0, |forest| {
                 let root = |&root: &u16| 1 + u64::from(depth(&forest.nodes, root));
-                // Who won a vote of several trees shows a cycle later.
+                // Who won a vote of several trees shows two cycles later.
                 let counts = forest.mode == ForestMode::Vote && forest.roots.len() > 1;
-                forest.roots.iter().map(root).sum::<u64>() + u64::from(counts)
+                forest.roots.iter().map(root).sum::<u64>() + 2 * u64::from(counts)
             });
             let words = words(shape, facts.lanes.into());
             Timing::Scalar { answers: words + 1 + levels }

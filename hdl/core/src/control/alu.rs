@@ -13,7 +13,7 @@ use rmt_isa::operand::IntType;
 use rtl_builder::prelude::*;
 
 use super::decode::{EQUAL, Function, LESS, NOT, SIGNED};
-use crate::bits::{any, as_word, at_most, rotate_down};
+use crate::bits::{any, as_word, at_most, only_if, rotate_down};
 
 /// What the arithmetic unit does, with each choice in a bit of its own.
 #[derive(Clone, Copy, Debug, Bundle)]
@@ -147,10 +147,9 @@ impl AluResult {
 
     /// The result if `wanted`, else `instead`. Only the last choice waits for sum and condition.
     pub fn or(self, wanted: Bool, instead: UInt) -> UInt {
-        let gate = |enable: Bool, value: UInt| mux(enable, value, UInt::lit(0, 64));
         let early = mux(wanted, self.others, instead);
-        let (if_holds, if_not) = (gate(wanted, self.if_holds), gate(wanted, self.if_not));
-        early | gate(wanted & self.sums, self.sum) | mux(self.holds, if_holds, if_not)
+        let (if_holds, if_not) = (only_if(wanted, self.if_holds), only_if(wanted, self.if_not));
+        early | only_if(wanted & self.sums, self.sum) | mux(self.holds, if_holds, if_not)
     }
 }
 
@@ -192,16 +191,15 @@ impl Component for Alu {
         let more = ordered_b.lt(ordered_a).named("more");
         let holds = (mux(less, bit(LESS), bit(EQUAL) & !more) ^ bit(NOT)).named("holds_now");
 
-        let gate = |enable: Bool, value: UInt| mux(enable, value, UInt::lit(0, 64));
         let positive = (control.absolute & !a.bit(63)).named("positive");
-        let by_bits = self.by_bits(a, b, control) | gate(positive, a);
-        let early = by_bits | gate(control.moves_if, mux(self.not_zero(a), b, d));
+        let by_bits = self.by_bits(a, b, control) | only_if(positive, a);
+        let early = by_bits | only_if(control.moves_if, mux(self.not_zero(a), b, d));
         io.result.set(AluResult {
             others: self.shifted(&io, control, early),
             sum: self.sum(a, b, control),
             sums: control.adds & !positive,
-            if_holds: gate(control.chooses, a) | control.tells.as_uint().zext(64),
-            if_not: gate(control.chooses, b),
+            if_holds: only_if(control.chooses, a) | control.tells.as_uint().zext(64),
+            if_not: only_if(control.chooses, b),
             holds,
         });
     }

@@ -26,6 +26,10 @@ pub struct FetchIo {
     pub start: Input<Redirect>,
     /// The execute stage sends a thread elsewhere, or stops it
     pub redirect: Input<Redirect>,
+    /// The execute stage has a jump: where its thread goes on if it is taken
+    pub jump: Input<Redirect>,
+    /// It is taken, which is known late
+    pub jumps: Input<Bool>,
     /// Stopped threads that go on
     pub wake: Input<UInt>,
     /// Threads that stop, though they were woken in the cycle before
@@ -77,6 +81,8 @@ impl Component for Fetch {
         FetchIo {
             start: input(Redirect::shape(&widths)),
             redirect: input(Redirect::shape(&widths)),
+            jump: input(Redirect::shape(&widths)),
+            jumps: input(boolean()),
             wake: input(uint(widths.threads)),
             stop: input(uint(widths.threads)),
             stall: input(boolean()),
@@ -107,6 +113,8 @@ impl Component for Fetch {
 
         let starts = one_hot(start.valid, start.thread, threads);
         let redirects = one_hot(redirect.valid, redirect.thread, threads);
+        let (jump, jumps) = (io.jump.value(), io.jumps.value());
+        let leaps = one_hot(jump.valid, jump.thread, threads);
         let (wakes, stops) = (wake.to_bools(), io.stop.to_bools());
         let fetched = one_hot(fetches.value(), chosen.value(), threads);
         let mut runnable = Vec::new();
@@ -119,6 +127,10 @@ impl Component for Fetch {
             when(redirects[index], || {
                 running.next(redirect.runs);
                 pc.next(redirect.pc);
+            });
+            when(leaps[index] & jumps, || {
+                running.next(jump.runs);
+                pc.next(jump.pc);
             });
             when(stops[index], || running.next(false));
             when(starts[index], || {
@@ -164,9 +176,9 @@ impl Component for Fetch {
         let thread = reg("thread_d", uint(widths.thread), 0);
         let place = reg("pc_d", uint(widths.pc), 0);
         when(!io.stall.value(), || {
-            let dropped = (redirect.valid & redirect.thread.eq(chosen.value()))
-                | io.stop.bit_at(chosen.value());
-            valid.next(fetches.value() & !dropped);
+            let is_chosen = |sent: Redirect| sent.valid & sent.thread.eq(chosen.value());
+            let dropped = is_chosen(redirect) | io.stop.bit_at(chosen.value());
+            valid.next((fetches.value() & !dropped) & !(is_chosen(jump) & jumps));
             thread.next(chosen.value());
             place.next(pc);
         })

@@ -131,20 +131,25 @@ impl Intake {
             reg_uninit("owner", uint(self.widths.thread)).doc("The thread whose event goes");
         let follows = !number.is_zero();
         let valid = accept.valid | follows;
-        when(valid, || number.next(number.wrapping_add(1)));
+        let next = number.wrapping_add(1);
+        when(valid, || number.next(next));
         when(accept.valid, || owner.next(accept.thread));
         let bits = EVENT_BITS / self.beats;
         let parts: Vec<UInt> =
             (0..self.beats).map(|part| event.bits(bits * part..bits * (part + 1))).collect();
-        let last = number.eq(u64::from(self.beats) - 1);
+        let is_last = |number: UInt| number.eq(u64::from(self.beats) - 1);
+        // Whether the next event may come follows from a register: all of this one's bits wait for it.
+        let leaves =
+            reg("leaves", boolean(), false).doc("A part goes that is neither first nor last");
+        leaves.next(valid & !next.is_zero() & !is_last(next));
         let beat = EventBeat {
             valid,
             thread: mux(follows, owner.value(), accept.thread),
             number: number.value(),
-            last,
+            last: is_last(number.value()),
             data: select(number.value(), &parts),
         };
-        (beat, follows & !last)
+        (beat, leaves.value())
     }
 }
 

@@ -12,7 +12,7 @@ use rtl_builder::stock::stream::Stream;
 use self::divide::{Divider, Divisor, next_root, plus, triple};
 use self::multiply::{Multiplier, part_of};
 use super::decode::LongFunction;
-use crate::bits::{count_ones, crc32c, first_set, one_less};
+use crate::bits::{count_ones, crc32c, first_set, one_less, only_if};
 use crate::config::Widths;
 use crate::signals::Completion;
 
@@ -157,11 +157,6 @@ fn any_of(wanted: &[LongFunction], code: UInt) -> Bool {
     wanted.iter().fold(Bool::lit(false), |any, wanted| any | wanted.is(code))
 }
 
-/// The value, or zero.
-fn masked(wanted: Bool, value: UInt) -> UInt {
-    value & wanted.as_uint().repeat(value.width() as usize)
-}
-
 /// `left` of 64 bits.
 const ALL_LEFT: u64 = 31;
 /// `left` of a count: a part is counted in the cycle behind that in which it is looked at.
@@ -225,12 +220,12 @@ impl Component for LongUnit {
 
         // The first operand. The start state of a CRC goes in as if it stood before the message, whose first 32 bits take
         // it up.
-        let crc_start = masked(Crc32c.is(request.function), request.b.bits(0..32)).zext(64);
-        let quotient = masked(!*spoilt, divider.quotient);
+        let crc_start = only_if(Crc32c.is(request.function), request.b.bits(0..32)).zext(64);
+        let quotient = only_if(!*spoilt, divider.quotient);
         let down = step.is(Step::Crc) | adds_product | (counts & !*trailing);
-        let product_low = masked(adds_product, multiplier.sum.bits(0..16));
+        let product_low = only_if(adds_product, multiplier.sum.bits(0..16));
         // A CRC is linear: what 16 bits give goes into the next 32 ones.
-        let crc = masked(step.is(Step::Crc), crc32c(0, a.bits(0..16))).zext(64);
+        let crc = only_if(step.is(Step::Crc), crc32c(0, a.bits(0..16))).zext(64);
         let other = mux(*of_root, b.bits(2..34), tally.zext(32)).zext(64);
         let up = |bits: u32| a.bits(0..64 - bits).concat(UInt::lit(0, bits));
         let sums = [Step::Seed, Step::Increment, Step::Strip, Step::Collect, Step::Sign];
@@ -369,9 +364,9 @@ fn adder(work: &Work) -> UInt {
     // A remainder below zero lacks one divisor.
     let adds_b = work.step.is(Step::Seed) | (*work.adds_high & (*work.adds ^ *work.b_negative));
     let complements = *work.b_negative & adds_b;
-    let b = masked(adds_b, *work.b) ^ complements.as_uint().repeat(64);
+    let b = only_if(adds_b, *work.b) ^ complements.as_uint().repeat(64);
     let increment = UInt::lit(0x9e37_79b9_7f4a_7c15, 64);
-    let second = b | masked(work.step.is(Step::Increment), increment);
+    let second = b | only_if(work.step.is(Step::Increment), increment);
     plus(first, second, *work.negates | complements).named("total")
 }
 

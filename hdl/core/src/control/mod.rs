@@ -17,6 +17,7 @@ pub mod alu;
 pub mod commit;
 pub mod decode;
 pub mod dispatch;
+mod execute;
 pub mod fetch;
 pub mod intake;
 pub mod long;

@@ -17,14 +17,15 @@
 //! that wants the value takes it from where it is written from.
 
 use rmt_isa::card::CardShape;
-use rmt_isa::limits::{MAX_CONTEXT_FIELDS, SCALAR_REGISTERS};
+use rmt_isa::limits::MAX_CONTEXT_FIELDS;
 use rmt_isa::operand::{A, D, IMM_LO, OFF};
 use rmt_isa::{Status, operand};
 use rtl_builder::prelude::*;
 use rtl_builder::stock::stream::Stream;
 
-use super::alu::{Alu, AluControl, AluResult};
-use super::decode::{Decoded, Function, LongFunction, MapFunction, Unit};
+use super::alu::{Alu, AluControl};
+use super::decode::{Decoded, LongFunction, MapFunction, Unit};
+use super::execute::{Arrival, Execute, Registers};
 use super::long::LongRequest;
 use super::operands::Operands;
 use super::retire::OutputWrite;
@@ -32,10 +33,9 @@ use crate::bits::{as_word, crc32c, one_hot, slot};
 use crate::config::Widths;
 use crate::context::{ContextFunctions, ContextRequest};
 use crate::engine::ports::Command;
-use crate::event::EventCopies;
 use crate::map::MapRequest;
 use crate::matching::ParameterLoad;
-use crate::signals::{ARGUMENT_BITS, Argument, Completion, End, EventBeat, Redirect, TailCall};
+use crate::signals::{Argument, Completion, End, EventBeat, Redirect, TailCall};
 use crate::units::ask;
 
 /// Stages D and X.
@@ -84,6 +84,10 @@ pub struct PipelineIo {
     pub completion: Input<Completion>,
     /// Sends a thread elsewhere
     pub redirect: Output<Redirect>,
+    /// A jump is executed: where it goes
+    pub jump: Output<Redirect>,
+    /// It is taken
+    pub jumps: Output<Bool>,
     /// Threads whose completion in the cycle before ends the event
     pub stop: Output<UInt>,
     /// D and fetch stay
@@ -168,6 +172,8 @@ impl Component for Pipeline {
             completion_valid: input(boolean()),
             completion: input(Completion::shape(&widths)),
             redirect: output(Redirect::shape(&widths)),
+            jump: output(Redirect::shape(&widths)),
+            jumps: output(boolean()),
             stop: output(uint(widths.threads)),
             stall: output(boolean()),
             output: output(OutputWrite::shape(&widths)),
@@ -185,108 +191,6 @@ impl Component for Pipeline {
         let arrival = self.completion(&io, &registers);
         self.operands(&io, &execute, &registers, arrival);
         self.execution(&io, &execute, &registers, arrival);
-    }
-}
-
-/// What stands in X.
-struct Execute {
-    valid: Reg<Bool>,
-    thread: Reg<UInt>,
-    pc: Reg<UInt>,
-    word: Reg<UInt>,
-    decoded: Reg<Decoded>,
-    /// The thread has run too long.
-    doomed: Reg<Bool>,
-    function: Reg<UInt>,
-    immediate: Reg<Bool>,
-    control: Reg<AluControl>,
-    a: Reg<UInt>,
-    b: Reg<UInt>,
-    d: Reg<UInt>,
-    kind: Reg<UInt>,
-    bytes: Reg<UInt>,
-    /// The instruction stays in X for another cycle.
-    stall: Wire<Bool>,
-    /// Instructions of the thread in X that follow are dropped.
-    drops: Wire<Bool>,
-    /// Result of the arithmetic unit.
-    result: Wire<AluResult>,
-    /// The arithmetic unit executes it: its result is written.
-    writes: Reg<Bool>,
-}
-
-impl Execute {
-    fn new(widths: &Widths) -> Self {
-        Self {
-            valid: reg("valid_x", boolean(), false),
-            thread: reg("thread_x", uint(widths.thread), 0),
-            pc: reg("pc_x", uint(widths.pc), 0),
-            word: reg("word_x", uint(64), 0),
-            decoded: reg_zero("decoded_x", Decoded::shape()),
-            doomed: reg("doomed_x", boolean(), false),
-            function: reg("function_x", uint(Function::BITS), 0),
-            immediate: reg("immediate_x", boolean(), false),
-            control: reg_zero("control_x", AluControl::shape()),
-            a: reg("a_x", uint(64), 0),
-            b: reg("b_x", uint(64), 0),
-            d: reg("d_x", uint(64), 0),
-            kind: reg("kind_x", uint(3), 0),
-            bytes: reg("bytes_x", uint(3), 0),
-            stall: wire("stall_x", boolean()),
-            drops: wire("drops", boolean()),
-            result: wire("result_x", AluResult::shape()),
-            writes: reg("writes_x", boolean(), false),
-        }
-    }
-}
-
-/// A completion, a cycle after it came.
-#[derive(Clone, Copy)]
-struct Arrival {
-    valid: Bool,
-    completion: Completion,
-    /// It ends the event.
-    fails: Bool,
-    /// The register that it writes.
-    register: UInt,
-    /// It writes one.
-    writes: Bool,
-}
-
-/// Scalar registers of all threads, and copies of `r1` to `r4` for the keys of tail calls.
-struct Registers {
-    all: AsyncMem<UInt>,
-    arguments: AsyncMem<UInt>,
-    register_bits: u32,
-    events: EventCopies,
-    parameters: AsyncMem<UInt>,
-    /// Destination of the instruction that each stopped thread waits for, and whether it
-    /// has one.
-    destinations: AsyncMem<UInt>,
-}
-
-impl Registers {
-    fn new(shape: &CardShape, beat: EventBeat) -> Self {
-        let threads = u64::from(shape.threads_of_stage());
-        let register_bits = SCALAR_REGISTERS.ilog2();
-        Self {
-            all: AsyncMem::new("registers", uint(64), threads * SCALAR_REGISTERS as u64),
-            arguments: AsyncMem::new("arguments", uint(64), threads << ARGUMENT_BITS),
-            register_bits,
-            events: EventCopies::new("events", shape.threads_of_stage(), shape.event_beats(), beat),
-            parameters: AsyncMem::new("thread_parameters", uint(256), threads),
-            destinations: AsyncMem::new("destinations", uint(register_bits + 1), threads),
-        }
-    }
-
-    fn write(&self, enable: Bool, thread: UInt, register: UInt, value: UInt) {
-        self.all.write(enable, thread.concat(register), value);
-        let argument = register.ge(1) & register.le(1_u64 << ARGUMENT_BITS);
-        self.arguments.write(
-            enable & argument,
-            thread.concat(register.trunc(ARGUMENT_BITS)),
-            value,
-        );
     }
 }
 
@@ -345,9 +249,11 @@ impl Pipeline {
         when(!x.stall.value(), || {
             // A thread whose completion ends its event was woken with it.
             let stops = arrival.fails & arrival.completion.thread.eq(thread);
-            let dropped = (x.drops.value() & x.thread.eq(thread)) | stops;
-            x.valid.next(io.fetched.value() & !dropped);
-            x.writes.next(io.fetched.value() & !dropped & io.decoded.value().is(Unit::Alu));
+            let same = x.thread.eq(thread);
+            let comes = io.fetched.value() & !(x.drops.value() & same) & !stops;
+            let jumped_over = (x.drops_if.value() & same) & x.result.value().holds;
+            x.valid.next(comes & !jumped_over);
+            x.writes.next((comes & io.decoded.value().is(Unit::Alu)) & !jumped_over);
             x.thread.next(thread);
             x.pc.next(io.pc);
             x.word.next(word);
@@ -461,16 +367,16 @@ impl Pipeline {
 
         // Where the thread goes on.
         let next = x.pc.wrapping_add(1).named("next_pc");
-        let jumps = wants(Unit::Branch) & x.result.value().holds;
         let target = (next + slot(word, OFF)).resize(widths.pc);
-        let redirects = (jumps | replays | waits | visits | ends).named("redirects");
+        let redirects = (replays | waits | visits | ends).named("redirects");
         x.drops.set(redirects);
-        io.redirect.set(Redirect {
-            valid: redirects,
-            thread,
-            pc: mux(jumps, target, mux(replays, x.pc.value(), next)),
-            runs: jumps | replays,
-        });
+        let pc = mux(replays, x.pc.value(), next);
+        io.redirect.set(Redirect { valid: redirects, thread, pc, runs: replays });
+        let jump =
+            Redirect { valid: wants(Unit::Branch), thread, pc: target, runs: Bool::lit(true) };
+        x.drops_if.set(jump.valid);
+        io.jump.set(jump);
+        io.jumps.set(x.result.value().holds);
 
         // Registers: a completion, or the result in X.
         let completion = arrival.completion;

@@ -6,9 +6,9 @@ use rtl_builder::prelude::*;
 use rtl_builder::stock::RoundRobinArbiter;
 use rtl_builder::stock::stream::Stream;
 
-use crate::bits::{any, as_word, one_hot};
+use crate::bits::{any, as_word, kept, one_hot, only_if};
 use crate::config::Widths;
-use crate::signals::{End, ThreadPulse};
+use crate::signals::{End, ThreadPulse, kept_flag};
 use crate::units::ThreadSplit;
 
 /// The end of events. An event that ends by an instruction while no other end waits leaves
@@ -39,6 +39,17 @@ pub struct OutputWrite {
 impl OutputWrite {
     pub(crate) fn shape(widths: &Widths) -> Self {
         Self { valid: boolean(), thread: uint(widths.thread), index: uint(2), value: uint(64) }
+    }
+
+    /// The write a cycle later, from registers of the unit's own.
+    #[track_caller]
+    fn kept(self, name: &str) -> Self {
+        Self {
+            valid: kept_flag(&format!("{name}_comes"), self.valid),
+            thread: kept(&format!("{name}_thread"), self.thread),
+            index: kept(&format!("{name}_index"), self.index),
+            value: kept(&format!("{name}_value"), self.value),
+        }
     }
 }
 
@@ -114,10 +125,14 @@ impl Component for Retire {
         let split = ThreadSplit::new(stages, threads);
         let now = reg("now", uint(32), 0);
         now.next(now.wrapping_add(1));
-        let accept = io.accept.value();
+        // What units say is kept for a cycle, but for exits: they stand far from each other, and their ways end here.
+        let accept = ThreadPulse {
+            valid: kept_flag("accepts", io.accept.valid),
+            thread: kept("accepted_thread", io.accept.thread),
+        };
         let tags: AsyncMem<UInt> = AsyncMem::new("tags", uint(32), threads.into());
         let starts: AsyncMem<UInt> = AsyncMem::new("starts", uint(32), threads.into());
-        tags.write(accept.valid, accept.thread, io.tag);
+        tags.write(accept.valid, accept.thread, delayed("accepted_tag", io.tag.value()));
         starts.write(accept.valid, accept.thread, now);
         // An event's cycles begin when it comes, its time for the watchdog when it has a thread.
         let arrival = reg_uninit("arrival", uint(32));
@@ -125,7 +140,7 @@ impl Component for Retire {
         let a_cycle_ago = delayed("a_cycle_ago", now.value());
         when(io.arrives, || arrival.next(a_cycle_ago));
         let arrivals: AsyncMem<UInt> = AsyncMem::new("arrivals", uint(32), threads.into());
-        arrivals.write(accept.valid, accept.thread, arrival);
+        arrivals.write(accept.valid, accept.thread, delayed("accepted_arrival", arrival.value()));
 
         // Which event leaves: one that waits, or the one that exits now.
         let sends = wire("sends", boolean());
@@ -133,12 +148,15 @@ impl Component for Retire {
         let accepted = one_hot(accept.valid, accept.thread, threads);
         let sent = one_hot(sends.value(), sender.value(), threads);
         let exits: Vec<End> = io.exits.iter().map(Input::value).collect();
-        let all_ends: Vec<End> =
-            io.ends.iter().map(Input::value).chain(exits.iter().copied()).collect();
-        let outputs: Vec<OutputWrite> = io.outputs.iter().map(Input::value).collect();
+        let ends = (io.ends.iter().enumerate())
+            .map(|(number, end)| end.value().kept(&format!("end{number}")));
+        let all_ends: Vec<End> = ends.chain(exits.iter().copied()).collect();
+        let outputs: Vec<OutputWrite> = (io.outputs.iter().enumerate())
+            .map(|(number, output)| output.value().kept(&format!("output{number}")))
+            .collect();
         let mut waiting = Vec::new();
         let mut statuses = Vec::new();
-        let mut written = Vec::new();
+        let mut all_written = Vec::new();
         for index in 0..threads {
             let ended = reg(format!("ended_{index}"), boolean(), false);
             let status = reg(format!("status_{index}"), uint(8), 0);
@@ -151,20 +169,19 @@ impl Component for Retire {
             }
             when(sent[index as usize], || ended.next(false));
             let output = outputs[(index / each) as usize];
-            when(accepted[index as usize], || written_words.next(0)).elsewhen(
+            let bit = only_if(
                 output.valid & output.thread.eq(index % each),
-                || {
-                    let bit = lookup(
-                        output.index,
-                        &[(0, UInt::lit(1, 3)), (1, UInt::lit(2, 3))],
-                        UInt::lit(4, 3),
-                    );
-                    written_words.next(written_words.value() | bit);
-                },
+                lookup(
+                    output.index,
+                    &[(0, UInt::lit(1, 3)), (1, UInt::lit(2, 3))],
+                    UInt::lit(4, 3),
+                ),
             );
+            when(accepted[index as usize], || written_words.next(0))
+                .otherwise(|| written_words.next(written_words.value() | bit));
             waiting.push(ended.value());
             statuses.push(status.value());
-            written.push(written_words.value());
+            all_written.push(written_words.value() | bit);
         }
         let some_wait = any(&waiting);
         let turns = instance("turns", RoundRobinArbiter::<Main>::new(threads));
@@ -180,22 +197,25 @@ impl Component for Retire {
         turns.accept.set(room & some_wait);
         io.free.set(ThreadPulse { valid: sends.value(), thread: sender.value() });
 
-        let written_now = select(sender.value(), &written);
+        let written_now = select(sender.value(), &all_written);
         let sender_stage = split.stage(sender.value());
+        let sender_in_stage = split.local(sender.value());
         let words: Vec<UInt> = (0..MAX_OUTPUTS as u32)
             .map(|word| {
-                let stored: Vec<UInt> = (0..stages)
+                let of_stages: Vec<UInt> = (0..stages)
                     .zip(&outputs)
                     .map(|(stage, output)| {
                         let name = format!("outputs_{word}_of_stage_{stage}");
                         let memory: AsyncMem<UInt> = AsyncMem::new(name, uint(64), each.into());
                         let here = output.valid & output.index.eq(word);
                         memory.write(here, output.thread, output.value);
-                        memory.read(split.local(sender.value()))
+                        // What the instruction before the exit wrote is being kept.
+                        let now = here & output.thread.eq(sender_in_stage);
+                        let stored = only_if(written_now.bit(word), memory.read(sender_in_stage));
+                        mux(now, output.value, stored)
                     })
                     .collect();
-                let value = select(sender_stage, &stored);
-                mux(written_now.bit(word), value, UInt::lit(0, 64))
+                select(sender_stage, &of_stages)
             })
             .collect();
         // How long it took is reckoned while the decision is offered.
@@ -243,16 +263,21 @@ impl Component for Retire {
         let (before, behind) = (word.bits(0..place), word.bits(place + CYCLE_BITS..256));
         io.decision.offer(full.value(), cat(&[behind, elapsed, before]));
 
-        // The watchdog looks at one thread each cycle.
+        // The watchdog looks at one thread each cycle, and compares its age in the next one. An event that ends between is none
+        // then; no other one begins in the cycle in which it ends.
         let looked_at = reg("looked_at", uint(thread_bits), 0);
         looked_at.next(looked_at.wrapping_add(1));
-        let age = now.value().wrapping_sub(starts.read(looked_at.value()));
-        let expired = io.busy.bit_at(looked_at.value()) & age.gt(io.limit);
+        let age = delayed("age", now.value().wrapping_sub(starts.read(looked_at.value())));
+        let of_age = delayed("of_age", looked_at.value());
+        // Of an event that was taken a cycle ago it is not yet known when it began.
+        let watched = io.busy.value() & !as_word(&accepted);
+        let was_busy = delayed("was_busy", watched.bit_at(looked_at.value()));
+        let expired = was_busy & io.busy.bit_at(of_age) & age.gt(io.limit);
         let mut doomed = Vec::new();
         for index in 0..threads {
             let flag = reg(format!("doomed_{index}"), boolean(), false);
             when(accepted[index as usize], || flag.next(false))
-                .elsewhen(expired & looked_at.eq(index), || flag.next(true));
+                .elsewhen(expired & of_age.eq(index), || flag.next(true));
             doomed.push(flag.value());
         }
         io.doomed.set(as_word(&doomed));

@@ -154,6 +154,8 @@ impl Component for Stage {
 
         // It runs.
         fetch.redirect.set(pipeline.redirect);
+        fetch.jump.set(pipeline.jump);
+        fetch.jumps.set(pipeline.jumps);
         fetch.stall.set(pipeline.stall);
         fetch.host.set(io.host);
         io.reply.set(fetch.reply);

@@ -172,34 +172,58 @@ struct Waiting {
     waits: Vec<Reg<Bool>>,
     /// For each thread: the layer of its last product.
     layers: Vec<Reg<UInt>>,
+    /// For each thread: that is the layer on the array.
+    of_array: Vec<Reg<Bool>>,
+}
+
+/// A product that waits from now on, or begins a batch at once.
+#[derive(Clone, Copy)]
+struct Entry {
+    issue: Bool,
+    thread: UInt,
+    layer: UInt,
+    /// It waits.
+    waits: Bool,
 }
 
 impl Waiting {
     fn new(shape: &EngineShape) -> Self {
-        let (waits, layers) = (0..shape.threads)
-            .map(|thread| {
-                scope(format!("thread{thread}"), || {
-                    (reg("waits", boolean(), false), reg_uninit("layer", uint(TILE_BITS)))
-                })
+        let each = |thread| {
+            scope(format!("thread{thread}"), || {
+                let layer = reg_uninit("layer", uint(TILE_BITS));
+                (reg("waits", boolean(), false), layer, reg_uninit("of_array", boolean()))
             })
-            .unzip();
-        Self { waits, layers }
+        };
+        let mut new = Self { waits: vec![], layers: vec![], of_array: vec![] };
+        for (waits, layer, of_array) in (0..shape.threads).map(each) {
+            new.waits.push(waits);
+            new.layers.push(layer);
+            new.of_array.push(of_array);
+        }
+        new
     }
 
-    /// A product waits from now on.
-    fn enter(&self, issue: Bool, waits: Bool, thread: UInt, layer: UInt) {
-        for (t, (flag, held)) in self.waits.iter().zip(&self.layers).enumerate() {
-            when(issue & thread.eq(t as u64), || {
-                flag.next(waits);
-                held.next(layer);
+    /// Products enter, and the layer on the array becomes another one: `founder`, if there is one, else the one that enters.
+    /// Whose layer is on the array stands in registers: who joins follows from it.
+    fn enter(&self, entry: Entry, begins: Bool, layer: UInt, founder: (Bool, UInt)) {
+        let (founder_waits, founder_layer) = founder;
+        let issued_is_same =
+            mux(begins, !founder_waits | entry.layer.eq(founder_layer), entry.layer.eq(layer));
+        for (thread, waits) in self.waits.iter().enumerate() {
+            let (held, of_array) = (&self.layers[thread], &self.of_array[thread]);
+            let (of_founder, of_issued) = (held.eq(founder_layer), held.eq(entry.layer));
+            when(begins, || of_array.next(mux(founder_waits, of_founder, of_issued)));
+            when(entry.issue & entry.thread.eq(thread as u64), || {
+                waits.next(entry.waits);
+                held.next(entry.layer);
+                of_array.next(issued_is_same);
             });
         }
     }
 
-    /// Who waits for a layer.
-    fn of_layer(&self, layer: UInt) -> Vec<Bool> {
-        let flags = self.waits.iter().zip(&self.layers);
-        flags.map(|(flag, held)| flag.value() & held.eq(layer)).collect()
+    /// Who waits for the layer on the array.
+    fn of_layer(&self) -> Vec<Bool> {
+        self.waits.iter().zip(&self.of_array).map(|(waits, same)| *waits & same.value()).collect()
     }
 
     /// Who waits.
@@ -371,7 +395,7 @@ impl Component for Batcher {
         // the next tile leaves time for more.
         let idles = (running & all_met & !joins).named("idles");
         let doors = (at_first & (open | begins)).named("doors");
-        let of_layer = waiting.of_layer(layer.value());
+        let of_layer = waiting.of_layer();
         let others_of_layer = without(&of_layer, joiner.value());
         let more_wait = mux(joins, as_word(&others_of_layer), as_word(&of_layer)).reduce_or();
         let more = (doors & running & more_wait).named("more");
@@ -421,7 +445,10 @@ impl Component for Batcher {
             output_word.next(0);
         });
 
-        waiting.enter(issue, !starts_issued, io.thread.value(), issued.layer);
+        let thread = io.thread.value();
+        let entry = Entry { issue, thread, layer: issued.layer, waits: !starts_issued };
+        let founder_layer = (founder_waits.value(), founder_product.layer);
+        waiting.enter(entry, begins, layer.value(), founder_layer);
         let founded = (begins & founder_waits).named("founded");
         waiting.take(founded | joined, chosen);
         // Who wants to join is left out before it is known whether its step fires: until then the batch does not end, and it

@@ -1,23 +1,20 @@
 //! The engine: all units joined.
 
-use super::decode::{Decoder, DecoderIo, TypeWrite};
-use super::event_copy::EventCopy;
+use super::decode::Decoder;
 use super::issue::Issuer;
-use super::lanes::{join, one_hot, only_if, saturate, split};
-use super::lanes_out::LaneSender;
+use super::lanes::{join, saturate, split};
 use super::memory::HostMemory;
-use super::operation::{Function, Operand, Operation, Unit, WordTag};
+use super::operation::{Function, Operation, Unit, WordTag};
 use super::ports::*;
 use super::product::{ProductUnit, ProductUnitIo};
 use super::reduce::Reducer;
-use super::registers::{VectorRegisters, VectorRegistersIo, WordAddress, lane_mask};
-use super::requantiser::{RESULT_BITS, Requantiser};
-use super::sequencer::{Sequencer, SequencerIo, Step};
+use super::registers::{VectorRegisters, VectorRegistersIo, lane_mask};
+use super::sequencer::{Sequencer, SequencerIo};
 use super::steps::Steps;
 use super::tree::{TreeEngine, TreeEngineIo};
-use super::vector_lane::{EXACT_BITS, VectorLane, VectorLaneIo};
 use super::window::{WindowUnit, WindowUnitIo};
-use crate::bits::as_word;
+use super::wiring::{WRITTEN_BITS, writes_word};
+use crate::bits::{as_word, only_if};
 use crate::counters::Counters;
 use crate::signals::EventBeat;
 use rmt_isa::card::engine::*;
@@ -63,7 +60,7 @@ pub struct EngineIo {
 }
 
 /// Operations of threads that are not yet finished.
-struct Busy {
+pub(super) struct Busy {
     threads: Vec<Reg<Bool>>,
 }
 
@@ -81,7 +78,7 @@ impl Busy {
         }
     }
 
-    fn of(&self, thread: UInt) -> Bool {
+    pub(super) fn of(&self, thread: UInt) -> Bool {
         select(thread, &self.threads.iter().map(|t| t.value()).collect::<Vec<_>>())
     }
 
@@ -91,197 +88,25 @@ impl Busy {
 }
 
 /// The instances whose ports several functions join.
-struct Units {
-    sequencer: SequencerIo,
-    registers: VectorRegistersIo,
-    product: ProductUnitIo,
-    tree: TreeEngineIo,
-    window: WindowUnitIo,
+pub(super) struct Units {
+    pub(super) sequencer: SequencerIo,
+    pub(super) registers: VectorRegistersIo,
+    pub(super) product: ProductUnitIo,
+    pub(super) tree: TreeEngineIo,
+    pub(super) window: WindowUnitIo,
 }
 
 /// A result on its way to the registers.
-struct Write {
-    tag: WordTag,
+pub(super) struct Write {
+    pub(super) tag: WordTag,
     /// Lanes of 32 bits, or exact ones that are saturated on their way.
-    lanes: UInt,
-    mask: UInt,
+    pub(super) lanes: UInt,
+    pub(super) mask: UInt,
     /// Lanes of the mask that go to the word behind.
-    carry: UInt,
+    pub(super) carry: UInt,
 }
-
-/// The step of two cycles before was one of the vector unit that writes a word.
-fn writes_word(steps: &Steps) -> Bool {
-    let answers = [Function::Lane, Function::Sum, Function::ArgMax];
-    let answers = answers.map(|function| steps.is_function(2, function));
-    steps.is_unit(2, Unit::Vector) & !answers[0] & !answers[1] & !answers[2]
-}
-
-/// Bits of a lane that is saturated on its way to the registers.
-const WRITTEN_BITS: u32 = if EXACT_BITS > RESULT_BITS { EXACT_BITS } else { RESULT_BITS };
 
 impl Engine {
-    /// All lanes of the word alike.
-    fn in_all_lanes(&self, value: SInt) -> UInt {
-        value.as_uint().repeat(self.shape.array as usize)
-    }
-
-    /// Lanes of any width, extended to those that are saturated on their way to the registers.
-    fn in_exact_lanes(&self, lanes: UInt) -> UInt {
-        let lanes = split(lanes, lanes.width() / self.shape.array);
-        join(&lanes.iter().map(|lane| lane.sext(WRITTEN_BITS)).collect::<Vec<_>>())
-    }
-
-    fn all_lanes(&self) -> UInt {
-        UInt::lit((1 << self.shape.array) - 1, self.shape.array)
-    }
-
-    fn no_lanes(&self) -> UInt {
-        UInt::lit(0, self.shape.array)
-    }
-
-    /// The operands of the vector lanes, one cycle after the step. With the first step of an operation it `begins`.
-    fn vector_lanes(
-        &self,
-        io: &EngineIo,
-        begins: Bool,
-        steps: &Steps,
-        registers: &VectorRegistersIo,
-        row: UInt,
-    ) -> Vec<VectorLaneIo> {
-        let events = instance(
-            "event_copy",
-            EventCopy { shape: self.shape.clone(), beats: self.event_beats },
-        );
-        let step = &steps.operands;
-        events.beat.set(io.beat);
-        // Byte of the word's first element: words advance by N elements. It is known before the step is.
-        let Step { valid, thread, operation, .. } = steps.now;
-        let next_byte = reg_uninit("next_byte", uint(6));
-        let byte = mux(begins, operation.base.trunc(6), next_byte.value());
-        let elements = UInt::lit(u64::from(self.shape.array) & 63, 6);
-        when(valid, || next_byte.next(byte.wrapping_add(elements.shift_left(operation.element))));
-        events.thread.set(thread);
-        events.byte.set(byte);
-        events.element.set(step.operation.element);
-
-        let a = lookup(
-            step.operation.operand,
-            &[
-                (Operand::Event as u64, events.lanes.value()),
-                (Operand::Row as u64, row),
-                (Operand::Value as u64, self.in_all_lanes(step.operation.value)),
-            ],
-            registers.a_lanes.value(),
-        )
-        .named("operand_a");
-        let zero = self.in_all_lanes(SInt::lit(0, 32));
-        let b = mux(step.operation.b_zero, zero, registers.b_lanes.value()).named("operand_b");
-        let now = steps.at(2);
-        let wanted = writes_word(steps);
-        split(a, 32)
-            .into_iter()
-            .zip(split(b, 32))
-            .enumerate()
-            .map(|(i, (a, b))| {
-                let lane = instance(format!("lane{i}"), VectorLane);
-                lane.a.set(a);
-                lane.b.set(b);
-                lane.function.set(now.function);
-                lane.wanted.set(wanted);
-                lane
-            })
-            .collect()
-    }
-
-    fn requantiser(
-        &self,
-        host: HostRequest,
-        scale_word: UInt,
-        steps: &Steps,
-        registers: &VectorRegistersIo,
-    ) -> Write {
-        let requantiser = instance("requantiser", Requantiser { shape: self.shape.clone() });
-        let groups = self.shape.array / self.shape.requantise_lanes;
-        let bits = self.shape.requantise_lanes * 32;
-        requantiser.host.set(host);
-        requantiser.enable.set(steps.is_unit(0, Unit::Requantise));
-        requantiser.address.set(scale_word);
-        let word = registers.a_lanes.value();
-        let chosen: Vec<UInt> = (0..groups).map(|g| word.bits(g * bits..(g + 1) * bits)).collect();
-        requantiser.lanes.set(select(steps.at(1).group, &chosen));
-        requantiser.zero_point.set(steps.at(5).zero_point);
-
-        let group = one_hot(steps.at(5).group, groups);
-        let mask: Vec<Bool> = (0..self.shape.array)
-            .map(|lane| group[(lane / self.shape.requantise_lanes) as usize])
-            .collect();
-        Write {
-            tag: steps.tag(5, steps.is_unit(5, Unit::Requantise)),
-            lanes: requantiser.results.value().repeat(groups as usize),
-            mask: as_word(&mask),
-            carry: self.no_lanes(),
-        }
-    }
-
-    /// Lanes from the context unit, written in cycles in which nobody else writes. They come late in their cycle and are
-    /// written from registers.
-    fn lanes_in(
-        &self,
-        io: &EngineIo,
-        busy: &Busy,
-        sequencer: &SequencerIo,
-        decoder: &DecoderIo,
-    ) -> (Write, Bool) {
-        let lanes = io.lanes_in.payload.value();
-        let wanted = io.lanes_in.valid & !busy.of(lanes.thread);
-        let free = !sequencer.writes_next & (!lanes.last | decoder.types_free);
-        let accepted = (wanted & free).named("lanes_in_accepted");
-        io.lanes_in.ready.set(!busy.of(lanes.thread) & free);
-        decoder.type_write.set(TypeWrite {
-            valid: accepted & lanes.last,
-            thread: lanes.thread,
-            register: lanes.register,
-            lanes: lanes.lanes,
-            element: lanes.element,
-        });
-        let lanes_taken = reg("lanes_taken", boolean(), false);
-        lanes_taken.next(accepted);
-        let value = delayed("lanes_value", saturate(lanes.value.as_sint(), lanes.element));
-        let tag = WordTag {
-            valid: Bool::lit(false),
-            thread: lanes.thread,
-            register: lanes.register,
-            word: super::registers::word_of_lane(&self.shape, lanes.lane),
-            last: Bool::lit(false),
-        };
-        let tag = WordTag { valid: lanes_taken.value(), ..delayed("lanes_word", tag) };
-        let mask = delayed("lanes_mask", lane_mask(&self.shape, lanes.lane));
-        let lanes = self.in_all_lanes(value);
-        (Write { tag, lanes, mask, carry: self.no_lanes() }, wanted & !free)
-    }
-
-    /// Sends the lanes that the context unit asks for; gives whether it waits for a read.
-    fn lanes_out(&self, io: &EngineIo, busy: &Busy, units: &Units, decoder: &DecoderIo) -> Bool {
-        let sender = instance("lane_sender", LaneSender { shape: self.shape.clone() });
-        connect(&io.lanes_request, &sender.request);
-        connect(&sender.lanes, &io.lanes_out);
-        let address = sender.address.value();
-        decoder.query_thread.set(address.thread);
-        decoder.query_register.set(address.register);
-        sender.register_type.set(decoder.query_type);
-        sender.busy.set(busy.of(address.thread));
-
-        let step = units.sequencer.step.value();
-        let reads = (sender.wants_read & !step.valid).named("sender_reads");
-        sender.read.set(reads);
-        sender.word.set(units.registers.a_lanes);
-        let own = |register: UInt| WordAddress { thread: step.thread, register, word: step.word };
-        units.registers.read.set(step.valid | reads);
-        units.registers.a.set(mux(step.valid, own(step.operation.a), address));
-        units.registers.b.set(own(step.operation.b));
-        sender.wants_read & step.valid
-    }
-
     fn counters(&self, counts: [(usize, Bool); ENGINE_COUNTERS.len()]) -> Counters {
         let amounts = counts.map(|(number, count)| {
             // What is counted is known late: it is counted a cycle after it happened.
@@ -556,9 +381,12 @@ impl Component for Engine {
             answer.value()
         };
         let early_answer = answers("early_answer", issuer.answers.value());
-        let lane_answer =
-            answers("lane_answer", steps.is_function(1, Function::Lane) & steps.at(1).last);
-        let sum_answer = answers("sum_answer", is_reduced(3) & steps.at(3).last);
+        let lane_next = steps.is_function(1, Function::Lane) & steps.at(1).last;
+        let sum_next = is_reduced(3) & steps.at(3).last;
+        let (lane_answer, sum_answer) =
+            (answers("lane_answer", lane_next), answers("sum_answer", sum_next));
+        let booked_thread =
+            delayed("booked_thread", mux(lane_next, steps.at(1).thread, steps.at(3).thread));
         let reduced = steps.at(4);
         let tree_answer = (tree.done & !sequencer.answers_now & !early_answer).named("tree_answer");
         tree.take.set(tree_answer);
@@ -578,13 +406,11 @@ impl Component for Engine {
         io.response.set(Response {
             // A tree that has to wait for its answer waits for another one's.
             valid: lane_answer | sum_answer | tree.done | early_answer,
-            thread: priority_mux(
-                &[
-                    (lane_answer, done.thread),
-                    (sum_answer, reduced.thread),
-                    (tree_answer, tree.done_thread.value()),
-                ],
+            // Whose answer it is wakes that thread in the same cycle.
+            thread: mux(
+                early_answer,
                 thread,
+                mux(sequencer.answers_now, booked_thread, tree.done_thread.value()),
             ),
             // One of them answers: the calendar lets a lane or a sum do so, and a tree waits for these.
             value: only_if(lane_answer, chosen_lane.sext(64).as_uint())

@@ -64,12 +64,6 @@ pub fn one_hot(index: UInt, count: u32) -> Vec<Bool> {
     (0..count).map(|i| index.eq(u64::from(i))).collect()
 }
 
-/// `value` if `on`, else 0: parts of which at most one is on are joined with `|`.
-#[track_caller]
-pub fn only_if(on: Bool, value: UInt) -> UInt {
-    value & on.as_uint().repeat(value.width() as usize)
-}
-
 /// The lane of a number, by one bit of it after the other: two bits take one table. There is a power of two of lanes.
 #[track_caller]
 pub fn lane_of_number(lanes: &[SInt], number: UInt) -> SInt {

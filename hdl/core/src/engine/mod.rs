@@ -55,6 +55,7 @@ pub mod vector_lane;
 pub mod walk;
 pub mod weights;
 pub mod window;
+mod wiring;
 pub mod words;
 
 pub use engine::{Engine, EngineIo};

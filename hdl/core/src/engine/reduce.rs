@@ -45,6 +45,40 @@ struct Candidate {
     lane: UInt,
 }
 
+impl Candidate {
+    /// The later one is larger. If it counts, so does the earlier one.
+    fn is_behind(&self, later: &Self) -> Bool {
+        later.counts & !self.key.ge(later.key)
+    }
+
+    fn or(&self, later: &Self, is_later: Bool) -> Self {
+        Self { counts: self.counts, ..mux(is_later, *later, *self) }
+    }
+
+    /// The larger one of two, the earlier one of equals.
+    fn larger(&self, later: &Self) -> Self {
+        self.or(later, self.is_behind(later))
+    }
+
+    /// The largest one of four: the winners of both halves are compared before it is known who they are.
+    fn largest(four: &[Self]) -> Self {
+        let [a, b, c, d] = four else { unreachable!("candidates come in fours") };
+        let (b_leads, d_leads) = (a.is_behind(b), c.is_behind(d));
+        let of_c = mux(b_leads, b.is_behind(c), a.is_behind(c));
+        let of_d = mux(b_leads, b.is_behind(d), a.is_behind(d));
+        a.or(b, b_leads).or(&c.or(d, d_leads), mux(d_leads, of_d, of_c))
+    }
+
+    /// Joins neighbours until `count` are left.
+    fn fold_to(items: Vec<Self>, count: usize) -> Vec<Self> {
+        match items.len() / count {
+            0 | 1 => items,
+            2 => fold(items, count, Self::larger),
+            _ => Self::fold_to(items.chunks(4).map(Self::largest).collect(), count),
+        }
+    }
+}
+
 /// Joins neighbours until `count` are left.
 fn fold<T: Clone>(mut items: Vec<T>, count: usize, join: impl Fn(&T, &T) -> T) -> Vec<T> {
     while items.len() > count {
@@ -94,21 +128,16 @@ impl Component for Reducer {
             .collect();
         let word_sum = delayed("word_sum", fold(partial, 1, add)[0]);
 
-        // If the later one counts, so does the earlier one.
-        let larger = |a: &Candidate, b: &Candidate| Candidate {
-            counts: a.counts,
-            ..mux(!b.counts | a.key.ge(b.key), *a, *b)
-        };
         let candidates = lanes.iter().zip(&counts).enumerate().map(|(lane, (value, counts))| {
             let key = in_order(*value);
             Candidate { counts: *counts, key, lane: UInt::lit(lane as u64, lane_bits) }
         });
-        let partial: Vec<Candidate> = fold(candidates.collect(), half, larger)
+        let partial: Vec<Candidate> = Candidate::fold_to(candidates.collect(), half)
             .into_iter()
             .enumerate()
             .map(|(i, candidate)| delayed(format!("candidate{i}"), candidate))
             .collect();
-        let word_largest = delayed("word_largest", fold(partial, 1, larger)[0]);
+        let word_largest = delayed("word_largest", Candidate::fold_to(partial, 1)[0]);
 
         let valid = delayed_valid(io.valid.value());
         let word = delayed("word_number_q", delayed("word_number", io.word.value()));
@@ -118,7 +147,9 @@ impl Component for Reducer {
             "largest_so_far",
             Candidate { counts: boolean(), key: uint(32), lane: uint(8) },
         );
-        let total = mux(first, word_sum.sext(64), sum.wrapping_add(word_sum));
+        // The first word adds to nothing: chosen before the sum, whose carries come late.
+        let so_far = mux(first, SInt::lit(0, 64), sum.value());
+        let total = so_far.wrapping_add(word_sum);
         let index = match self.shape.words_per_register() {
             1 => word_largest.lane.zext(8),
             _ => word.concat(word_largest.lane).zext(8),

@@ -1,8 +1,8 @@
 //! One lane of the vector unit.
 
-use super::lanes::{in_order, only_if};
+use super::lanes::in_order;
 use super::operation::{FUNCTION_BITS, Function};
-use crate::bits::beside_multiplier;
+use crate::bits::{beside_multiplier, only_if};
 use rtl_builder::prelude::*;
 
 /// One lane: operand registers and an adder, multiplier and comparator behind them. The result is exact: it is saturated

@@ -17,6 +17,8 @@ struct Fair {
 struct FairIo {
     start: Input<Redirect>,
     redirect: Input<Redirect>,
+    jump: Input<Redirect>,
+    jumps: Input<Bool>,
     wake: Input<UInt>,
     stop: Input<UInt>,
     stall: Input<Bool>,
@@ -37,6 +39,8 @@ impl Component for Fair {
         FairIo {
             start: input(Redirect::shape(&widths)),
             redirect: input(Redirect::shape(&widths)),
+            jump: input(Redirect::shape(&widths)),
+            jumps: input(boolean()),
             wake: input(uint(widths.threads)),
             stop: input(uint(widths.threads)),
             stall: input(boolean()),
@@ -51,6 +55,10 @@ impl Component for Fair {
         let (start, redirect, wake) = (io.start.value(), io.redirect.value(), io.wake.value());
         dut.start.set(start);
         dut.redirect.set(redirect);
+        let jump = io.jump.value();
+        let jump = Redirect { valid: jump.valid & io.jumps, ..jump };
+        dut.jump.set(io.jump.value());
+        dut.jumps.set(io.jumps);
         dut.wake.set(wake);
         dut.stop.set(io.stop);
         dut.stall.set(io.stall);
@@ -62,17 +70,19 @@ impl Component for Fair {
         let watched = io.constant_thread.value();
         let is_watched = |valid: Bool, thread: UInt| valid & thread.eq(watched);
         let starts = is_watched(start.valid, start.thread);
-        let redirected = is_watched(redirect.valid, redirect.thread);
+        let (redirected, jumped) =
+            (is_watched(redirect.valid, redirect.thread), is_watched(jump.valid, jump.thread));
         let (woken, stopped) = (wake.bit_at(watched), io.stop.bit_at(watched));
         let runs = reg("runs", boolean(), false).doc("The watched thread runs, by its inputs");
         when(woken, || runs.next(true));
         when(redirected, || runs.next(redirect.runs));
+        when(jumped, || runs.next(jump.runs));
         when(stopped, || runs.next(false));
         when(starts, || runs.next(true));
 
         // What was fetched shows in the next cycle.
         let could = (runs.value() | woken) & !io.stall.value() & !Bool::reset();
-        let sent_away = redirected | stopped;
+        let sent_away = redirected | jumped | stopped;
         let could_before = delayed("could_before", could & !sent_away);
         // A redirection drops what was fetched of the thread: its wait begins anew.
         let sent_away_before = delayed("sent_away_before", sent_away);
@@ -83,7 +93,7 @@ impl Component for Fair {
             .elsewhen(could_before | sent_away_before | !runs.value(), || passed_over.next(0));
         formal::assert("others_are_fetched_once_each_at_most", passed_over.lt(threads));
         // Somebody is fetched whenever the watched thread could be, unless what was fetched was sent elsewhere at once.
-        let dropped = delayed("dropped", redirect.valid | !io.stop.is_zero());
+        let dropped = delayed("dropped", redirect.valid | jump.valid | !io.stop.is_zero());
         formal::assert("no_cycle_is_idle", !could_before | dut.valid.value() | dropped);
         formal::cover("it_waits_for_all_others", passed_over.eq(threads - 1) & got);
     }

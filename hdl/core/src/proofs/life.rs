@@ -7,7 +7,7 @@ use rtl_builder::formal::{self, Goal};
 use rtl_builder::prelude::*;
 use rtl_builder::stock::stream::Stream;
 
-use crate::bits::any;
+use crate::bits::{any, as_word, one_hot};
 use crate::config::Widths;
 use crate::control::commit::BankSwitch;
 use crate::control::dispatch::Dispatcher;
@@ -110,11 +110,21 @@ impl Component for Life {
             dispatcher.waits_for_lock,
         );
 
-        // What runs between the two ends threads that run, each once.
+        // What runs between the two ends threads that run, each once, and not in the cycle behind the one in which its event is taken.
         let (busy, ended) = (dispatcher.busy.value(), retire.ended.value());
+        let was_busy = reg("was_busy", uint(threads), 0);
+        was_busy.next(busy);
+        let over = reg("over", uint(threads), 0).doc("Threads of which an end was said");
         let ends: Vec<End> = io.ends.iter().chain(&io.exits).map(Input::value).collect();
+        let threads_of = |valid: Bool, thread: UInt| as_word(&one_hot(valid, thread, threads));
+        let said =
+            (ends.iter()).fold(over.value(), |said, end| said | threads_of(end.valid, end.thread));
+        let refuse = dispatcher.refuse.value();
+        let begins = threads_of(accept.valid, accept.thread);
+        over.next((said & !begins) | threads_of(refuse.valid, refuse.thread));
+        let able = busy & was_busy & !over.value();
         for (i, end) in ends.iter().enumerate() {
-            let running = busy.bit_at(end.thread) & !ended.bit_at(end.thread);
+            let running = able.bit_at(end.thread);
             formal::assume(&format!("end{i}_is_of_a_running_thread"), !end.valid | running);
             for (j, other) in ends.iter().enumerate().skip(i + 1) {
                 let both = end.valid & other.valid & end.thread.eq(other.thread);

@@ -235,7 +235,10 @@ impl Component for Dispatch {
         let refused = refuses & io.refused.ready();
         goes.next((goes & !entered) | (undecided & may_enter));
         refuses.next((refuses & !refused) | (undecided & (!allowed | !view.enabled)));
-        enters.set(entered);
+        // It has its place as soon as it is offered, not when it is taken: the core's answer does not lie before all places.
+        let placed = reg("placed", boolean(), false).doc("The offered event has its place");
+        placed.next(goes & !entered);
+        enters.set(goes & !placed);
         moves.set(entered | refused);
         io.hook_refused.set(refused & view.enabled);
 

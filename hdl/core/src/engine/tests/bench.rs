@@ -100,7 +100,7 @@ impl Bench {
                 ]
             })
             .collect();
-        let others: [(&str, u64, u32); 11] = [
+        let others: [(&str, u64, u32); 13] = [
             ("constants", extent(EngineRegion::Constants), n * 32),
             ("product.loader.weights", extent(EngineRegion::Weights), n * 8),
             (
@@ -113,8 +113,10 @@ impl Bench {
             ("product.batcher.last_outputs", shape.threads.into(), word_bits),
             ("product.batcher.jobs", shape.threads.into(), 32 + 2 * word_bits),
             ("requantiser.scales", extent(EngineRegion::Scales), shape.requantise_lanes * 37),
-            ("forest_unit.features", shape.words_per_register().into(), n * 32),
+            ("forest_unit.low_features", shape.words_per_register().into(), n * 32),
+            ("forest_unit.high_features", shape.words_per_register().into(), n * 32),
             ("forest_unit.votes", 256, 16),
+            ("forest_unit.seen", 16, 16),
             ("decoder.vector_types", (shape.threads * 8).into(), 11),
         ];
         memories.extend(others.map(|(name, words, bits)| (name.to_owned(), words, bits)));

@@ -9,7 +9,9 @@ use rmt_isa::card::engine::{
 };
 use rmt_isa::card::models::lower_models;
 use rmt_isa::operand::*;
-use rmt_isa::program::{Action, ChannelScale, ForestMode, Program, Scale, Tensor, TreeNode};
+use rmt_isa::program::{
+    Action, ChannelScale, Forest, ForestMode, Program, Scale, Tensor, TreeNode,
+};
 use rmt_isa::{Event, Instruction};
 
 fn v(number: u16) -> Vector {
@@ -114,6 +116,25 @@ fn a_lone_network_leaves_time_for_the_core_within_100_cycles() {
     assert_eq!(commands, 12, "every command is counted once");
 }
 
+/// A program with the forest, and the instruction that evaluates it on `v0`.
+fn evaluation(forest: Forest) -> (Program, Instruction) {
+    let eval = Instruction::ForestEval { d: r(0), a: v(0), forest: ForestId::new(0).unwrap() };
+    let action = Action {
+        name: "a".into(),
+        parameters: vec![],
+        arguments: 0,
+        code: vec![eval],
+        lines: vec![0],
+    };
+    let program = Program {
+        models: vec!["m".into()],
+        forests: vec![forest],
+        actions: vec![action],
+        ..Program::default()
+    };
+    (program, eval)
+}
+
 #[test]
 fn a_tree_takes_a_cycle_a_level() {
     let shape = EngineShape::tiny();
@@ -129,19 +150,9 @@ fn a_tree_takes_a_cycle_a_level() {
             });
             nodes.push(TreeNode::Leaf { value: 9 });
         }
-        let mut program = Program { models: vec!["m".into()], ..Program::default() };
         let mut chain = forest(&mut Random::new(0), ForestMode::Sum, 8, 1, 0);
         chain.nodes = nodes;
-        program.forests.push(chain);
-        let eval = Instruction::ForestEval { d: r(0), a: v(0), forest: ForestId::new(0).unwrap() };
-        let action = Action {
-            name: "a".into(),
-            parameters: vec![],
-            arguments: 0,
-            code: vec![eval],
-            lines: vec![0],
-        };
-        program.actions.push(action);
+        let (program, eval) = evaluation(chain);
         bench.write(&lower_models(&program, &shape).unwrap());
         bench.start(0, &Event::new(0, 0, 0));
         let lanes = Lanes::new(8).unwrap();
@@ -156,21 +167,40 @@ fn a_tree_takes_a_cycle_a_level() {
     }
 }
 
+/// Trees that are leaves vote in consecutive cycles, often for the class of the vote before or of the one before that.
+#[test]
+fn votes_of_every_cycle_are_counted_and_take_two_more() {
+    let shape = EngineShape::tiny();
+    let mut bench = Bench::new(shape.clone());
+    let mut random = Random::new(7);
+    for trees in [2, 3, 40, 200] {
+        let mut vote = forest(&mut random, ForestMode::Vote, 8, trees, 0);
+        // Two classes share a word of what is known to have votes, two the place in their words.
+        let classes = [0, 17, 18, 34, 255];
+        let few = 2 + random.below(4) as usize;
+        let votes: Vec<usize> = (0..trees).map(|_| random.pick(&classes[..few])).collect();
+        vote.nodes = votes.iter().map(|&class| TreeNode::Leaf { value: class as i32 }).collect();
+        let count = |class: &usize| votes.iter().filter(|&vote| vote == class).count();
+        let most = *classes.iter().rev().max_by_key(|&class| count(class)).unwrap();
+
+        let (program, eval) = evaluation(vote);
+        bench.write(&lower_models(&program, &shape).unwrap());
+        bench.start(0, &Event::new(0, 0, 0));
+        let lanes = Lanes::new(8).unwrap();
+        let fill = Instruction::VectorFill { d: v(0), lanes, element: Element::I16, imm: 1 };
+        bench.run(0, fill, 0, 0);
+        bench.drain();
+        let (answer, cycles) = bench.run(0, eval, 0, 0);
+        assert_eq!(answer.value, most as u64, "{votes:?}");
+        assert_eq!(cycles, trees as u64 + 8);
+    }
+}
+
 #[test]
 fn nodes_that_never_end_are_ended_with_a_status() {
     let shape = EngineShape::tiny();
     let mut bench = Bench::new(shape.clone());
-    let mut program = Program { models: vec!["m".into()], ..Program::default() };
-    program.forests.push(forest(&mut Random::new(0), ForestMode::Sum, 4, 1, 0));
-    let eval = Instruction::ForestEval { d: r(0), a: v(0), forest: ForestId::new(0).unwrap() };
-    let action = Action {
-        name: "a".into(),
-        parameters: vec![],
-        arguments: 0,
-        code: vec![eval],
-        lines: vec![0],
-    };
-    program.actions.push(action);
+    let (program, eval) = evaluation(forest(&mut Random::new(0), ForestMode::Sum, 4, 1, 0));
     bench.write(&lower_models(&program, &shape).unwrap());
     // Node 0 becomes its own child.
     for part in [0, 1] {
