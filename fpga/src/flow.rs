@@ -138,8 +138,8 @@ struct Goal {
     attempt: i32,
     /// A whole card; else one of its units.
     whole: bool,
-    /// The array has a clock of its own.
-    array_clock: bool,
+    /// The array's clock is so many times faster than the card's.
+    array_clock_ratio: u32,
     /// What it takes.
     used: Resources,
 }
@@ -288,7 +288,7 @@ impl Builder<'_> {
             seed: request.seed,
             attempt: 0,
             whole: true,
-            array_clock: has_array_clock(request.config),
+            array_clock_ratio: request.config.shape().engine.array_clock_ratio,
             used,
         };
         let Routed { seed, folder, timing } =

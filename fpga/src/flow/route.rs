@@ -33,7 +33,12 @@ const PLACE_AND_ROUTE: &str = "place and route";
 const MISSED_MHZ: f64 = 100.0;
 /// Where the clock is met by the placement, more is asked for than is expected of it: a clock that is met is routed worst.
 const BEYOND_MET: f64 = 1.05;
-/// How often more is asked for.
+/// A routing reaches up to an eighth more than is expected of its placement. Where that is less than so much of what was asked for, what
+/// is late goes round and round.
+const HOPELESS: f64 = 0.88;
+/// What is asked for then, by what was expected.
+const BEYOND_HOPELESS: f64 = 1.07;
+/// How often something else is asked for.
 const MOST_ASKED: u32 = 2;
 /// What nextpnr says of a cell that its placer left where it may not be. It goes on all the same, and cannot route it.
 const NO_VALID_PLACE: &str = "post-placement validity check failed";
@@ -45,8 +50,8 @@ const GIVEN_UP: &str = "given_up.json";
 enum GivenUp {
     /// It got no better: what was left, and the rounds since.
     Stuck { left: u64, rounds: u32 },
-    /// The placement is expected to reach what was asked for, and by so much more.
-    Met { reached: f64 },
+    /// The placement is expected to reach so much of what was asked for: all of it, or too little.
+    Expected { reached: f64 },
     /// A cell has no valid place.
     Unplaced,
 }
@@ -97,13 +102,13 @@ impl Builder<'_> {
         let first = first.as_ref();
         let mut ahead = aim.as_ref().map_or(1.0, |aim| aim.ahead(first));
         let by_placement = first.is_some() && aim.as_ref().is_some_and(Aim::is_by_placement);
-        let mut more = if by_placement { MOST_ASKED } else { 0 };
+        let mut again = if by_placement { MOST_ASKED } else { 0 };
         let folder = loop {
-            let key = key("route 8")
+            let key = key("route 9")
                 .with(seed.to_string())
                 .with(json!(first).to_string())
-                .with(format!("{ahead} {}", more > 0));
-            let (folder, given_up) = self.attempt(&task, key, first, ahead, more > 0)?;
+                .with(format!("{ahead} {}", again > 0));
+            let (folder, given_up) = self.attempt(&task, key, first, ahead, again > 0)?;
             match given_up {
                 None => break folder,
                 Some(GivenUp::Stuck { left, rounds }) => {
@@ -113,9 +118,10 @@ impl Builder<'_> {
                 Some(GivenUp::Unplaced) => {
                     return Err(FpgaError::Unplaced { tool: tool.name, seed: *seed });
                 }
-                Some(GivenUp::Met { reached }) => {
-                    ahead *= reached * BEYOND_MET;
-                    more -= 1;
+                Some(GivenUp::Expected { reached }) => {
+                    let beyond = if reached < 1.0 { BEYOND_HOPELESS } else { BEYOND_MET };
+                    ahead *= reached * beyond;
+                    again -= 1;
                 }
             }
         };
@@ -135,7 +141,7 @@ impl Builder<'_> {
         key: Key,
         first: Option<&First>,
         ahead: f64,
-        gives_up_met: bool,
+        asks_again: bool,
     ) -> Result<(PathBuf, Option<GivenUp>), FpgaError> {
         let Task { router, pins, netlist, limit } = *task;
         self.tell(PLACE_AND_ROUTE, 0.0, "");
@@ -149,8 +155,9 @@ impl Builder<'_> {
                 placed.take(line);
                 given_up = rounds.stuck(line).map(|(left, rounds)| GivenUp::Stuck { left, rounds });
                 let reached = placed.reached();
-                if gives_up_met && placed.routing && reached >= 1.0 {
-                    given_up = Some(GivenUp::Met { reached });
+                let routes_well = (HOPELESS..1.0).contains(&reached);
+                if asks_again && placed.routing && !routes_well {
+                    given_up = Some(GivenUp::Expected { reached });
                 }
                 if line.contains(NO_VALID_PLACE) {
                     given_up = Some(GivenUp::Unplaced);

@@ -197,7 +197,7 @@ fn steps_follow_each_other_to_a_bitstream_and_a_report() {
 }
 
 #[test]
-fn where_the_placement_meets_the_clock_more_is_asked_for() {
+fn what_is_asked_for_follows_the_placement_that_is_routed() {
     let placed = |mhz: &str| {
         let folder = tempfile::tempdir().unwrap();
         let says = format!(
@@ -211,6 +211,9 @@ fn where_the_placement_meets_the_clock_more_is_asked_for() {
     // It always reaches a tenth more than it was asked for: that is taken in the end.
     let (_, asked) = placed("$(echo $asked | awk '{ print $1 * 1.1 }')");
     assert_eq!(asked, "64.2 74.151 85.6445 ");
+    // It reaches too little: less is asked for, unless it is enough.
+    assert_eq!(placed("50.00"), (Some(50.0), "64.2 53.5 ".to_owned()));
+    assert_eq!(placed("57.00"), (Some(57.0), "64.2 ".to_owned()));
 }
 
 #[test]

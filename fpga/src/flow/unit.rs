@@ -169,7 +169,7 @@ impl Builder<'_> {
             seed,
             attempt: 0,
             whole: false,
-            array_clock: false,
+            array_clock_ratio: 1,
             used,
         };
         let router = (family.router)(&self.search, &goal)?;

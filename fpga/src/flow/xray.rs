@@ -90,6 +90,8 @@ const NEGOTIATION: &[Setting] = &prices("40.0", "20.0", "40.0");
 
 /// More than any card reaches: placer and router prefer the longest ways only while a clock is missed.
 pub(super) const MISSED_MHZ: f64 = 160.0;
+/// An array's clock that is so many times faster is then asked for little more than it can reach.
+const MISSED_RATIO: u32 = 2;
 
 /// Multipliers that the usual placer keeps together.
 const HEAP_MULTIPLIERS: u64 = 128;
@@ -116,9 +118,9 @@ fn router(search: &Search, goal: &Goal) -> Result<Router, FpgaError> {
     }
     let mut aim = goal.aim(CLOCK);
     if let Some(aim) = &mut aim {
-        // With two clocks, or one that the user has in mind, what is late goes back to the queue until all is in time. One
-        // alone becomes as fast as it may.
-        if aim.aim_mhz.is_some() || goal.array_clock {
+        // With a clock that the user has in mind, or an array's that would be asked for what no array reaches, what is late goes back to
+        // the queue until all is in time. Else the card's becomes as fast as it may.
+        if aim.aim_mhz.is_some() || goal.array_clock_ratio > MISSED_RATIO {
             arguments.push("--tmg-ripup".to_owned());
         } else {
             aim.aim_mhz = Some(MISSED_MHZ);
