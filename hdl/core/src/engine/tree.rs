@@ -16,8 +16,9 @@ use crate::bits::only_if;
 /// Evaluates a forest: tree after tree, their leaves summed or counted as votes.
 ///
 /// Siblings stand in one word, so that a read brings both possible next nodes, and the features of both are looked up; the
-/// comparison of the level before chooses between them, and the chosen node's own children are read. A tree of depth d takes d + 1 cycles; a vote of several trees two more. A walk that finds no leaf after 32 comparisons
-/// (only possible with unverified nodes) ends with status out-of-range.
+/// comparison of the level before chooses between them, and the chosen node's own children are read. A tree of depth d takes
+/// d + 1 cycles; a vote of several trees two more. A walk that finds no leaf after 32 comparisons (only possible with
+/// unverified nodes) ends with status out-of-range.
 #[derive(Clone, Debug)]
 pub struct TreeEngine {
     /// The engine's parameters.
