@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::progress::{Placed, Rounds, Stage};
-use super::router::{Aim, Router};
+use super::router::{Aim, BEYOND_PLACED, Router};
 use super::{Builder, TIMING, read_json, write};
 use crate::cache::Key;
 use crate::error::FpgaError;
@@ -33,11 +33,9 @@ const PLACE_AND_ROUTE: &str = "place and route";
 const MISSED_MHZ: f64 = 100.0;
 /// Where the clock is met by the placement, more is asked for than is expected of it: a clock that is met is routed worst.
 const BEYOND_MET: f64 = 1.05;
-/// A routing reaches up to an eighth more than is expected of its placement. Where that is less than so much of what was asked for, what
-/// is late goes round and round.
+/// A routing reaches up to an eighth more than is expected of its placement. Where that is less than so much of what was asked
+/// for, what is late goes round and round.
 const HOPELESS: f64 = 0.88;
-/// What is asked for then, by what was expected.
-const BEYOND_HOPELESS: f64 = 1.07;
 /// How often something else is asked for.
 const MOST_ASKED: u32 = 2;
 /// What nextpnr says of a cell that its placer left where it may not be. It goes on all the same, and cannot route it.
@@ -119,7 +117,7 @@ impl Builder<'_> {
                     return Err(FpgaError::Unplaced { tool: tool.name, seed: *seed });
                 }
                 Some(GivenUp::Expected { reached }) => {
-                    let beyond = if reached < 1.0 { BEYOND_HOPELESS } else { BEYOND_MET };
+                    let beyond = if reached < 1.0 { BEYOND_PLACED } else { BEYOND_MET };
                     ahead *= reached * beyond;
                     again -= 1;
                 }

@@ -164,9 +164,9 @@ impl Aim {
     }
 }
 
-/// What the router is asked for, by what is expected of the first placement; the second one was expected to reach 0.98 to
-/// 1.12 times as much.
-const BEYOND_PLACED: f64 = 1.07;
+/// What the router is asked for, by what is expected of a placement. Of the second one 0.98 to 1.12 times as much as of the first
+/// was expected.
+pub(super) const BEYOND_PLACED: f64 = 1.07;
 /// By so much less with each placement that was given up: what is late may have been what kept it from being routed.
 const EASED: f64 = 0.93;
 

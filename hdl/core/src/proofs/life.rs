@@ -110,7 +110,8 @@ impl Component for Life {
             dispatcher.waits_for_lock,
         );
 
-        // What runs between the two ends threads that run, each once, and not in the cycle behind the one in which its event is taken.
+        // What runs between the two ends threads that run, each once, and not in the cycle behind the one in which its event
+        // is taken.
         let (busy, ended) = (dispatcher.busy.value(), retire.ended.value());
         let was_busy = reg("was_busy", uint(threads), 0);
         was_busy.next(busy);

@@ -1,9 +1,10 @@
 //! The cycles that docs/engine.md states, counted on the evaluator.
 
-use super::bench::{Bench, Random};
+use super::bench::{Answer, Bench, Random};
 use super::models::forest;
 use crate::counters::SETTLE_CYCLES;
 use crate::engine::product::ProductUnit;
+use rmt_isa::card::HostWrite;
 use rmt_isa::card::engine::{
     ARRAY_WAVES, EngineRegion, EngineShape, REFUSED_COMMANDS, VECTOR_COMMANDS, WEIGHT_LOADS,
 };
@@ -116,8 +117,15 @@ fn a_lone_network_leaves_time_for_the_core_within_100_cycles() {
     assert_eq!(commands, 12, "every command is counted once");
 }
 
-/// A program with the forest, and the instruction that evaluates it on `v0`.
-fn evaluation(forest: Forest) -> (Program, Instruction) {
+/// Evaluates the forest on features of 1, with some nodes overwritten: the answer, and its cycles after the command.
+fn evaluated(
+    bench: &mut Bench,
+    shape: &EngineShape,
+    forest: Forest,
+    nodes: &[HostWrite],
+) -> (Answer, u64) {
+    let lanes = Lanes::new(forest.features).unwrap();
+    let fill = Instruction::VectorFill { d: v(0), lanes, element: Element::I16, imm: 1 };
     let eval = Instruction::ForestEval { d: r(0), a: v(0), forest: ForestId::new(0).unwrap() };
     let action = Action {
         name: "a".into(),
@@ -132,7 +140,12 @@ fn evaluation(forest: Forest) -> (Program, Instruction) {
         actions: vec![action],
         ..Program::default()
     };
-    (program, eval)
+    bench.write(&lower_models(&program, shape).unwrap());
+    bench.write(nodes);
+    bench.start(0, &Event::new(0, 0, 0));
+    bench.run(0, fill, 0, 0);
+    bench.drain();
+    bench.run(0, eval, 0, 0)
 }
 
 #[test]
@@ -152,14 +165,7 @@ fn a_tree_takes_a_cycle_a_level() {
         }
         let mut chain = forest(&mut Random::new(0), ForestMode::Sum, 8, 1, 0);
         chain.nodes = nodes;
-        let (program, eval) = evaluation(chain);
-        bench.write(&lower_models(&program, &shape).unwrap());
-        bench.start(0, &Event::new(0, 0, 0));
-        let lanes = Lanes::new(8).unwrap();
-        let fill = Instruction::VectorFill { d: v(0), lanes, element: Element::I16, imm: 1 };
-        bench.run(0, fill, 0, 0);
-        bench.drain();
-        let (answer, cycles) = bench.run(0, eval, 0, 0);
+        let (answer, cycles) = evaluated(&mut bench, &shape, chain, &[]);
         assert_eq!(answer.value as i64, -7);
         println!("tree of depth {depth}: answer {cycles} cycles after the command");
         // Two words of features, three cycles to decode and choose, two to begin.
@@ -183,14 +189,7 @@ fn votes_of_every_cycle_are_counted_and_take_two_more() {
         let count = |class: &usize| votes.iter().filter(|&vote| vote == class).count();
         let most = *classes.iter().rev().max_by_key(|&class| count(class)).unwrap();
 
-        let (program, eval) = evaluation(vote);
-        bench.write(&lower_models(&program, &shape).unwrap());
-        bench.start(0, &Event::new(0, 0, 0));
-        let lanes = Lanes::new(8).unwrap();
-        let fill = Instruction::VectorFill { d: v(0), lanes, element: Element::I16, imm: 1 };
-        bench.run(0, fill, 0, 0);
-        bench.drain();
-        let (answer, cycles) = bench.run(0, eval, 0, 0);
+        let (answer, cycles) = evaluated(&mut bench, &shape, vote, &[]);
         assert_eq!(answer.value, most as u64, "{votes:?}");
         assert_eq!(cycles, trees as u64 + 8);
     }
@@ -200,17 +199,13 @@ fn votes_of_every_cycle_are_counted_and_take_two_more() {
 fn nodes_that_never_end_are_ended_with_a_status() {
     let shape = EngineShape::tiny();
     let mut bench = Bench::new(shape.clone());
-    let (program, eval) = evaluation(forest(&mut Random::new(0), ForestMode::Sum, 4, 1, 0));
-    bench.write(&lower_models(&program, &shape).unwrap());
+    let tree = forest(&mut Random::new(0), ForestMode::Sum, 4, 1, 0);
     // Node 0 becomes its own child.
-    for part in [0, 1] {
-        let address = shape.host_address(EngineRegion::TreePairs, 0, part);
-        bench.write(&[rmt_isa::card::HostWrite { address, value: 0 }]);
-    }
-    bench.start(0, &Event::new(0, 0, 0));
-    let lanes = Lanes::new(4).unwrap();
-    bench.run(0, Instruction::VectorFill { d: v(0), lanes, element: Element::I16, imm: 1 }, 0, 0);
-    let (answer, cycles) = bench.run(0, eval, 0, 0);
+    let nodes = [0, 1].map(|part| HostWrite {
+        address: shape.host_address(EngineRegion::TreePairs, 0, part),
+        value: 0,
+    });
+    let (answer, cycles) = evaluated(&mut bench, &shape, tree, &nodes);
     assert_eq!((answer.status, answer.value), (rmt_isa::Status::OutOfRange as u8, 0));
     assert!(cycles < 50);
 }
