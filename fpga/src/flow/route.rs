@@ -15,20 +15,24 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::progress::{Placed, Rounds, Stage};
-use super::router::{Aim, BEYOND_PLACED, Router};
-use super::{Builder, TIMING, read_json, write};
+use super::router::{Aim, BEYOND_PLACED, Exchange, PLACED, Router, Run};
+use super::{Builder, TIMING, read_json, write, xray};
 use crate::cache::Key;
 use crate::error::FpgaError;
 use crate::floorplan::block_sites;
 use crate::process::run;
 use crate::report::Timing;
+use crate::xc7::improved;
 
 const LOG: &str = "nextpnr.log";
-/// A placed design as nextpnr writes it.
-const PLACED: &str = "placed.json";
+/// The same, as a program in Python writes it.
+const PLACED_TEXT: &str = "placed.txt";
+/// Where cells stand that have exchanged places.
+const BETTER: &str = "better.txt";
 const FIRST: &str = "first.json";
 const FIRST_PLACEMENT: &str = "first placement";
-const PLACE_AND_ROUTE: &str = "place and route";
+const PLACEMENT: &str = "placement";
+pub(super) const PLACE_AND_ROUTE: &str = "place and route";
 /// More than any card reaches: the placer weighs a way by how late it is, so only while a clock is missed.
 const MISSED_MHZ: f64 = 100.0;
 /// Where the clock is met by the placement, more is asked for than is expected of it: a clock that is met is routed worst.
@@ -81,7 +85,8 @@ impl Builder<'_> {
         netlist: &Path,
         limit: Duration,
     ) -> Result<(PathBuf, Timing), FpgaError> {
-        let Router { tool, seed, arguments, changes, settings, kept_free, aim, .. } = router;
+        let Router { tool, seed, arguments, changes, settings, kept_free, exchange, aim, .. } =
+            router;
         let text = std::fs::read(netlist).map_err(FpgaError::file("read", netlist))?;
         let key = |step: &str| {
             Key::default()
@@ -98,15 +103,23 @@ impl Builder<'_> {
             None => None,
         };
         let first = first.as_ref();
+        let bound = match exchange {
+            Some(exchange) => Some(self.exchanged(&task, key("exchange 1"), exchange)?),
+            None => None,
+        };
+        let run = bound.as_deref().map_or(Run::Whole(first), Run::Bound);
         let mut ahead = aim.as_ref().map_or(1.0, |aim| aim.ahead(first));
         let by_placement = first.is_some() && aim.as_ref().is_some_and(Aim::is_by_placement);
         let mut again = if by_placement { MOST_ASKED } else { 0 };
         let folder = loop {
-            let key = key("route 9")
+            let mut key = key("route 9")
                 .with(seed.to_string())
                 .with(json!(first).to_string())
                 .with(format!("{ahead} {}", again > 0));
-            let (folder, given_up) = self.attempt(&task, key, first, ahead, again > 0)?;
+            if let Some(bound) = &bound {
+                key = key.with(bound).with(router.routing.join(" "));
+            }
+            let (folder, given_up) = self.attempt(&task, key, &run, ahead, again > 0)?;
             match given_up {
                 None => break folder,
                 Some(GivenUp::Stuck { left, rounds }) => {
@@ -137,7 +150,7 @@ impl Builder<'_> {
         &mut self,
         task: &Task<'_>,
         key: Key,
-        first: Option<&First>,
+        run: &Run<'_>,
         ahead: f64,
         asks_again: bool,
     ) -> Result<(PathBuf, Option<GivenUp>), FpgaError> {
@@ -145,11 +158,10 @@ impl Builder<'_> {
         self.tell(PLACE_AND_ROUTE, 0.0, "");
         let cache = self.cache.clone();
         let (folder, hit) = cache.step("route", key, |folder| {
-            router.write_inputs(folder, netlist, first, router.pins(pins, ahead))?;
+            let arguments = router.prepare(folder, netlist, run, router.pins(pins, ahead))?;
             let (mut rounds, mut placed) = (Rounds::default(), Placed::default());
-            let seed = ["--seed".to_owned(), router.seed.to_string()];
             let mut given_up = None;
-            self.nextpnr(router, PLACE_AND_ROUTE, &seed, folder, limit, &mut |line| {
+            self.nextpnr(router, PLACE_AND_ROUTE, &arguments, folder, limit, &mut |line| {
                 placed.take(line);
                 given_up = rounds.stuck(line).map(|(left, rounds)| GivenUp::Stuck { left, rounds });
                 let reached = placed.reached();
@@ -183,9 +195,9 @@ impl Builder<'_> {
         let cache = self.cache.clone();
         let (folder, hit) = cache.step("place", key, |folder| {
             let ahead = router.aim.as_ref().map_or(1.0, |aim| MISSED_MHZ / aim.asked_mhz);
-            router.write_inputs(folder, netlist, None, router.pins(pins, ahead))?;
-            let only_place = ["--no-route", "--write", PLACED].map(str::to_owned);
-            self.nextpnr(router, FIRST_PLACEMENT, &only_place, folder, limit, &mut |_| {
+            let pins = router.pins(pins, ahead);
+            let arguments = router.prepare(folder, netlist, &Run::First, pins)?;
+            self.nextpnr(router, FIRST_PLACEMENT, &arguments, folder, limit, &mut |_| {
                 ControlFlow::Continue(())
             })?;
             let placed = folder.join(PLACED);
@@ -201,20 +213,55 @@ impl Builder<'_> {
             .map_err(FpgaError::json("a kept placement"))
     }
 
+    /// Places once, then cells exchange places: where they stand, whatever is asked for.
+    fn exchanged(
+        &mut self,
+        task: &Task<'_>,
+        key: Key,
+        exchange: &Exchange,
+    ) -> Result<String, FpgaError> {
+        let Task { router, pins, netlist, limit } = *task;
+        self.tell(PLACEMENT, 0.0, "");
+        let cache = self.cache.clone();
+        let key = key.with(router.seed.to_string());
+        let (folder, hit) = cache.step("exchange", key, |folder| {
+            // A clock that is missed whatever is asked for is placed alike.
+            let ahead = router.aim.as_ref().map_or(1.0, |aim| xray::MISSED_MHZ / aim.asked_mhz);
+            let pins = router.pins(pins, ahead);
+            let arguments = router.prepare(folder, netlist, &Run::Placing, pins)?;
+            self.nextpnr(router, PLACEMENT, &arguments, folder, limit, &mut |_| {
+                ControlFlow::Continue(())
+            })?;
+            let path = folder.join(PLACED_TEXT);
+            let placed = std::fs::read_to_string(&path).map_err(FpgaError::file("read", &path))?;
+            let tiles = exchange.tiles.iter().map(|(kind, x, y)| (kind.as_str(), *x, *y));
+            let better =
+                improved(&placed, tiles, exchange.array_clock_ratio, &mut |done, longest| {
+                    self.tell(PLACEMENT, done, format!("longest way {longest:.2} ns"));
+                })?;
+            write(&folder.join(BETTER), better.bound)?;
+            // Tens of megabytes.
+            std::fs::remove_file(&path).map_err(FpgaError::file("remove", &path))
+        })?;
+        self.tell(PLACEMENT, 1.0, if hit { "was there already" } else { "done" });
+        let path = folder.join(BETTER);
+        std::fs::read_to_string(&path).map_err(FpgaError::file("read", &path))
+    }
+
     /// Runs it in the folder of the netlist; hears each line.
     fn nextpnr(
         &mut self,
         router: &Router,
         step: &'static str,
-        more: &[String],
+        arguments: &[String],
         folder: &Path,
         limit: Duration,
         hears: &mut dyn FnMut(&str) -> ControlFlow<()>,
     ) -> Result<(), FpgaError> {
         let mut command = Command::new(self.search.find(router.tool)?);
-        command.current_dir(folder).args(router.arguments(more));
-        let (mut stage, all) =
-            (Stage::default(), if step == FIRST_PLACEMENT { Stage::PLACED } else { 1.0 });
+        command.current_dir(folder).args(arguments);
+        let all = if step == PLACE_AND_ROUTE { 1.0 } else { Stage::PLACED };
+        let mut stage = Stage::default();
         run(router.tool.name, &mut command, &folder.join(LOG), limit, &mut |line| {
             if let Some(doing) = stage.take(line) {
                 self.tell(step, stage.done / all, doing);

@@ -13,10 +13,15 @@ use crate::floorplan::lock_blocks;
 use crate::netlist;
 use crate::tools::Tool;
 use crate::wiring::spare_wires;
-use crate::xc7::{binding, keep_free};
+use crate::xc7::{BINDING, CHECKING, WRITING, binding, keep_free};
 
-/// A program in Python that binds what keeps places free.
-const KEPT_FREE: &str = "kept_free.py";
+/// Programs in Python that nextpnr runs before it places, and before it routes.
+const BEFORE_PLACING: &str = "before_placing.py";
+const BEFORE_ROUTING: &str = "before_routing.py";
+/// Where cells stand, for [`BINDING`].
+const BOUND: &str = "bound.txt";
+/// A placed design as nextpnr writes it.
+pub(super) const PLACED: &str = "placed.json";
 
 /// A setting of nextpnr and its value.
 pub(super) type Setting = (&'static str, &'static str);
@@ -51,34 +56,63 @@ pub(super) struct Router {
     pub(super) settings: &'static [Setting],
     /// Places of tables that stay free.
     pub(super) kept_free: Vec<String>,
+    /// Cells exchange places once they are placed.
+    pub(super) exchange: Option<Exchange>,
+    /// Arguments for routing alone.
+    pub(super) routing: Vec<String>,
     /// What the clocks are asked for beyond what the card was; nothing: just that.
     pub(super) aim: Option<Aim>,
 }
 
 impl Router {
-    /// All arguments: its own, and what a step has more.
-    pub(super) fn arguments(&self, more: &[String]) -> Vec<String> {
-        let mut all = [&self.arguments, more].concat();
-        if !self.kept_free.is_empty() {
-            all.extend(["--pre-place", KEPT_FREE].map(str::to_owned));
-        }
-        all
-    }
-
-    /// Writes what it reads: the netlist as synthesis left it, with what changes; constraints.
-    pub(super) fn write_inputs(
+    /// Writes what a run reads: the netlist as synthesis left it, with what changes; constraints; programs. The run's arguments.
+    pub(super) fn prepare(
         &self,
         folder: &Path,
         mapped: &Path,
-        first: Option<&First>,
+        run: &Run<'_>,
         pins: String,
-    ) -> Result<(), FpgaError> {
+    ) -> Result<Vec<String>, FpgaError> {
+        let first = match run {
+            Run::Whole(first) => *first,
+            Run::First | Run::Placing | Run::Bound(_) => None,
+        };
         write(&folder.join(NETLIST), self.netlist(mapped, first)?.to_string())?;
         write(&folder.join(self.constraints), pins)?;
-        if !self.kept_free.is_empty() {
-            write(&folder.join(KEPT_FREE), binding(&self.kept_free))?;
+        let mut arguments = self.arguments.clone();
+        let mut add = |words: &[&str]| arguments.extend(words.iter().map(|&word| word.to_owned()));
+        let seed = self.seed.to_string();
+        match run {
+            // Where blocks gather does not depend on the seed.
+            Run::First => add(&["--no-route", "--write", PLACED]),
+            Run::Placing | Run::Whole(_) | Run::Bound(_) => add(&["--seed", &seed]),
         }
-        Ok(())
+        let (before_placing, before_routing) = match run {
+            Run::Placing => {
+                add(&["--placer", Exchange::PLACER]);
+                (binding(&self.kept_free), WRITING)
+            }
+            Run::Bound(bound) => {
+                write(&folder.join(BOUND), bound)?;
+                add(&["--placer", Exchange::PLACER_OF_BOUND]);
+                (BINDING.to_owned(), CHECKING)
+            }
+            Run::First | Run::Whole(_) => (binding(&self.kept_free), ""),
+        };
+        let programs = [
+            ("--pre-place", BEFORE_PLACING, before_placing.as_str()),
+            ("--pre-route", BEFORE_ROUTING, before_routing),
+        ];
+        for (argument, name, program) in programs {
+            if !program.is_empty() {
+                write(&folder.join(name), program)?;
+                add(&[argument, name]);
+            }
+        }
+        if let Run::Whole(_) | Run::Bound(_) = run {
+            arguments.extend_from_slice(&self.routing);
+        }
+        Ok(arguments)
     }
 
     /// The netlist that is placed; with blocks at their sites, once they are known.
@@ -106,6 +140,33 @@ impl Router {
             .as_ref()
             .map_or_else(|| pins.to_owned(), |aim| aim.clock.replaced(pins, aim.input_mhz * ahead))
     }
+}
+
+/// What nextpnr does in a run.
+pub(super) enum Run<'a> {
+    /// It places, to learn where blocks should stand.
+    First,
+    /// It places, and writes where cells stand.
+    Placing,
+    /// It places, with blocks at their sites if these are known, and routes.
+    Whole(Option<&'a First>),
+    /// It routes; the text says where cells stand.
+    Bound(&'a str),
+}
+
+/// What is needed to let cells exchange places.
+pub(super) struct Exchange {
+    /// Kind, column and row of the part's tiles.
+    pub(super) tiles: Vec<(String, u32, u32)>,
+    pub(super) array_clock_ratio: u32,
+}
+
+impl Exchange {
+    /// nextpnr's placer for whole cards. Of the smallest one the usual one (heap) moved the same few cells to and fro, and did not
+    /// end its first round.
+    const PLACER: &'static str = "static";
+    /// The one that does nothing when all is bound. The other one moves chains of carries all the same.
+    const PLACER_OF_BOUND: &'static str = "heap";
 }
 
 /// What a netlist needs so that a whole card can be routed.

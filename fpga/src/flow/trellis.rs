@@ -21,6 +21,7 @@ pub(super) const FAMILY: Family = Family {
     pll: EHXPLLL,
     check: |_, _| Ok(()),
     router,
+    beyond: |_, _| None,
     complete: |_, _, _, _| Ok(()),
     pack,
 };
@@ -142,6 +143,8 @@ fn router(_: &Search, goal: &Goal) -> Result<Router, FpgaError> {
         changes,
         settings,
         kept_free: Vec::new(),
+        exchange: None,
+        routing: Vec::new(),
         aim,
     })
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::mapping::to_tables;
-use super::router::{InputClock, Router, Setting, prices};
+use super::router::{Exchange, InputClock, Router, Setting, prices};
 use super::{BITSTREAM, Builder, Family, Goal, NETLIST, TIMING, read_json};
 use crate::boards::{Board, Part, TOP};
 use crate::cache::Key;
@@ -23,6 +23,7 @@ pub(super) const FAMILY: Family = Family {
     pll: PLLE2,
     check,
     router,
+    beyond,
     complete,
     pack,
 };
@@ -110,26 +111,28 @@ fn router(search: &Search, goal: &Goal) -> Result<Router, FpgaError> {
         arguments.extend([name.to_owned(), value]);
     }
     arguments.push("--timing-allow-fail".to_owned());
-    // Of the smallest card the usual placer (heap) moved the same few cells to and fro, and did not end its first round.
-    // The multipliers of a 16 x 16 array it scatters: wires nine times as long as before each had a place of its own. Of
-    // an 8 x 8 array it makes the faster one.
-    if goal.whole || goal.used.multipliers > HEAP_MULTIPLIERS {
+    // The multipliers of a 16 x 16 array the usual placer (heap) scatters: wires nine times as long as before each had a
+    // place of its own. Of an 8 x 8 array it makes the faster one.
+    if !goal.whole && goal.used.multipliers > HEAP_MULTIPLIERS {
         arguments.extend(["--placer", "static"].map(str::to_owned));
     }
     let mut aim = goal.aim(CLOCK);
+    let mut routing = Vec::new();
     if let Some(aim) = &mut aim {
-        // With a clock that the user has in mind, or an array's that would be asked for what no array reaches, what is late goes back to
+        // With a clock that somebody has in mind, or an array's that would be asked for what no array reaches, what is late goes back to
         // the queue until all is in time. Else the card's becomes as fast as it may.
         if aim.aim_mhz.is_some() || goal.array_clock_ratio > MISSED_RATIO {
-            arguments.push("--tmg-ripup".to_owned());
+            routing.push("--tmg-ripup".to_owned());
         } else {
             aim.aim_mhz = Some(MISSED_MHZ);
         }
     }
-    let mut kept_free = Vec::new();
+    let (mut kept_free, mut exchange) = (Vec::new(), None);
     if goal.whole {
         let mut database = Database::find(&search.data(XRAY_DATABASE)?, goal.board.part.tool_name)?;
         kept_free = database.lone_tables()?;
+        exchange =
+            Some(Exchange { tiles: database.tiles()?, array_clock_ratio: goal.array_clock_ratio });
     }
     Ok(Router {
         tool: NEXTPNR_XILINX,
@@ -139,8 +142,19 @@ fn router(search: &Search, goal: &Goal) -> Result<Router, FpgaError> {
         changes: None,
         settings: if goal.whole { NEGOTIATION } else { &[] },
         kept_free,
+        exchange,
+        routing,
         aim,
     })
+}
+
+/// A routing that met no clock left what was late alone: so much more than it reached is asked for with what is late going
+/// back to the queue, as long as that ends.
+const BEYOND_ROUTED: f64 = 1.05;
+
+fn beyond(goal: &Goal, timing: &Timing) -> Option<f64> {
+    let asks = goal.whole && goal.array_clock_ratio <= MISSED_RATIO;
+    asks.then(|| goal.mhz * timing.margin() * BEYOND_ROUTED)
 }
 
 /// nextpnr leaves out paths that begin or end in a multiplier.

@@ -128,6 +128,15 @@ impl Database {
         Ok(lone::tables(tiles))
     }
 
+    /// Kind, column and row of each tile.
+    ///
+    /// # Errors
+    /// When the list of tiles is damaged.
+    pub fn tiles(&mut self) -> Result<Vec<(String, u32, u32)>, FpgaError> {
+        self.load_tiles()?;
+        Ok(self.tiles.values().map(|tile| (tile.kind.clone(), tile.grid_x, tile.grid_y)).collect())
+    }
+
     /// The list of tiles of the part's fabric.
     fn grid(&self) -> Result<PathBuf, FpgaError> {
         let path = self.family.join("mapping/parts.yaml");

@@ -19,6 +19,7 @@ mod database;
 mod fasm;
 mod frames;
 mod lone;
+mod placement;
 mod products;
 mod sdf;
 #[cfg(test)]
@@ -29,6 +30,7 @@ pub use carries::own_tables;
 pub use database::Database;
 pub use frames::Frames;
 pub use lone::{binding, keep_free};
+pub use placement::{BINDING, CHECKING, WRITING, improved};
 pub use products::registers_at_outputs;
 pub use timing::{Library, multiplier_paths};
 

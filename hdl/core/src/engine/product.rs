@@ -9,7 +9,7 @@ use super::operation::{Operation, WordTag, lane_bits, word_bits};
 use super::ports::{HostRequest, thread_bits};
 use super::weights::{TILE_BITS, WeightLoader};
 use super::window::WindowStep;
-use crate::bits::as_word;
+use crate::bits::{as_word, only_if};
 use rmt_isa::card::engine::EngineShape;
 use rtl_builder::prelude::*;
 
@@ -332,12 +332,14 @@ impl Component for ProductUnit {
         let partial_sums =
             AsyncMem::new("partial_sums", uint(n * SUM_BITS), shape.partial_sums().into());
         let sums = wire("sums", uint(n * SUM_BITS));
-        let follows = delayed("follows", tags[out - 1].valid & next.place.eq(early.place))
+        // Whether they are the array's is known a cycle before, so that behind their carries stands one choice.
+        let same_place = tags[out - 1].valid & next.place.eq(early.place);
+        let follows = delayed("follows", same_place & !early.first)
             .doc("The sums that come out now are those that the next wave begins with");
-        let so_far = mux(follows, sums.value(), partial_sums.read(next.place));
-        let none = UInt::lit(0, 1).repeat((n * SUM_BITS) as usize);
-        let bias = mux(next.biased, io.bias_word.value(), none);
-        let begin = delayed("begin", mux(next.first, bias, so_far));
+        let bias = only_if(next.biased, io.bias_word.value());
+        let partial = only_if(!follows, partial_sums.read(next.place));
+        let others = mux(next.first, bias, partial);
+        let begin = delayed("begin", others | only_if(follows, sums.value()));
         let totals: Vec<SInt> = split(begin, SUM_BITS)
             .into_iter()
             .zip(split(array.sums.value(), SUM_BITS))
