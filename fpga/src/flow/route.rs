@@ -16,7 +16,7 @@ use serde_json::json;
 
 use super::progress::{Placed, Rounds, Stage};
 use super::router::{Aim, BEYOND_PLACED, Exchange, PLACED, Router, Run};
-use super::{Builder, TIMING, read_json, write, xray};
+use super::{Builder, TIMING, read_json, write};
 use crate::cache::Key;
 use crate::error::FpgaError;
 use crate::floorplan::block_sites;
@@ -226,7 +226,8 @@ impl Builder<'_> {
         let key = key.with(router.seed.to_string());
         let (folder, hit) = cache.step("exchange", key, |folder| {
             // A clock that is missed whatever is asked for is placed alike.
-            let ahead = router.aim.as_ref().map_or(1.0, |aim| xray::MISSED_MHZ / aim.asked_mhz);
+            let missed_mhz = exchange.missed_mhz;
+            let ahead = router.aim.as_ref().map_or(1.0, |aim| missed_mhz / aim.asked_mhz);
             let pins = router.pins(pins, ahead);
             let arguments = router.prepare(folder, netlist, &Run::Placing, pins)?;
             self.nextpnr(router, PLACEMENT, &arguments, folder, limit, &mut |_| {

@@ -159,6 +159,8 @@ pub(super) struct Exchange {
     /// Kind, column and row of the part's tiles.
     pub(super) tiles: Vec<(String, u32, u32)>,
     pub(super) array_clock_ratio: u32,
+    /// What the card's clock is asked for meanwhile, MHz: more than it can reach.
+    pub(super) missed_mhz: f64,
 }
 
 impl Exchange {

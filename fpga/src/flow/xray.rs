@@ -90,7 +90,7 @@ const CLOCK: InputClock = InputClock {
 const NEGOTIATION: &[Setting] = &prices("40.0", "20.0", "40.0");
 
 /// More than any card reaches: placer and router prefer the longest ways only while a clock is missed.
-pub(super) const MISSED_MHZ: f64 = 160.0;
+const MISSED_MHZ: f64 = 160.0;
 /// An array's clock that is so many times faster is then asked for little more than it can reach.
 const MISSED_RATIO: u32 = 2;
 
@@ -131,8 +131,11 @@ fn router(search: &Search, goal: &Goal) -> Result<Router, FpgaError> {
     if goal.whole {
         let mut database = Database::find(&search.data(XRAY_DATABASE)?, goal.board.part.tool_name)?;
         kept_free = database.lone_tables()?;
-        exchange =
-            Some(Exchange { tiles: database.tiles()?, array_clock_ratio: goal.array_clock_ratio });
+        exchange = Some(Exchange {
+            tiles: database.tiles()?,
+            array_clock_ratio: goal.array_clock_ratio,
+            missed_mhz: MISSED_MHZ,
+        });
     }
     Ok(Router {
         tool: NEXTPNR_XILINX,

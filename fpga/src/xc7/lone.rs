@@ -40,9 +40,11 @@ pub(super) fn tables<'a>(tiles: impl Iterator<Item = (&'a str, u32, u32)>) -> Ve
     lone.flat_map(of_tile).collect()
 }
 
-/// What the table that takes a place is called.
+/// What the name of a table that takes a place begins with.
+pub(super) const KEPT_FREE: &str = "kept_free_";
+
 fn name(index: usize) -> String {
-    format!("kept_free_{index}")
+    format!("{KEPT_FREE}{index}")
 }
 
 /// Adds a table that does nothing for each of so many places, to a netlist as yosys writes it.

@@ -29,7 +29,7 @@ use search::Search;
 
 /// What nextpnr runs before it places: each cell has the place that `bound.txt` says.
 pub const BINDING: &str = "\
-cells = dict(ctx.cells)
+cells = {name: cell for name, cell in ctx.cells}
 for line in open('bound.txt'):
     name, place = line.rstrip('\\n').split('\\t')
     cell = cells[name]

@@ -7,13 +7,12 @@ use std::collections::HashMap;
 
 use super::design::{Cell, Design, Kind, Pin, bad, tile_of};
 use crate::error::FpgaError;
+use crate::xc7::lone::KEPT_FREE;
 
 /// Quarters of a slice.
 pub(super) const QUARTERS: usize = 4;
 /// What may stand in a quarter: the table of six inputs, that of five, two flip-flops.
 const PARTS: [&str; 4] = ["6LUT", "5LUT", "FF", "5FF"];
-/// Cells in a quarter that keep their places.
-const KEPT: &str = "kept_free";
 
 /// Parts of a quarter that exchange places, one bit for each.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -199,7 +198,7 @@ impl Places {
         let quarter = slice * QUARTERS + letter;
         self.content[quarter][part] = Some(number);
         self.memory[slice] |= design.is_memory(number);
-        self.kept[slice] |= cell.name.starts_with(KEPT);
+        self.kept[slice] |= cell.name.starts_with(KEPT_FREE);
         Ok(Place::Quarter(quarter, part))
     }
 

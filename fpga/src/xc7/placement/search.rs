@@ -151,9 +151,9 @@ impl Search {
             if other == quarter || !self.places.is_free(other) {
                 continue;
             }
-            let Self { places, .. } = self;
+            let both = [quarter, other].into_iter();
             let cells: Vec<usize> =
-                places.cells_of(quarter, parts).chain(places.cells_of(other, parts)).collect();
+                both.flat_map(|quarter| self.places.cells_of(quarter, parts)).collect();
             let before = self.cost(&cells);
             self.exchange(quarter, other, parts);
             let fits = [quarter, other].iter().all(|&q| self.places.is_valid(&self.design, q));
