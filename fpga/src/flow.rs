@@ -107,8 +107,8 @@ struct Family {
     check: fn(&Search, &Board) -> Result<(), FpgaError>,
     /// How nextpnr is run.
     router: fn(&Search, &Goal) -> Result<Router, FpgaError>,
-    /// What the router is asked for once more, MHz, when it has reached something; nothing: it is left at that.
-    beyond: fn(&Goal, &Timing) -> Option<f64>,
+    /// Whether the router is asked for more than it has reached.
+    asks_beyond: fn(&Goal) -> bool,
     /// Adds to nextpnr's timing what it does not know, from the folder of what it made.
     complete: fn(&Search, &Part, &Path, &mut Timing) -> Result<(), FpgaError>,
     /// From the folder of what nextpnr made to the bitstream.

@@ -26,13 +26,10 @@ impl Passes {
     }
 }
 
-/// Rounds of the router without fewer wires shared or late than ever before, after which it is given up. Of cards that were
-/// routed, one had none for 40.
-const ROUNDS_WITHOUT_GAIN: u32 = 100;
-
 /// The router's rounds: `iter=3 wires=45678 overused=123 overuse=130 tmgfail=4 archfail=NA`.
-#[derive(Default)]
 pub struct Rounds {
+    /// Without fewer wires shared or late than ever before in so many, it is given up.
+    patience: u32,
     /// The fewest wires shared or late so far.
     fewest: Option<u64>,
     /// Rounds since then.
@@ -40,6 +37,11 @@ pub struct Rounds {
 }
 
 impl Rounds {
+    /// It is given up after so many rounds without gain.
+    pub fn with_patience(patience: u32) -> Self {
+        Self { patience, fewest: None, since: 0 }
+    }
+
     /// The wires that are shared after a round and the connections that are late, if a line tells of one.
     pub fn of_line(line: &str) -> Option<u64> {
         let round = line.split_once("iter=")?.1;
@@ -58,7 +60,7 @@ impl Rounds {
             self.since += 1;
         }
         let fewest = self.fewest?;
-        (fewest > 0 && self.since >= ROUNDS_WITHOUT_GAIN).then_some((fewest, self.since))
+        (fewest > 0 && self.since >= self.patience).then_some((fewest, self.since))
     }
 }
 

@@ -159,7 +159,8 @@ impl Builder<'_> {
         let cache = self.cache.clone();
         let (folder, hit) = cache.step("route", key, |folder| {
             let arguments = router.prepare(folder, netlist, run, router.pins(pins, ahead))?;
-            let (mut rounds, mut placed) = (Rounds::default(), Placed::default());
+            let mut rounds = Rounds::with_patience(router.patience);
+            let mut placed = Placed::default();
             let mut given_up = None;
             self.nextpnr(router, PLACE_AND_ROUTE, &arguments, folder, limit, &mut |line| {
                 placed.take(line);

@@ -60,6 +60,8 @@ pub(super) struct Router {
     pub(super) exchange: Option<Exchange>,
     /// Arguments for routing alone.
     pub(super) routing: Vec<String>,
+    /// It is given up after so many rounds without fewer wires shared or late.
+    pub(super) patience: u32,
     /// What the clocks are asked for beyond what the card was; nothing: just that.
     pub(super) aim: Option<Aim>,
 }

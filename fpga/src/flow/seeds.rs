@@ -8,8 +8,11 @@ use super::{Builder, Family, Goal, Request};
 use crate::error::FpgaError;
 use crate::report::Timing;
 
-/// How often more is asked for than a routing reached.
-const MOST_BEYOND: u32 = 4;
+/// By so much more is asked for than a routing reached, by half of it once that was too much, and not by less than the last.
+const BEYOND: f64 = 0.05;
+const LEAST_BEYOND: f64 = 0.02;
+/// How often.
+const MOST_BEYOND: u32 = 5;
 
 /// What a seed made.
 pub(super) struct Routed {
@@ -71,19 +74,23 @@ impl Builder<'_> {
         netlist: &Path,
     ) -> Result<Routed, FpgaError> {
         let mut best = self.routed(request, family, goal, versions, netlist)?;
-        if goal.aim_mhz.is_some() {
-            return Ok(best);
-        }
-        for _ in 0..MOST_BEYOND {
-            let Some(aim_mhz) = (family.beyond)(goal, &best.timing) else { break };
+        let (mut beyond, mut asked) = (BEYOND, 0);
+        while goal.aim_mhz.is_none() && (family.asks_beyond)(goal) && asked < MOST_BEYOND {
+            let aim_mhz = goal.mhz * best.timing.margin() * (1.0 + beyond);
             let reached = best.timing.reached();
             self.tell(PLACE_AND_ROUTE, 0.0, format!("{reached}; once more for {aim_mhz:.1} MHz"));
             let again = Goal { aim_mhz: Some(aim_mhz), ..*goal };
             match self.routed(request, family, &again, versions, netlist) {
                 Ok(more) if more.timing.margin() > best.timing.margin() => best = more,
-                Ok(_) | Err(FpgaError::Unroutable { .. } | FpgaError::Unplaced { .. }) => break,
+                Ok(_) | Err(FpgaError::Unroutable { .. } | FpgaError::Unplaced { .. }) => {
+                    beyond /= 2.0;
+                }
                 Err(error) => return Err(error),
             }
+            if beyond < LEAST_BEYOND {
+                break;
+            }
+            asked += 1;
         }
         Ok(best)
     }

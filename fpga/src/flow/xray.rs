@@ -23,7 +23,7 @@ pub(super) const FAMILY: Family = Family {
     pll: PLLE2,
     check,
     router,
-    beyond,
+    asks_beyond,
     complete,
     pack,
 };
@@ -147,17 +147,17 @@ fn router(search: &Search, goal: &Goal) -> Result<Router, FpgaError> {
         kept_free,
         exchange,
         routing,
+        patience: PATIENCE,
         aim,
     })
 }
 
-/// A routing that met no clock left what was late alone: so much more than it reached is asked for with what is late going
-/// back to the queue, as long as that ends.
-const BEYOND_ROUTED: f64 = 1.05;
+/// What was routed with what is late going back to the queue took 5 to 20 rounds, and 50 with 16 x 16.
+const PATIENCE: u32 = 40;
 
-fn beyond(goal: &Goal, timing: &Timing) -> Option<f64> {
-    let asks = goal.whole && goal.array_clock_ratio <= MISSED_RATIO;
-    asks.then(|| goal.mhz * timing.margin() * BEYOND_ROUTED)
+/// A routing that met no clock left what was late alone, so once more is asked for than it reached.
+fn asks_beyond(goal: &Goal) -> bool {
+    goal.whole && goal.array_clock_ratio <= MISSED_RATIO
 }
 
 /// nextpnr leaves out paths that begin or end in a multiplier.
