@@ -1,5 +1,6 @@
 //! The 7-series: the assembler, from what nextpnr says of a design to the frames of its bitstream, the delays that nextpnr
-//! does not know (`timing`), the slices that it should leave alone (`lone`), tables for carries (`carries`), and registers of products (`products`).
+//! does not know (`timing`), where its cells should stand (`placement`), the slices that it should leave alone (`lone`), tables for
+//! carries (`carries`), and registers of products (`products`).
 //!
 //! ```text
 //!  features (FASM) ─► tile, feature, bits ─► bits of frames ─► frames, as text for xc7frames2bit

@@ -211,13 +211,18 @@ impl Places {
             let slices = slices.collect::<Result<Vec<_>, _>>()?;
             self.stacks.push(slices);
         }
-        let memory = (0..self.slices.len()).filter(|&slice| self.memory[slice]);
-        self.stacks.extend(memory.map(|slice| vec![slice]));
         for (number, stack) in self.stacks.iter().enumerate() {
             for &slice in stack {
                 if self.stack_of[slice].replace(number).is_some() {
                     return Err(bad("a slice of two chains"));
                 }
+            }
+        }
+        // Memory beside the end of a chain moves with that.
+        for slice in (0..self.slices.len()).filter(|&slice| self.memory[slice]) {
+            if self.stack_of[slice].is_none() {
+                self.stack_of[slice] = Some(self.stacks.len());
+                self.stacks.push(vec![slice]);
             }
         }
         Ok(())

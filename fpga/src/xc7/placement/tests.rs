@@ -154,7 +154,9 @@ fn crowd() -> Text {
             sinks.push(name("ff") + ".D");
         }
     }
-    for (index, place) in ["X5Y20/SLICE_X0Y0", "X7Y30/SLICE_X0Y0"].into_iter().enumerate() {
+    // The last one beside the end of the chain.
+    let words = ["X5Y20/SLICE_X0Y0", "X7Y30/SLICE_X0Y0", "X13Y7/SLICE_X0Y0"];
+    for (index, place) in words.into_iter().enumerate() {
         let name = format!("word{index}");
         text.cell(&name, "SLICE_LUTX", &format!("{place}.D6LUT"));
         sources.push(format!("{name}.O6"));
@@ -165,7 +167,7 @@ fn crowd() -> Text {
         text.cell(
             &format!("carry{index}"),
             "CARRY4",
-            &format!("X12Y{}/SLICE_X0Y0.CARRY4", 9 - index),
+            &format!("X13Y{}/SLICE_X0Y0.CARRY4", 9 - index),
         );
         sources.push(format!("carry{index}.O3"));
         sinks.push(format!("carry{index}.S0"));
