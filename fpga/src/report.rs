@@ -102,6 +102,12 @@ impl Timing {
         reached.fold(f64::INFINITY, f64::min)
     }
 
+    /// The same of what was expected of them before routing, if that is known of all.
+    pub fn expected_margin(&self) -> Option<f64> {
+        let expected = self.clocks.iter().map(|clock| Some(clock.placed_mhz? / clock.asked_mhz));
+        expected.collect::<Option<Vec<f64>>>()?.into_iter().reduce(f64::min)
+    }
+
     /// What clocks reach, for people.
     pub fn reached(&self) -> String {
         let each =

@@ -27,8 +27,7 @@ use crate::xc7::improved;
 const LOG: &str = "nextpnr.log";
 /// The same, as a program in Python writes it.
 const PLACED_TEXT: &str = "placed.txt";
-/// Where cells stand that have exchanged places.
-const BETTER: &str = "better.txt";
+const EXCHANGED: &str = "exchanged.json";
 const FIRST: &str = "first.json";
 const FIRST_PLACEMENT: &str = "first placement";
 const PLACEMENT: &str = "placement";
@@ -75,6 +74,15 @@ pub(super) struct First {
     pub(super) reached_mhz: f64,
 }
 
+/// Where cells stand that have exchanged places.
+#[derive(Deserialize, Serialize)]
+struct Exchanged {
+    /// Names and places, as nextpnr's Python reads them.
+    bound: String,
+    /// The longest way that is expected, ns, in cycles of the card's clock.
+    longest_ns: f32,
+}
+
 impl Builder<'_> {
     /// Place and route: the folder of its results, and clocks and paths.
     pub(super) fn route(
@@ -103,11 +111,12 @@ impl Builder<'_> {
             None => None,
         };
         let first = first.as_ref();
-        let bound = match exchange {
-            Some(exchange) => Some(self.exchanged(&task, key("exchange 1"), exchange)?),
+        let exchanged = match exchange {
+            Some(exchange) => Some(self.exchanged(&task, key("exchange 2"), exchange)?),
             None => None,
         };
-        let run = bound.as_deref().map_or(Run::Whole(first), Run::Bound);
+        let run = (exchanged.as_ref())
+            .map_or(Run::Whole(first), |exchanged| Run::Bound(&exchanged.bound));
         let mut ahead = aim.as_ref().map_or(1.0, |aim| aim.ahead(first));
         let by_placement = first.is_some() && aim.as_ref().is_some_and(Aim::is_by_placement);
         let mut again = if by_placement { MOST_ASKED } else { 0 };
@@ -116,7 +125,7 @@ impl Builder<'_> {
                 .with(seed.to_string())
                 .with(json!(first).to_string())
                 .with(format!("{ahead} {}", again > 0));
-            if let Some(bound) = &bound {
+            if let Run::Bound(bound) = run {
                 key = key.with(bound).with(router.routing.join(" "));
             }
             let (folder, given_up) = self.attempt(&task, key, &run, ahead, again > 0)?;
@@ -138,9 +147,15 @@ impl Builder<'_> {
         };
         let mut timing = Timing::of_nextpnr(&read_json(&folder.join(TIMING))?)?;
         let placed = expected(&folder)?;
+        let slowest = timing.clocks.iter().map(|clock| clock.asked_mhz).fold(f64::MAX, f64::min);
         for clock in &mut timing.clocks {
+            clock.placed_mhz = match &exchanged {
+                // In the longest cycle all clocks have theirs.
+                Some(Exchanged { longest_ns, .. }) => (*longest_ns > 0.0)
+                    .then(|| clock.asked_mhz / slowest * 1e3 / f64::from(*longest_ns)),
+                None => placed.clocks.get(&clock.name).map(|(expected, _)| *expected),
+            };
             clock.asked_mhz /= ahead;
-            clock.placed_mhz = placed.clocks.get(&clock.name).map(|(expected, _)| *expected);
         }
         Ok((folder, timing))
     }
@@ -220,7 +235,7 @@ impl Builder<'_> {
         task: &Task<'_>,
         key: Key,
         exchange: &Exchange,
-    ) -> Result<String, FpgaError> {
+    ) -> Result<Exchanged, FpgaError> {
         let Task { router, pins, netlist, limit } = *task;
         self.tell(PLACEMENT, 0.0, "");
         let cache = self.cache.clone();
@@ -241,13 +256,14 @@ impl Builder<'_> {
                 improved(&placed, tiles, exchange.array_clock_ratio, &mut |done, longest| {
                     self.tell(PLACEMENT, done, format!("longest way {longest:.2} ns"));
                 })?;
-            write(&folder.join(BETTER), better.bound)?;
+            let exchanged = Exchanged { bound: better.bound, longest_ns: better.now_ns };
+            write(&folder.join(EXCHANGED), json!(exchanged).to_string())?;
             // Tens of megabytes.
             std::fs::remove_file(&path).map_err(FpgaError::file("remove", &path))
         })?;
         self.tell(PLACEMENT, 1.0, if hit { "was there already" } else { "done" });
-        let path = folder.join(BETTER);
-        std::fs::read_to_string(&path).map_err(FpgaError::file("read", &path))
+        serde_json::from_value(read_json(&folder.join(EXCHANGED))?)
+            .map_err(FpgaError::json("a kept placement"))
     }
 
     /// Runs it in the folder of the netlist; hears each line.

@@ -8,11 +8,12 @@ use super::{Builder, Family, Goal, Request};
 use crate::error::FpgaError;
 use crate::report::Timing;
 
-/// By so much more is asked for than a routing reached, by half of it once that was too much, and not by less than the last.
-const BEYOND: f64 = 0.05;
-const LEAST_BEYOND: f64 = 0.02;
+/// After a routing so many times what it reached is asked for, after one that was too much the middle between both, and never less
+/// than the last.
+const BEYOND: f64 = 1.05;
+const LEAST_BEYOND: f64 = 1.02;
 /// How often.
-const MOST_BEYOND: u32 = 5;
+const MOST_AIMS: u32 = 6;
 
 /// What a seed made.
 pub(super) struct Routed {
@@ -74,23 +75,31 @@ impl Builder<'_> {
         netlist: &Path,
     ) -> Result<Routed, FpgaError> {
         let mut best = self.routed(request, family, goal, versions, netlist)?;
-        let (mut beyond, mut asked) = (BEYOND, 0);
-        while goal.aim_mhz.is_none() && (family.asks_beyond)(goal) && asked < MOST_BEYOND {
-            let aim_mhz = goal.mhz * best.timing.margin() * (1.0 + beyond);
+        if goal.aim_mhz.is_some() || !(family.asks_beyond)(goal) {
+            return Ok(best);
+        }
+        let expected = best.timing.expected_margin().unwrap_or(0.0);
+        let mut aim = expected.max(best.timing.margin() * BEYOND);
+        for _ in 0..MOST_AIMS {
+            let aim_mhz = goal.mhz * aim;
             let reached = best.timing.reached();
             self.tell(PLACE_AND_ROUTE, 0.0, format!("{reached}; once more for {aim_mhz:.1} MHz"));
             let again = Goal { aim_mhz: Some(aim_mhz), ..*goal };
-            match self.routed(request, family, &again, versions, netlist) {
-                Ok(more) if more.timing.margin() > best.timing.margin() => best = more,
-                Ok(_) | Err(FpgaError::Unroutable { .. } | FpgaError::Unplaced { .. }) => {
-                    beyond /= 2.0;
-                }
+            let more = match self.routed(request, family, &again, versions, netlist) {
+                Ok(more) => Some(more),
+                Err(FpgaError::Unroutable { .. } | FpgaError::Unplaced { .. }) => None,
                 Err(error) => return Err(error),
+            };
+            match more.filter(|more| more.timing.margin() > best.timing.margin()) {
+                Some(more) => {
+                    aim = more.timing.margin() * BEYOND;
+                    best = more;
+                }
+                None => aim = f64::midpoint(aim, best.timing.margin()),
             }
-            if beyond < LEAST_BEYOND {
+            if aim < best.timing.margin() * LEAST_BEYOND {
                 break;
             }
-            asked += 1;
         }
         Ok(best)
     }
