@@ -87,7 +87,11 @@ impl Builder<'_> {
             let again = Goal { aim_mhz: Some(aim_mhz), ..*goal };
             let more = match self.routed(request, family, &again, versions, netlist) {
                 Ok(more) => Some(more),
-                Err(FpgaError::Unroutable { .. } | FpgaError::Unplaced { .. }) => None,
+                Err(
+                    FpgaError::Unroutable { .. }
+                    | FpgaError::Unplaced { .. }
+                    | FpgaError::ToolTimeout { .. },
+                ) => None,
                 Err(error) => return Err(error),
             };
             match more.filter(|more| more.timing.margin() > best.timing.margin()) {
