@@ -35,7 +35,7 @@ mod xray;
 
 use progress::Passes;
 use router::Router;
-use seeds::Routed;
+use seeds::{Routed, Seeds};
 
 /// What is built.
 pub struct Request<'a> {
@@ -294,8 +294,8 @@ impl Builder<'_> {
             array_clock_ratio: request.config.shape().engine.array_clock_ratio,
             used,
         };
-        let Routed { seed, folder, timing } =
-            self.best_seed(request, family, goal, &report.tools, &netlist)?;
+        let seeds = Seeds { request, family, versions: &report.tools, netlist: &netlist };
+        let Routed { seed, folder, timing } = self.best_seed(&seeds, goal)?;
         report.seed = seed;
         report.timing = Some(timing);
         report.route_seconds = Some(begun.elapsed().as_secs_f64());

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -22,11 +23,9 @@ use crate::error::FpgaError;
 use crate::floorplan::block_sites;
 use crate::process::run;
 use crate::report::Timing;
-use crate::xc7::improved;
+use crate::xc7::{self, improved};
 
 const LOG: &str = "nextpnr.log";
-/// The same, as a program in Python writes it.
-const PLACED_TEXT: &str = "placed.txt";
 const EXCHANGED: &str = "exchanged.json";
 const FIRST: &str = "first.json";
 const FIRST_PLACEMENT: &str = "first placement";
@@ -197,8 +196,7 @@ impl Builder<'_> {
         })?;
         let path = folder.join(GIVEN_UP);
         if path.is_file() {
-            let why = serde_json::from_value(read_json(&path)?);
-            return Ok((folder, Some(why.map_err(FpgaError::json("a kept routing"))?)));
+            return Ok((folder, Some(kept(&path)?)));
         }
         self.tell(PLACE_AND_ROUTE, 1.0, if hit { "was there already" } else { "done" });
         Ok((folder, None))
@@ -210,8 +208,7 @@ impl Builder<'_> {
         self.tell(FIRST_PLACEMENT, 0.0, "");
         let cache = self.cache.clone();
         let (folder, hit) = cache.step("place", key, |folder| {
-            let ahead = router.aim.as_ref().map_or(1.0, |aim| MISSED_MHZ / aim.asked_mhz);
-            let pins = router.pins(pins, ahead);
+            let pins = router.pins_asking(pins, MISSED_MHZ);
             let arguments = router.prepare(folder, netlist, &Run::First, pins)?;
             self.nextpnr(router, FIRST_PLACEMENT, &arguments, folder, limit, &mut |_| {
                 ControlFlow::Continue(())
@@ -225,8 +222,7 @@ impl Builder<'_> {
             std::fs::remove_file(&placed).map_err(FpgaError::file("remove", &placed))
         })?;
         self.tell(FIRST_PLACEMENT, 1.0, if hit { "was there already" } else { "done" });
-        serde_json::from_value(read_json(&folder.join(FIRST))?)
-            .map_err(FpgaError::json("a kept placement"))
+        kept(&folder.join(FIRST))
     }
 
     /// Places once, then cells exchange places: where they stand, whatever is asked for.
@@ -242,14 +238,12 @@ impl Builder<'_> {
         let key = key.with(router.seed.to_string());
         let (folder, hit) = cache.step("exchange", key, |folder| {
             // A clock that is missed whatever is asked for is placed alike.
-            let missed_mhz = exchange.missed_mhz;
-            let ahead = router.aim.as_ref().map_or(1.0, |aim| missed_mhz / aim.asked_mhz);
-            let pins = router.pins(pins, ahead);
+            let pins = router.pins_asking(pins, exchange.missed_mhz);
             let arguments = router.prepare(folder, netlist, &Run::Placing, pins)?;
             self.nextpnr(router, PLACEMENT, &arguments, folder, limit, &mut |_| {
                 ControlFlow::Continue(())
             })?;
-            let path = folder.join(PLACED_TEXT);
+            let path = folder.join(xc7::PLACED);
             let placed = std::fs::read_to_string(&path).map_err(FpgaError::file("read", &path))?;
             let tiles = exchange.tiles.iter().map(|(kind, x, y)| (kind.as_str(), *x, *y));
             let better =
@@ -262,8 +256,7 @@ impl Builder<'_> {
             std::fs::remove_file(&path).map_err(FpgaError::file("remove", &path))
         })?;
         self.tell(PLACEMENT, 1.0, if hit { "was there already" } else { "done" });
-        serde_json::from_value(read_json(&folder.join(EXCHANGED))?)
-            .map_err(FpgaError::json("a kept placement"))
+        kept(&folder.join(EXCHANGED))
     }
 
     /// Runs it in the folder of the netlist; hears each line.
@@ -287,6 +280,12 @@ impl Builder<'_> {
             hears(line)
         })
     }
+}
+
+/// What a step has left for others.
+fn kept<T: DeserializeOwned>(path: &Path) -> Result<T, FpgaError> {
+    serde_json::from_value(read_json(path)?)
+        .map_err(FpgaError::json("what place and route has kept"))
 }
 
 /// What nextpnr's log says of the clocks once all is placed.

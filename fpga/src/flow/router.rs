@@ -13,13 +13,11 @@ use crate::floorplan::lock_blocks;
 use crate::netlist;
 use crate::tools::Tool;
 use crate::wiring::spare_wires;
-use crate::xc7::{BINDING, CHECKING, WRITING, binding, keep_free};
+use crate::xc7::{BINDING, BOUND, CHECKING, WRITING, binding, keep_free};
 
 /// Programs in Python that nextpnr runs before it places, and before it routes.
 const BEFORE_PLACING: &str = "before_placing.py";
 const BEFORE_ROUTING: &str = "before_routing.py";
-/// Where cells stand, for [`BINDING`].
-const BOUND: &str = "bound.txt";
 /// A placed design as nextpnr writes it.
 pub(super) const PLACED: &str = "placed.json";
 
@@ -134,6 +132,11 @@ impl Router {
             lock_blocks(&mut netlist, &first.sites)?;
         }
         Ok(netlist)
+    }
+
+    /// The board's constraints, with an input that is said to be so fast that so many MHz are asked of the card's clock.
+    pub(super) fn pins_asking(&self, pins: &str, mhz: f64) -> String {
+        self.pins(pins, self.aim.as_ref().map_or(1.0, |aim| mhz / aim.asked_mhz))
     }
 
     /// The board's constraints, with an input that is said to be so many times as fast.

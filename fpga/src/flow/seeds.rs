@@ -15,6 +15,14 @@ const LEAST_BEYOND: f64 = 1.02;
 /// How often.
 const MOST_AIMS: u32 = 6;
 
+/// What is placed and routed with each seed.
+pub(super) struct Seeds<'a> {
+    pub(super) request: &'a Request<'a>,
+    pub(super) family: &'a Family,
+    pub(super) versions: &'a BTreeMap<String, String>,
+    pub(super) netlist: &'a Path,
+}
+
 /// What a seed made.
 pub(super) struct Routed {
     pub(super) seed: u32,
@@ -27,18 +35,16 @@ impl Builder<'_> {
     /// the one whose clocks reach most of what they were asked. One that cannot be routed is given up.
     pub(super) fn best_seed(
         &mut self,
-        request: &Request<'_>,
-        family: &Family,
+        task: &Seeds<'_>,
         mut goal: Goal,
-        versions: &BTreeMap<String, String>,
-        netlist: &Path,
     ) -> Result<Routed, FpgaError> {
+        let request = task.request;
         let last =
             request.seed.saturating_add(request.tries.max(request.best_of).saturating_sub(1));
         let mut best: Option<Routed> = None;
         let mut routed = 0;
         loop {
-            match self.one_seed(request, family, &goal, versions, netlist) {
+            match self.one_seed(task, &goal) {
                 Ok(one) => {
                     routed += 1;
                     if request.best_of > 1 {
@@ -66,16 +72,9 @@ impl Builder<'_> {
     }
 
     /// One seed: routed, and again with more asked for, as long as that reaches more.
-    fn one_seed(
-        &mut self,
-        request: &Request<'_>,
-        family: &Family,
-        goal: &Goal,
-        versions: &BTreeMap<String, String>,
-        netlist: &Path,
-    ) -> Result<Routed, FpgaError> {
-        let mut best = self.routed(request, family, goal, versions, netlist)?;
-        if goal.aim_mhz.is_some() || !(family.asks_beyond)(goal) {
+    fn one_seed(&mut self, task: &Seeds<'_>, goal: &Goal) -> Result<Routed, FpgaError> {
+        let mut best = self.routed(task, goal)?;
+        if goal.aim_mhz.is_some() || !(task.family.asks_beyond)(goal) {
             return Ok(best);
         }
         let expected = best.timing.expected_margin().unwrap_or(0.0);
@@ -85,7 +84,7 @@ impl Builder<'_> {
             let reached = best.timing.reached();
             self.tell(PLACE_AND_ROUTE, 0.0, format!("{reached}; once more for {aim_mhz:.1} MHz"));
             let again = Goal { aim_mhz: Some(aim_mhz), ..*goal };
-            let more = match self.routed(request, family, &again, versions, netlist) {
+            let more = match self.routed(task, &again) {
                 Ok(more) => Some(more),
                 Err(
                     FpgaError::Unroutable { .. }
@@ -108,14 +107,8 @@ impl Builder<'_> {
         Ok(best)
     }
 
-    fn routed(
-        &mut self,
-        request: &Request<'_>,
-        family: &Family,
-        goal: &Goal,
-        versions: &BTreeMap<String, String>,
-        netlist: &Path,
-    ) -> Result<Routed, FpgaError> {
+    fn routed(&mut self, task: &Seeds<'_>, goal: &Goal) -> Result<Routed, FpgaError> {
+        let Seeds { request, family, versions, netlist } = *task;
         let router = (family.router)(&self.search, goal)?;
         let pins = request.board.constraints.1;
         let (folder, mut timing) = self.route(&router, pins, versions, netlist, request.limit)?;

@@ -31,7 +31,7 @@ pub use carries::own_tables;
 pub use database::Database;
 pub use frames::Frames;
 pub use lone::{binding, keep_free};
-pub use placement::{BINDING, CHECKING, WRITING, improved};
+pub use placement::{BINDING, BOUND, CHECKING, PLACED, WRITING, improved};
 pub use products::registers_at_outputs;
 pub use timing::{Library, multiplier_paths};
 

@@ -1,6 +1,7 @@
 //! What cells and wires take, in picoseconds: cells as nextpnr's data of the 7-series say, wires by their length.
 
 use super::design::{Cell, Design, Kind, Net, Pin};
+use super::places::Place;
 
 /// A flip-flop's output behind its clock.
 const FLIP_FLOP: f32 = 350.0;
@@ -82,7 +83,7 @@ const COLUMN: f32 = 22.0;
 const ROW: f32 = 48.0;
 
 /// From a pin of a cell to a pin of another one, by where both stand; `together` if they stand in one quarter of a slice.
-pub(super) fn wire(from: &Cell, out: Pin, to: &Cell, pin: Pin, together: bool) -> f32 {
+fn wire(from: &Cell, out: Pin, to: &Cell, pin: Pin, together: bool) -> f32 {
     let (columns, rows) = ((from.at.0 - to.at.0).abs(), (from.at.1 - to.at.1).abs());
     let one_tile = (columns, rows) == (0, 0);
     match (from.kind, to.kind) {
@@ -113,8 +114,9 @@ pub(super) fn wire(from: &Cell, out: Pin, to: &Cell, pin: Pin, together: bool) -
 }
 
 /// The wire of a net to one of its pins.
-pub(super) fn net_wire(design: &Design, quarters: &[Option<usize>], net: &Net, user: usize) -> f32 {
+pub(super) fn net_wire(design: &Design, places: &[Place], net: &Net, user: usize) -> f32 {
     let ((driver, out), (cell, pin)) = (net.driver, net.users[user]);
-    let together = quarters[driver].is_some() && quarters[driver] == quarters[cell];
+    let quarter = places[driver].quarter();
+    let together = quarter.is_some() && quarter == places[cell].quarter();
     wire(&design.cells[driver], out, &design.cells[cell], pin, together)
 }

@@ -12,7 +12,10 @@ use std::collections::BTreeMap;
 
 use crate::error::FpgaError;
 
-/// What nextpnr runs once it has placed: it writes the design to `placed.txt`, and ends.
+/// The file that [`WRITING`] writes.
+pub const PLACED: &str = "placed.txt";
+
+/// What nextpnr runs once it has placed: it writes the design, and ends.
 pub const WRITING: &str = "\
 import os, sys
 number = {}

@@ -23,11 +23,14 @@ mod tests;
 mod timing;
 
 use design::Design;
-pub use design::WRITING;
+pub use design::{PLACED, WRITING};
 use places::Places;
 use search::Search;
 
-/// What nextpnr runs before it places: each cell has the place that `bound.txt` says.
+/// The file that [`BINDING`] reads.
+pub const BOUND: &str = "bound.txt";
+
+/// What nextpnr runs before it places: each cell has the place that the file says.
 pub const BINDING: &str = "\
 cells = {name: cell for name, cell in ctx.cells}
 for line in open('bound.txt'):

@@ -69,6 +69,16 @@ pub(super) enum Place {
     Kept,
 }
 
+impl Place {
+    /// The quarter that it is in.
+    pub(super) fn quarter(self) -> Option<usize> {
+        match self {
+            Self::Quarter(quarter, _) => Some(quarter),
+            Self::Slice(_) | Self::Block(_) | Self::Kept => None,
+        }
+    }
+}
+
 /// The places of a part, and the cells that stand there.
 pub(super) struct Places {
     /// Of each slice: its tile, and which of two it is.
@@ -86,8 +96,6 @@ pub(super) struct Places {
     occupants: Vec<Option<usize>>,
     /// Where each cell stands.
     pub(super) of_cell: Vec<Place>,
-    /// The quarter of each cell, if it stands in one.
-    pub(super) quarter_of: Vec<Option<usize>>,
     /// Slices that move together, and which of these each slice is of.
     stacks: Vec<Vec<usize>>,
     stack_of: Vec<Option<usize>>,
@@ -110,7 +118,6 @@ impl Places {
             sites: Vec::new(),
             occupants: Vec::new(),
             of_cell: Vec::new(),
-            quarter_of: Vec::new(),
             stacks: Vec::new(),
             stack_of: Vec::new(),
         };
@@ -133,11 +140,6 @@ impl Places {
         for number in 0..design.cells.len() {
             let place = places.read_place(design, number, &sites)?;
             places.of_cell.push(place);
-            let quarter = match place {
-                Place::Quarter(quarter, _) => Some(quarter),
-                _ => None,
-            };
-            places.quarter_of.push(quarter);
         }
         places.find_stacks(design)?;
         Ok(places)
@@ -174,19 +176,17 @@ impl Places {
         }
         let unknown = || bad(format!("`{}` stands at `{}`", cell.name, cell.bel));
         let (at, rest) = tile_of(&cell.bel).ok_or_else(unknown)?;
+        // RAMB18_X0Y1, SLICE_X1Y0: of two in a tile, blocks have numbers by rows, slices by columns.
         let (site, bel) = rest.split_once('.').ok_or_else(unknown)?;
-        let (site, _) = site.split_once("_X").ok_or_else(unknown)?;
-        let last = |text: &str| text.bytes().last().map(|digit| digit.wrapping_sub(b'0'));
+        let (kind, half) = site.split_once("_X").ok_or_else(unknown)?;
+        let (column, row) = half.split_once('Y').ok_or_else(unknown)?;
+        let half = |digit: &str| digit.parse::<u8>().map_err(|_| unknown());
         if let Kind::Memory | Kind::Multiplier = cell.kind {
-            // SITE_X0Yhalf.
-            let half = last(rest.split('.').next().unwrap_or("")).ok_or_else(unknown)?;
-            let &site = sites.get(&(at, site, half)).ok_or_else(unknown)?;
+            let &site = sites.get(&(at, kind, half(row)?)).ok_or_else(unknown)?;
             self.occupants[site] = Some(number);
             return Ok(Place::Block(site));
         }
-        // SLICE_XhalfY0.
-        let half = rest.as_bytes().get("SLICE_X".len()).map(|digit| digit.wrapping_sub(b'0'));
-        let half = half.filter(|_| site == "SLICE").ok_or_else(unknown)?;
+        let half = half(column).ok().filter(|_| kind == "SLICE").ok_or_else(unknown)?;
         let &slice = self.slice_at.get(&(at, half)).ok_or_else(unknown)?;
         if cell.kind == Kind::Carry {
             self.carries[slice] = Some(number);
@@ -254,7 +254,6 @@ impl Places {
                 let Some(cell) = cell else { continue };
                 design.cells[cell].at = self.slices[quarter / QUARTERS].0;
                 self.of_cell[cell] = Place::Quarter(quarter, part);
-                self.quarter_of[cell] = Some(quarter);
             }
         }
     }

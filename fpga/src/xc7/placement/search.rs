@@ -77,7 +77,7 @@ impl Search {
     }
 
     fn update(&mut self) {
-        self.timing.update(&self.design, &self.places.quarter_of);
+        self.timing.update(&self.design, &self.places.of_cell);
     }
 
     /// The longest way, ps.
@@ -224,7 +224,7 @@ impl Search {
     }
 
     fn wire(&self, net: usize, user: usize) -> f32 {
-        net_wire(&self.design, &self.places.quarter_of, &self.design.nets[net], user)
+        net_wire(&self.design, &self.places.of_cell, &self.design.nets[net], user)
     }
 
     /// What the connections of some cells cost.

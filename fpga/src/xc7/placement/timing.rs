@@ -2,6 +2,7 @@
 
 use super::delay::{after_clock, before_clock, net_wire, through};
 use super::design::{Design, Kind, Pin};
+use super::places::Place;
 
 /// Nets in the order in which signals reach them, and what is known of each connection.
 pub(super) struct Timing {
@@ -34,7 +35,7 @@ impl Timing {
     }
 
     /// Takes up where cells stand now.
-    pub(super) fn update(&mut self, design: &Design, quarters: &[Option<usize>]) {
+    pub(super) fn update(&mut self, design: &Design, places: &[Place]) {
         // What begins in the array has a part of the card's cycle: as if it began later. The cycle is the longest way.
         let period = self.longest;
         let later = period * (1.0 - 1.0 / self.ratio);
@@ -48,7 +49,7 @@ impl Timing {
                     .filter(|input| design.nets[input.net].timed)
                     .filter_map(|input| {
                         let delay = through(cell.kind, input.pin, out)?;
-                        let wire = net_wire(design, quarters, &design.nets[input.net], input.user);
+                        let wire = net_wire(design, places, &design.nets[input.net], input.user);
                         Some(self.arrival[input.net] + wire + delay)
                     })
                     .fold(-NEVER, f32::max),
@@ -57,20 +58,19 @@ impl Timing {
         let mut longest = 0.0_f32;
         for &number in self.order.iter().rev() {
             let net = &design.nets[number];
-            let each = (0..net.users.len()).map(|user| {
-                self.required_at(design, number, user, period)
-                    - net_wire(design, quarters, net, user)
-            });
-            self.required[number] = each.fold(NEVER, f32::min);
-            if net.timed {
-                longest = longest.max(period - (self.required[number] - self.arrival[number]));
-            }
-        }
-        for (number, net) in design.nets.iter().enumerate().filter(|(_, net)| net.timed) {
+            let mut earliest = NEVER;
             for user in 0..net.users.len() {
                 let required = self.required_at(design, number, user, period);
-                self.beside[number][user] = period - (required - self.arrival[number]) - longest;
+                self.beside[number][user] = period - (required - self.arrival[number]);
+                earliest = earliest.min(required - net_wire(design, places, net, user));
             }
+            self.required[number] = earliest;
+            if net.timed {
+                longest = longest.max(period - (earliest - self.arrival[number]));
+            }
+        }
+        for beside in self.beside.iter_mut().flatten() {
+            *beside -= longest;
         }
         self.longest = longest;
     }
