@@ -1,4 +1,4 @@
-//! The flow without its tools.
+//! The flow without its tools, but for what its synthesis changes, which yosys proves.
 
 use super::progress::{Rounds, Stage};
 use super::*;
@@ -351,4 +351,40 @@ fn progress_is_read_from_what_the_tools_say() {
     assert_eq!(stage.take("Info: iter=214 steplen=0.77 penalty=[0.00]"), None);
     let late = "Info:     iter=3 wires=900 overused=12 overuse=13 tmgfail=4 archfail=NA";
     assert_eq!(Rounds::of_line(late), Some(16));
+}
+
+/// Comparisons of 64 bits, of 32, and of numbers that are not equally long.
+const COMPARISONS: &str = "
+module top (
+    input [63:0] a, b, input signed [63:0] c, d, input [31:0] e, f, input signed [32:0] g,
+    input signed [49:0] h, output [7:0] y
+);
+  assign y = {a < b, a <= b, a > b, a >= b, c < d, c <= d, c > d, c >= d} ^ {8{e < f}} ^ {g < h};
+endmodule
+";
+
+#[test]
+#[ignore = "synthesis: `./x test --fpga` runs it"]
+fn comparisons_in_halves_are_the_same_comparisons() {
+    let search = Search::from_environment();
+    let Ok(yosys) = search.find(YOSYS).inspect_err(|error| eprintln!("skipped: {error}")) else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let script = format!(
+        "read_verilog comparisons.v\nhierarchy -top top\ndesign -save source\n{}\
+         select -assert-none r:A_WIDTH=64\n\
+         select -assert-count 17 r:A_WIDTH=32 t:$lt %i\n\
+         design -stash mapped\ndesign -copy-from source -as gold top\ndesign -copy-from mapped -as gate top\n\
+         miter -equiv -flatten -make_outputs gold gate miter\nopt -full\n\
+         sat -verify -prove trigger 0 -timeout 200 miter\n",
+        super::mapping::comparisons_in_halves()
+    );
+    for (name, text) in [("comparisons.v", COMPARISONS), ("prove.ys", &script)] {
+        std::fs::write(folder.path().join(name), text).unwrap();
+    }
+    let ran = Command::new(yosys).current_dir(&folder).arg("prove.ys").output().unwrap();
+    let said = [ran.stdout, ran.stderr].map(|said| String::from_utf8_lossy(&said).into_owned());
+    let said = said.concat();
+    assert!(ran.status.success() && said.contains("no model found: SUCCESS"), "{said}");
 }

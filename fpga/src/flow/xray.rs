@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::mapping::to_tables;
+use super::mapping::{comparisons_in_halves, to_tables};
 use super::router::{Exchange, InputClock, Router, Setting, prices};
 use super::{BITSTREAM, Builder, Family, Goal, NETLIST, TIMING, read_json};
 use crate::boards::{Board, Part, TOP};
@@ -53,6 +53,7 @@ fn synthesis(second_clock: bool) -> String {
     let few = format!("-mince {FEWEST} -minsrst {FEWEST}");
     format!(
         "{synth} -nosrl -run begin:coarse\n\
+         {}\
          techmap -map +/cmp2lut.v -D LUT_WIDTH=6\n\
          techmap -map +/cmp2lcu.v -D LUT_WIDTH={COMPARED}\n\
          {synth} -run coarse:map_ffs\n\
@@ -67,6 +68,7 @@ fn synthesis(second_clock: bool) -> String {
          techmap -map +/xilinx/lut_map.v -map +/xilinx/cells_map.v -D LUT_WIDTH=6\n\
          opt_lut_ins -tech xilinx\n\
          {synth} -json mapped.json -run finalize:\n",
+        comparisons_in_halves(),
         to_tables(6)
     )
 }
