@@ -111,7 +111,10 @@ impl Builder<'_> {
         };
         let first = first.as_ref();
         let exchanged = match exchange {
-            Some(exchange) => Some(self.exchanged(&task, key("exchange 2"), exchange)?),
+            Some(exchange) => {
+                let key = key("exchange 5").with(json!(first).to_string());
+                Some(self.exchanged(&task, key, exchange)?)
+            }
             None => None,
         };
         let run = (exchanged.as_ref())
@@ -120,13 +123,17 @@ impl Builder<'_> {
         let by_placement = first.is_some() && aim.as_ref().is_some_and(Aim::is_by_placement);
         let mut again = if by_placement { MOST_ASKED } else { 0 };
         let folder = loop {
-            let mut key = key("route 9")
-                .with(seed.to_string())
-                .with(json!(first).to_string())
-                .with(format!("{ahead} {}", again > 0));
-            if let Run::Bound(bound) = run {
-                key = key.with(bound).with(router.routing.join(" "));
-            }
+            let key = match run {
+                Run::Bound(bound) => key("route 10")
+                    .with(seed.to_string())
+                    .with(ahead.to_string())
+                    .with(bound)
+                    .with(router.routing.join(" ")),
+                _ => key("route 9")
+                    .with(seed.to_string())
+                    .with(json!(first).to_string())
+                    .with(format!("{ahead} {}", again > 0)),
+            };
             let (folder, given_up) = self.attempt(&task, key, &run, ahead, again > 0)?;
             match given_up {
                 None => break folder,

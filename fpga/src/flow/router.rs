@@ -94,7 +94,7 @@ impl Router {
             }
             Run::Bound(bound) => {
                 write(&folder.join(BOUND), bound)?;
-                add(&["--placer", Exchange::PLACER_OF_BOUND]);
+                add(&["--placer", Exchange::PLACER_OF_BOUND, Exchange::IGNORES_CONTROL_SETS]);
                 (BINDING.to_owned(), CHECKING)
             }
             Run::First | Run::Whole(_) => (binding(&self.kept_free), ""),
@@ -174,6 +174,8 @@ impl Exchange {
     const PLACER: &'static str = "static";
     /// The one that does nothing when all is bound. The other one moves chains of carries all the same.
     const PLACER_OF_BOUND: &'static str = "heap";
+    /// Of some cards it else looks for a slice's first flip-flop where there is none, and ends.
+    const IGNORES_CONTROL_SETS: &'static str = "--placer-heap-no-ctrl-set";
 }
 
 /// What a netlist needs so that a whole card can be routed.

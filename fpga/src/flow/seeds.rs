@@ -83,7 +83,7 @@ impl Builder<'_> {
             let aim_mhz = goal.mhz * aim;
             let reached = best.timing.reached();
             self.tell(PLACE_AND_ROUTE, 0.0, format!("{reached}; once more for {aim_mhz:.1} MHz"));
-            let again = Goal { aim_mhz: Some(aim_mhz), ..*goal };
+            let again = Goal { aim_mhz: Some(aim_mhz), attempt: 0, ..*goal };
             let more = match self.routed(task, &again) {
                 Ok(more) => Some(more),
                 Err(

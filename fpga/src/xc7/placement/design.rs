@@ -123,7 +123,7 @@ pub(super) struct Input {
 }
 
 /// A cell.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Cell {
     pub(super) name: String,
     pub(super) kind: Kind,
@@ -146,7 +146,7 @@ impl Cell {
 }
 
 /// A net.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Net {
     /// The cell that drives it, and its pin.
     pub(super) driver: (usize, Pin),
@@ -157,7 +157,7 @@ pub(super) struct Net {
 }
 
 /// Cells and nets.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Design {
     pub(super) cells: Vec<Cell>,
     pub(super) nets: Vec<Net>,

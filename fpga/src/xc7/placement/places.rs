@@ -80,6 +80,7 @@ impl Place {
 }
 
 /// The places of a part, and the cells that stand there.
+#[derive(Clone)]
 pub(super) struct Places {
     /// Of each slice: its tile, and which of two it is.
     slices: Vec<((i32, i32), u8)>,
@@ -235,8 +236,18 @@ impl Places {
 
     /// Whether what stands in a quarter may leave it alone.
     pub(super) fn is_free(&self, quarter: usize) -> bool {
-        let slice = quarter / QUARTERS;
+        self.is_loose(quarter / QUARTERS)
+    }
+
+    /// Whether a slice moves alone.
+    pub(super) fn is_loose(&self, slice: usize) -> bool {
         self.stack_of[slice].is_none() && !self.kept[slice]
+    }
+
+    /// Both slices of a slice's tile.
+    pub(super) fn tile_of(&self, slice: usize) -> Vec<usize> {
+        let at = self.tile(slice);
+        [0, 1].into_iter().filter_map(|half| self.slice_at.get(&(at, half)).copied()).collect()
     }
 
     /// Cells of some parts of a quarter.

@@ -32,6 +32,7 @@ const LATE: f32 = 0.02;
 /// An exchange has to gain so much.
 const GAIN: f32 = 0.5;
 
+#[derive(Clone)]
 pub(super) struct Search {
     pub(super) design: Design,
     pub(super) places: Places,
@@ -42,9 +43,15 @@ pub(super) struct Search {
 }
 
 /// Numbers that look random, the same in each run: xorshift.
+#[derive(Clone)]
 struct Random(u64);
 
 impl Random {
+    fn of(seed: u64) -> Self {
+        // Never 0.
+        Self(0x9e37_79b9_7f4a_7c15 ^ seed << 32)
+    }
+
     fn below(&mut self, limit: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
@@ -62,18 +69,17 @@ impl Search {
     pub(super) fn new(design: Design, places: Places, array_clock_ratio: u32) -> Self {
         let timing = Timing::of(&design, array_clock_ratio);
         let moved = vec![false; design.cells.len()];
-        let mut search = Self {
-            design,
-            places,
-            timing,
-            random: Random(0x9e37_79b9_7f4a_7c15),
-            temper: FIRST_TEMPER,
-            moved,
-        };
+        let mut search =
+            Self { design, places, timing, random: Random::of(0), temper: FIRST_TEMPER, moved };
         // What begins in the array counts by the card's cycle, which is known from the first reckoning on.
         search.update();
         search.update();
         search
+    }
+
+    /// The same from where it is, with other random numbers.
+    pub(super) fn with_seed(&self, seed: u64) -> Self {
+        Self { random: Random::of(seed), ..self.clone() }
     }
 
     fn update(&mut self) {
@@ -122,6 +128,7 @@ impl Search {
         match self.places.of_cell[cell] {
             Place::Quarter(quarter, _) if self.places.is_free(quarter) => {
                 self.improve_quarter(cell, quarter, radius);
+                self.improve_registers(cell, radius);
             }
             Place::Quarter(quarter, _) => self.improve_stack(quarter / QUARTERS, radius),
             Place::Slice(slice) => self.improve_stack(slice, radius),
@@ -172,30 +179,49 @@ impl Search {
         self.places.exchange(&mut self.design, a, b, parts);
     }
 
+    /// A flip-flop finds few slices with its enable and reset: all of its slice, and of its tile, move too.
+    fn improve_registers(&mut self, cell: usize, radius: i32) {
+        for whole_tile in [false, true] {
+            let Place::Quarter(quarter, _) = self.places.of_cell[cell] else { return };
+            let slice = quarter / QUARTERS;
+            let slices = if whole_tile { self.places.tile_of(slice) } else { vec![slice] };
+            let has_registers = self.places.cells_of(quarter, Parts::FLIP_FLOPS).next().is_some();
+            if has_registers && slices.iter().all(|&slice| self.places.is_loose(slice)) {
+                self.improve_slices(&slices, radius);
+            }
+        }
+    }
+
     /// A chain of carries or a slice of memory moves with all that its slices hold.
     fn improve_stack(&mut self, slice: usize, radius: i32) {
-        let Some(stack) = self.places.stack(slice).map(<[usize]>::to_vec) else { return };
-        let own = self.places.cells_of_slices(&stack);
+        if let Some(stack) = self.places.stack(slice).map(<[usize]>::to_vec) {
+            self.improve_slices(&stack, radius);
+        }
+    }
+
+    /// Some slices exchange places with as many others, in the same order.
+    fn improve_slices(&mut self, stack: &[usize], radius: i32) {
+        let own = self.places.cells_of_slices(stack);
         let middle = self.places.tile(stack[stack.len() / 2]);
         let drawn_to = self.drawn_to(&own).unwrap_or(middle);
         let mut best = (-GAIN, None);
         for _ in 0..STACK_TRIES {
             let around = if self.random.below(2) == 0 { middle } else { drawn_to };
             let (x, y) = self.near(around, radius);
-            let Some(target) = self.places.target(&stack, (x - middle.0, y - middle.1)) else {
+            let Some(target) = self.places.target(stack, (x - middle.0, y - middle.1)) else {
                 continue;
             };
             let cells = [own.clone(), self.places.cells_of_slices(&target)].concat();
             let before = self.cost(&cells);
-            self.places.exchange_slices(&mut self.design, &stack, &target);
+            self.places.exchange_slices(&mut self.design, stack, &target);
             let gain = self.cost(&cells) - before;
-            self.places.exchange_slices(&mut self.design, &stack, &target);
+            self.places.exchange_slices(&mut self.design, stack, &target);
             if gain < best.0 {
                 best = (gain, Some(target));
             }
         }
         if let Some(target) = best.1 {
-            self.places.exchange_slices(&mut self.design, &stack, &target);
+            self.places.exchange_slices(&mut self.design, stack, &target);
         }
     }
 

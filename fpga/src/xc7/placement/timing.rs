@@ -5,6 +5,7 @@ use super::design::{Design, Kind, Pin};
 use super::places::Place;
 
 /// Nets in the order in which signals reach them, and what is known of each connection.
+#[derive(Clone)]
 pub(super) struct Timing {
     order: Vec<usize>,
     /// The array's clock is so many times faster.
