@@ -65,7 +65,7 @@ pub struct Better {
     pub now_ns: f32,
 }
 
-/// Improves what [`WRITING`] wrote: the best of some searches, side by side. The part's tiles are told by kind, column and row; the array's clock is so many times faster than the
+/// Improves what [`WRITING`] wrote. The part's tiles are told by kind, column and row; the array's clock is so many times faster than the
 /// card's; `hears` how much is done and how long the longest way is, ns.
 ///
 /// # Errors
@@ -81,6 +81,18 @@ pub fn improved<'a>(
     let places = Places::of(tiles, &design)?;
     let first = Search::new(design, places, array_clock_ratio);
     let before_ns = first.longest() / PICOSECONDS;
+    let best = searched(first, &mut |done, longest| hears(done, longest / PICOSECONDS));
+    let Search { design, places, .. } = &best;
+    let mut bound = String::new();
+    for (number, cell) in design.cells.iter().enumerate() {
+        // A String takes all that is written.
+        let _ = writeln!(bound, "{}\t{}", cell.name, places.name(design, number));
+    }
+    Ok(Better { bound, before_ns, now_ns: best.longest() / PICOSECONDS })
+}
+
+/// The best of some searches that begin at the same placement, side by side.
+fn searched(first: Search, hears: &mut dyn FnMut(f64, f32)) -> Search {
     let (tells, told) = mpsc::channel();
     let best = std::thread::scope(|scope| {
         let search = |number| {
@@ -96,19 +108,12 @@ pub fn improved<'a>(
         let searches: Vec<_> = (0..SEARCHES).map(search).collect();
         drop(tells);
         for (done, longest) in told {
-            hears(done, longest / PICOSECONDS);
+            hears(done, longest);
         }
         let ended = searches
             .into_iter()
             .map(|search| search.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
         ended.min_by(|one, other| one.longest().total_cmp(&other.longest()))
     });
-    let best = best.unwrap_or(first);
-    let Search { design, places, .. } = &best;
-    let mut bound = String::new();
-    for (number, cell) in design.cells.iter().enumerate() {
-        // A String takes all that is written.
-        let _ = writeln!(bound, "{}\t{}", cell.name, places.name(design, number));
-    }
-    Ok(Better { bound, before_ns, now_ns: best.longest() / PICOSECONDS })
+    best.unwrap_or(first)
 }
