@@ -111,10 +111,7 @@ impl Builder<'_> {
         };
         let first = first.as_ref();
         let exchanged = match exchange {
-            Some(exchange) => {
-                let key = key("exchange 5").with(json!(first).to_string());
-                Some(self.exchanged(&task, key, exchange)?)
-            }
+            Some(exchange) => Some(self.exchanged(&task, key("exchange 5"), exchange)?),
             None => None,
         };
         let run = (exchanged.as_ref())

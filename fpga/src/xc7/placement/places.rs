@@ -244,8 +244,8 @@ impl Places {
         self.stack_of[slice].is_none() && !self.kept[slice]
     }
 
-    /// Both slices of a slice's tile.
-    pub(super) fn tile_of(&self, slice: usize) -> Vec<usize> {
+    /// A slice and the one beside it in its tile.
+    pub(super) fn slices_beside(&self, slice: usize) -> Vec<usize> {
         let at = self.tile(slice);
         [0, 1].into_iter().filter_map(|half| self.slice_at.get(&(at, half)).copied()).collect()
     }

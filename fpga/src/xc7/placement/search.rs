@@ -183,10 +183,12 @@ impl Search {
     fn improve_registers(&mut self, cell: usize, radius: i32) {
         for whole_tile in [false, true] {
             let Place::Quarter(quarter, _) = self.places.of_cell[cell] else { return };
+            if self.places.cells_of(quarter, Parts::FLIP_FLOPS).next().is_none() {
+                return;
+            }
             let slice = quarter / QUARTERS;
-            let slices = if whole_tile { self.places.tile_of(slice) } else { vec![slice] };
-            let has_registers = self.places.cells_of(quarter, Parts::FLIP_FLOPS).next().is_some();
-            if has_registers && slices.iter().all(|&slice| self.places.is_loose(slice)) {
+            let slices = if whole_tile { self.places.slices_beside(slice) } else { vec![slice] };
+            if slices.iter().all(|&slice| self.places.is_loose(slice)) {
                 self.improve_slices(&slices, radius);
             }
         }
