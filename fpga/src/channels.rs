@@ -17,7 +17,8 @@ const ROWS: std::ops::RangeInclusive<u32> = 2..=93;
 /// Each twelfth row, from this one on, has memories and multipliers.
 const FIRST_OF_BLOCKS: u32 = 10;
 const ROWS_TO_NEXT_BLOCKS: u32 = 12;
-const SITES: [&str; 8] = [
+/// Tables of a tile, as nextpnr calls their sites.
+pub(crate) const SITES: [&str; 8] = [
     "SLICEA.K0",
     "SLICEA.K1",
     "SLICEB.K0",
@@ -33,6 +34,19 @@ const EVERY: usize = 4;
 /// Rows of the logic tiles.
 fn logic_rows() -> impl Iterator<Item = u32> {
     ROWS.filter(|row| row % ROWS_TO_NEXT_BLOCKS != FIRST_OF_BLOCKS % ROWS_TO_NEXT_BLOCKS)
+}
+
+/// Columns and rows of all tiles of an 85F's logic.
+pub(crate) fn logic_tiles() -> impl Iterator<Item = (u32, u32)> {
+    logic_rows().flat_map(|row| COLUMNS.map(move |column| (column, row)))
+}
+
+/// Tables that keep a row free are called so, and their place.
+const CHANNEL: &str = "channel_";
+
+/// Whether a cell keeps a row free, by its name.
+pub(crate) fn is_channel(cell: &str) -> bool {
+    cell.starts_with(CHANNEL)
 }
 
 /// Rows that stay free.
@@ -63,7 +77,7 @@ pub fn leave_channels(netlist: &mut Value) -> Result<(), FpgaError> {
                     },
                     "connections": {},
                 });
-                top.insert(format!("channel_{column}_{row}_{site}"), cell);
+                top.insert(format!("{CHANNEL}{column}_{row}_{site}"), cell);
             }
         }
     }

@@ -49,7 +49,7 @@ pub enum FpgaError {
     },
     /// Signals want the same wires, and the router does not come to fewer.
     #[error(
-        "{tool} cannot route it with seed {seed}: {left} wires are wanted by more than one net or late, and no fewer for {rounds} rounds; try another --seed or a smaller configuration"
+        "{tool} cannot route it with seed {seed}: {left} wires are wanted by more than one net or late, and hardly fewer for {rounds} rounds; try another --seed or a smaller configuration"
     )]
     Unroutable {
         /// Its name.

@@ -78,6 +78,13 @@ impl Kind {
     }
 }
 
+/// All places of blocks: what nextpnr calls the block, column and row, what it calls the place.
+pub(crate) fn all_sites() -> impl Iterator<Item = (&'static str, (u32, u32), String)> {
+    KINDS.iter().flat_map(|kind| {
+        kind.sites().into_iter().map(|site| (kind.name, (site.x, site.y), site.bel))
+    })
+}
+
 /// What nextpnr writes of a placed design, as far as it is needed here.
 #[derive(Deserialize)]
 struct Design {
@@ -104,7 +111,7 @@ struct Attributes {
 }
 
 /// Column and row of a site, from its name: `X4/Y22/EBR0`.
-fn place(bel: &str) -> Option<(u32, u32)> {
+pub(crate) fn place(bel: &str) -> Option<(u32, u32)> {
     let (x, rest) = bel.strip_prefix('X')?.split_once("/Y")?;
     let (y, _) = rest.split_once('/')?;
     Some((x.parse().ok()?, y.parse().ok()?))

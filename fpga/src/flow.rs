@@ -34,7 +34,7 @@ pub mod unit;
 mod xray;
 
 use progress::Passes;
-use router::Router;
+use router::{Asks, Router};
 use seeds::{Routed, Seeds};
 
 /// What is built.
@@ -107,8 +107,12 @@ struct Family {
     check: fn(&Search, &Board) -> Result<(), FpgaError>,
     /// How nextpnr is run.
     router: fn(&Search, &Goal) -> Result<Router, FpgaError>,
-    /// Whether the router is asked for more than it has reached.
-    asks_beyond: fn(&Goal) -> bool,
+    /// What a card is routed for first.
+    first: Asks,
+    /// How often a placement is asked for less when it was not routed.
+    eases: i32,
+    /// How often a card is routed again, for more than it has reached.
+    asks_beyond: u32,
     /// Adds to nextpnr's timing what it does not know, from the folder of what it made.
     complete: fn(&Search, &Part, &Path, &mut Timing) -> Result<(), FpgaError>,
     /// From the folder of what nextpnr made to the bitstream.

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!  configuration ─► Verilog ─┐
-//!                 board top ─┴─► yosys ─► registers into DSP blocks ─► fits? ─► nextpnr ─► ecppack ─► bitstream
-//!                                              (netlist)         (resources)       └─► report
+//!                 board top ─┴─► yosys ─► registers into DSP blocks ─► fits? ─► nextpnr, exchange ─► ecppack ─► bitstream
+//!                                              (netlist)         (resources)  (placement) └─► report
 //! ```
 //!
 //! - [`boards`]: the boards that are known, one table; their tops and pins stand in `tops/` and
@@ -13,7 +13,7 @@
 //! - [`xc7`]: the assembler of the 7-series, from nextpnr's features to frames.
 //! - [`netlist`]: what yosys leaves undone: registers move into the multipliers of the ECP5.
 //!   [`wiring`]: connections that need no wires there; [`channels`]: rows that are left to wires; [`floorplan`]: where
-//!   memories and multipliers stand.
+//!   memories and multipliers stand. [`placement`]: cells that exchange places, for both families.
 //! - [`resources`]: what a netlist needs and a part has; [`modules`]: the same by module; [`depth`]: where it is
 //!   deepest; [`report`]: clocks, paths.
 //! - [`estimate`]: what a card takes, without synthesis, from builds that were made.
@@ -29,6 +29,7 @@ pub mod floorplan;
 pub mod flow;
 pub mod modules;
 pub mod netlist;
+pub mod placement;
 pub mod pll;
 pub mod process;
 pub mod report;

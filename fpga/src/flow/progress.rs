@@ -34,12 +34,19 @@ pub struct Rounds {
     fewest: Option<u64>,
     /// Rounds since then.
     since: u32,
+    /// The fewest when there last were a tenth less, and the rounds since.
+    tenth: (u64, u32),
 }
+
+/// While more are shared or late than the first, there have to be a tenth less within so many rounds. One that ended well
+/// waited for 69 rounds, for the last few.
+const MANY: u64 = 50;
+const TENTH_WITHIN: u32 = 30;
 
 impl Rounds {
     /// It is given up after so many rounds without gain.
     pub fn with_patience(patience: u32) -> Self {
-        Self { patience, fewest: None, since: 0 }
+        Self { patience, fewest: None, since: 0, tenth: (u64::MAX, 0) }
     }
 
     /// The wires that are shared after a round and the connections that are late, if a line tells of one.
@@ -51,7 +58,7 @@ impl Rounds {
         Some(number(" overused=")? + number(" tmgfail=").unwrap_or(0))
     }
 
-    /// The fewest wires shared or late, and the rounds since, once it does not get better.
+    /// The fewest wires shared or late, and for how many rounds there were hardly any fewer, once it does not get better.
     pub fn stuck(&mut self, line: &str) -> Option<(u64, u32)> {
         let left = Self::of_line(line)?;
         if self.fewest.is_none_or(|fewest| left < fewest) {
@@ -60,17 +67,25 @@ impl Rounds {
             self.since += 1;
         }
         let fewest = self.fewest?;
-        (fewest > 0 && self.since >= self.patience).then_some((fewest, self.since))
+        if fewest <= self.tenth.0 / 10 * 9 {
+            self.tenth = (fewest, 0);
+        } else {
+            self.tenth.1 += 1;
+        }
+        let is_hopeless = fewest > MANY && self.tenth.1 >= TENTH_WITHIN;
+        let is_stuck = fewest > 0 && self.since >= self.patience;
+        let rounds = if is_stuck { self.since } else { self.tenth.1 };
+        (is_hopeless || is_stuck).then_some((fewest, rounds))
     }
 }
 
 /// What nextpnr expects of clocks once it has placed.
 #[derive(Default)]
 pub struct Placed {
-    /// By their signals, MHz: what is expected and what it was asked for.
-    pub clocks: BTreeMap<String, (f64, f64)>,
+    /// By their signals, MHz.
+    pub clocks: BTreeMap<String, f64>,
     /// The router runs.
-    pub routing: bool,
+    routing: bool,
 }
 
 impl Placed {
@@ -78,25 +93,17 @@ impl Placed {
     pub fn take(&mut self, line: &str) {
         self.routing |= line.contains("Running router");
         if !self.routing
-            && let Some((name, clock)) = Self::of_line(line)
+            && let Some((name, mhz)) = Self::of_line(line)
         {
-            self.clocks.insert(name, clock);
+            self.clocks.insert(name, mhz);
         }
     }
 
-    fn of_line(line: &str) -> Option<(String, (f64, f64))> {
+    fn of_line(line: &str) -> Option<(String, f64)> {
         let (_, rest) = line.split_once("Max frequency for clock")?;
         let (name, rest) = rest.trim_start().strip_prefix('\'')?.split_once("':")?;
-        let (reached, rest) = rest.split_once("MHz (")?;
-        let (_, asked) = rest.split_once("at ")?;
-        let number = |text: &str| text.trim().parse::<f64>().ok();
-        Some((clean(name), (number(reached)?, number(asked.split_once("MHz")?.0)?)))
-    }
-
-    /// What is expected of the clock that misses what it was asked for most, by that; 1 if none is known.
-    pub fn reached(&self) -> f64 {
-        let least = self.clocks.values().map(|(expected, asked)| expected / asked);
-        least.reduce(f64::min).unwrap_or(1.0)
+        let (mhz, _) = rest.split_once("MHz (")?;
+        Some((clean(name), mhz.trim().parse().ok()?))
     }
 }
 

@@ -1,9 +1,8 @@
 //! Place and route: nextpnr.
 //!
-//! Its router heeds time only where a clock is missed: whatever is late goes back to the queue. A clock that is met by
-//! far leaves it free to take any way round what is full, and one that cannot be met keeps it busy for ever. So a whole
-//! card is asked for a little more than it is expected to reach once it is placed, whatever was asked for. That is known from a
-//! placement before, which tells where its blocks should stand, too (`floorplan.rs`).
+//! Its router heeds time only where a clock is missed. A whole card is placed for more than it can reach, cells exchange
+//! places (`placement`), and the result is routed, asked for one thing after the other (`seeds.rs`). Of an ECP5 a placement before
+//! tells where its blocks should stand (`floorplan.rs`).
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -16,30 +15,23 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::progress::{Placed, Rounds, Stage};
-use super::router::{Aim, BEYOND_PLACED, Exchange, PLACED, Router, Run};
+use super::router::{Exchange, Exchanged, PLACED, Router, Run};
 use super::{Builder, TIMING, read_json, write};
 use crate::cache::Key;
 use crate::error::FpgaError;
 use crate::floorplan::block_sites;
 use crate::process::run;
 use crate::report::Timing;
-use crate::xc7::{self, improved};
 
 const LOG: &str = "nextpnr.log";
 const EXCHANGED: &str = "exchanged.json";
+const BOUND_NETLIST: &str = "bound.json";
 const FIRST: &str = "first.json";
 const FIRST_PLACEMENT: &str = "first placement";
 const PLACEMENT: &str = "placement";
 pub(super) const PLACE_AND_ROUTE: &str = "place and route";
 /// More than any card reaches: the placer weighs a way by how late it is, so only while a clock is missed.
 const MISSED_MHZ: f64 = 100.0;
-/// Where the clock is met by the placement, more is asked for than is expected of it: a clock that is met is routed worst.
-const BEYOND_MET: f64 = 1.05;
-/// A routing reaches up to an eighth more than is expected of its placement. Where that is less than so much of what was asked
-/// for, what is late goes round and round.
-const HOPELESS: f64 = 0.88;
-/// How often something else is asked for.
-const MOST_ASKED: u32 = 2;
 /// What nextpnr says of a cell that its placer left where it may not be. It goes on all the same, and cannot route it.
 const NO_VALID_PLACE: &str = "post-placement validity check failed";
 /// What stands in place of a routing that was given up.
@@ -50,8 +42,6 @@ const GIVEN_UP: &str = "given_up.json";
 enum GivenUp {
     /// It got no better: what was left, and the rounds since.
     Stuck { left: u64, rounds: u32 },
-    /// The placement is expected to reach so much of what was asked for: all of it, or too little.
-    Expected { reached: f64 },
     /// A cell has no valid place.
     Unplaced,
 }
@@ -64,22 +54,11 @@ struct Task<'a> {
     limit: Duration,
 }
 
-/// What the first placement tells: where blocks should stand, and how fast the card is expected to be.
+/// What the first placement tells.
 #[derive(Deserialize, Serialize)]
 pub(super) struct First {
-    /// Sites by the names of the blocks.
+    /// Where blocks should stand: sites by the names of the blocks.
     pub(super) sites: BTreeMap<String, String>,
-    /// What the card's clock is expected to reach.
-    pub(super) reached_mhz: f64,
-}
-
-/// Where cells stand that have exchanged places.
-#[derive(Deserialize, Serialize)]
-struct Exchanged {
-    /// Names and places, as nextpnr's Python reads them.
-    bound: String,
-    /// The longest way that is expected, ns, in cycles of the card's clock.
-    longest_ns: f32,
 }
 
 impl Builder<'_> {
@@ -106,57 +85,42 @@ impl Builder<'_> {
         };
         let task = Task { router, pins, netlist, limit };
         let first = match changes {
-            Some(_) => Some(self.first_placement(&task, key("place 1"))?),
+            Some(_) => Some(self.first_placement(&task, key("place 2"))?),
             None => None,
         };
-        let first = first.as_ref();
         let exchanged = match exchange {
-            Some(exchange) => Some(self.exchanged(&task, key("exchange 5"), exchange)?),
+            Some(exchange) => {
+                let key = key("exchange 7").with(json!(first).to_string());
+                Some(self.exchanged(&task, key, exchange, first.as_ref())?)
+            }
             None => None,
         };
-        let run = (exchanged.as_ref())
-            .map_or(Run::Whole(first), |exchanged| Run::Bound(&exchanged.bound));
-        let mut ahead = aim.as_ref().map_or(1.0, |aim| aim.ahead(first));
-        let by_placement = first.is_some() && aim.as_ref().is_some_and(Aim::is_by_placement);
-        let mut again = if by_placement { MOST_ASKED } else { 0 };
-        let folder = loop {
-            let key = match run {
-                Run::Bound(bound) => key("route 10")
-                    .with(seed.to_string())
-                    .with(ahead.to_string())
-                    .with(bound)
-                    .with(router.routing.join(" ")),
-                _ => key("route 9")
-                    .with(seed.to_string())
-                    .with(json!(first).to_string())
-                    .with(format!("{ahead} {}", again > 0)),
-            };
-            let (folder, given_up) = self.attempt(&task, key, &run, ahead, again > 0)?;
-            match given_up {
-                None => break folder,
-                Some(GivenUp::Stuck { left, rounds }) => {
-                    let (tool, seed) = (tool.name, *seed);
-                    return Err(FpgaError::Unroutable { tool, seed, left, rounds });
-                }
-                Some(GivenUp::Unplaced) => {
-                    return Err(FpgaError::Unplaced { tool: tool.name, seed: *seed });
-                }
-                Some(GivenUp::Expected { reached }) => {
-                    let beyond = if reached < 1.0 { BEYOND_PLACED } else { BEYOND_MET };
-                    ahead *= reached * beyond;
-                    again -= 1;
-                }
+        let run = exchanged.as_ref().map_or(Run::Whole, Run::Bound);
+        // In the longest cycle all clocks have theirs.
+        let expected_mhz = exchanged.as_ref().and_then(Exchanged::expected_mhz);
+        let ahead = aim.as_ref().map_or(1.0, |aim| aim.ahead(expected_mhz));
+        let mut key = key("route 10").with(seed.to_string()).with(ahead.to_string());
+        if let Some(Exchanged { bound, .. }) = &exchanged {
+            key = key.with(bound).with(router.routing.join(" "));
+        }
+        let (folder, given_up) = self.attempt(&task, key, &run, ahead)?;
+        match given_up {
+            None => {}
+            Some(GivenUp::Stuck { left, rounds }) => {
+                let (tool, seed) = (tool.name, *seed);
+                return Err(FpgaError::Unroutable { tool, seed, left, rounds });
             }
-        };
+            Some(GivenUp::Unplaced) => {
+                return Err(FpgaError::Unplaced { tool: tool.name, seed: *seed });
+            }
+        }
         let mut timing = Timing::of_nextpnr(&read_json(&folder.join(TIMING))?)?;
         let placed = expected(&folder)?;
         let slowest = timing.clocks.iter().map(|clock| clock.asked_mhz).fold(f64::MAX, f64::min);
         for clock in &mut timing.clocks {
             clock.placed_mhz = match &exchanged {
-                // In the longest cycle all clocks have theirs.
-                Some(Exchanged { longest_ns, .. }) => (*longest_ns > 0.0)
-                    .then(|| clock.asked_mhz / slowest * 1e3 / f64::from(*longest_ns)),
-                None => placed.clocks.get(&clock.name).map(|(expected, _)| *expected),
+                Some(_) => expected_mhz.map(|mhz| clock.asked_mhz / slowest * mhz),
+                None => placed.clocks.get(&clock.name).copied(),
             };
             clock.asked_mhz /= ahead;
         }
@@ -170,7 +134,6 @@ impl Builder<'_> {
         key: Key,
         run: &Run<'_>,
         ahead: f64,
-        asks_again: bool,
     ) -> Result<(PathBuf, Option<GivenUp>), FpgaError> {
         let Task { router, pins, netlist, limit } = *task;
         self.tell(PLACE_AND_ROUTE, 0.0, "");
@@ -178,16 +141,9 @@ impl Builder<'_> {
         let (folder, hit) = cache.step("route", key, |folder| {
             let arguments = router.prepare(folder, netlist, run, router.pins(pins, ahead))?;
             let mut rounds = Rounds::with_patience(router.patience);
-            let mut placed = Placed::default();
             let mut given_up = None;
             self.nextpnr(router, PLACE_AND_ROUTE, &arguments, folder, limit, &mut |line| {
-                placed.take(line);
                 given_up = rounds.stuck(line).map(|(left, rounds)| GivenUp::Stuck { left, rounds });
-                let reached = placed.reached();
-                let routes_well = (HOPELESS..1.0).contains(&reached);
-                if asks_again && placed.routing && !routes_well {
-                    given_up = Some(GivenUp::Expected { reached });
-                }
                 if line.contains(NO_VALID_PLACE) {
                     given_up = Some(GivenUp::Unplaced);
                 }
@@ -219,8 +175,7 @@ impl Builder<'_> {
             })?;
             let placed = folder.join(PLACED);
             let design = std::fs::read(&placed).map_err(FpgaError::file("read", &placed))?;
-            let reached_mhz = MISSED_MHZ * expected(folder)?.reached();
-            let first = First { sites: block_sites(&design)?, reached_mhz };
+            let first = First { sites: block_sites(&design)? };
             write(&folder.join(FIRST), json!(first).to_string())?;
             // A hundred megabytes.
             std::fs::remove_file(&placed).map_err(FpgaError::file("remove", &placed))
@@ -235,6 +190,7 @@ impl Builder<'_> {
         task: &Task<'_>,
         key: Key,
         exchange: &Exchange,
+        first: Option<&First>,
     ) -> Result<Exchanged, FpgaError> {
         let Task { router, pins, netlist, limit } = *task;
         self.tell(PLACEMENT, 0.0, "");
@@ -243,24 +199,28 @@ impl Builder<'_> {
         let (folder, hit) = cache.step("exchange", key, |folder| {
             // A clock that is missed whatever is asked for is placed alike.
             let pins = router.pins_asking(pins, exchange.missed_mhz);
-            let arguments = router.prepare(folder, netlist, &Run::Placing, pins)?;
+            let arguments = router.prepare(folder, netlist, &Run::Placing(first), pins)?;
             self.nextpnr(router, PLACEMENT, &arguments, folder, limit, &mut |_| {
                 ControlFlow::Continue(())
             })?;
-            let path = folder.join(xc7::PLACED);
-            let placed = std::fs::read_to_string(&path).map_err(FpgaError::file("read", &path))?;
-            let tiles = exchange.tiles.iter().map(|(kind, x, y)| (kind.as_str(), *x, *y));
-            let better =
-                improved(&placed, tiles, exchange.array_clock_ratio, &mut |done, longest| {
-                    self.tell(PLACEMENT, done, format!("longest way {longest:.2} ns"));
-                })?;
-            let exchanged = Exchanged { bound: better.bound, longest_ns: better.now_ns };
+            let path = folder.join(exchange.told_in());
+            let placed = std::fs::read(&path).map_err(FpgaError::file("read", &path))?;
+            let better = exchange.better(&placed, &mut |done, longest| {
+                self.tell(PLACEMENT, done, format!("longest way {longest:.2} ns"));
+            })?;
+            if !exchange.tells_in_python() {
+                router.write_bound(&folder.join(BOUND_NETLIST), &placed, &better.bound)?;
+            }
+            let exchanged =
+                Exchanged { bound: better.bound, longest_ns: better.now_ns, netlist: None };
             write(&folder.join(EXCHANGED), json!(exchanged).to_string())?;
             // Tens of megabytes.
             std::fs::remove_file(&path).map_err(FpgaError::file("remove", &path))
         })?;
         self.tell(PLACEMENT, 1.0, if hit { "was there already" } else { "done" });
-        kept(&folder.join(EXCHANGED))
+        let exchanged: Exchanged = kept(&folder.join(EXCHANGED))?;
+        let netlist = Some(folder.join(BOUND_NETLIST)).filter(|_| !exchange.tells_in_python());
+        Ok(Exchanged { netlist, ..exchanged })
     }
 
     /// Runs it in the folder of the netlist; hears each line.

@@ -1,7 +1,8 @@
 //! How nextpnr is asked: its arguments, the netlist that it places, and what its clocks are asked for.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::route::First;
@@ -11,9 +12,12 @@ use crate::channels::leave_channels;
 use crate::error::FpgaError;
 use crate::floorplan::lock_blocks;
 use crate::netlist;
+use crate::placement::{
+    self, BINDING, BOUND, Better, CHECKING, WRITING, bound_netlist, improved_ecp5, improved_xc7,
+};
 use crate::tools::Tool;
 use crate::wiring::spare_wires;
-use crate::xc7::{BINDING, BOUND, CHECKING, WRITING, binding, keep_free};
+use crate::xc7::{binding, keep_free};
 
 /// Programs in Python that nextpnr runs before it places, and before it routes.
 const BEFORE_PLACING: &str = "before_placing.py";
@@ -54,6 +58,8 @@ pub(super) struct Router {
     pub(super) settings: &'static [Setting],
     /// Places of tables that stay free.
     pub(super) kept_free: Vec<String>,
+    /// nextpnr's placer, if not the usual one.
+    pub(super) placer: Option<&'static str>,
     /// Cells exchange places once they are placed.
     pub(super) exchange: Option<Exchange>,
     /// Arguments for routing alone.
@@ -73,32 +79,42 @@ impl Router {
         run: &Run<'_>,
         pins: String,
     ) -> Result<Vec<String>, FpgaError> {
-        let first = match run {
-            Run::Whole(first) => *first,
-            Run::First | Run::Placing | Run::Bound(_) => None,
-        };
-        write(&folder.join(NETLIST), self.netlist(mapped, first)?.to_string())?;
+        let copied = folder.join(NETLIST);
+        match run {
+            Run::Bound(Exchanged { netlist: Some(netlist), .. }) => {
+                std::fs::copy(netlist, &copied).map_err(FpgaError::file("write", &copied))?;
+            }
+            Run::Bound(Exchanged { bound, .. }) => {
+                self.write_netlist(folder, mapped, None)?;
+                write(&folder.join(BOUND), bound)?;
+            }
+            Run::Placing(first) => self.write_netlist(folder, mapped, *first)?,
+            Run::First | Run::Whole => self.write_netlist(folder, mapped, None)?,
+        }
         write(&folder.join(self.constraints), pins)?;
+
+        const WRITES: [&str; 3] = ["--no-route", "--write", PLACED];
+        const BOUND_PLACER: [&str; 3] =
+            ["--placer", Exchange::PLACER_OF_BOUND, Exchange::IGNORES_CONTROL_SETS];
+        let seed = self.seed.to_string();
+        let seed = ["--seed", &seed];
+        let placer = self.placer.map_or(vec![], |placer| vec!["--placer", placer]);
+        let in_python = self.exchange.as_ref().is_some_and(Exchange::tells_in_python);
+        let kept_free = binding(&self.kept_free);
+        let (words, before_placing, before_routing): (Vec<&[&str]>, _, _) = match run {
+            // Where blocks gather does not depend on the seed.
+            Run::First => (vec![&placer, &WRITES], kept_free, ""),
+            Run::Placing(_) if in_python => (vec![&seed, &placer], kept_free, WRITING),
+            Run::Placing(_) => (vec![&seed, &placer, &WRITES], kept_free, ""),
+            Run::Whole => (vec![&seed, &placer], kept_free, ""),
+            Run::Bound(_) if in_python => {
+                (vec![&seed, &BOUND_PLACER], BINDING.to_owned(), CHECKING)
+            }
+            Run::Bound(_) => (vec![&seed, &BOUND_PLACER], String::new(), ""),
+        };
         let mut arguments = self.arguments.clone();
         let mut add = |words: &[&str]| arguments.extend(words.iter().map(|&word| word.to_owned()));
-        let seed = self.seed.to_string();
-        match run {
-            // Where blocks gather does not depend on the seed.
-            Run::First => add(&["--no-route", "--write", PLACED]),
-            Run::Placing | Run::Whole(_) | Run::Bound(_) => add(&["--seed", &seed]),
-        }
-        let (before_placing, before_routing) = match run {
-            Run::Placing => {
-                add(&["--placer", Exchange::PLACER]);
-                (binding(&self.kept_free), WRITING)
-            }
-            Run::Bound(bound) => {
-                write(&folder.join(BOUND), bound)?;
-                add(&["--placer", Exchange::PLACER_OF_BOUND, Exchange::IGNORES_CONTROL_SETS]);
-                (BINDING.to_owned(), CHECKING)
-            }
-            Run::First | Run::Whole(_) => (binding(&self.kept_free), ""),
-        };
+        words.into_iter().for_each(&mut add);
         let programs = [
             ("--pre-place", BEFORE_PLACING, before_placing.as_str()),
             ("--pre-route", BEFORE_ROUTING, before_routing),
@@ -109,14 +125,19 @@ impl Router {
                 add(&[argument, name]);
             }
         }
-        if let Run::Whole(_) | Run::Bound(_) = run {
+        if let Run::Whole | Run::Bound(_) = run {
             arguments.extend_from_slice(&self.routing);
         }
         Ok(arguments)
     }
 
-    /// The netlist that is placed; with blocks at their sites, once they are known.
-    fn netlist(&self, mapped: &Path, first: Option<&First>) -> Result<Value, FpgaError> {
+    /// Writes the netlist that is placed; with blocks at their sites, once they are known.
+    fn write_netlist(
+        &self,
+        folder: &Path,
+        mapped: &Path,
+        first: Option<&First>,
+    ) -> Result<(), FpgaError> {
         let mut netlist = read_json(mapped)?;
         if let Some(Changes { networks, channels }) = self.changes {
             spare_wires(&mut netlist, networks)?;
@@ -131,7 +152,19 @@ impl Router {
         if let Some(first) = first {
             lock_blocks(&mut netlist, &first.sites)?;
         }
-        Ok(netlist)
+        write(&folder.join(NETLIST), netlist.to_string())
+    }
+
+    /// Writes the netlist that nextpnr placed, with the places that its cells shall have.
+    pub(super) fn write_bound(
+        &self,
+        path: &Path,
+        placed: &[u8],
+        bound: &str,
+    ) -> Result<(), FpgaError> {
+        let mut netlist = bound_netlist(placed, bound)?;
+        set_settings(&mut netlist, self.settings)?;
+        write(path, netlist.to_string())
     }
 
     /// The board's constraints, with an input that is said to be so fast that so many MHz are asked of the card's clock.
@@ -151,31 +184,79 @@ impl Router {
 pub(super) enum Run<'a> {
     /// It places, to learn where blocks should stand.
     First,
-    /// It places, and writes where cells stand.
-    Placing,
-    /// It places, with blocks at their sites if these are known, and routes.
-    Whole(Option<&'a First>),
-    /// It routes; the text says where cells stand.
-    Bound(&'a str),
+    /// It places, with blocks at their sites if these are known, and writes where cells stand.
+    Placing(Option<&'a First>),
+    /// It places and routes.
+    Whole,
+    /// It routes; cells stand where they were told to.
+    Bound(&'a Exchanged),
 }
 
 /// What is needed to let cells exchange places.
 pub(super) struct Exchange {
-    /// Kind, column and row of the part's tiles.
-    pub(super) tiles: Vec<(String, u32, u32)>,
+    pub(super) of: Exchangers,
     pub(super) array_clock_ratio: u32,
     /// What the card's clock is asked for meanwhile, MHz: more than it can reach.
     pub(super) missed_mhz: f64,
 }
 
+/// Whose cells exchange places.
+pub(super) enum Exchangers {
+    /// Those of a 7-series' part with these tiles, by kind, column and row. nextpnr's Python tells where they stand.
+    SevenSeries(Vec<(String, u32, u32)>),
+    /// Those of an ECP5 of this speed grade. nextpnr writes where they stand with the netlist.
+    Ecp5(u32),
+}
+
 impl Exchange {
-    /// nextpnr's placer for whole cards. Of the smallest one the usual one (heap) moved the same few cells to and fro, and did not
-    /// end its first round.
-    const PLACER: &'static str = "static";
-    /// The one that does nothing when all is bound. The other one moves chains of carries all the same.
+    /// The placer that does nothing when all is bound. Of the others, one moves chains of carries all the same.
     const PLACER_OF_BOUND: &'static str = "heap";
     /// Of some cards it else looks for a slice's first flip-flop where there is none, and ends.
     const IGNORES_CONTROL_SETS: &'static str = "--placer-heap-no-ctrl-set";
+
+    pub(super) fn tells_in_python(&self) -> bool {
+        matches!(self.of, Exchangers::SevenSeries(_))
+    }
+
+    /// The file in which nextpnr tells where cells stand.
+    pub(super) fn told_in(&self) -> &'static str {
+        if self.tells_in_python() { placement::PLACED } else { PLACED }
+    }
+
+    /// Better places; `hears` how much is done and how long the longest way is, ns.
+    pub(super) fn better(
+        &self,
+        placed: &[u8],
+        hears: &mut dyn FnMut(f64, f32),
+    ) -> Result<Better, FpgaError> {
+        let ratio = self.array_clock_ratio;
+        match &self.of {
+            Exchangers::SevenSeries(tiles) => {
+                let tiles = tiles.iter().map(|(kind, x, y)| (kind.as_str(), *x, *y));
+                improved_xc7(placed, tiles, ratio, hears)
+            }
+            Exchangers::Ecp5(speed) => improved_ecp5(placed, *speed, ratio, hears),
+        }
+    }
+}
+
+/// Where cells stand that have exchanged places.
+#[derive(Deserialize, Serialize)]
+pub(super) struct Exchanged {
+    /// Names and places, as nextpnr's Python reads them.
+    pub(super) bound: String,
+    /// The longest way that is expected, ns, in cycles of the card's clock.
+    pub(super) longest_ns: f32,
+    /// The netlist that says so, if it does.
+    #[serde(skip)]
+    pub(super) netlist: Option<PathBuf>,
+}
+
+impl Exchanged {
+    /// What is expected of the card's clock, MHz, if it has any ways.
+    pub(super) fn expected_mhz(&self) -> Option<f64> {
+        (self.longest_ns > 0.0).then(|| 1e3 / f64::from(self.longest_ns))
+    }
 }
 
 /// What a netlist needs so that a whole card can be routed.
@@ -211,8 +292,7 @@ pub(super) struct Aim {
     pub(super) input_mhz: f64,
     /// What was asked of the card's clock, MHz.
     pub(super) asked_mhz: f64,
-    /// What the router is asked for instead, MHz; nothing: by what is expected of the first placement, if there is one.
-    pub(super) aim_mhz: Option<f64>,
+    pub(super) asks: Asks,
     /// Less by so much since others were given up.
     pub(super) eased: f64,
     /// The line of the board's constraints that says how fast its input is.
@@ -220,36 +300,66 @@ pub(super) struct Aim {
 }
 
 impl Aim {
-    /// Whether it goes by what is expected of placements, and nothing was given up.
-    pub(super) fn is_by_placement(&self) -> bool {
-        self.aim_mhz.is_none() && self.eased >= 1.0
-    }
-
-    /// By how much the input is said to be faster.
-    pub(super) fn ahead(&self, first: Option<&First>) -> f64 {
-        let by_placement = first.map(|first| BEYOND_PLACED * first.reached_mhz);
-        let Some(mhz) = self.aim_mhz.or(by_placement) else { return 1.0 };
+    /// By how much the input is said to be faster; with what is expected of the card's clock, MHz, if that is known.
+    pub(super) fn ahead(&self, expected_mhz: Option<f64>) -> f64 {
+        let mhz = match (self.asks, expected_mhz) {
+            (Asks::Mhz(mhz), _) => mhz,
+            (Asks::OfExpected(share), Some(expected_mhz)) => share * expected_mhz,
+            (Asks::OfExpected(_), None) | (Asks::AsWanted, _) => return 1.0,
+        };
         // In tenths of a MHz, as people would write it.
         ((10.0 * mhz * self.eased).round() / 10.0).max(0.1) / self.asked_mhz
     }
 }
 
-/// What the router is asked for, by what is expected of a placement. Of the second one 0.98 to 1.12 times as much as of the first
-/// was expected.
-pub(super) const BEYOND_PLACED: f64 = 1.07;
+/// What the router is asked for.
+#[derive(Clone, Copy)]
+pub(super) enum Asks {
+    /// What the card shall have.
+    AsWanted,
+    /// So many MHz of the card's clock.
+    Mhz(f64),
+    /// So much of what is expected of the placement.
+    OfExpected(f64),
+}
+
 /// By so much less with each placement that was given up: what is late may have been what kept it from being routed.
 const EASED: f64 = 0.93;
 
+/// Asked for what none reaches, an array's clock that is so many times faster is asked for little more than it can reach.
+const MISSED_RATIO: u32 = 2;
+
 impl Goal {
-    /// What a whole card is asked for: what the user says, or by what is expected of its placement.
-    pub(super) fn aim(&self, clock: InputClock) -> Option<Aim> {
-        self.whole.then(|| Aim {
+    /// Whether a whole card is asked for what the flow finds: nobody has said otherwise. Asked for what none reaches, a faster array's
+    /// clock would be all that is heeded.
+    pub(super) fn is_free(&self, first: Asks) -> bool {
+        let is_heeded = match first {
+            Asks::Mhz(_) => self.array_clock_ratio <= MISSED_RATIO,
+            Asks::AsWanted | Asks::OfExpected(_) => true,
+        };
+        self.whole && self.aim_mhz.is_none() && is_heeded
+    }
+
+    /// What a whole card is asked for, at first that if nobody has said otherwise, and arguments of its routing. With a clock that can
+    /// be met what is late goes back to the queue until all is in time. With one that cannot, the card's becomes as fast as it may.
+    pub(super) fn aim(&self, clock: InputClock, first: Asks) -> (Option<Aim>, Vec<String>) {
+        if !self.whole {
+            return (None, Vec::new());
+        }
+        let aim = Aim {
             input_mhz: self.board.input_mhz,
             asked_mhz: self.mhz,
-            aim_mhz: self.aim_mhz,
+            asks: match self.aim_mhz {
+                Some(mhz) => Asks::Mhz(mhz),
+                None if self.is_free(first) => first,
+                None => Asks::AsWanted,
+            },
             eased: EASED.powi(self.attempt),
             clock,
-        })
+        };
+        let is_missed = self.is_free(first) && matches!(first, Asks::Mhz(_));
+        let routing = if is_missed { vec![] } else { vec!["--tmg-ripup".to_owned()] };
+        (Some(aim), routing)
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::route::PLACE_AND_ROUTE;
+use super::router::Asks;
 use super::{Builder, Family, Goal, Request};
 use crate::error::FpgaError;
 use crate::report::Timing;
@@ -12,8 +13,6 @@ use crate::report::Timing;
 /// than the last.
 const BEYOND: f64 = 1.05;
 const LEAST_BEYOND: f64 = 1.02;
-/// How often.
-const MOST_AIMS: u32 = 6;
 
 /// What is placed and routed with each seed.
 pub(super) struct Seeds<'a> {
@@ -73,17 +72,29 @@ impl Builder<'_> {
 
     /// One seed: routed, and again with more asked for, as long as that reaches more.
     fn one_seed(&mut self, task: &Seeds<'_>, goal: &Goal) -> Result<Routed, FpgaError> {
-        let mut best = self.routed(task, goal)?;
-        if goal.aim_mhz.is_some() || !(task.family.asks_beyond)(goal) {
-            return Ok(best);
+        let mut goal = *goal;
+        let least =
+            goal.attempt + if goal.is_free(task.family.first) { task.family.eases } else { 0 };
+        let mut best = loop {
+            match self.routed(task, &goal) {
+                Err(error @ FpgaError::Unroutable { .. }) if goal.attempt < least => {
+                    self.tell(PLACE_AND_ROUTE, 0.0, format!("{error}; once more for less"));
+                    goal.attempt += 1;
+                }
+                other => break other?,
+            }
+        };
+        // A routing that met no clock left what was late alone, so as much as is expected is asked for, and more than was reached.
+        let most = if goal.is_free(task.family.first) { task.family.asks_beyond } else { 0 };
+        let mut aim = best.timing.margin() * BEYOND;
+        if matches!(task.family.first, Asks::Mhz(_)) {
+            aim = aim.max(best.timing.expected_margin().unwrap_or(0.0));
         }
-        let expected = best.timing.expected_margin().unwrap_or(0.0);
-        let mut aim = expected.max(best.timing.margin() * BEYOND);
-        for _ in 0..MOST_AIMS {
+        for _ in 0..most {
             let aim_mhz = goal.mhz * aim;
             let reached = best.timing.reached();
             self.tell(PLACE_AND_ROUTE, 0.0, format!("{reached}; once more for {aim_mhz:.1} MHz"));
-            let again = Goal { aim_mhz: Some(aim_mhz), attempt: 0, ..*goal };
+            let again = Goal { aim_mhz: Some(aim_mhz), attempt: 0, ..goal };
             let more = match self.routed(task, &again) {
                 Ok(more) => Some(more),
                 Err(

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::mapping::{comparisons_in_halves, to_tables};
-use super::router::{Exchange, InputClock, Router, Setting, prices};
+use super::router::{Asks, Exchange, Exchangers, InputClock, Router, Setting, prices};
 use super::{BITSTREAM, Builder, Family, Goal, NETLIST, TIMING, read_json};
 use crate::boards::{Board, Part, TOP};
 use crate::cache::Key;
@@ -23,7 +23,9 @@ pub(super) const FAMILY: Family = Family {
     pll: PLLE2,
     check,
     router,
-    asks_beyond,
+    first: FIRST,
+    eases: 0,
+    asks_beyond: 6,
     complete,
     pack,
 };
@@ -93,9 +95,7 @@ const NEGOTIATION: &[Setting] = &prices("40.0", "20.0", "40.0");
 
 /// More than any card reaches: placer and router prefer the longest ways only while a clock is missed.
 const MISSED_MHZ: f64 = 160.0;
-/// An array's clock that is so many times faster is then asked for little more than it can reach.
-const MISSED_RATIO: u32 = 2;
-
+const FIRST: Asks = Asks::Mhz(MISSED_MHZ);
 /// Multipliers that the usual placer keeps together.
 const HEAP_MULTIPLIERS: u64 = 128;
 
@@ -115,26 +115,15 @@ fn router(search: &Search, goal: &Goal) -> Result<Router, FpgaError> {
     arguments.push("--timing-allow-fail".to_owned());
     // The multipliers of a 16 x 16 array the usual placer (heap) scatters: wires nine times as long as before each had a
     // place of its own. Of an 8 x 8 array it makes the faster one.
-    if !goal.whole && goal.used.multipliers > HEAP_MULTIPLIERS {
-        arguments.extend(["--placer", "static"].map(str::to_owned));
-    }
-    let mut aim = goal.aim(CLOCK);
-    let mut routing = Vec::new();
-    if let Some(aim) = &mut aim {
-        // With a clock that somebody has in mind, or an array's that would be asked for what no array reaches, what is late goes back to
-        // the queue until all is in time. Else the card's becomes as fast as it may.
-        if aim.aim_mhz.is_some() || goal.array_clock_ratio > MISSED_RATIO {
-            routing.push("--tmg-ripup".to_owned());
-        } else {
-            aim.aim_mhz = Some(MISSED_MHZ);
-        }
-    }
+    // Of the smallest whole card that one moved the same few cells to and fro, and did not end its first round.
+    let scatters = goal.whole || goal.used.multipliers > HEAP_MULTIPLIERS;
+    let (aim, routing) = goal.aim(CLOCK, FIRST);
     let (mut kept_free, mut exchange) = (Vec::new(), None);
     if goal.whole {
         let mut database = Database::find(&search.data(XRAY_DATABASE)?, goal.board.part.tool_name)?;
         kept_free = database.lone_tables()?;
         exchange = Some(Exchange {
-            tiles: database.tiles()?,
+            of: Exchangers::SevenSeries(database.tiles()?),
             array_clock_ratio: goal.array_clock_ratio,
             missed_mhz: MISSED_MHZ,
         });
@@ -147,6 +136,7 @@ fn router(search: &Search, goal: &Goal) -> Result<Router, FpgaError> {
         changes: None,
         settings: if goal.whole { NEGOTIATION } else { &[] },
         kept_free,
+        placer: scatters.then_some("static"),
         exchange,
         routing,
         patience: PATIENCE,
@@ -156,11 +146,6 @@ fn router(search: &Search, goal: &Goal) -> Result<Router, FpgaError> {
 
 /// What was routed with what is late going back to the queue took 5 to 20 rounds, and 50 with 16 x 16.
 const PATIENCE: u32 = 40;
-
-/// A routing that met no clock left what was late alone, so once more is asked for than it reached.
-fn asks_beyond(goal: &Goal) -> bool {
-    goal.whole && goal.array_clock_ratio <= MISSED_RATIO
-}
 
 /// nextpnr leaves out paths that begin or end in a multiplier.
 fn complete(

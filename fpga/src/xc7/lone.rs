@@ -41,7 +41,7 @@ pub(super) fn tables<'a>(tiles: impl Iterator<Item = (&'a str, u32, u32)>) -> Ve
 }
 
 /// What the name of a table that takes a place begins with.
-pub(super) const KEPT_FREE: &str = "kept_free_";
+pub(crate) const KEPT_FREE: &str = "kept_free_";
 
 fn name(index: usize) -> String {
     format!("{KEPT_FREE}{index}")

@@ -1,5 +1,5 @@
 //! The 7-series: the assembler, from what nextpnr says of a design to the frames of its bitstream, the delays that nextpnr
-//! does not know (`timing`), where its cells should stand (`placement`), the slices that it should leave alone (`lone`), tables for
+//! does not know (`timing`), the slices that it should leave alone (`lone`), tables for
 //! carries (`carries`), and registers of products (`products`).
 //!
 //! ```text
@@ -19,8 +19,7 @@ mod carries;
 mod database;
 mod fasm;
 mod frames;
-mod lone;
-mod placement;
+pub(crate) mod lone;
 mod products;
 mod sdf;
 #[cfg(test)]
@@ -31,7 +30,6 @@ pub use carries::own_tables;
 pub use database::Database;
 pub use frames::Frames;
 pub use lone::{binding, keep_free};
-pub use placement::{BINDING, BOUND, CHECKING, PLACED, WRITING, improved};
 pub use products::registers_at_outputs;
 pub use timing::{Library, multiplier_paths};
 

@@ -2,13 +2,13 @@
 //!
 //! What a connection costs grows exponentially with the longest way that it lies on, so those near the longest count, and what
 //! is drawn away from a way that is nearly as long costs as much. Each pass takes the cells of such connections in turn: for a table,
-//! a flip-flop or both, for a chain of carries, a slice of memory or a block some places are tried, most of them near where
+//! a flip-flop or both, for a chain of carries, a group of memory or a block some places are tried, most of them near where
 //! its own connections draw it, and the best one is taken if it is better.
 
-use super::delay::net_wire;
-use super::design::{Design, Kind};
-use super::places::{Parts, Place, Places, QUARTERS};
-use super::timing::Timing;
+use super::design::{Cell, Design, Kind};
+use super::fabric::Fabric;
+use super::places::{Parts, Place, Places};
+use super::timing::{Timing, net_wire};
 
 /// How often all that is late is looked at.
 const PASSES: u32 = 120;
@@ -20,31 +20,32 @@ const LAST_TEMPER: f32 = 175.0;
 const EACH: f32 = 0.015;
 const EACH_OF_MANY: f32 = 0.0015;
 const MANY: usize = 30;
-/// Places that are tried for a table or a flip-flop, and for a stack of slices.
+/// Places that are tried for a table or a flip-flop, and for a stack of groups.
 const TRIES: u32 = 40;
 const STACK_TRIES: u32 = 20;
-/// How far away in rows, by pass; twice as many columns of the grid, half of which are switches.
+/// How far away in rows, by pass, and in columns of logic.
 const RADII: [i32; 5] = [30, 16, 8, 5, 3];
 /// Within so many columns and rows of what draws it a block tries all sites.
 const BLOCK_REACH: (i32, i32) = (60, 30);
 /// A connection counts as late while it costs so much of what the latest one does.
 const LATE: f32 = 0.02;
 /// An exchange has to gain so much.
-const GAIN: f32 = 0.5;
+pub(super) const GAIN: f32 = 0.5;
 
 #[derive(Clone)]
-pub(super) struct Search {
+pub(super) struct Search<F> {
+    pub(super) fabric: F,
     pub(super) design: Design,
     pub(super) places: Places,
     pub(super) timing: Timing,
-    random: Random,
+    pub(super) random: Random,
     temper: f32,
     moved: Vec<bool>,
 }
 
 /// Numbers that look random, the same in each run: xorshift.
 #[derive(Clone)]
-struct Random(u64);
+pub(super) struct Random(u64);
 
 impl Random {
     fn of(seed: u64) -> Self {
@@ -52,7 +53,7 @@ impl Random {
         Self(0x9e37_79b9_7f4a_7c15 ^ seed << 32)
     }
 
-    fn below(&mut self, limit: u64) -> u64 {
+    pub(super) fn below(&mut self, limit: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -65,12 +66,19 @@ impl Random {
     }
 }
 
-impl Search {
-    pub(super) fn new(design: Design, places: Places, array_clock_ratio: u32) -> Self {
-        let timing = Timing::of(&design, array_clock_ratio);
+impl<F: Fabric> Search<F> {
+    pub(super) fn new(fabric: F, design: Design, places: Places, array_clock_ratio: u32) -> Self {
+        let timing = Timing::of(&fabric, &design, array_clock_ratio);
         let moved = vec![false; design.cells.len()];
-        let mut search =
-            Self { design, places, timing, random: Random::of(0), temper: FIRST_TEMPER, moved };
+        let mut search = Self {
+            fabric,
+            design,
+            places,
+            timing,
+            random: Random::of(0),
+            temper: FIRST_TEMPER,
+            moved,
+        };
         // What begins in the array counts by the card's cycle, which is known from the first reckoning on.
         search.update();
         search.update();
@@ -83,7 +91,7 @@ impl Search {
     }
 
     fn update(&mut self) {
-        self.timing.update(&self.design, &self.places.of_cell);
+        self.timing.update(&self.fabric, &self.design, &self.places.of_cell);
     }
 
     /// The longest way, ps.
@@ -125,26 +133,35 @@ impl Search {
     }
 
     fn improve(&mut self, cell: usize, radius: i32) {
+        let alone = self.moves_alone(cell);
         match self.places.of_cell[cell] {
-            Place::Quarter(quarter, _) if self.places.is_free(quarter) => {
-                self.improve_quarter(cell, quarter, radius);
+            Place::Slot(slot, _) if self.places.is_free(&self.design, slot, alone) => {
+                self.improve_slot(cell, slot, alone, radius);
                 self.improve_registers(cell, radius);
+                if F::MOVES_WAYS {
+                    self.improve_way(cell, radius);
+                }
             }
-            Place::Quarter(quarter, _) => self.improve_stack(quarter / QUARTERS, radius),
-            Place::Slice(slice) => self.improve_stack(slice, radius),
+            Place::Slot(slot, _) => self.improve_stack(slot / self.places.slots, radius),
+            Place::Group(group) => self.improve_stack(group, radius),
             Place::Block(site) => self.improve_block(cell, site),
             Place::Kept => {}
         }
     }
 
-    /// All of a quarter or the part that is late exchanges places with the same of another one.
-    fn improve_quarter(&mut self, cell: usize, quarter: usize, radius: i32) {
-        let part = match self.design.cells[cell].kind {
-            Kind::FlipFlop => Parts::FLIP_FLOPS,
+    /// The parts of its slot that a cell moves with.
+    pub(super) fn moves_alone(&self, cell: usize) -> Parts {
+        match self.design.cells[cell] {
+            Cell { tied: true, .. } => Parts::ALL,
+            Cell { kind: Kind::FlipFlop, .. } => Parts::FLIP_FLOPS,
             _ => Parts::TABLES,
-        };
-        let choices = [Parts::ALL, part].map(|parts| {
-            let cells: Vec<usize> = self.places.cells_of(quarter, parts).collect();
+        }
+    }
+
+    /// All of a slot or the part that is late exchanges places with the same of another one.
+    fn improve_slot(&mut self, cell: usize, slot: usize, alone: Parts, radius: i32) {
+        let choices = [Parts::ALL, alone].map(|parts| {
+            let cells: Vec<usize> = self.places.cells_of(slot, parts).collect();
             (parts, self.drawn_to(&cells))
         });
         let here = self.design.cells[cell].at;
@@ -153,57 +170,62 @@ impl Search {
             let (parts, drawn_to) = choices[attempt as usize % 2];
             let around = if self.random.below(3) == 0 { here } else { drawn_to.unwrap_or(here) };
             let at = self.near(around, radius);
-            let (half, letter) = (self.random.below(2) as u8, self.random.below(4) as usize);
-            let Some(other) = self.places.quarter(at, half, letter) else { continue };
-            if other == quarter || !self.places.is_free(other) {
+            let half = self.random.below(self.places.halves) as u8;
+            let number = self.random.below(self.places.slots as u64) as usize;
+            let Some(group) = self.places.group(at, half) else { continue };
+            let other = group * self.places.slots + number;
+            let both = [slot, other];
+            if other == slot
+                || !both.iter().all(|&slot| self.places.is_free(&self.design, slot, parts))
+            {
                 continue;
             }
-            let both = [quarter, other].into_iter();
-            let cells: Vec<usize> =
-                both.flat_map(|quarter| self.places.cells_of(quarter, parts)).collect();
+            let cells = both.into_iter().flat_map(|slot| self.places.cells_of(slot, parts));
+            let cells: Vec<usize> = cells.collect();
             let before = self.cost(&cells);
-            self.exchange(quarter, other, parts);
-            let fits = [quarter, other].iter().all(|&q| self.places.is_valid(&self.design, q));
-            let gain = if fits { self.cost(&cells) - before } else { 0.0 };
-            self.exchange(quarter, other, parts);
+            self.exchange(slot, other, parts);
+            let fits = |&slot: &usize| self.places.is_valid(&self.fabric, &self.design, slot);
+            let gain = if both.iter().all(fits) { self.cost(&cells) - before } else { 0.0 };
+            self.exchange(slot, other, parts);
             if gain < best.0 {
                 best = (gain, Some((other, parts)));
             }
         }
         if let Some((other, parts)) = best.1 {
-            self.exchange(quarter, other, parts);
+            self.exchange(slot, other, parts);
         }
     }
 
-    fn exchange(&mut self, a: usize, b: usize, parts: Parts) {
+    pub(super) fn exchange(&mut self, a: usize, b: usize, parts: Parts) {
         self.places.exchange(&mut self.design, a, b, parts);
     }
 
-    /// A flip-flop finds few slices with its enable and reset: all of its slice, and of its tile, move too.
+    /// A flip-flop finds few places beside others, with which it has signals in common: all of its group, and of its tile, move too.
     fn improve_registers(&mut self, cell: usize, radius: i32) {
         for whole_tile in [false, true] {
-            let Place::Quarter(quarter, _) = self.places.of_cell[cell] else { return };
-            if self.places.cells_of(quarter, Parts::FLIP_FLOPS).next().is_none() {
+            let Place::Slot(slot, _) = self.places.of_cell[cell] else { return };
+            if self.places.cells_of(slot, Parts::FLIP_FLOPS).next().is_none() {
                 return;
             }
-            let slice = quarter / QUARTERS;
-            let slices = if whole_tile { self.places.slices_beside(slice) } else { vec![slice] };
-            if slices.iter().all(|&slice| self.places.is_loose(slice)) {
-                self.improve_slices(&slices, radius);
+            let group = slot / self.places.slots;
+            let groups = if whole_tile { self.places.tile_of(group) } else { vec![group] };
+            let is_more = !whole_tile || groups.len() > 1;
+            if is_more && groups.iter().all(|&group| self.places.is_loose(group)) {
+                self.improve_groups(&groups, radius);
             }
         }
     }
 
-    /// A chain of carries or a slice of memory moves with all that its slices hold.
-    fn improve_stack(&mut self, slice: usize, radius: i32) {
-        if let Some(stack) = self.places.stack(slice).map(<[usize]>::to_vec) {
-            self.improve_slices(&stack, radius);
+    /// A chain of carries or a group of memory moves with all that its groups hold.
+    fn improve_stack(&mut self, group: usize, radius: i32) {
+        if let Some(stack) = self.places.stack(group).map(<[usize]>::to_vec) {
+            self.improve_groups(&stack, radius);
         }
     }
 
-    /// Some slices exchange places with as many others, in the same order.
-    fn improve_slices(&mut self, stack: &[usize], radius: i32) {
-        let own = self.places.cells_of_slices(stack);
+    /// Some groups exchange places with as many others, in the same order.
+    fn improve_groups(&mut self, stack: &[usize], radius: i32) {
+        let own = self.places.cells_of_groups(stack);
         let middle = self.places.tile(stack[stack.len() / 2]);
         let drawn_to = self.drawn_to(&own).unwrap_or(middle);
         let mut best = (-GAIN, None);
@@ -213,17 +235,17 @@ impl Search {
             let Some(target) = self.places.target(stack, (x - middle.0, y - middle.1)) else {
                 continue;
             };
-            let cells = [own.clone(), self.places.cells_of_slices(&target)].concat();
+            let cells = [own.clone(), self.places.cells_of_groups(&target)].concat();
             let before = self.cost(&cells);
-            self.places.exchange_slices(&mut self.design, stack, &target);
+            self.places.exchange_groups(&mut self.design, stack, &target);
             let gain = self.cost(&cells) - before;
-            self.places.exchange_slices(&mut self.design, stack, &target);
+            self.places.exchange_groups(&mut self.design, stack, &target);
             if gain < best.0 {
                 best = (gain, Some(target));
             }
         }
         if let Some(target) = best.1 {
-            self.places.exchange_slices(&mut self.design, stack, &target);
+            self.places.exchange_groups(&mut self.design, stack, &target);
         }
     }
 
@@ -247,16 +269,16 @@ impl Search {
         }
     }
 
-    fn near(&mut self, (x, y): (i32, i32), radius: i32) -> (i32, i32) {
-        (x + self.random.around(2 * radius), y + self.random.around(radius))
+    pub(super) fn near(&mut self, (x, y): (i32, i32), radius: i32) -> (i32, i32) {
+        (x + self.random.around(F::COLUMN * radius), y + self.random.around(radius))
     }
 
-    fn wire(&self, net: usize, user: usize) -> f32 {
-        net_wire(&self.design, &self.places.of_cell, &self.design.nets[net], user)
+    pub(super) fn wire(&self, net: usize, user: usize) -> f32 {
+        net_wire(&self.fabric, &self.design, &self.places.of_cell, &self.design.nets[net], user)
     }
 
     /// What the connections of some cells cost.
-    fn cost(&mut self, cells: &[usize]) -> f32 {
+    pub(super) fn cost(&mut self, cells: &[usize]) -> f32 {
         for &cell in cells {
             self.moved[cell] = true;
         }
@@ -293,7 +315,7 @@ impl Search {
     }
 
     /// The middle of what the connections of some cells lead to, by how late they would be with a usual wire.
-    fn drawn_to(&self, cells: &[usize]) -> Option<(i32, i32)> {
+    pub(super) fn drawn_to(&self, cells: &[usize]) -> Option<(i32, i32)> {
         const USUAL_WIRE: f32 = 600.0;
         let (mut x, mut y, mut all) = (0.0, 0.0, 0.0);
         let mut draws = |other: usize, net: usize, user: usize| {

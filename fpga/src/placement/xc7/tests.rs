@@ -1,8 +1,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::design::Pin;
-use super::places::Place;
 use super::*;
+use crate::placement::name_of;
+use crate::placement::search::Search;
 
 /// A part of 24 columns of logic and 40 rows; memories and multipliers in a column each, five rows apart.
 fn tiles() -> Vec<(&'static str, u32, u32)> {
@@ -42,7 +42,8 @@ impl Text {
     }
 
     fn improved(&self) -> Placed {
-        let better = improved(&self.text(), tiles().into_iter(), 2, &mut |_, _| {}).unwrap();
+        let better =
+            improved_xc7(self.text().as_bytes(), tiles().into_iter(), 2, &mut |_, _| {}).unwrap();
         let places = better.bound.lines().map(|line| line.split_once('\t').unwrap());
         let places: BTreeMap<_, _> =
             places.map(|(name, place)| (name.to_owned(), place.to_owned())).collect();
@@ -61,7 +62,7 @@ struct Placed {
 
 impl Placed {
     fn tile(&self, name: &str) -> (i32, i32) {
-        super::design::tile_of(&self.places[name]).unwrap().0
+        read::tile_of(&self.places[name]).unwrap().0
     }
 
     fn distance(&self, a: &str, b: &str) -> i32 {
@@ -109,9 +110,9 @@ fn ways_from_the_array_have_a_part_of_the_cycle() {
         .net("array_clock.O", &["sum.CK"])
         .net("card_clock.O", &["held.CK"])
         .net("sum.Q", &["held.D"]);
-    let design = Design::read(&text.text()).unwrap();
-    let places = Places::of(tiles().into_iter(), &design).unwrap();
-    let search = Search::new(design, places, 2);
+    let design = read::design(&text.text()).unwrap();
+    let places = places(tiles().into_iter(), &design).unwrap();
+    let search = Search::new(Slices, design, places, 2);
     let net = search.design.cells.iter().find(|cell| cell.name == "sum").unwrap().outputs[0].1;
     // Of a cycle as long as the longest way: half of it is over, and then it takes so long.
     let wire = 500.0 + 48.0;
@@ -212,23 +213,23 @@ fn crowd() -> Text {
 #[test]
 fn a_crowd_gets_closer_and_stands_as_it_may() {
     let text = crowd();
-    let design = Design::read(&text.text()).unwrap();
-    let places = Places::of(tiles().into_iter(), &design).unwrap();
-    let mut search = Search::new(design, places, 1);
+    let design = read::design(&text.text()).unwrap();
+    let places = places(tiles().into_iter(), &design).unwrap();
+    let mut search = Search::new(Slices, design, places, 1);
     let before = search.longest();
     search.run(&mut |_, _| {});
     assert!(search.longest() < 0.75 * before, "{before} ps, then {}", search.longest());
     let Search { design, places, .. } = &search;
     let mut controls: BTreeMap<usize, BTreeSet<[Option<usize>; 3]>> = BTreeMap::new();
     for (number, cell) in design.cells.iter().enumerate() {
-        let name = places.name(design, number);
-        let tile = super::design::tile_of(&name).unwrap().0;
+        let name = name_of(&Slices, design, places, number);
+        let tile = read::tile_of(&name).unwrap().0;
         assert_eq!(tile, cell.at, "{}", cell.name);
-        if let Place::Quarter(quarter, _) = places.of_cell[number] {
-            assert!(places.is_valid(design, quarter), "{} at {name}", cell.name);
-            if cell.kind == super::design::Kind::FlipFlop {
+        if let Place::Slot(slot, _) = places.of_cell[number] {
+            assert!(places.is_valid(&Slices, design, slot), "{} at {name}", cell.name);
+            if cell.kind == Kind::FlipFlop {
                 let control = [Pin::Clock, Pin::Enable, Pin::Reset].map(|pin| cell.net_at(pin));
-                controls.entry(quarter / 4).or_default().insert(control);
+                controls.entry(slot / 4).or_default().insert(control);
             }
         }
         if cell.name.starts_with("word") {
@@ -237,11 +238,10 @@ fn a_crowd_gets_closer_and_stands_as_it_may() {
     }
     assert!(controls.values().all(|controls| controls.len() == 1), "two enables in a slice");
     let moved: Vec<String> =
-        (0..design.cells.len()).map(|number| places.name(design, number)).collect();
+        (0..design.cells.len()).map(|number| name_of(&Slices, design, places, number)).collect();
     let place = |name: &str| &moved[text.numbers[name]];
     assert_eq!(place("kept_free_0"), "X3Y3/SLICE_X0Y0.A6LUT");
-    let carries =
-        ["carry0", "carry1", "carry2"].map(|name| super::design::tile_of(place(name)).unwrap().0);
+    let carries = ["carry0", "carry1", "carry2"].map(|name| read::tile_of(place(name)).unwrap().0);
     assert_eq!([carries[1].1, carries[2].1], [carries[0].1 - 1, carries[0].1 - 2]);
     assert!(carries.iter().all(|at| at.0 == carries[0].0), "a chain stands in a column");
     assert!(place("memory").ends_with("/RAMB36_X0Y0.RAMB36E1"));
@@ -254,7 +254,8 @@ fn a_crowd_gets_closer_and_stands_as_it_may() {
 #[test]
 fn what_is_no_placement_is_refused() {
     let refused = |text: &str| {
-        let error = improved(text, tiles().into_iter(), 1, &mut |_, _| {}).unwrap_err();
+        let error =
+            improved_xc7(text.as_bytes(), tiles().into_iter(), 1, &mut |_, _| {}).unwrap_err();
         error.to_string()
     };
     let cell = |kind: &str, place: &str| format!("C\ta\t{kind}\t{place}\n");

@@ -1,7 +1,6 @@
 //! What cells and wires take, in picoseconds: cells as nextpnr's data of the 7-series say, wires by their length.
 
-use super::design::{Cell, Design, Kind, Net, Pin};
-use super::places::Place;
+use crate::placement::design::{Cell, Kind, Pin};
 
 /// A flip-flop's output behind its clock.
 const FLIP_FLOP: f32 = 350.0;
@@ -16,7 +15,7 @@ pub(super) fn after_clock(kind: Kind) -> Option<f32> {
         Kind::FlipFlop => Some(FLIP_FLOP),
         Kind::Memory => Some(MEMORY),
         Kind::Multiplier => Some(MULTIPLIER),
-        Kind::Table | Kind::Carry | Kind::Other => None,
+        _ => None,
     }
 }
 
@@ -82,8 +81,8 @@ const TO_BLOCK: f32 = 200.0;
 const COLUMN: f32 = 22.0;
 const ROW: f32 = 48.0;
 
-/// From a pin of a cell to a pin of another one, by where both stand; `together` if they stand in one quarter of a slice.
-fn wire(from: &Cell, out: Pin, to: &Cell, pin: Pin, together: bool) -> f32 {
+/// From a pin of a cell to a pin of another one, by where both stand; `together` if they stand in one slot.
+pub(super) fn wire((from, out): (&Cell, Pin), (to, pin): (&Cell, Pin), together: bool) -> f32 {
     let (columns, rows) = ((from.at.0 - to.at.0).abs(), (from.at.1 - to.at.1).abs());
     let one_tile = (columns, rows) == (0, 0);
     match (from.kind, to.kind) {
@@ -105,18 +104,9 @@ fn wire(from: &Cell, out: Pin, to: &Cell, pin: Pin, together: bool) -> f32 {
                 Pin::Input => TO_TABLE,
                 _ => TO_OTHERS,
             };
-            let is_block = |cell: &Cell| matches!(cell.kind, Kind::Memory | Kind::Multiplier);
-            let from_block = if is_block(from) { FROM_BLOCK } else { 0.0 };
-            let to_block = if is_block(to) { TO_BLOCK } else { 0.0 };
+            let from_block = if from.kind.is_block() { FROM_BLOCK } else { 0.0 };
+            let to_block = if to.kind.is_block() { TO_BLOCK } else { 0.0 };
             to_pin + from_block + to_block + COLUMN * columns as f32 + ROW * rows as f32
         }
     }
-}
-
-/// The wire of a net to one of its pins.
-pub(super) fn net_wire(design: &Design, places: &[Place], net: &Net, user: usize) -> f32 {
-    let ((driver, out), (cell, pin)) = (net.driver, net.users[user]);
-    let quarter = places[driver].quarter();
-    let together = quarter.is_some() && quarter == places[cell].quarter();
-    wire(&design.cells[driver], out, &design.cells[cell], pin, together)
 }
