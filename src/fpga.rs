@@ -119,7 +119,7 @@ fn aim(text: &str) -> Result<f64, String> {
     Ok(mhz)
 }
 
-/// Seeds that are tried when none is asked for: each takes some half an hour.
+/// Seeds that are tried when none is asked for: each takes half an hour.
 const TRIES: u32 = 4;
 
 impl FpgaCommand {
